@@ -144,6 +144,16 @@ def test_missing_venv_is_said_with_the_package_that_has_it(
     assert environments(machine) == []
 
 
+def test_named_interpreter_without_venv_is_not_replaced(
+    machine: Path, install: Install, hatchw: Run
+) -> None:
+    install("python3.13", version="3.13.1")
+    install("mine", version="3.11.9", tool="nothing")
+    ran = hatchw(KRATOS_PYTHON=str(machine / "bin" / "mine"))
+    assert ran.returncode == 1
+    assert "bin/mine cannot make virtual environments" in ran.stderr
+
+
 def test_older_interpreter_serves_if_the_newer_has_no_venv(
     machine: Path, install: Install, hatchw: Run
 ) -> None:
