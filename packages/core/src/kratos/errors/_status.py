@@ -1,0 +1,142 @@
+"""The wire error: code, reason, message, metadata (Go: errors/errors.go)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from kratos.errors.operational import KratosError
+
+__all__ = [
+    "OK_CODE",
+    "UNKNOWN_CODE",
+    "UNKNOWN_REASON",
+    "Error",
+    "code",
+    "from_error",
+    "matches",
+    "reason",
+]
+
+OK_CODE: Final = 200
+UNKNOWN_CODE: Final = 500
+UNKNOWN_REASON: Final = ""
+
+
+class Error(KratosError):
+    """An answer to the caller: raised by handlers and middleware, raised again by clients.
+
+    Two errors *match* when code and reason are equal (``matches``); ``==`` stays identity,
+    as for every exception. ``raise error from cause`` keeps the cause, which never travels.
+
+    Args:
+        code: HTTP-style status code, 100 to 999 on the wire.
+        reason: Stable machine-readable name, by convention UPPER_SNAKE.
+        message: Text for people.
+        metadata: Details for machines.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        reason: str = UNKNOWN_REASON,
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code, reason, message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.metadata: dict[str, str] = dict(metadata) if metadata else {}
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The exception that this one was raised from."""
+        return self.__cause__
+
+    def matches(self, other: BaseException | None) -> bool:
+        """Tell whether ``other`` is, or wraps, an error of the same code and reason."""
+        return any(
+            isinstance(link, Error) and link.code == self.code and link.reason == self.reason
+            for link in _chain(other)
+        )
+
+    def clone(self) -> Error:
+        """Return an independent copy with the same cause."""
+        copy = Error(self.code, self.reason, self.message, self.metadata)
+        copy.__cause__ = self.__cause__
+        return copy
+
+    def with_cause(self, cause: BaseException | None) -> Error:
+        """Return a copy that was caused by ``cause``."""
+        copy = self.clone()
+        copy.__cause__ = cause
+        return copy
+
+    def with_metadata(self, metadata: Mapping[str, str]) -> Error:
+        """Return a copy with ``metadata`` in place of the present one."""
+        copy = self.clone()
+        copy.metadata = dict(metadata)
+        return copy
+
+    def __str__(self) -> str:
+        pairs = " ".join(f"{key}:{value}" for key, value in sorted(self.metadata.items()))
+        return (
+            f"error: code = {self.code} reason = {self.reason} message = {self.message} "
+            f"metadata = map[{pairs}] cause = {_text(self.__cause__)}"
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Error(code={self.code}, reason={self.reason!r}, message={self.message!r}, "
+            f"metadata={self.metadata!r})"
+        )
+
+    def __reduce__(self) -> tuple[type[Error], tuple[int, str, str, dict[str, str]]]:
+        return Error, (self.code, self.reason, self.message, self.metadata)
+
+
+def from_error(error: BaseException | None) -> Error | None:
+    """Return the ``Error`` in an exception's chain of causes, or one that stands for it.
+
+    ``None`` stays ``None``. An exception without an ``Error`` among its explicit causes
+    becomes code 500 with its text, as in Go; use it for logs, not for replies.
+    """
+    if error is None:
+        return None
+    for link in _chain(error):
+        if isinstance(link, Error):
+            return link
+    return Error(UNKNOWN_CODE, UNKNOWN_REASON, _text(error)).with_cause(error)
+
+
+def code(error: BaseException | None) -> int:
+    """Return an error's code; 200 for ``None``, 500 for foreign exceptions."""
+    found = from_error(error)
+    return OK_CODE if found is None else found.code
+
+
+def reason(error: BaseException | None) -> str:
+    """Return an error's reason; empty for ``None`` and for foreign exceptions."""
+    found = from_error(error)
+    return UNKNOWN_REASON if found is None else found.reason
+
+
+def matches(error: BaseException | None, target: Error) -> bool:
+    """Tell whether ``error`` is, or wraps, one with the code and reason of ``target``."""
+    return target.matches(error)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk explicit causes; a context that merely happened before is not a cause."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
+def _text(error: BaseException | None) -> str:
+    if error is None:
+        return "<nil>"
+    return str(error) or type(error).__name__

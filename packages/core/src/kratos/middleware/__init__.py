@@ -1,0 +1,33 @@
+"""Middleware: one type for all arities and both sides, and the ready-made ones.
+
+``await next(call, request)`` returns when the call has ended, streams included, so one
+``try / finally`` sees the whole call.
+"""
+
+from kratos.middleware._chain import AnyMiddleware, Middleware, PerMethod, chain
+from kratos.middleware._checks import every_request, on_type
+from kratos.middleware._outcome import Outcome, outcome
+from kratos.middleware.logging import logging
+from kratos.middleware.metadata import metadata
+from kratos.middleware.recovery import recovery
+from kratos.middleware.timeout import timeout
+from kratos.transport.call import Call, Handler, MessageHook, Side
+
+__all__ = [
+    "AnyMiddleware",
+    "Call",
+    "Handler",
+    "MessageHook",
+    "Middleware",
+    "Outcome",
+    "PerMethod",
+    "Side",
+    "chain",
+    "every_request",
+    "logging",
+    "metadata",
+    "on_type",
+    "outcome",
+    "recovery",
+    "timeout",
+]

@@ -1,0 +1,73 @@
+"""Building chains, once per operation when a server starts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from inspect import signature
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from kratos.errors import StartupError
+from kratos.transport.call import Call, Handler
+from kratos.transport.method import Method
+
+__all__ = ["AnyMiddleware", "Middleware", "PerMethod", "chain"]
+
+
+class Middleware(Protocol):
+    """Code around a call."""
+
+    async def __call__(self, call: Call, request: Any, next: Handler, /) -> Any:
+        """Act, and ``return await next(call, request)``; refuse by raising before it."""
+        ...
+
+
+@runtime_checkable
+class PerMethod(Protocol):
+    """A middleware that specialises for each method when chains are built."""
+
+    def bind(self, method: Method[Any, Any], /) -> Middleware | None:
+        """Return the middleware for one method; ``None`` to be left out of its chain."""
+        ...
+
+
+AnyMiddleware: TypeAlias = "Middleware | PerMethod"
+
+
+def chain(
+    middleware: Iterable[AnyMiddleware], method: Method[Any, Any], handler: Handler
+) -> Handler:
+    """Link middleware around a handler, the first outermost.
+
+    Raises:
+        StartupError: An element is neither callable nor specialises per method.
+    """
+    for element in reversed(tuple(middleware)):
+        bound = element.bind(method) if isinstance(element, PerMethod) else element
+        if bound is None:
+            continue
+        if not _is_middleware(bound):
+            raise StartupError(
+                f"{element!r} is no middleware: pass an async callable (call, request, next), "
+                "for example recovery() and not recovery"
+            )
+        handler = _linked(bound, handler)
+    return handler
+
+
+def _is_middleware(candidate: object) -> bool:
+    # A factory passed without its parentheses is callable too, with one parameter too few.
+    if isinstance(candidate, type) or not callable(candidate):
+        return False
+    try:
+        signature(candidate).bind(None, None, None)
+    except TypeError:
+        return False
+    return True
+
+
+def _linked(middleware: Middleware, next: Handler) -> Handler:
+    # A plain closure: an async def per link would cost a coroutine per link and call.
+    def linked(call: Call, request: Any) -> Awaitable[Any]:
+        return middleware(call, request, next)
+
+    return linked

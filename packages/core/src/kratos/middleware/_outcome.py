@@ -1,0 +1,59 @@
+"""How a call ended, told in one place for every reporter."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from kratos.errors import OK_CODE, Error
+from kratos.transport.call import Call
+from kratos.transport.cause import Cause
+
+__all__ = ["Outcome", "outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Code and reason of a call's end.
+
+    Attributes:
+        code: 200 for success, else the error's code.
+        reason: The error's reason.
+        error: What failed; ``None`` for success.
+        cancelled: Whether the call was cut off rather than answered. Neither a success nor a
+            failure of the one that answers.
+    """
+
+    code: int = OK_CODE
+    reason: str = ""
+    error: Error | None = None
+    cancelled: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the call was answered well."""
+        return self.error is None
+
+
+_SUCCESS = Outcome()
+
+
+def outcome(call: Call, error: BaseException | None) -> Outcome:
+    """Tell how a call ended from what ``next`` raised.
+
+    Args:
+        call: The call.
+        error: What ``next`` raised; ``None`` when it returned.
+    """
+    if error is None and call.cause is None:
+        return _SUCCESS
+    if call.cause is not None and (error is None or isinstance(error, asyncio.CancelledError)):
+        end = call.cause.error()
+        return Outcome(end.code, end.reason, end, cancelled=call.cause is not Cause.DEADLINE)
+    if isinstance(error, asyncio.CancelledError):
+        end = Cause.CALLER.error()
+        return Outcome(end.code, end.reason, end, cancelled=True)
+    if isinstance(error, Error):
+        return Outcome(error.code, error.reason, error)
+    unknown = Error(500, "UNKNOWN", str(error)).with_cause(error)
+    return Outcome(unknown.code, unknown.reason, unknown)

@@ -1,0 +1,67 @@
+"""Pass metadata on from call to call (Go: middleware/metadata)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kratos.metadata import (
+    Metadata,
+    client_metadata,
+    server_context,
+    server_metadata,
+)
+from kratos.middleware._chain import Middleware
+from kratos.transport.call import Call, Handler, Side
+
+__all__ = ["metadata"]
+
+SERVER_PREFIXES = ("x-md-",)
+CLIENT_PREFIXES = ("x-md-global-",)
+
+
+def metadata(
+    *, constants: Metadata | None = None, prefixes: Sequence[str] | None = None
+) -> Middleware:
+    """Read metadata from request headers on servers, write it to them on clients.
+
+    On a server, headers with one of the prefixes become the server metadata of the call. On a
+    client, headers are the constants, all of the client metadata, and what the inbound call's
+    metadata holds under one of the prefixes: ``x-md-global-*`` flows through every hop,
+    ``x-md-local-*`` reaches only the next one.
+
+    Args:
+        constants: Entries that every call gets.
+        prefixes: In place of ``x-md-`` on servers and ``x-md-global-`` on clients.
+    """
+    server_prefixes = tuple(p.lower() for p in (prefixes or SERVER_PREFIXES))
+    client_prefixes = tuple(p.lower() for p in (prefixes or CLIENT_PREFIXES))
+    fixed = constants or Metadata()
+
+    async def carry(call: Call, request: Any, next: Handler, /) -> Any:
+        if call.side is Side.CLIENT:
+            _write(call, fixed, client_prefixes)
+            return await next(call, request)
+        with server_context(_read(call, fixed, server_prefixes)):
+            return await next(call, request)
+
+    return carry
+
+
+def _read(call: Call, fixed: Metadata, prefixes: tuple[str, ...]) -> Metadata:
+    found = fixed.copy()
+    for name in call.headers:
+        if name.startswith(prefixes):
+            for value in call.headers.values(name):
+                found.add(name, value)
+    return found
+
+
+def _write(call: Call, fixed: Metadata, prefixes: tuple[str, ...]) -> None:
+    for source, every in ((fixed, True), (client_metadata(), True), (server_metadata(), False)):
+        if source is None:
+            continue
+        for name, values in source.items():
+            if every or name.startswith(prefixes):
+                for value in values:
+                    call.headers.add(name, value)

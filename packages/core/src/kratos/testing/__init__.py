@@ -1,0 +1,1 @@
+"""Fakes, clocks and contract suites for those who build on Kratos."""

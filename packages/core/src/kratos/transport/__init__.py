@@ -1,0 +1,57 @@
+"""Transport: what a call is, and the seams between services, chains and engines."""
+
+from kratos.transport.call import (
+    Call,
+    Handler,
+    MessageHook,
+    Side,
+    detached,
+    server_call,
+)
+from kratos.transport.caller import Caller, CallOptions, ChainCaller
+from kratos.transport.cause import Cause
+from kratos.transport.client_stream import WireStream, converse
+from kratos.transport.header import Header, RawHeaders
+from kratos.transport.local import local
+from kratos.transport.method import Arity, HttpRule, Method, Service
+from kratos.transport.operation import Dispatcher, Missing, Operation
+from kratos.transport.server import AppInfo, Endpointer, Mount, Mountable, Readying, Server
+from kratos.transport.stream import Duplexed, Incoming, Messages, Opening, Send, duplex, iterate
+
+__all__ = [
+    "AppInfo",
+    "Arity",
+    "Call",
+    "CallOptions",
+    "Caller",
+    "Cause",
+    "ChainCaller",
+    "Dispatcher",
+    "Duplexed",
+    "Endpointer",
+    "Handler",
+    "Header",
+    "HttpRule",
+    "Incoming",
+    "MessageHook",
+    "Messages",
+    "Method",
+    "Missing",
+    "Mount",
+    "Mountable",
+    "Opening",
+    "Operation",
+    "RawHeaders",
+    "Readying",
+    "Send",
+    "Server",
+    "Service",
+    "Side",
+    "WireStream",
+    "converse",
+    "detached",
+    "duplex",
+    "iterate",
+    "local",
+    "server_call",
+]

@@ -1,0 +1,316 @@
+"""One call, seen from either side (Go: transport.Transporter)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any, TypeAlias
+
+from kratos.transport.cause import Cause
+from kratos.transport.header import Header
+from kratos.transport.method import Method
+from kratos.transport.wheel import Expiring, Wheel
+
+__all__ = [
+    "Call",
+    "Handler",
+    "MessageHook",
+    "Side",
+    "detached",
+    "inherited_deadline",
+    "server_call",
+]
+
+MessageHook: TypeAlias = "Callable[[Any], Awaitable[Any]]"
+Sink: TypeAlias = "Callable[[Any], Awaitable[None]]"
+
+
+class Side(Enum):
+    """Which end of a call this process is."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+class Call:
+    """One call, or one attempt of it.
+
+    Attributes:
+        method: What is called.
+        side: Which end this process is.
+        transport: ``http``, ``grpc``, ``local``, ...
+        headers: Headers of the request; a client's middleware writes them before ``next``.
+        reply_headers: Headers of the reply; a server writes them before the first message.
+        options: What the caller asked for besides, on a client.
+        opening: Where a client's stream is handed to, on a client.
+        trailers: Sent after the last message; valid on a client when ``next`` has returned.
+        peer: Address of the other end, empty until a client has picked one.
+        endpoint: What a client was pointed at, or the address a server listens on.
+        deadline: In ``loop.time()``; ``None`` for none.
+        cause: Why it was cancelled, ``None`` while it was not.
+        sent: Messages sent so far on a stream.
+        received: Messages received so far on a stream.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_cancels",
+        "_receive_hooks",
+        "_sealed",
+        "_send_hooks",
+        "_sink",
+        "_slot",
+        "_task",
+        "_wheel",
+        "cause",
+        "deadline",
+        "endpoint",
+        "headers",
+        "method",
+        "opening",
+        "options",
+        "peer",
+        "received",
+        "reply_headers",
+        "sent",
+        "side",
+        "trailers",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        method: Method[Any, Any],
+        *,
+        side: Side,
+        transport: str,
+        headers: Header | None = None,
+        peer: str = "",
+        endpoint: str = "",
+        deadline: float | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        self.method = method
+        self.side = side
+        self.transport = transport
+        self.headers = Header() if headers is None else headers
+        self.reply_headers = Header()
+        self.trailers = Header()
+        self.peer = peer
+        self.endpoint = endpoint
+        self.deadline = deadline
+        self.cause: Cause | None = None
+        self.sent = 0
+        self.received = 0
+        self.options: Any = None
+        self._sink = sink
+        self._receive_hooks: list[MessageHook] | None = None
+        self._send_hooks: list[MessageHook] | None = None
+        self._sealed = False
+        self._task: asyncio.Task[Any] | None = None
+        self._wheel: Wheel | None = None
+        self._slot: set[Expiring] | None = None
+        self.opening: Any = None
+        self._cancels = 0
+
+    def on_receive(self, hook: MessageHook, /) -> None:
+        """See, replace or refuse each message that a stream receives.
+
+        Raises:
+            RuntimeError: The call has already reached its handler.
+        """
+        self._refuse_if_sealed()
+        if self._receive_hooks is None:
+            self._receive_hooks = []
+        self._receive_hooks.append(hook)
+
+    def on_send(self, hook: MessageHook, /) -> None:
+        """See, replace or refuse each message that a stream sends.
+
+        Raises:
+            RuntimeError: The call has already reached its handler.
+        """
+        self._refuse_if_sealed()
+        if self._send_hooks is None:
+            self._send_hooks = []
+        self._send_hooks.append(hook)
+
+    async def send(self, message: Any, /) -> None:
+        """Send one message of a streaming reply; returns when the transport has room.
+
+        Raises:
+            RuntimeError: The method does not stream replies, or this is a client's call.
+        """
+        if self._sink is None:
+            raise RuntimeError(f"{self.method.operation} does not stream replies from this side")
+        message = await self.outgoing(message)
+        self.reply_headers.freeze()
+        await self._sink(message)
+        self.sent += 1
+
+    async def outgoing(self, message: Any, /) -> Any:
+        """Run the hooks for a message on its way out (for transports)."""
+        hooks = self._send_hooks
+        if hooks is not None:
+            # Messages pass the chain as requests and replies do: a server's are replies.
+            for hook in reversed(hooks) if self.side is Side.SERVER else hooks:
+                message = await hook(message)
+        return message
+
+    async def incoming(self, message: Any, /) -> Any:
+        """Run the hooks for a message that came in and count it (for transports)."""
+        hooks = self._receive_hooks
+        if hooks is not None:
+            for hook in hooks if self.side is Side.SERVER else reversed(hooks):
+                message = await hook(message)
+        self.received += 1
+        return message
+
+    def fork(self) -> Call:
+        """Return a fresh attempt: headers copied, reply state empty."""
+        fork = Call(
+            self.method,
+            side=self.side,
+            transport=self.transport,
+            headers=self.headers.copy(),
+            endpoint=self.endpoint,
+            deadline=self.deadline,
+            sink=self._sink,
+        )
+        fork.options = self.options
+        fork.opening = self.opening
+        fork._receive_hooks = self._receive_hooks and list(self._receive_hooks)
+        fork._send_hooks = self._send_hooks and list(self._send_hooks)
+        return fork
+
+    def adopt(self, attempt: Call, /) -> None:
+        """Take over what an attempt of this call ended with."""
+        self.reply_headers = attempt.reply_headers
+        self.trailers = attempt.trailers
+        self.peer = attempt.peer
+        self.sent = attempt.sent
+        self.received = attempt.received
+
+    def limit(self, timeout: float, /) -> None:
+        """Bring the deadline forward to ``timeout`` seconds from now; never puts it back."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        if self.deadline is not None and self.deadline <= deadline:
+            return
+        self.deadline = deadline
+        if self._wheel is not None:
+            self.disarm()
+            self._slot = self._wheel.enter(self, deadline)
+
+    def remaining(self) -> float | None:
+        """Return the seconds left, at least zero; ``None`` without a deadline."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+    def cancel(self, cause: Cause, /) -> None:
+        """Cancel the task that runs the call; the first cause given stays."""
+        if self.cause is None:
+            self.cause = cause
+        if self._task is not None:
+            self._cancels += 1
+            self._task.cancel()
+
+    def seal(self) -> None:
+        """Enter the handler: no further hooks, and not twice (for transports).
+
+        Raises:
+            RuntimeError: The handler was already entered with this call.
+        """
+        if self._sealed:
+            raise RuntimeError(
+                f"{self.method.operation}: next was called twice with one call; "
+                "only a client may try again, with call.fork()"
+            )
+        self._sealed = True
+
+    def arm(self, task: asyncio.Task[Any], wheel: Wheel) -> None:
+        """Bind the call to the task that runs it and start its deadline (for transports)."""
+        self._task = task
+        self._wheel = wheel
+        if self.deadline is not None:
+            self._slot = wheel.enter(self, self.deadline)
+
+    def disarm(self) -> None:
+        """Take the deadline off the wheel (for transports)."""
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+
+    def release(self) -> None:
+        """Undo ``arm``: nothing cancels the task on behalf of this call any more."""
+        self.disarm()
+        self._task = None
+        self._wheel = None
+
+    def settle(
+        self, task: asyncio.Task[Any], cancelling: int, failure: BaseException | None
+    ) -> None:
+        """Take this call's own cancellations back and raise the error of its cause, if any.
+
+        A cancellation that came from elsewhere at the same time stays in force.
+
+        Args:
+            task: The task that ran the call.
+            cancelling: ``task.cancelling()`` when the call began.
+            failure: What the chain raised.
+        """
+        if self.cause is None:
+            return
+        for _ in range(self._cancels):
+            task.uncancel()
+        self._cancels = 0
+        if task.cancelling() > cancelling:
+            if isinstance(failure, asyncio.CancelledError):
+                raise failure
+            raise asyncio.CancelledError
+        raise self.cause.error() from (
+            None if isinstance(failure, asyncio.CancelledError) else failure
+        )
+
+    def expire(self) -> None:
+        """Cancel the call because its deadline passed (for the wheel)."""
+        self._slot = None
+        self.cancel(Cause.DEADLINE)
+
+    def __repr__(self) -> str:
+        return f"<Call {self.method.operation} {self.side.value} {self.transport} {self.peer}>"
+
+    def _refuse_if_sealed(self) -> None:
+        if self._sealed:
+            raise RuntimeError("register message hooks before calling next")
+
+
+Handler: TypeAlias = "Callable[[Call, Any], Awaitable[Any]]"
+
+# Read with ``server_call()``; only the edge sets it.
+SERVER_CALL: ContextVar[Call | None] = ContextVar("kratosSERVER_CALL", default=None)
+_detached: ContextVar[bool] = ContextVar("kratos_detached", default=False)
+
+
+def server_call() -> Call | None:
+    """Return the inbound call that this code runs for; ``None`` outside of one."""
+    return SERVER_CALL.get()
+
+
+@contextmanager
+def detached() -> Generator[None]:
+    """Make client calls in this block outlive the inbound call's deadline."""
+    token = _detached.set(True)
+    try:
+        yield
+    finally:
+        _detached.reset(token)
+
+
+def inherited_deadline() -> float | None:
+    """Return the deadline that a client call made here has to keep."""
+    call = SERVER_CALL.get()
+    return None if call is None or _detached.get() else call.deadline

@@ -1,0 +1,187 @@
+"""Request and reply headers: names without case, repeated values, binary keys, freezing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
+
+__all__ = ["Header", "RawHeaders"]
+
+RawHeaders: TypeAlias = "Iterable[tuple[bytes, bytes]]"
+
+_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+\Z")
+_FORBIDDEN: Final = re.compile(r"[\r\n\0]")
+_BINARY_SUFFIX: Final = "-bin"
+
+
+class Header:
+    """Lower-case names, each with one or more values in the order they came.
+
+    Values are text as it stands on the wire. A name that ends in ``-bin`` holds bytes:
+    read and write it with ``get_bytes`` and ``add_bytes``; on the wire it is base64.
+    Frozen headers, those already sent, refuse every change with ``RuntimeError``.
+
+    Args:
+        raw: Wire form to start from: lower-case names, values as UTF-8. Decoded on first use.
+    """
+
+    __slots__ = ("_frozen", "_raw", "_values")
+
+    def __init__(self, raw: RawHeaders | None = None) -> None:
+        self._raw = raw
+        self._values: dict[str, list[str]] | None = None if raw is not None else {}
+        self._frozen = False
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Header:
+        """Make a header of name and value pairs.
+
+        Raises:
+            ValueError: A name is no token, or a value holds a line break or NUL.
+        """
+        header = cls()
+        for name, value in pairs:
+            header.add(name, value)
+        return header
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the first value of a name."""
+        values = self._decoded().get(name.lower())
+        return values[0] if values else default
+
+    def values(self, name: str) -> list[str]:
+        """Return all values of a name, in order."""
+        return list(self._decoded().get(name.lower(), ()))
+
+    def get_bytes(self, name: str) -> bytes | None:
+        """Return the first value of a binary name, ``None`` when it is absent.
+
+        Raises:
+            ValueError: The name does not end in ``-bin``, or its value is no base64.
+        """
+        _require_binary(name)
+        values = self._decoded().get(name.lower())
+        return _decode_binary(name, values[0]) if values else None
+
+    def set(self, name: str, value: str) -> None:
+        """Put one value in place of all present ones.
+
+        Raises:
+            ValueError: The name is no token, or the value holds a line break or NUL.
+        """
+        self._writable()[_checked_name(name)] = [_checked_value(name, value)]
+
+    def add(self, name: str, value: str) -> None:
+        """Append a value.
+
+        Raises:
+            ValueError: The name is no token, or the value holds a line break or NUL.
+        """
+        self._writable().setdefault(_checked_name(name), []).append(_checked_value(name, value))
+
+    def add_bytes(self, name: str, value: bytes) -> None:
+        """Append a value to a binary name.
+
+        Raises:
+            ValueError: The name does not end in ``-bin``.
+        """
+        _require_binary(name)
+        self.add(name, base64.b64encode(value).rstrip(b"=").decode())
+
+    def remove(self, name: str) -> None:
+        """Forget a name; one that is absent is left so."""
+        self._writable().pop(name.lower(), None)
+
+    def keys(self) -> list[str]:
+        """Return the names."""
+        return list(self._decoded())
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Iterate over every name and value, repeated names once per value."""
+        for name, values in self._decoded().items():
+            for value in values:
+                yield name, value
+
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """Return the wire form."""
+        return [
+            (name.encode(), value.encode("utf-8", "surrogateescape"))
+            for name, value in self.items()
+        ]
+
+    def copy(self) -> Header:
+        """Return an independent copy that may be changed."""
+        header = Header()
+        header._values = {name: list(values) for name, values in self._decoded().items()}
+        return header
+
+    def freeze(self) -> None:
+        """Refuse changes from now on: the header is on its way."""
+        self._frozen = True
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the header is on its way and can no longer change."""
+        return self._frozen
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._decoded()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Header) and self._decoded() == other._decoded()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        # Values may be credentials; a traceback or a log line must not carry them.
+        return f"Header({', '.join(self._decoded())})"
+
+    def _decoded(self) -> dict[str, list[str]]:
+        values = self._values
+        if values is None:
+            values = dict[str, list[str]]()
+            for name, value in self._raw or ():
+                text = value.decode("utf-8", "surrogateescape")
+                values.setdefault(name.decode("latin-1"), []).append(text)
+            self._values = values
+            self._raw = None
+        return values
+
+    def _writable(self) -> dict[str, list[str]]:
+        if self._frozen:
+            raise RuntimeError("headers were already sent; write them before the first message")
+        return self._decoded()
+
+
+def _checked_name(name: str) -> str:
+    lowered = name.lower()
+    if not _NAME.match(lowered):
+        raise ValueError(f"{name!r} is no header name: use letters, digits and -_.")
+    return lowered
+
+
+def _checked_value(name: str, value: str) -> str:
+    if _FORBIDDEN.search(value):
+        raise ValueError(f"value of header {name!r} holds a line break or NUL")
+    return value
+
+
+def _require_binary(name: str) -> None:
+    if not name.lower().endswith(_BINARY_SUFFIX):
+        raise ValueError(f"{name!r} holds text; only names ending in -bin hold bytes")
+
+
+def _decode_binary(name: str, value: str) -> bytes:
+    try:
+        return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"value of header {name!r} is no base64") from error

@@ -1,0 +1,187 @@
+"""The HTTP seam between engines that move bytes and applications that answer.
+
+Nothing here knows gRPC, JSON or services; httptools, our HTTP/2 and ASGI implement one side,
+the protocol adapters (REST, SSE, WebSocket, gRPC-Web, ...) the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from kratos.transport.cause import Cause
+
+__all__ = [
+    "Buffered",
+    "Endpoint",
+    "Head",
+    "HttpApplication",
+    "Reply",
+    "Socket",
+    "Streamed",
+    "Upgraded",
+    "Wire",
+    "WireHeaders",
+]
+
+WireHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+
+class Head:
+    """A request before its body.
+
+    Attributes:
+        method: Verb, upper case.
+        path: Raw path as sent, percent-encoded, without the query.
+        query: Raw query without the question mark.
+        headers: Lower-case names and values in the order they came.
+        scheme: ``http`` or ``https``.
+        version: ``1.0``, ``1.1`` or ``2``.
+        peer: Address of the other end.
+        tls: Whether the connection is encrypted.
+        params: Path variables by field path, filled in by ``route``.
+    """
+
+    __slots__ = (
+        "headers",
+        "method",
+        "params",
+        "path",
+        "peer",
+        "query",
+        "scheme",
+        "tls",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: bytes,
+        query: bytes,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        scheme: str = "http",
+        version: str = "1.1",
+        peer: str = "",
+        tls: bool = False,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.scheme = scheme
+        self.version = version
+        self.peer = peer
+        self.tls = tls
+        self.params: Sequence[str] = ()
+
+    def header(self, name: bytes) -> bytes:
+        """Return the first value of a lower-case name, empty when it is absent."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return b""
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole answer; the engine adds Date, Connection and length, nothing else."""
+
+    status: int
+    headers: WireHeaders = ()
+    body: bytes = b""
+    trailers: WireHeaders = ()
+
+
+class Wire(Protocol):
+    """Both directions of a request that is not buffered."""
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body; ``b""`` at its clean end and only there.
+
+        Raises:
+            Error: The body ended early or broke a limit.
+        """
+        ...
+
+    def start(self, status: int, headers: WireHeaders, /) -> None:
+        """Begin the answer."""
+        ...
+
+    async def write(self, data: bytes, /) -> None:
+        """Send a piece of the answer; waits while the peer is slow."""
+        ...
+
+    async def finish(self, trailers: WireHeaders = (), /) -> None:
+        """End the answer well."""
+        ...
+
+    def reset(self, cause: Cause, /) -> None:
+        """Break the answer off so that the peer cannot take it for a whole one."""
+        ...
+
+
+class Socket(Protocol):
+    """A WebSocket handshake waiting for its answer."""
+
+    async def accept(self, headers: WireHeaders = ()) -> None:
+        """Answer 101."""
+        ...
+
+    async def refuse(self, reply: Reply, /) -> None:
+        """Answer an ordinary reply instead."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """Return the next message; ``None`` at the peer's close frame."""
+        ...
+
+    async def send(self, message: str | bytes, /) -> None:
+        """Send a message; waits while the peer is slow."""
+        ...
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame and wait for the peer's, for a bounded time."""
+        ...
+
+
+class Buffered(Protocol):
+    """An endpoint whose body the engine reads whole: the fast path."""
+
+    @property
+    def max_body(self) -> int:
+        """Largest body in bytes; a larger one is answered 413 by the engine."""
+        ...
+
+    async def answer(self, head: Head, body: bytes, /) -> Reply:
+        """Answer; raises nothing but ``CancelledError``."""
+        ...
+
+
+class Streamed(Protocol):
+    """An endpoint that reads and writes piece by piece."""
+
+    async def converse(self, head: Head, wire: Wire, /) -> None:
+        """Answer through the wire."""
+        ...
+
+
+class Upgraded(Protocol):
+    """An endpoint behind a WebSocket handshake."""
+
+    async def talk(self, head: Head, socket: Socket, /) -> None:
+        """Accept or refuse the socket, then talk."""
+        ...
+
+
+Endpoint: TypeAlias = Buffered | Streamed | Upgraded
+
+
+class HttpApplication(Protocol):
+    """What an engine serves."""
+
+    def route(self, head: Head, /) -> Endpoint:
+        """Choose the endpoint; never raises: 404 and 405 are endpoints too."""
+        ...

@@ -1,0 +1,233 @@
+"""The RPC seam: every engine hands its calls to an ``Operation`` (edge, chain, handler)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from kratos.errors import Error, StartupError
+from kratos.transport.call import SERVER_CALL, Call, Handler
+from kratos.transport.cause import Cause
+from kratos.transport.handlers import handler_for
+from kratos.transport.method import Method, Service
+from kratos.transport.stream import Requests
+from kratos.transport.wheel import Wheel
+
+if TYPE_CHECKING:
+    from kratos.middleware import AnyMiddleware
+
+__all__ = ["Dispatcher", "Missing", "Operation"]
+
+_log = logging.getLogger("kratos.transport")
+
+DEFAULT_TIMEOUT: Final = 1.0  # seconds, unary calls, as Go Kratos
+CANCEL_GRACE: Final = 1.0  # seconds between cancelling a handler and letting it go
+
+
+class Missing(Enum):
+    """What to do with a method that a service does not implement."""
+
+    REFUSE = "refuse"
+    UNIMPLEMENTED = "unimplemented"
+
+
+class Operation:
+    """One method on one server: edge, chain and handler, linked once at start."""
+
+    __slots__ = ("_calls", "_dispatcher", "_handler", "_timeout", "_wheel", "method")
+
+    def __init__(
+        self,
+        method: Method[Any, Any],
+        handler: Handler,
+        *,
+        dispatcher: Dispatcher,
+        timeout: float | None,
+    ) -> None:
+        self.method = method
+        self._handler = handler
+        self._dispatcher = dispatcher
+        self._timeout = timeout
+        self._calls = dispatcher.calls
+        self._wheel = dispatcher.wheel
+
+    async def run(self, call: Call, request: Any, /) -> Any:
+        """Run the call in the current task.
+
+        Args:
+            call: Made by the engine for this call alone, with the peer's deadline if any.
+            request: The message, or the transport's iterator of them. The iterator ends only
+                at the peer's clean half-close.
+
+        Returns:
+            The reply; ``None`` when replies are streamed.
+
+        Raises:
+            Error: Whatever failed, translated: unknown exceptions become 500 UNKNOWN,
+                a cancellation with a cause the error of that cause.
+            asyncio.CancelledError: Somebody else cancelled the task.
+        """
+        dispatcher = self._dispatcher
+        if dispatcher.draining:
+            raise Cause.DRAINING.error()
+        loop = asyncio.get_running_loop()
+        if self._timeout is not None:
+            deadline = loop.time() + self._timeout
+            if call.deadline is None or deadline < call.deadline:
+                call.deadline = deadline
+        task = asyncio.current_task()
+        assert task is not None, "a call runs in a task"
+        cancelling = task.cancelling()
+        if self.method.arity.client_streams:
+            request = Requests(call, request)
+        token = SERVER_CALL.set(call)
+        self._calls.add(call)
+        call.arm(task, self._wheel)
+        failure: BaseException | None = None
+        reply: Any = None
+        try:
+            reply = await self._handler(call, request)
+        except BaseException as error:
+            failure = error
+        call.release()
+        self._calls.discard(call)
+        SERVER_CALL.reset(token)
+        if not self._calls:
+            dispatcher.idle()
+        if call.cause is None and call.deadline is not None and loop.time() >= call.deadline:
+            call.cause = Cause.DEADLINE  # the reply is ready, but too late
+        if failure is not None or call.cause is not None:
+            call.settle(task, cancelling, failure)
+            assert failure is not None, "a call without a cause ended well or with a failure"
+            raise self._presentable(failure)
+        return reply
+
+    def _presentable(self, failure: BaseException) -> BaseException:
+        """Return what may leave the process in place of an unexpected exception."""
+        if isinstance(failure, Error) or not isinstance(failure, Exception):
+            return failure
+        _log.error("%s failed", self.method.operation, exc_info=failure)
+        return Error(500, "UNKNOWN", "unknown request error").with_cause(failure)
+
+
+class Dispatcher:
+    """The operations of one server and the calls in flight.
+
+    Args:
+        transport: Name of the transport, for ``Call.transport``.
+        middleware: The chain, outermost first.
+        timeout: Seconds for a unary call; ``None`` or not positive for no limit.
+        timeouts: Seconds by operation name, streams included, over ``timeout``.
+        missing: What to do with methods that a service leaves out.
+        cancel_grace: Seconds that a cancelled handler gets to clean up.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: str,
+        middleware: Sequence[AnyMiddleware] = (),
+        timeout: float | None = DEFAULT_TIMEOUT,
+        timeouts: Mapping[str, float] | None = None,
+        missing: Missing = Missing.REFUSE,
+        cancel_grace: float = CANCEL_GRACE,
+    ) -> None:
+        self.transport = transport
+        self.operations: dict[str, Operation] = {}
+        self.calls: set[Call] = set()
+        self.wheel = Wheel()
+        self.draining = False
+        self._middleware = tuple(middleware)
+        self._timeout = timeout if timeout is not None and timeout > 0 else None
+        self._timeouts = dict(timeouts or {})
+        self._missing = missing
+        self._cancel_grace = cancel_grace
+        self._idle: asyncio.Event | None = None
+
+    def add(self, service: Service, /) -> None:
+        """Link the chain of every method of a service.
+
+        Raises:
+            StartupError: The service is incomplete, a method has the wrong shape, or an
+                operation is already there.
+        """
+        from kratos.middleware import chain
+
+        for method in _methods(service):
+            if method.operation in self.operations:
+                raise StartupError(
+                    f"{method.operation} is served twice on one server: "
+                    f"{type(service).__name__} brings it again"
+                )
+            handler = handler_for(service, method, missing=self._missing is Missing.UNIMPLEMENTED)
+            self.operations[method.operation] = Operation(
+                method,
+                chain(self._middleware, method, handler),
+                dispatcher=self,
+                timeout=self._timeout_of(method),
+            )
+
+    def cancel(self, cause: Cause, /) -> None:
+        """Cancel every call in flight."""
+        for call in tuple(self.calls):
+            call.cancel(cause)
+
+    async def drain(self, timeout: float | None = None) -> int:
+        """Refuse new calls, wait for those in flight, cancel what is left.
+
+        Args:
+            timeout: Seconds to wait before the rest is cancelled with ``Cause.DRAINING``;
+                ``None`` waits for all.
+
+        Returns:
+            How many calls did not even end when they were cancelled; each is logged.
+
+        Cancellation: cancels the calls at once and lets the cancellation pass.
+        """
+        self.draining = True
+        try:
+            if await self._wait_idle(timeout):
+                return 0
+        except asyncio.CancelledError:
+            self.cancel(Cause.DRAINING)
+            raise
+        self.cancel(Cause.DRAINING)
+        if await self._wait_idle(self._cancel_grace):
+            return 0
+        for call in self.calls:
+            _log.error("%s ignored its cancellation and was left behind", call.method.operation)
+        return len(self.calls)
+
+    def idle(self) -> None:
+        """Note that no call is in flight (for ``Operation``)."""
+        if self._idle is not None:
+            self._idle.set()
+
+    async def _wait_idle(self, timeout: float | None) -> bool:
+        if not self.calls:
+            return True
+        self._idle = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout)
+        return not self.calls
+
+    def _timeout_of(self, method: Method[Any, Any]) -> float | None:
+        named = self._timeouts.get(method.operation)
+        if named is not None:
+            return named if named > 0 else None
+        streams = method.arity.client_streams or method.arity.server_streams
+        return None if streams else self._timeout
+
+
+def _methods(service: Service) -> Sequence[Method[Any, Any]]:
+    methods: object = getattr(service, "METHODS", None)
+    if isinstance(service, type) or not isinstance(methods, tuple) or not methods:
+        raise StartupError(
+            f"{service!r} is no service: pass an instance of a class that derives from a "
+            "generated service class"
+        )
+    return service.METHODS

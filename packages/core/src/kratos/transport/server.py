@@ -1,0 +1,112 @@
+"""What an application asks of its servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from kratos.transport.method import Service
+from kratos.transport.operation import Missing
+
+if TYPE_CHECKING:
+    from kratos.health import Health
+
+    from kratos.middleware import AnyMiddleware
+
+__all__ = ["AppInfo", "Endpointer", "Mount", "Mountable", "Readying", "Server"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppInfo:
+    """Who this application is.
+
+    Attributes:
+        id: Unique id of this instance.
+        name: Name of the service in registries.
+        version: Its version.
+        metadata: Its metadata in registries.
+        endpoints: URLs it can be reached at, known once its servers are bound.
+    """
+
+    id: str
+    name: str = ""
+    version: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    endpoints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """What an application gives to each of its servers before they bind.
+
+    Attributes:
+        services: Objects to serve.
+        middleware: The application's chain; a server's own middleware follows it.
+        info: Who the application is.
+        health: Its table of checks.
+        missing: What to do with methods that a service leaves out.
+    """
+
+    services: Sequence[Service] = ()
+    middleware: Sequence[AnyMiddleware] = ()
+    info: AppInfo | None = None
+    health: Health | None = None
+    missing: Missing = Missing.REFUSE
+
+
+@runtime_checkable
+class Server(Protocol):
+    """Anything with a life: a transport, a cron job, a consumer (Go: transport.Server)."""
+
+    async def start(self) -> None:
+        """Work until ``stop`` is called; returning or raising earlier stops the application.
+
+        Cancellation: the application cancels it when ``stop`` took too long.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End gracefully: finish what is in flight, then let ``start`` return.
+
+        Cancellation: the application cancels it after its stop timeout; the rest is then to
+        be ended at once.
+        """
+        ...
+
+
+@runtime_checkable
+class Mountable(Protocol):
+    """A server that serves generated services."""
+
+    def mount(self, mount: Mount, /) -> None:
+        """Link the chains; called once, before anything is bound.
+
+        Raises:
+            StartupError: A service cannot be served.
+        """
+        ...
+
+
+@runtime_checkable
+class Endpointer(Protocol):
+    """A server that has an address (Go: transport.Endpointer)."""
+
+    async def bind(self) -> Sequence[str]:
+        """Reserve the port, without accepting, and return endpoint URLs for the registry.
+
+        Idempotent; ``stop`` releases the port also when ``start`` was never called.
+
+        Raises:
+            StartupError: The address is wrong or in use; names it.
+        """
+        ...
+
+
+@runtime_checkable
+class Readying(Protocol):
+    """A server that can tell when it serves."""
+
+    async def ready(self) -> None:
+        """Return when the server accepts calls; pends for ever if ``start`` fails first."""
+        ...
