@@ -11,6 +11,7 @@ from kratos.transport.call import (
 from kratos.transport.caller import Caller, CallOptions, ChainCaller
 from kratos.transport.cause import Cause
 from kratos.transport.client_stream import WireStream, converse
+from kratos.transport.connection import Connection, Connector
 from kratos.transport.header import Header, RawHeaders
 from kratos.transport.local import local
 from kratos.transport.method import Arity, HttpRule, Method, Service
@@ -26,6 +27,8 @@ __all__ = [
     "Caller",
     "Cause",
     "ChainCaller",
+    "Connection",
+    "Connector",
     "Dispatcher",
     "Duplexed",
     "Endpointer",
