@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kratos._limit import Limit, cancel_and_wait, describe
+from kratos.testing.clock import FakeClock
+
+
+async def test_block_within_its_limit_keeps_its_result() -> None:
+    clock = FakeClock()
+
+    async with Limit(clock, 5) as limit:
+        await asyncio.sleep(0)
+
+    assert not limit.expired
+    assert clock.sleepers == 0
+
+
+async def test_block_beyond_its_limit_is_cancelled() -> None:
+    clock = FakeClock()
+    limit = Limit(clock, 5)
+
+    async def run() -> None:
+        async with limit:
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(run())
+    await clock.advance(4.9)
+    assert not running.done()
+    await clock.advance(0.1)
+
+    with pytest.raises(TimeoutError):
+        await running
+    assert limit.expired
+
+
+async def test_no_limit_lets_the_block_take_its_time() -> None:
+    async with Limit(FakeClock(), None) as limit:
+        await asyncio.sleep(0)
+
+    assert not limit.expired
+
+
+async def test_cancellation_from_outside_passes_through() -> None:
+    clock = FakeClock()
+
+    async def run() -> None:
+        async with Limit(clock, 5):
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(run())
+    await clock.settle()
+    await cancel_and_wait(running)
+
+    assert running.cancelled()
+    await clock.settle()
+    assert clock.sleepers == 0
+
+
+async def test_time_out_inside_the_block_is_not_the_limit() -> None:
+    limit = Limit(FakeClock(), 5)
+
+    with pytest.raises(TimeoutError, match="inner"):
+        async with limit:
+            raise TimeoutError("inner")
+
+    assert not limit.expired
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(ValueError("bad"), "ValueError: bad"), (TimeoutError(), "TimeoutError")],
+)
+def test_errors_are_described_by_kind_and_text(error: Exception, text: str) -> None:
+    assert describe(error) == text
