@@ -17,9 +17,8 @@ from kratos.transport.stream import Duplexed, Incoming, Messages, Opening
 from kratos.transport.wheel import Wheel
 
 if TYPE_CHECKING:
-    from kratos.selector import NodeFilter
-
     from kratos.middleware import AnyMiddleware
+    from kratos.selector import NodeFilter
 
 __all__ = ["CallOptions", "Caller", "ChainCaller"]
 
@@ -131,13 +130,19 @@ class ChainCaller:
     ) -> Opening[Incoming[R]]:
         """Open a method with one request and many replies, as an async context manager."""
         _require_type(m, request)
-        return StreamOpening(m, self._run, lambda: self._new_call(m, o, None), request)
+        opening: StreamOpening[Q, R] = StreamOpening(
+            m, self._run, lambda: self._new_call(m, o, None), request
+        )
+        return opening
 
     def bidi_stream(
         self, m: Method[Q, R], o: CallOptions | None = None, /
     ) -> Opening[Duplexed[Q, R]]:
         """Open a method with many requests and many replies, as an async context manager."""
-        return StreamOpening(m, self._run, lambda: self._new_call(m, o, None), None)
+        opening: StreamOpening[Q, R] = StreamOpening(
+            m, self._run, lambda: self._new_call(m, o, None), None
+        )
+        return opening
 
     def _new_call(
         self, method: Method[Any, Any], options: CallOptions | None, timeout: float | None

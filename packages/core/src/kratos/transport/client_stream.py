@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -62,16 +62,19 @@ async def converse(call: Call, stream: WireStream) -> None:
         await stream.aclose()
 
 
-async def outgoing_requests(call: Call, messages: Messages[Any]) -> AsyncIterator[Any]:
+async def outgoing_requests(call: Call, messages: Messages[Any]) -> AsyncGenerator[Any]:
     """Iterate over a caller's requests, checked, through the hooks, and counted.
+
+    Close it (``contextlib.aclosing``): that closes the caller's generator, in this task.
 
     Raises:
         TypeError: A message is not of the method's request type.
     """
-    async for message in iterate(messages):
-        _require_request(call, message)
-        yield await call.outgoing(message)
-        call.sent += 1
+    async with aclosing(iterate(messages)) as each:
+        async for message in each:
+            _require_request(call, message)
+            yield await call.outgoing(message)
+            call.sent += 1
 
 
 class ClientStream(Generic[Q, R]):

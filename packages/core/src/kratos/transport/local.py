@@ -6,7 +6,8 @@ The reference implementation of the contract that the other transports are held 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,11 +73,16 @@ class LocalTransport:
         *services: Service,
         middleware: Sequence[AnyMiddleware] = (),
         timeout: float | None = DEFAULT_TIMEOUT,
+        timeouts: Mapping[str, float] | None = None,
         encode: bool = False,
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
         self.dispatcher = Dispatcher(
-            transport=_PEER, middleware=middleware, timeout=timeout, cancel_grace=cancel_grace
+            transport=_PEER,
+            middleware=middleware,
+            timeout=timeout,
+            timeouts=timeouts,
+            cancel_grace=cancel_grace,
         )
         self._encode = encode
         for service in services:
@@ -150,12 +156,14 @@ class _Exchange:
         feeding.add_done_callback(self._fed)
         try:
             reply = await self.reply()
+        except Error:
+            if feeding.done():
+                feeding.result()  # the caller's own exception says more than the cut-off call
+            raise
         finally:
             if not feeding.done():
                 feeding.cancel()
                 await asyncio.wait((feeding,))
-        if not feeding.cancelled() and (failure := feeding.exception()) is not None:
-            raise failure
         return self._transport.carried(reply, self.client.method.reply)
 
     async def abandon(self) -> None:
@@ -175,8 +183,9 @@ class _Exchange:
 
     async def _feed(self, requests: Any) -> None:
         try:
-            async for message in outgoing_requests(self.client, requests):
-                await self.send_request(message)
+            async with aclosing(outgoing_requests(self.client, requests)) as messages:
+                async for message in messages:
+                    await self.send_request(message)
         except ChannelClosed:
             return  # the handler has its answer: the unread rest is discarded
         self.requests.close()

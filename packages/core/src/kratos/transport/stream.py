@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+)
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -127,11 +134,16 @@ class Requests(AsyncIterator[Any]):
         return await self._call.incoming(message)
 
 
-async def iterate(messages: Messages[T]) -> AsyncIterator[T]:
-    """Iterate over messages of either kind of iterable."""
-    if isinstance(messages, AsyncIterable):
-        async for message in messages:
-            yield message
-    else:
+async def iterate(messages: Messages[T]) -> AsyncGenerator[T]:
+    """Iterate over messages of either kind of iterable; closing it closes a generator in it."""
+    if not isinstance(messages, AsyncIterable):
         for message in messages:
             yield message
+        return
+    try:
+        async for message in messages:
+            yield message
+    finally:
+        aclose = getattr(messages, "aclose", None)
+        if aclose is not None:
+            await aclose()
