@@ -43,9 +43,9 @@ def chain(
     """
     for element in reversed(tuple(middleware)):
         bound = element.bind(method) if isinstance(element, PerMethod) else element
-        if bound is None:
+        if bound is None and isinstance(element, PerMethod):
             continue
-        if not _is_middleware(bound):
+        if bound is None or not _is_middleware(bound):
             raise StartupError(
                 f"{element!r} is no middleware: pass an async callable (call, request, next), "
                 "for example recovery() and not recovery"

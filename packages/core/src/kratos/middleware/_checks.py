@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from kratos.middleware._chain import AnyMiddleware, Middleware
+from kratos.middleware._chain import Middleware, PerMethod
 from kratos.transport.call import Call, Handler
 from kratos.transport.method import Method
 
@@ -14,7 +14,7 @@ __all__ = ["every_request", "on_type"]
 M = TypeVar("M")
 
 
-def every_request(check: Callable[[Call, Any], Awaitable[None]]) -> AnyMiddleware:
+def every_request(check: Callable[[Call, Any], Awaitable[None]]) -> PerMethod:
     """Make a middleware that checks every request message, before the handler sees it.
 
     Args:
@@ -23,7 +23,7 @@ def every_request(check: Callable[[Call, Any], Awaitable[None]]) -> AnyMiddlewar
     return _EveryRequest(check)
 
 
-def on_type(message_type: type[M], check: Callable[[Call, M], Awaitable[None]]) -> AnyMiddleware:
+def on_type(message_type: type[M], check: Callable[[Call, M], Awaitable[None]]) -> PerMethod:
     """Make a middleware that checks requests of one type and leaves other methods alone."""
     return _EveryRequest(check, message_type)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kratos.errors import ConfigError
-from kratos.middleware._chain import AnyMiddleware, Middleware
+from kratos.middleware._chain import Middleware, PerMethod
 from kratos.transport.call import Call, Handler
 from kratos.transport.method import Method
 
@@ -15,7 +15,7 @@ __all__ = ["timeout"]
 
 def timeout(
     seconds: float | None = None, *, operations: Mapping[str, float] | None = None
-) -> AnyMiddleware:
+) -> PerMethod:
     """Limit calls to some seconds from here on; a nearer deadline stays.
 
     Args:

@@ -46,6 +46,11 @@ class Wheel:
         slot.add(entry)
         return slot
 
+    @property
+    def armed(self) -> bool:
+        """Whether a timer runs."""
+        return self._armed is not None
+
     def close(self) -> None:
         """Forget all entries and the timer."""
         self._slots.clear()

@@ -1,0 +1,189 @@
+"""The wire error and its kinds; the restated tests are those of Go's errors package."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+
+from kratos import errors
+from kratos.errors import Error, from_error, from_grpc_code, to_grpc_code
+
+KINDS = [
+    ("bad_request", 400),
+    ("unauthorized", 401),
+    ("forbidden", 403),
+    ("not_found", 404),
+    ("conflict", 409),
+    ("too_many_requests", 429),
+    ("client_closed", 499),
+    ("internal_server", 500),
+    ("service_unavailable", 503),
+    ("gateway_timeout", 504),
+]
+
+
+def caused(error: Exception, cause: BaseException) -> Exception:
+    try:
+        raise error from cause
+    except Exception as raised:
+        return raised
+
+
+def test_text_is_that_of_go() -> None:
+    error = Error(400, "R", "m", {"k": "v"}).with_cause(ValueError("boom"))
+    assert str(error) == "error: code = 400 reason = R message = m metadata = map[k:v] cause = boom"
+    assert str(Error(500, "")) == (
+        "error: code = 500 reason =  message =  metadata = map[] cause = <nil>"
+    )
+
+
+def test_matching_compares_code_and_reason_alone() -> None:
+    error = Error(400, "R", "one", {"k": "v"})
+    assert error.matches(Error(400, "R", "two"))
+    assert errors.matches(error, Error(400, "R"))
+    assert not error.matches(Error(400, "OTHER"))
+    assert not error.matches(Error(500, "R"))
+    assert not error.matches(Error(0))
+    assert not error.matches(None)
+
+
+def test_matching_looks_through_wrapping_exceptions() -> None:
+    wrapped = caused(RuntimeError("outer"), caused(ValueError("inner"), Error(404, "GONE")))
+    assert Error(404, "GONE").matches(wrapped)
+
+
+def test_chain_that_loops_ends() -> None:
+    one, two = ValueError("one"), ValueError("two")
+    one.__cause__, two.__cause__ = two, one
+    assert errors.code(one) == 500
+
+
+def test_metadata_and_cause_go_to_a_copy() -> None:
+    original = Error(400, "R", "m", {"k": "v"})
+    cause = ValueError("boom")
+    changed = original.with_metadata({"a": "b"}).with_cause(cause)
+    assert (original.metadata, original.cause) == ({"k": "v"}, None)
+    assert (changed.metadata, changed.cause) == ({"a": "b"}, cause)
+    assert changed.with_metadata({}).cause is cause
+
+
+def test_clone_shares_nothing() -> None:
+    original = Error(400, "R", "m", {"k": "v"}).with_cause(ValueError("boom"))
+    clone = original.clone()
+    clone.metadata["k"] = "changed"
+    assert original.metadata == {"k": "v"}
+    assert clone.cause is original.cause
+
+
+def pickled(error: Error) -> Error:
+    copied: Error = pickle.loads(pickle.dumps(error))
+    return copied
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_error_survives_copying_and_pickling(copied: Callable[[Error], Error]) -> None:
+    error = copied(Error(400, "R", "m", {"k": "v"}))
+    assert (error.code, error.reason, error.message, error.metadata) == (400, "R", "m", {"k": "v"})
+
+
+def test_from_error_of_nothing_is_nothing() -> None:
+    assert from_error(None) is None
+    assert errors.code(None) == 200
+    assert errors.reason(None) == ""
+
+
+def test_from_error_finds_the_error_in_the_chain_of_causes() -> None:
+    inner = Error(10001, "FAR", "out")
+    assert from_error(caused(RuntimeError("outer"), inner)) is inner
+    assert errors.code(inner) == 10001
+    assert errors.reason(caused(RuntimeError("outer"), inner)) == "FAR"
+
+
+def test_from_error_of_a_foreign_exception_is_500_with_its_text() -> None:
+    foreign = ValueError("boom")
+    error = from_error(foreign)
+    assert error is not None
+    assert (error.code, error.reason, error.message) == (500, "", "boom")
+    assert error.cause is foreign
+
+
+def test_error_that_merely_happened_before_is_no_cause() -> None:
+    error = ValueError("unrelated")
+    error.__context__ = Error(404, "GONE")
+    assert errors.code(error) == 500
+
+
+@pytest.mark.parametrize(("kind", "code"), KINDS)
+def test_kind_has_its_code_and_a_predicate_that_looks_through_wrapping(
+    kind: str, code: int
+) -> None:
+    error = getattr(errors, kind)("R", "m", {"k": "v"})
+    is_kind = getattr(errors, f"is_{kind}")
+    assert (error.code, error.reason, error.message) == (code, "R", "m")
+    assert is_kind(error)
+    assert is_kind(caused(RuntimeError("outer"), error))
+    assert not is_kind(Error(418))
+    assert not is_kind(None)
+
+
+@pytest.mark.parametrize(
+    ("http", "grpc"),
+    [
+        (200, 0),
+        (400, 3),
+        (401, 16),
+        (403, 7),
+        (404, 5),
+        (409, 10),
+        (412, 9),
+        (429, 8),
+        (499, 1),
+        (500, 13),
+        (501, 12),
+        (503, 14),
+        (504, 4),
+        (405, 2),
+        (10001, 2),
+    ],
+)
+def test_http_code_maps_to_grpc(http: int, grpc: int) -> None:
+    assert to_grpc_code(http) == grpc
+
+
+@pytest.mark.parametrize(
+    ("grpc", "http"),
+    [
+        (0, 200),
+        (1, 499),
+        (2, 500),
+        (3, 400),
+        (4, 504),
+        (5, 404),
+        (6, 409),
+        (7, 403),
+        (8, 429),
+        (9, 412),
+        (10, 409),
+        (11, 400),
+        (12, 501),
+        (13, 500),
+        (14, 503),
+        (15, 500),
+        (16, 401),
+        (99, 500),
+    ],
+)
+def test_grpc_code_maps_to_http(grpc: int, http: int) -> None:
+    assert from_grpc_code(grpc) == http
+
+
+@pytest.mark.parametrize("http", [200, 400, 401, 403, 404, 409, 412, 429, 499, 500, 501, 503, 504])
+def test_code_with_a_row_survives_the_way_through_grpc(http: int) -> None:
+    assert from_grpc_code(to_grpc_code(http)) == http
+
+
+def test_missing_dependency_prints_the_command_that_mends_it() -> None:
+    assert "pip install kratos-etcd" in str(errors.MissingDependency("etcd://", "kratos-etcd"))

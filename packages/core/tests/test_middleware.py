@@ -1,0 +1,223 @@
+"""The ready-made middleware: recovery, logging, metadata, timeout."""
+
+from __future__ import annotations
+
+import asyncio
+import logging as std_logging
+from typing import Any
+
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+
+from kratos.errors import ConfigError, Error
+from kratos.metadata import Metadata, client_context, server_metadata
+from kratos.middleware import logging, metadata, outcome, recovery, timeout
+from kratos.testing.echo import ECHO, WATCH, EchoService, text
+from kratos.transport import Call, CallOptions, Cause, Side, local
+
+
+async def test_recovery_logs_the_exception_and_hides_it(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Error) as failure:
+        await local(EchoService(), middleware=[recovery()]).unary(ECHO, text("crash"))
+    error = failure.value
+    assert (error.code, error.reason, error.message) == (500, "UNKNOWN", "unknown request error")
+    assert "an inner secret" in caplog.text
+
+
+async def test_recovery_leaves_good_replies_and_errors_alone() -> None:
+    caller = local(EchoService(), middleware=[recovery()])
+    assert (await caller.unary(ECHO, text("x"))).value == "x"
+    with pytest.raises(Error, match="BUSY"):
+        await caller.unary(ECHO, text("fail"))
+
+
+async def test_recovery_asks_the_handler_for_the_error() -> None:
+    async def explain(call: Call, request: Any, error: Exception) -> Error:
+        return Error(503, "BROKEN", f"{call.method.name} {request.value} {error}")
+
+    with pytest.raises(Error) as failure:
+        await local(EchoService(), middleware=[recovery(handler=explain)]).unary(
+            ECHO, text("crash")
+        )
+    assert failure.value.message == "echo crash an inner secret"
+
+
+def fields(record: std_logging.LogRecord) -> dict[str, Any]:
+    found: dict[str, Any] = record.__dict__["kratos"]
+    return found
+
+
+async def test_log_tells_kind_component_operation_args_code_reason_latency(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(std_logging.INFO, "kratos.calls")
+    caller = local(EchoService(), middleware=[logging()], client_middleware=[logging()])
+    await caller.unary(ECHO, text("x"))
+    served, called = caplog.records
+    assert list(fields(served)) == [
+        "kind",
+        "component",
+        "operation",
+        "args",
+        "code",
+        "reason",
+        "latency",
+    ]
+    assert fields(served)["kind"] == "server"
+    assert fields(called)["kind"] == "client"
+    assert fields(served)["operation"] == ECHO.operation
+    assert fields(served)["args"] == 'value: "x"'
+    assert fields(served)["latency"] >= 0
+    assert served.levelname == "INFO"
+    assert served.getMessage().startswith("server request kind=server component=local")
+
+
+async def test_log_of_a_failure_has_level_error_and_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(std_logging.INFO, "kratos.calls")
+    with pytest.raises(Error):
+        await local(EchoService(), middleware=[logging()]).unary(ECHO, text("fail"))
+    record = caplog.records[0]
+    assert record.levelname == "ERROR"
+    assert (fields(record)["code"], fields(record)["reason"]) == (409, "BUSY")
+    assert "try later" in fields(record)["error"]
+
+
+async def test_log_asks_a_request_what_may_be_shown(caplog: pytest.LogCaptureFixture) -> None:
+
+    class Secret:
+        def redact(self) -> str:
+            return "***"
+
+    async def core(call: Call, request: Any) -> Any:
+        return request
+
+    caplog.set_level(std_logging.INFO, "kratos.calls")
+    await logging()(Call(ECHO, side=Side.SERVER, transport="t"), Secret(), core)
+    assert fields(caplog.records[0])["args"] == "***"
+
+
+async def test_log_is_written_when_a_stream_has_ended(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(std_logging.INFO, "kratos.calls")
+    async with local(EchoService(), middleware=[logging()]).server_stream(
+        WATCH, text("a b")
+    ) as replies:
+        await anext(aiter(replies))
+        assert caplog.records == []
+        assert [reply.value async for reply in replies] == ["b"]
+    assert len(caplog.records) == 1
+
+
+class Tells(EchoService):
+    """Answers with the metadata that its call brought."""
+
+    async def echo(self, request: StringValue, /) -> StringValue:
+        found = server_metadata()
+        assert found is not None
+        return text(";".join(f"{k}={','.join(v)}" for k, v in sorted(found.items())))
+
+
+async def test_server_reads_headers_with_a_prefix_and_constants() -> None:
+    caller = local(Tells(), middleware=[metadata(constants=Metadata({"const": ["1"]}))])
+    options = CallOptions(
+        headers={"X-Md-Global-A": ["1", "2"], "x-md-local-b": "3", "authorization": "no"}
+    )
+    reply = await caller.unary(ECHO, text(""), options)
+    assert reply.value == "const=1;x-md-global-a=1,2;x-md-local-b=3"
+
+
+async def test_client_sends_constants_its_own_metadata_and_what_is_global() -> None:
+    inner = local(
+        Tells(),
+        middleware=[metadata(prefixes=["x-md-", "const", "custom"])],
+        client_middleware=[metadata(constants=Metadata({"const": ["1"]}))],
+    )
+
+    class Relay(EchoService):
+        async def echo(self, request: StringValue, /) -> StringValue:
+            with client_context(Metadata({"custom": ["own"]})):
+                return await inner.unary(ECHO, request)
+
+    outer = local(Relay(), middleware=[metadata()])
+    options = CallOptions(headers={"x-md-global-a": "1", "x-md-local-b": "2"})
+    reply = await outer.unary(ECHO, text(""), options)
+    assert reply.value == "const=1;custom=own;x-md-global-a=1"
+
+
+async def test_metadata_of_a_call_is_gone_when_it_has_ended() -> None:
+    caller = local(Tells(), middleware=[metadata()])
+    await caller.unary(ECHO, text(""))
+    assert server_metadata() is None
+
+
+async def test_timeout_brings_the_deadline_forward_and_never_back() -> None:
+    left: dict[str, float | None] = {}
+
+    async def core(call: Call, request: Any) -> Any:
+        left[request] = call.remaining()
+
+    limited = timeout(10.0, operations={WATCH.operation: 3.0})
+    for method in (ECHO, WATCH):
+        bound = limited.bind(method)
+        assert bound is not None
+        await bound(Call(method, side=Side.SERVER, transport="t"), method.name, core)
+    near = Call(
+        ECHO,
+        side=Side.SERVER,
+        transport="t",
+        deadline=asyncio.get_running_loop().time() + 1,
+    )
+    bound = limited.bind(ECHO)
+    assert bound is not None
+    await bound(near, "near", core)
+    assert left["echo"] is not None
+    assert 9 < left["echo"] <= 10
+    assert left["watch"] is not None
+    assert left["watch"] <= 3
+    assert left["near"] is not None
+    assert left["near"] <= 1
+
+
+async def test_timeout_of_a_middleware_cancels_the_handler() -> None:
+    service = EchoService()
+    caller = local(service, middleware=[timeout(0.02)], timeout=None)
+    with pytest.raises(Error, match="DEADLINE_EXCEEDED"):
+        await caller.unary(ECHO, text("hang"))
+    assert service.interrupted == 1
+
+
+async def test_timeout_on_the_client_side_ends_the_call() -> None:
+    service = EchoService()
+    caller = local(service, client_middleware=[timeout(0.02)], timeout=None)
+    with pytest.raises(Error, match="DEADLINE_EXCEEDED"):
+        await caller.unary(ECHO, text("hang"))
+
+
+def test_streams_are_limited_only_by_name() -> None:
+    assert timeout(1.0).bind(WATCH) is None
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0])
+def test_timeout_that_is_not_positive_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="no time limit"):
+        timeout(seconds)
+    with pytest.raises(ConfigError, match="/a/b"):
+        timeout(operations={"/a/b": seconds})
+
+
+def test_outcome_tells_success_error_exception_and_cancellation_apart() -> None:
+    call = Call(ECHO, side=Side.SERVER, transport="t")
+    assert outcome(call, None).ok
+    assert outcome(call, Error(404, "GONE")).reason == "GONE"
+    assert (outcome(call, ValueError()).code, outcome(call, ValueError()).reason) == (
+        500,
+        "UNKNOWN",
+    )
+    assert outcome(call, asyncio.CancelledError()).cancelled
+    call.cause = Cause.DEADLINE
+    late = outcome(call, asyncio.CancelledError())
+    assert (late.code, late.cancelled) == (504, False)
+    call.cause = Cause.PEER_GONE
+    gone = outcome(call, asyncio.CancelledError())
+    assert (gone.code, gone.cancelled) == (499, True)
