@@ -1,0 +1,98 @@
+"""Smooth weighted round robin (Go: selector/wrr; the algorithm is nginx's)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from operator import add
+from typing import TYPE_CHECKING, Final
+
+from kratos.selector._candidates import narrow, no_available_node, unique
+from kratos.selector._pick import Counter, SinglePick
+from kratos.selector.node import Node, NodeFilter
+from kratos.selector.selector import Pick, Selector
+
+if TYPE_CHECKING:
+    from kratos.transport import Call
+
+__all__ = ["DEFAULT_WEIGHT", "WeightedRoundRobin", "build"]
+
+DEFAULT_WEIGHT: Final = 100  # of a node that publishes none
+
+
+class WeightedRoundRobin:
+    """Gives each node its share by weight, spread as evenly as the shares allow.
+
+    Every pick raises each node's score by its weight, takes the node of the highest score, the
+    first of equals, and lowers that score by the sum of the weights. Weights 5, 1, 1 give the
+    cycle a a b a c a a. Scores belong to addresses: they survive changes of the set.
+
+    A weight of zero or less takes a node out while another has a positive one.
+    """
+
+    __slots__ = ("_counter", "_list", "_nodes", "_places", "_scores", "_total", "_weights")
+
+    def __init__(self) -> None:
+        self._counter = Counter()
+        self._nodes: dict[str, Node] = {}
+        self._list: list[Node] = []
+        self._places: dict[str, int] = {}
+        self._weights: list[int] = []
+        self._scores: list[int] = []
+        self._total = 0
+
+    @property
+    def late_reports(self) -> int:
+        """How many reports came after the first of their pick."""
+        return self._counter.late
+
+    def apply(self, nodes: Sequence[Node], /) -> None:
+        """Take over a set of nodes; see ``Selector``."""
+        scores = dict(zip(self._nodes, self._scores, strict=True))
+        self._nodes = unique(nodes)
+        self._list = list(self._nodes.values())
+        self._places = {address: place for place, address in enumerate(self._nodes)}
+        self._scores = [scores.get(address, 0) for address in self._nodes]
+        self._weights = _even_if_zero([_weight(node) for node in self._list])
+        self._total = sum(self._weights)
+
+    def select(
+        self,
+        call: Call,
+        *,
+        filters: Sequence[NodeFilter] = (),
+        avoid: Collection[str] = (),
+    ) -> Pick:
+        """Pick the node whose turn it is; see ``Selector``."""
+        if filters or avoid:
+            place = self._turn_among(narrow(call, self._nodes, filters=filters, avoid=avoid))
+        elif self._list:
+            scores = self._scores = list(map(add, self._scores, self._weights))
+            place = scores.index(max(scores))
+            scores[place] -= self._total
+        else:
+            raise no_available_node()
+        return SinglePick(self._list[place], self._counter)
+
+    def _turn_among(self, addresses: Sequence[str]) -> int:
+        """Play one round among some nodes; the scores of the others rest."""
+        places = [self._places[address] for address in addresses]
+        weights = _even_if_zero([self._weights[place] for place in places])
+        scores = self._scores
+        for place, weight in zip(places, weights, strict=True):
+            scores[place] += weight
+        best = max(places, key=scores.__getitem__)
+        scores[best] -= sum(weights)
+        return best
+
+
+def build() -> Selector:
+    """Return a fresh selector (the plug-in ``wrr``)."""
+    return WeightedRoundRobin()
+
+
+def _weight(node: Node) -> int:
+    return DEFAULT_WEIGHT if node.weight is None else max(0, node.weight)
+
+
+def _even_if_zero(weights: list[int]) -> list[int]:
+    return weights if any(weights) else [1] * len(weights)

@@ -1,0 +1,130 @@
+"""Smooth weighted round robin; the sequences are Go's (selector/wrr)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import gcd
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kratos.selector import Node, WeightedRoundRobin
+from kratos.testing.echo import ECHO
+from kratos.transport import Call, Side
+
+CALL = Call(ECHO, side=Side.CLIENT, transport="test")
+
+
+def nodes(*weights: int | None, first: int = 0) -> list[Node]:
+    return [
+        Node(scheme="http", address=f"n{place}", weight=weight)
+        for place, weight in enumerate(weights, first)
+    ]
+
+
+def picks(selector: WeightedRoundRobin, count: int) -> list[str]:
+    return [selector.select(CALL).node.address for _ in range(count)]
+
+
+def test_weights_five_one_one_give_the_sequence_of_go() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(5, 1, 1))
+    assert picks(selector, 14) == ["n0", "n0", "n1", "n0", "n2", "n0", "n0"] * 2
+
+
+def test_ninety_picks_of_weights_ten_and_twenty_are_thirty_and_sixty() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(10, 20))
+    assert Counter(picks(selector, 90)) == {"n0": 30, "n1": 60}
+
+
+def test_nodes_without_weight_take_turns() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(None, None, None))
+    assert picks(selector, 6) == ["n0", "n1", "n2", "n0", "n1", "n2"]
+
+
+def test_node_without_weight_counts_a_hundred() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(None, 300))
+    assert Counter(picks(selector, 40)) == {"n0": 10, "n1": 30}
+
+
+def test_node_of_weight_zero_is_left_out_while_another_has_weight() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(0, 1, -5))
+    assert set(picks(selector, 20)) == {"n1"}
+
+
+def test_nodes_that_all_weigh_zero_take_turns() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(0, 0))
+    assert picks(selector, 4) == ["n0", "n1", "n0", "n1"]
+
+
+def test_filtered_nodes_that_all_weigh_zero_take_turns() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(0, 0, 5))
+    taken = [selector.select(CALL, avoid=("n2",)).node.address for _ in range(4)]
+    assert taken == ["n0", "n1", "n0", "n1"]
+
+
+def test_turn_survives_a_change_of_the_set() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(5, 1, 1))
+    assert picks(selector, 2) == ["n0", "n0"]
+    selector.apply(list(reversed(nodes(5, 1, 1))))
+    assert picks(selector, 1) != ["n0"]
+
+
+def test_score_of_a_removed_address_is_forgotten() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(5, 1))
+    picks(selector, 1)
+    selector.apply(nodes(1, first=1))
+    selector.apply(nodes(5, 1))
+    fresh = WeightedRoundRobin()
+    fresh.apply(nodes(5, 1))
+    assert picks(selector, 1) == picks(fresh, 1)
+
+
+def test_filtered_picks_share_by_weight_too() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(1, 2, 7))
+    taken = Counter(selector.select(CALL, avoid=("n2",)).node.address for _ in range(30))
+    assert taken == {"n0": 10, "n1": 20}
+
+
+WEIGHTS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
+
+
+@given(weights=WEIGHTS)
+def test_one_cycle_gives_each_node_exactly_its_weight(weights: list[int]) -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(*weights))
+    cycle = sum(weights) // gcd(*weights)
+    shares = Counter(picks(selector, cycle))
+    assert shares == {f"n{i}": weight // gcd(*weights) for i, weight in enumerate(weights)}
+
+
+@given(weights=WEIGHTS, data=st.data())
+def test_share_is_never_more_than_one_set_of_picks_off(
+    weights: list[int], data: st.DataObject
+) -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(*weights))
+    count = data.draw(st.integers(1, 60))
+    shares = Counter(picks(selector, count))
+    for place, weight in enumerate(weights):
+        assert abs(shares[f"n{place}"] - count * weight / sum(weights)) <= len(weights)
+
+
+@given(sets=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=5), min_size=1, max_size=5))
+def test_shares_are_right_again_after_any_churn(sets: list[list[int]]) -> None:
+    selector = WeightedRoundRobin()
+    for weights in sets:
+        selector.apply(nodes(*weights))
+        picks(selector, 7)
+    selector.apply(nodes(3, 1))
+    picks(selector, 200)
+    assert Counter(picks(selector, 40)) == {"n0": 30, "n1": 10}
