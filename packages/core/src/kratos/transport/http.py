@@ -18,6 +18,7 @@ __all__ = [
     "Head",
     "HttpApplication",
     "Reply",
+    "Running",
     "Socket",
     "Streamed",
     "Upgraded",
@@ -26,6 +27,14 @@ __all__ = [
 ]
 
 WireHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+
+class Running(Protocol):
+    """What an engine cancels when the peer has gone; every ``Call`` is one."""
+
+    def cancel(self, cause: Cause, /) -> None:
+        """End it early, for the given cause."""
+        ...
 
 
 class Head:
@@ -41,6 +50,8 @@ class Head:
         peer: Address of the other end.
         tls: Whether the connection is encrypted.
         params: Path variables by field path, filled in by ``route``.
+        running: Set by the endpoint while there is something to cancel with a cause; without
+            it the engine cancels the task.
     """
 
     __slots__ = (
@@ -50,6 +61,7 @@ class Head:
         "path",
         "peer",
         "query",
+        "running",
         "scheme",
         "tls",
         "version",
@@ -76,6 +88,7 @@ class Head:
         self.peer = peer
         self.tls = tls
         self.params: Sequence[str] = ()
+        self.running: Running | None = None
 
     def header(self, name: bytes) -> bytes:
         """Return the first value of a lower-case name, empty when it is absent."""
