@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kratos._limit import Limit, cancel_and_wait, describe
+from kratos.limit import Limit, cancel_and_wait, describe, shielded
 from kratos.testing.clock import FakeClock
 
 
@@ -75,3 +75,46 @@ async def test_time_out_inside_the_block_is_not_the_limit() -> None:
 )
 def test_errors_are_described_by_kind_and_text(error: Exception, text: str) -> None:
     assert describe(error) == text
+
+
+async def test_shielded_work_ends_before_the_cancellation_takes_effect() -> None:
+    clock = FakeClock()
+    step, done = asyncio.Event(), asyncio.Event()
+
+    async def clean_up() -> None:
+        await step.wait()
+        done.set()
+
+    running = asyncio.create_task(shielded(clean_up(), clock=clock, timeout=5))
+    for _ in range(3):
+        await clock.settle()
+        running.cancel()
+    await clock.settle()
+    assert not running.done()
+
+    step.set()
+    await asyncio.wait([running])
+
+    assert running.cancelled()
+    assert done.is_set()
+
+
+async def test_shielded_work_gives_its_result() -> None:
+    async def clean_up() -> int:
+        return 7
+
+    assert await shielded(clean_up(), clock=FakeClock(), timeout=5) == 7
+
+
+async def test_shielded_work_is_bounded() -> None:
+    clock = FakeClock()
+    running = asyncio.create_task(shielded(asyncio.Event().wait(), clock=clock, timeout=5))
+
+    await clock.advance(5)
+
+    with pytest.raises(TimeoutError):
+        await running
+
+
+async def test_nothing_to_cancel_is_nothing_to_wait_for() -> None:
+    await cancel_and_wait()

@@ -532,9 +532,9 @@ async def test_watcher_that_cannot_close_does_not_stop_the_closing(
 async def test_closed_feed_refuses_users(feed: Feed[str]) -> None:
     await feed.aclose()
 
-    with pytest.raises(RuntimeError, match="board is closed"):
+    with pytest.raises(RuntimeError, match=f"{feed.name} is closed"):
         await feed.first()
-    with pytest.raises(RuntimeError, match="board is closed"):
+    with pytest.raises(RuntimeError, match=f"{feed.name} is closed"):
         feed.subscribe(lambda _: None)
 
 

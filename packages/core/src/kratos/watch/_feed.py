@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from aegis.backoff import Backoff
-from kratos._limit import Limit, cancel_and_wait, describe, is_cancelled_from_outside
+from kratos.limit import Limit, cancel_and_wait, describe, is_cancelled_from_outside
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.watch._watcher import Versioned, Watcher
 
