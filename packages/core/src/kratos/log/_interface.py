@@ -1,0 +1,46 @@
+"""What a log back end supplies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final, Protocol
+
+__all__ = ["NO_FIELDS", "Level", "Logger", "NopLogger"]
+
+NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class Level(IntEnum):
+    """Severity; the numbers are those of the standard library's ``logging``."""
+
+    DEBUG = 10
+    INFO = 20
+    WARN = 30
+    ERROR = 40
+    FATAL = 50
+
+
+class Logger(Protocol):
+    """A place for structured records."""
+
+    def log(self, level: Level, message: str, fields: Mapping[str, object] = NO_FIELDS, /) -> None:
+        """Write one record; never raises and never blocks.
+
+        Args:
+            level: Severity. ``FATAL`` is a severity like the others: it does not end the process.
+            message: Constant text, so that records of one kind can be found by it.
+            fields: What differs from record to record. An exception goes under ``error``.
+                The mapping belongs to the logger from here on.
+        """
+        ...
+
+
+class NopLogger:
+    """A logger that drops everything."""
+
+    __slots__ = ()
+
+    def log(self, level: Level, message: str, fields: Mapping[str, object] = NO_FIELDS, /) -> None:
+        """Drop the record."""

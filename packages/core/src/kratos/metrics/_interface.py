@@ -1,0 +1,108 @@
+"""What a metrics back end supplies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+__all__ = ["Counter", "Gauge", "Meter", "Observer"]
+
+
+class Counter(Protocol):
+    """A sum that only grows."""
+
+    def labels(self, *values: str) -> Counter:
+        """Return the child for these label values, in the declared order.
+
+        The same values give the same series. Look it up once and keep it.
+
+        Raises:
+            ValueError: There are more or fewer values than labels.
+        """
+        ...
+
+    def inc(self, amount: float = 1.0, /) -> None:
+        """Add ``amount``, which is not negative."""
+        ...
+
+
+class Gauge(Protocol):
+    """A value that goes up and down."""
+
+    def labels(self, *values: str) -> Gauge:
+        """Return the child for these label values, in the declared order.
+
+        Raises:
+            ValueError: There are more or fewer values than labels.
+        """
+        ...
+
+    def set(self, value: float, /) -> None:
+        """Put ``value`` in place of the present one."""
+        ...
+
+    def add(self, amount: float, /) -> None:
+        """Add ``amount``, which may be negative."""
+        ...
+
+
+class Observer(Protocol):
+    """A distribution, for instance a histogram."""
+
+    def labels(self, *values: str) -> Observer:
+        """Return the child for these label values, in the declared order.
+
+        Raises:
+            ValueError: There are more or fewer values than labels.
+        """
+        ...
+
+    def observe(self, value: float, /) -> None:
+        """Record one value, in the unit of the instrument."""
+        ...
+
+
+class Meter(Protocol):
+    """Makes instruments. Asking twice for one name with equal arguments gives one instrument."""
+
+    def counter(
+        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+    ) -> Counter:
+        """Make a counter.
+
+        Args:
+            name: Name of the series, for example ``server_requests_code_total``.
+            description: What it counts, in one line.
+            unit: Unit of the values, for example ``s``; empty for a plain number.
+            labels: Names of the labels, in the order in which values are given.
+
+        Raises:
+            ValueError: The name is taken by an instrument of another kind or other labels.
+        """
+        ...
+
+    def gauge(
+        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+    ) -> Gauge:
+        """Make a gauge; arguments and errors as ``counter``."""
+        ...
+
+    def histogram(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        unit: str = "",
+        labels: Sequence[str] = (),
+        buckets: Sequence[float] = (),
+    ) -> Observer:
+        """Make a histogram; further arguments and errors as ``counter``.
+
+        Args:
+            name: Name of the series.
+            description: What it measures, in one line.
+            unit: Unit of the values.
+            labels: Names of the labels.
+            buckets: Upper bounds, rising; empty for the back end's own.
+        """
+        ...
