@@ -14,8 +14,10 @@ is dropped as Go's router does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import quote
 
 from kratos.transport._template import (
@@ -37,6 +39,9 @@ __all__ = [
     "TemplateError",
     "unescape",
 ]
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]*")
 
 
 class PathValueError(ValueError):
@@ -144,7 +149,8 @@ class PathTemplate:
     def _expanded(self, capture: Capture, value: str) -> str:
         pattern = self.segments[capture.start : capture.stop]
         try:
-            escaped = quote(value, safe="/" if capture.multi else "")
+            plain = _PLAIN.fullmatch(value)
+            escaped = value if plain else quote(value, safe="/" if capture.multi else "")
         except UnicodeEncodeError as error:
             raise PathValueError(self.text, capture.variable, "is not valid Unicode") from error
         raw = [escaped] if not capture.multi else escaped.split("/") if escaped else []
