@@ -1,0 +1,132 @@
+"""The table of codecs by name, and the choice among them by header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
+
+from kratos.encoding._codec import Codec
+from kratos.encoding._content import candidates, content_type, ranked
+
+__all__ = ["DEFAULT", "Codecs", "Selection"]
+
+# Modules are imported when a codec is first asked for: a gRPC server never loads YAML.
+_BUILT_IN: Final = {
+    "json": "kratos.encoding.json",
+    "protojson": "kratos.encoding.json",
+    "proto": "kratos.encoding.proto",
+    "x-www-form-urlencoded": "kratos.encoding.form",
+}
+_CACHE_ENTRIES: Final = 256
+_CACHED_TEXT: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """A chosen codec and the content type to announce it by."""
+
+    codec: Codec
+    content_type: str
+
+
+class Codecs:
+    """Codecs by name. Starts with the built-in ones.
+
+    A server with formats or options of its own takes ``DEFAULT.copy()`` and registers
+    them there. Choices are remembered per header text, within bounds, so a look-up per
+    request is one look-up in a dictionary.
+    """
+
+    __slots__ = ("_accepted", "_codecs", "_found")
+
+    def __init__(self) -> None:
+        self._codecs: dict[str, Codec] = {}
+        self._found: dict[str, Codec | None] = {}
+        self._accepted: dict[tuple[str, str], Selection] = {}
+
+    def copy(self) -> Codecs:
+        """Return a table with the same codecs, to be changed by itself."""
+        other = Codecs()
+        other._codecs.update(self._codecs)
+        return other
+
+    def register(self, codec: Codec) -> None:
+        """Add a codec under its lower-cased name; a later one replaces an earlier one.
+
+        Raises:
+            ValueError: There is no codec, or it has no name.
+        """
+        name = getattr(codec, "name", "")
+        if not name:
+            raise ValueError(f"{codec!r} cannot be registered: a codec needs a name")
+        self._codecs[name.lower()] = codec
+        self._found.clear()
+        self._accepted.clear()
+
+    def get(self, name: str) -> Codec | None:
+        """Return the codec of that name, which must be in lower case as in Go."""
+        codec = self._codecs.get(name)
+        if codec is None and name in _BUILT_IN:
+            codec = import_module(_BUILT_IN[name]).built_in(name)
+            self._codecs[name] = codec
+        return codec
+
+    def find(self, content_type: str) -> Codec | None:
+        """Return the codec of a ``Content-Type`` value, ``None`` if there is none.
+
+        Go's rule decides where it finds a codec; else capitals, spaces and ``+json``
+        suffixes are understood too.
+        """
+        try:
+            return self._found[content_type]
+        except KeyError:
+            codec = self._first(candidates(content_type))
+        if len(content_type) <= _CACHED_TEXT:
+            if len(self._found) >= _CACHE_ENTRIES:
+                self._found.clear()
+            self._found[content_type] = codec
+        return codec
+
+    def select(self, accept: Iterable[str], *, fallback: str = "json") -> Selection:
+        """Choose the codec of a reply.
+
+        Args:
+            accept: Values of the ``Accept`` header. Weights are honoured, which Go ignores.
+            fallback: Name of the codec for a header that is absent, names no codec, or
+                takes anything (``*/*``).
+
+        Raises:
+            ValueError: There is no codec of the fallback's name.
+        """
+        text = accept if isinstance(accept, str) else ",".join(accept)
+        key = (text, fallback)
+        found = self._accepted.get(key)
+        if found is None:
+            found = self._choose(text, fallback)
+            if len(text) <= _CACHED_TEXT:
+                if len(self._accepted) >= _CACHE_ENTRIES:
+                    self._accepted.clear()
+                self._accepted[key] = found
+        return found
+
+    def _choose(self, accept: str, fallback: str) -> Selection:
+        codec = None
+        for media in ranked(accept):
+            name = media.lower()
+            if name in ("*/*", "application/*"):
+                break
+            codec = self._first(candidates(media))
+            if codec is not None:
+                break
+        codec = codec or self.get(fallback)
+        if codec is None:
+            raise ValueError(f"there is no codec {fallback!r} to fall back on: register it")
+        return Selection(codec=codec, content_type=content_type(codec.name))
+
+    def _first(self, names: Iterable[str]) -> Codec | None:
+        return next((codec for codec in map(self.get, names) if codec is not None), None)
+
+
+DEFAULT: Final = Codecs()

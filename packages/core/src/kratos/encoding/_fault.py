@@ -1,0 +1,32 @@
+"""A failure on its way up through a message, collecting the path to its place."""
+
+from __future__ import annotations
+
+from kratos.encoding._codec import CodecError
+
+__all__ = ["Fault"]
+
+
+class Fault(ValueError):
+    """Something is wrong with one value; never leaves this package."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self._parts: list[str] = []
+
+    @staticmethod
+    def of(error: ValueError | TypeError) -> Fault:
+        """Return ``error`` as a fault."""
+        return error if isinstance(error, Fault) else Fault(str(error))
+
+    def within(self, part: str) -> Fault:
+        """Note that the value stands in the field ``part``, or in the element ``[part]``."""
+        if part:
+            self._parts.append(part)
+        return self
+
+    def error(self) -> CodecError:
+        """Return what callers see."""
+        path = ".".join(reversed(self._parts)).replace(".[", "[")
+        return CodecError(f"{path}: {self.problem}" if path else self.problem, path)

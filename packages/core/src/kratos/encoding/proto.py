@@ -1,0 +1,54 @@
+"""Codec ``proto``: the binary form of protobuf."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError, EncodeError, Message
+
+from kratos.encoding._codec import CodecError, M
+
+__all__ = ["ProtoCodec", "built_in"]
+
+
+class ProtoCodec:
+    """Binary protobuf; unknown fields are kept, missing required ones allowed."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, *, name: str = "proto") -> None:
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Name in content types."""
+        return self._name
+
+    def encode(self, message: Message, /) -> bytes:
+        """Return the wire form.
+
+        Raises:
+            CodecError: The message is nested too deeply to be read again.
+        """
+        try:
+            # Partial: required fields of proto2 are the business of validation, not of bytes.
+            return message.SerializePartialToString()
+        except EncodeError as error:
+            raise CodecError(f"{message.DESCRIPTOR.full_name} has no wire form: {error}") from error
+
+    def decode(self, data: bytes, message_type: type[M], /) -> M:
+        """Return a new message.
+
+        Raises:
+            CodecError: The bytes are no wire form of that type.
+        """
+        message = message_type()
+        try:
+            message.MergeFromString(data)
+        except DecodeError as error:
+            name = message_type.DESCRIPTOR.full_name
+            raise CodecError(f"{len(data)} bytes are no {name}: {error}") from error
+        return message
+
+
+def built_in(name: str) -> ProtoCodec:
+    """Return the codec that every table starts with."""
+    return ProtoCodec(name=name)
