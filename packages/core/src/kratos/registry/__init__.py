@@ -5,6 +5,7 @@ here, once: ``Keeper`` holds a publication against every failure, and ``instance
 the list of a service's instances. ``from_url`` makes an adapter out of a URL.
 """
 
+from kratos.registry._from_url import from_url
 from kratos.registry._instance import ServiceInstance, same_instances
 from kratos.registry._interface import Discovery, Registrar, Registration, Registry
 from kratos.registry._read import get_service, instance_feed
@@ -22,6 +23,7 @@ __all__ = [
     "Registry",
     "SelfKeeping",
     "ServiceInstance",
+    "from_url",
     "get_service",
     "instance_feed",
     "same_instances",

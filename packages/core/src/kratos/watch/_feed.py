@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from aegis.backoff import Backoff
-from kratos.limit import Limit, cancel_and_wait, describe, is_cancelled_from_outside
 from kratos.clock import SYSTEM_CLOCK, Clock
+from kratos.limit import Limit, cancel_and_wait, describe, is_cancelled_from_outside
 from kratos.watch._watcher import Versioned, Watcher
 
 __all__ = ["Feed"]

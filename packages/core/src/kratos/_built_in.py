@@ -1,0 +1,20 @@
+"""The plug-ins of the core; a test holds this table equal to the project's entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["BUILT_IN"]
+
+BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
+    "kratos.registry": {
+        "file": "kratos.registry.file:from_url",
+        "memory": "kratos.registry.memory:from_url",
+    },
+    "kratos.selector": {
+        "p2c": "kratos.selector.p2c:build",
+        "random": "kratos.selector.random:build",
+        "wrr": "kratos.selector.wrr:build",
+    },
+}
