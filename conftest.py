@@ -1,5 +1,57 @@
-"""Settings of all tests."""
+"""What tests need that a machine may lack: skipped for a reason here, an error in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
 
 # pytest names a test module by its path, so it would make up a package `aegis` out of the folder
 # of that name and hide the real one; importing the real one first prevents that.
 import aegis  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+LACKS = pytest.StashKey[str]()
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    """Yield what a test needs and the machine lacks, and how to provide it."""
+    if item.get_closest_marker("go") is not None and shutil.which("go") is None:
+        yield "Go", "put go on PATH"
+    for marker in item.iter_markers("service"):
+        if not marker.args:
+            raise pytest.UsageError(f'{item.nodeid}: write @pytest.mark.service("<name>")')
+        name: str = marker.args[0]
+        variable = f"KRATOS_TEST_{name.upper().replace('-', '_')}"
+        if not os.environ.get(variable):
+            yield name, f"set {variable}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Decide which tests cannot run."""
+    in_ci = bool(os.environ.get("CI"))
+    left_out = config.stash[LEFT_OUT] = Counter[str]()
+    for item in items:
+        for need, remedy in lacks(item):
+            if in_ci:
+                item.stash[LACKS] = f"{need} is missing, and CI runs every test: {remedy}"
+            else:
+                item.add_marker(pytest.mark.skip(reason=f"{need} is missing: {remedy}"))
+                left_out[need] += 1
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a test fail in CI that cannot run there."""
+    if LACKS in item.stash:
+        pytest.fail(item.stash[LACKS], pytrace=False)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what was left out for want of what."""
+    for need, count in sorted(config.stash.get(LEFT_OUT, Counter[str]()).items()):
+        terminalreporter.write_line(f"left out for want of {need}: {count} test(s)")
