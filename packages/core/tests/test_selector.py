@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from kratos.registry import ServiceInstance
 from kratos.selector import (
     Node,
     Outcome,
+    Pick,
     PowerOfTwoChoices,
     RandomChoice,
     Selector,
@@ -167,20 +169,23 @@ def test_report_after_the_first_is_counted_and_ignored(build: Callable[[], Selec
 
 
 ADDRESSES = st.sampled_from([f"10.0.0.{last}:80" for last in range(8)])
-NODES = st.builds(
-    lambda address, weight: node(address, weight=weight),
-    ADDRESSES,
-    st.none() | st.integers(-5, 500),
-)
+WEIGHTS = st.none() | st.integers(-5, 500)
+
+
+@st.composite
+def weighted_nodes(draw: st.DrawFn) -> Node:
+    return node(draw(ADDRESSES), weight=draw(WEIGHTS))
 
 
 @every_strategy
-@given(sets=st.lists(st.lists(NODES, max_size=8), max_size=8), avoided=st.sets(ADDRESSES))
+@given(
+    sets=st.lists(st.lists(weighted_nodes(), max_size=8), max_size=8), avoided=st.sets(ADDRESSES)
+)
 def test_picks_come_only_from_the_set_in_force(
     build: Callable[[], Selector], sets: list[list[Node]], avoided: set[str]
 ) -> None:
     selector = build()
-    open_picks = []
+    open_picks: list[Pick] = []
     for nodes in sets:
         selector.apply(nodes)
         for avoid in ((), avoided):
@@ -204,9 +209,7 @@ def test_random_choice_ignores_weights() -> None:
 
 
 def test_random_choice_gives_each_of_two_nodes_about_half() -> None:
-    import random
-
-    selector = RandomChoice(random=random.Random(7).random)
+    selector = RandomChoice(random=Random(7).random)
     selector.apply([node("127.0.0.1:8080"), node("127.0.0.1:9090")])
     shares = Counter(selector.select(call()).node.address for _ in range(1000))
     assert sum(shares.values()) == 1000

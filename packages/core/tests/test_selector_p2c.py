@@ -94,6 +94,15 @@ def test_few_overdue_calls_do_not_lower_the_weight() -> None:
     assert with_young == fresh.weight(5000 * MS)
 
 
+def test_calls_beyond_the_tracked_ones_count_for_load_alone() -> None:
+    record = Ewma()
+    for number in range(250):
+        record.begin(number, 0)
+    for number in range(250):
+        record.end(number, 0, 10 * MS, Outcome.CANCELLED)
+    assert record.weight(10 * MS) == 100
+
+
 def test_weight_is_reused_for_five_milliseconds() -> None:
     record = Ewma()
     assert record.weight(0) == 100

@@ -1,5 +1,6 @@
 """Selection: nodes, filters over them, and the strategies that pick one per call."""
 
+from kratos.selector._candidates import no_available_node
 from kratos.selector.filters import version
 from kratos.selector.node import NO_NODES, Node, NodeFilter, NodeSet
 from kratos.selector.outcome import Outcome, OutcomeKind
@@ -20,5 +21,6 @@ __all__ = [
     "RandomChoice",
     "Selector",
     "WeightedRoundRobin",
+    "no_available_node",
     "version",
 ]

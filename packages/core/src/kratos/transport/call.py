@@ -271,8 +271,9 @@ class Call:
             if isinstance(failure, asyncio.CancelledError):
                 raise failure
             raise asyncio.CancelledError
+        # A cancellation says nothing by itself; who passed it on may have noted a reason.
         raise self.cause.error() from (
-            None if isinstance(failure, asyncio.CancelledError) else failure
+            failure.__cause__ if isinstance(failure, asyncio.CancelledError) else failure
         )
 
     def expire(self) -> None:

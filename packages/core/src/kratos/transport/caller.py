@@ -37,6 +37,7 @@ class CallOptions:
             client's own.
         headers: Request headers to add; a sequence of values, or one.
         filters: Node filters that this call adds to the client's.
+        avoid: Addresses to pick only when nothing else is left, as a retry wants it.
         fail_fast: Raise at once when no node is ready, instead of waiting for one.
         on_end: Told when the call has ended, with reply headers and trailers; not told of
             calls that failed before they had begun.
@@ -44,7 +45,8 @@ class CallOptions:
 
     timeout: float | None = None
     headers: Mapping[str, str | Sequence[str]] | None = None
-    filters: Collection[NodeFilter] = ()
+    filters: Sequence[NodeFilter] = ()
+    avoid: Collection[str] = ()
     fail_fast: bool = False
     on_end: Callable[[Call], None] | None = None
 
