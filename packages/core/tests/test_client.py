@@ -211,6 +211,21 @@ async def test_ready_waits_for_a_node() -> None:
         assert [stats.ready for stats in client.stats()] == [True]
 
 
+async def test_waiting_for_a_node_ends_when_the_client_is_closed() -> None:
+    fake = connector()
+    fake.silence(A)
+    async with Client(A, transport=fake) as client:
+        ready = asyncio.create_task(client.ready())
+        await asyncio.sleep(0)
+    with pytest.raises(Error, match="the client is closed"):
+        await ready
+
+
+def test_client_is_made_without_an_event_loop() -> None:
+    client = Client(f"direct:///{A},{B}", transport=connector(A, B))
+    assert client.target == f"direct:///{A},{B}"
+
+
 async def test_closing_leaves_no_task_and_no_connection() -> None:
     registry = MemoryRegistry()
     await registry.register(instance(1, f"http://{A}"))
