@@ -252,6 +252,7 @@ async def test_call_that_waits_can_be_cancelled() -> None:
 async def test_deadline_that_passes_before_a_node_is_ready_says_why() -> None:
     bench = Bench(timeout=0.01)
     bench.apply("a:1")
+    await bench.clock.settle()
     with pytest.raises(Error) as caught:
         await bench.call()
     assert (caught.value.code, caught.value.reason) == (504, "DEADLINE_EXCEEDED")
@@ -320,6 +321,7 @@ async def test_connecting_is_no_part_of_the_call_that_needed_it() -> None:
 async def test_reasons_name_three_nodes_and_count_the_rest() -> None:
     bench = Bench(timeout=0.01)
     bench.apply(*(f"n{number}:1" for number in range(5)))
+    await bench.clock.settle()
     with pytest.raises(Error) as caught:
         await bench.call()
     reasons = str(caught.value.cause)
