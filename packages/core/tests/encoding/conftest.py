@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -246,6 +247,8 @@ def _compile() -> SimpleNamespace:
         for message in file.message_type:
             descriptor = pool.FindMessageTypeByName(f"{file.package}.{message.name}")
             types[message.name] = message_factory.GetMessageClass(descriptor)
+    # Imported by name: these packages ship no types.
+    types["HttpBody"] = import_module("google.api.httpbody_pb2").HttpBody
     return SimpleNamespace(**types)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Final
 
 from kratos.encoding._codec import Codec
 from kratos.encoding._content import candidates, content_type, ranked
+from kratos.encoding._text_cache import TextCache
 
 __all__ = ["DEFAULT", "Codecs", "Selection"]
 
@@ -18,9 +20,9 @@ _BUILT_IN: Final = {
     "protojson": "kratos.encoding.json",
     "proto": "kratos.encoding.proto",
     "x-www-form-urlencoded": "kratos.encoding.form",
+    "xml": "kratos.encoding.xml",
+    "yaml": "kratos.encoding.yaml",
 }
-_CACHE_ENTRIES: Final = 256
-_CACHED_TEXT: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +45,8 @@ class Codecs:
 
     def __init__(self) -> None:
         self._codecs: dict[str, Codec] = {}
-        self._found: dict[str, Codec | None] = {}
-        self._accepted: dict[tuple[str, str], Selection] = {}
+        self._found: TextCache[Codec | None] = TextCache(self._find)
+        self._accepted: dict[str, TextCache[Selection]] = {}
 
     def copy(self) -> Codecs:
         """Return a table with the same codecs, to be changed by itself."""
@@ -79,15 +81,7 @@ class Codecs:
         Go's rule decides where it finds a codec; else capitals, spaces and ``+json``
         suffixes are understood too.
         """
-        try:
-            return self._found[content_type]
-        except KeyError:
-            codec = self._first(candidates(content_type))
-        if len(content_type) <= _CACHED_TEXT:
-            if len(self._found) >= _CACHE_ENTRIES:
-                self._found.clear()
-            self._found[content_type] = codec
-        return codec
+        return self._found(content_type)
 
     def select(self, accept: Iterable[str], *, fallback: str = "json") -> Selection:
         """Choose the codec of a reply.
@@ -100,18 +94,16 @@ class Codecs:
         Raises:
             ValueError: There is no codec of the fallback's name.
         """
-        text = accept if isinstance(accept, str) else ",".join(accept)
-        key = (text, fallback)
-        found = self._accepted.get(key)
-        if found is None:
-            found = self._choose(text, fallback)
-            if len(text) <= _CACHED_TEXT:
-                if len(self._accepted) >= _CACHE_ENTRIES:
-                    self._accepted.clear()
-                self._accepted[key] = found
-        return found
+        cache = self._accepted.get(fallback)
+        if cache is None:
+            cache = TextCache(partial(self._choose, fallback))
+            self._accepted[fallback] = cache
+        return cache(accept if isinstance(accept, str) else ",".join(accept))
 
-    def _choose(self, accept: str, fallback: str) -> Selection:
+    def _find(self, content_type: str) -> Codec | None:
+        return self._first(candidates(content_type))
+
+    def _choose(self, fallback: str, accept: str) -> Selection:
         codec = None
         for media in ranked(accept):
             name = media.lower()

@@ -54,9 +54,10 @@ def show(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= _SHOWN else f'"{value[:_SHOWN]}"...'
-    if isinstance(value, int) and value.bit_length() > _SHOWN:
-        return f"a number of {value.bit_length()} bits"
-    return str(value)
+    if isinstance(value, int):
+        bits = value.bit_length()
+        return str(value) if bits <= _SHOWN else f"a number of {bits} bits"
+    return str(value) if isinstance(value, float) else f"a {type(value).__name__}"
 
 
 def encode_base64(data: bytes) -> str:

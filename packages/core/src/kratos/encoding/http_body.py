@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from kratos.encoding._codec import M
+from kratos.encoding._fields import AnyDescriptor
 
 __all__ = ["DEFAULT_CONTENT_TYPE", "from_raw", "is_http_body", "raw"]
 
@@ -15,7 +15,7 @@ DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 _FULL_NAME: Final = "google.api.HttpBody"
 
 
-def is_http_body(descriptor: Descriptor | None) -> bool:
+def is_http_body(descriptor: AnyDescriptor | None) -> bool:
     """Tell whether messages of this type go over HTTP as raw bytes.
 
     Ask once per method, not per call. ``None``, the type of a scalar field, is not one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from google.protobuf.message import DecodeError, EncodeError, Message
+from google.protobuf.message import DecodeError, Message
 
 from kratos.encoding._codec import CodecError, M
 
@@ -23,16 +23,9 @@ class ProtoCodec:
         return self._name
 
     def encode(self, message: Message, /) -> bytes:
-        """Return the wire form.
-
-        Raises:
-            CodecError: The message is nested too deeply to be read again.
-        """
-        try:
-            # Partial: required fields of proto2 are the business of validation, not of bytes.
-            return message.SerializePartialToString()
-        except EncodeError as error:
-            raise CodecError(f"{message.DESCRIPTOR.full_name} has no wire form: {error}") from error
+        """Return the wire form."""
+        # Partial: required fields of proto2 are the business of validation, not of bytes.
+        return message.SerializePartialToString()
 
     def decode(self, data: bytes, message_type: type[M], /) -> M:
         """Return a new message.

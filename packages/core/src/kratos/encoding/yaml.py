@@ -1,0 +1,163 @@
+"""Codec ``yaml``: the members of protobuf JSON, written as YAML.
+
+Reading keeps to the core schema of YAML 1.2, so ``yes`` is text and ``2020-01-01`` no date,
+and to what JSON can express: aliases, explicit tags and several documents are refused.
+(Go writes the lower-cased names of struct fields, which only Go can read.)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import yaml
+from google.protobuf.message import Message
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from kratos.encoding._codec import CodecError, M
+from kratos.encoding._scalars import show
+from kratos.encoding.json import JsonCodec
+
+__all__ = ["YamlCodec", "built_in"]
+
+_TAG: Final = "tag:yaml.org,2002:"
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE: Final = frozenset({"true", "True", "TRUE"})
+_FALSE: Final = frozenset({"false", "False", "FALSE"})
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_OTHER_BASE: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT: Final = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_OTHER_BREAKS: Final = re.compile("[\\r\\x85\\u2028\\u2029]")
+_DOTTED: Final = re.compile(r"\.([iInN])")
+
+
+class YamlCodec:
+    """Messages as YAML.
+
+    Args:
+        name: Subtype of its content type.
+        json: Decides how values are expressed; by default as the JSON codecs do.
+    """
+
+    __slots__ = ("_json", "_name")
+
+    def __init__(self, *, name: str = "yaml", json: JsonCodec | None = None) -> None:
+        self._name = name
+        self._json = json or JsonCodec()
+
+    @property
+    def name(self) -> str:
+        """Name in content types."""
+        return self._name
+
+    def encode(self, message: Message, /) -> bytes:
+        """Return a message as YAML in block style.
+
+        Raises:
+            CodecError: There is no form for a value, as in JSON.
+        """
+        value = self._json.to_value(message)
+        text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        return text.encode()
+
+    def decode(self, data: bytes, message_type: type[M], /) -> M:
+        """Return a new message; an empty document makes an empty one.
+
+        Raises:
+            CodecError: The data is no YAML, uses what JSON lacks, or does not fit the type.
+        """
+        value = _load(data)
+        return message_type() if value is None else self._json.from_value(value, message_type)
+
+
+def built_in(name: str) -> YamlCodec:
+    """Return the codec that every table starts with."""
+    return YamlCodec(name=name)
+
+
+def _load(data: bytes) -> Any:
+    try:
+        # Only the tree: what plain scalars mean is decided below.
+        root: Any = yaml.compose(data.decode(), Loader=yaml.BaseLoader)
+        return None if root is None else _value(root, set())
+    except UnicodeDecodeError as error:
+        raise CodecError(f"byte {error.start} is not UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        context = f"{error.context}: " if error.context else ""
+        raise CodecError(f"{place}{context}{error.problem}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise CodecError(f"no YAML: {error}") from None
+    except RecursionError:
+        raise CodecError("the YAML is nested too deeply") from None
+
+
+def _value(node: Node, seen: set[int]) -> Any:
+    # An alias is the same node again; a few aliases of aliases stand for gigabytes.
+    if id(node) in seen:
+        raise _refusal(node, "aliases are refused")
+    seen.add(id(node))
+    if isinstance(node, ScalarNode):
+        _require(node, "str")
+        return _plain(node.value) if node.style is None else node.value
+    if isinstance(node, SequenceNode):
+        _require(node, "seq")
+        return [_value(item, seen) for item in node.value]
+    if not isinstance(node, MappingNode):
+        raise _refusal(node, "it is no scalar, list or mapping")
+    _require(node, "map")
+    members: dict[str, Any] = {}
+    for key, item in node.value:
+        if not isinstance(key, ScalarNode):
+            raise _refusal(key, "a key must be a scalar")
+        if key.value in members:
+            raise _refusal(key, f"member {show(key.value)} is given twice")
+        # The text as written: keys of maps are text in JSON too.
+        members[key.value] = _value(item, seen)
+    return members
+
+
+def _plain(text: str) -> Any:
+    """Return what a scalar without quotes means in the core schema of YAML 1.2."""
+    if text in _NULLS:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(_DOTTED.sub(r"\1", text))
+    return text
+
+
+def _require(node: Node, kind: str) -> None:
+    if node.tag != _TAG + kind:
+        raise _refusal(node, f"tag {show(node.tag)} is refused")
+
+
+def _refusal(node: Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that any version of YAML would take for something else."""
+
+
+def _represent_text(_dumper: _Dumper, text: str) -> ScalarNode:
+    # The base class knows YAML 1.1 only, where 0o7 and 1e5 are text, and loses line breaks
+    # other than \n between single quotes.
+    if _OTHER_BREAKS.search(text):
+        return ScalarNode(tag=f"{_TAG}str", value=text, style='"')
+    style = "'" if _OTHER_BASE.fullmatch(text) or _FLOAT.fullmatch(text) else None
+    return ScalarNode(tag=f"{_TAG}str", value=text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
