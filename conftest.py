@@ -7,11 +7,16 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 # pytest names a test module by its path, so it would make up a package `aegis` out of the folder
 # of that name and hide the real one; importing the real one first prevents that.
 import aegis  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+# A time limit per example says more about the machine's load than about the code.
+hypothesis.settings.register_profile("kratos", deadline=None)
+hypothesis.settings.load_profile("kratos")
 
 LACKS = pytest.StashKey[str]()
 LEFT_OUT = pytest.StashKey[Counter[str]]()
@@ -32,7 +37,7 @@ def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Decide which tests cannot run."""
-    in_ci = bool(os.environ.get("CI"))
+    in_ci = os.environ.get("CI") == "true"
     left_out = config.stash[LEFT_OUT] = Counter[str]()
     for item in items:
         for need, remedy in lacks(item):
