@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
 from kratos.health._check import Check, CheckFunction, Kind, Result
+from kratos.limit import Limit
 
 __all__ = ["Health", "Phase", "Report", "Status"]
 
@@ -75,6 +76,7 @@ class Health:
         self._checks: dict[str, Check] = {}
         self._own: dict[str, Status] = {OVERALL: Status.SERVING}
         self._listeners: dict[object, tuple[str, Listener, list[Status | None]]] = {}
+        self._refresh = asyncio.Event()
 
     @property
     def phase(self) -> Phase:
@@ -226,14 +228,24 @@ class Health:
         return unsubscribe
 
     async def monitor(self, interval: float, /) -> None:
-        """Ask for readiness and liveness every ``interval`` seconds, for ever.
+        """Ask for readiness and liveness every ``interval`` seconds and at each ``refresh``.
 
         Cancellation: the normal end.
         """
         while True:
+            self._refresh.clear()
             await self.report(Kind.READY)
             await self.report(Kind.LIVE)
-            await self._clock.sleep(interval)
+            limit = Limit(self._clock, interval)
+            try:
+                async with limit:
+                    await self._refresh.wait()
+            except TimeoutError:
+                continue
+
+    def refresh(self) -> None:
+        """Have ``monitor`` look at once, because something is known to have changed."""
+        self._refresh.set()
 
     async def aclose(self) -> None:
         """End checks that are under way; idempotent."""

@@ -1,0 +1,321 @@
+"""The application as its users see it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context, copy_context
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kratos.app._context import CURRENT
+from kratos.app._life import Life
+from kratos.app._main import default_loop_factory
+from kratos.app._options import Hook, Options
+from kratos.app._signals import Signals
+from kratos.clock import SYSTEM_CLOCK, Clock
+from kratos.health import Health
+from kratos.limit import describe
+from kratos.log import Logger, StdLogger
+from kratos.metrics import Meter, NopMeter
+from kratos.offload import CURRENT as CURRENT_OFFLOAD
+from kratos.offload import Offload
+from kratos.registry import Registrar, RegistrationStatus
+from kratos.transport.method import Service
+from kratos.transport.operation import Missing
+from kratos.transport.server import AppInfo, Server
+
+if TYPE_CHECKING:
+    from kratos.middleware import AnyMiddleware
+
+__all__ = ["App"]
+
+T = TypeVar("T")
+
+_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+
+
+class App:
+    """Services, servers and everything around them, started and stopped as one.
+
+    Making one touches nothing: no socket, no file, no thread. So a factory ``build() -> App``
+    may run anywhere, any number of times. It runs once; build another to run again.
+
+    Hooks are called with the application and may be ``async``. ``after_stop`` hooks run on
+    every way out, also when the start failed before anything was opened, so they must bear
+    that; ``before_stop`` hooks run when the start came as far as the ``after_start`` hooks.
+    A failing start hook ends the start; a failing stop hook ends nothing. What a hook sets in
+    context variables is seen by later hooks, by servers and by their calls.
+
+    Args:
+        name: Name of the service in registries.
+        id: Unique id of this instance; a UUID (version 1, random node) by default.
+        version: Version of the service.
+        metadata: Texts by text, for registries.
+        endpoints: URLs to publish in place of those the servers are bound to.
+        services: Objects to serve on every server that serves services.
+        middleware: Their chain, outermost first; a server's own middleware follows it.
+        servers: Anything with ``start`` and ``stop``: transports, cron jobs, consumers.
+        missing: What to do with methods that a service leaves out.
+        registrar: Where to register, as an object or as a URL such as ``etcd://host:2379``.
+        registrar_timeout: Seconds for one attempt to register or to deregister.
+        require_registration: Whether the start fails if the first attempt to register does.
+            Otherwise the application serves, unready, and keeps trying.
+        startup_timeout: Seconds for servers to serve and startup checks to pass; ``None`` for
+            no limit.
+        stop_timeout: Seconds for servers to finish what is in flight before it is cancelled;
+            ``None`` for no limit, which is Go's default and lets one endless stream hold the
+            process until it is killed.
+        drain_delay: Seconds between deregistration and the stop of the servers, in which
+            clients and load balancers notice. In Kubernetes, together with ``stop_timeout``
+            less than the pod's grace period.
+        check_interval: Seconds between looks at the health checks without a probe.
+        signals: Those that stop the application: the second one skips ``drain_delay``, the
+            third ends the process at once.
+        before_start: Called when ports are reserved, before servers start.
+        after_start: Called when the application serves and registration has begun.
+        before_stop: Called before deregistration; readiness is off.
+        after_stop: Called when everything else has stopped.
+        health: Its table of checks; a fresh one by default.
+        offload: Threads for blocking code; closed at the end. A fresh one by default.
+        log: Where the application's own lines go.
+        metrics: Where its own figures go.
+        clock: Time for all limits and waits.
+
+    Raises:
+        ConfigError: An option is wrong; the text names it and says what to do.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "",
+        id: str | None = None,  # noqa: A002  Go's name, and the registries'
+        version: str = "",
+        metadata: Mapping[str, str] | None = None,
+        endpoints: Sequence[str] = (),
+        services: Sequence[Service] = (),
+        middleware: Sequence[AnyMiddleware] = (),
+        servers: Sequence[Server] = (),
+        missing: Missing = Missing.REFUSE,
+        registrar: Registrar | str | None = None,
+        registrar_timeout: float = 10.0,
+        require_registration: bool = False,
+        startup_timeout: float | None = 30.0,
+        stop_timeout: float | None = 10.0,
+        drain_delay: float = 0.0,
+        check_interval: float = 10.0,
+        signals: Sequence[signal.Signals] = _SIGNALS,
+        before_start: Sequence[Hook] = (),
+        after_start: Sequence[Hook] = (),
+        before_stop: Sequence[Hook] = (),
+        after_stop: Sequence[Hook] = (),
+        health: Health | None = None,
+        offload: Offload | None = None,
+        log: Logger | None = None,
+        metrics: Meter | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._options = Options(
+            id=_unique_id() if id is None else id,
+            name=name,
+            version=version,
+            metadata={} if metadata is None else metadata,
+            endpoints=endpoints,
+            services=services,
+            middleware=middleware,
+            servers=servers,
+            missing=missing,
+            registrar=registrar,
+            registrar_timeout=registrar_timeout,
+            require_registration=require_registration,
+            startup_timeout=startup_timeout,
+            stop_timeout=stop_timeout,
+            drain_delay=drain_delay,
+            check_interval=check_interval,
+            signals=signals,
+            before_start=before_start,
+            after_start=after_start,
+            before_stop=before_stop,
+            after_stop=after_stop,
+            health=Health(clock=clock) if health is None else health,
+            offload=Offload(clock=clock) if offload is None else offload,
+            log=StdLogger() if log is None else log,
+            metrics=NopMeter() if metrics is None else metrics,
+            clock=clock,
+        )
+        self._options.check()
+        info = AppInfo(
+            id=self._options.id,
+            name=name,
+            version=version,
+            metadata=dict(self._options.metadata),
+            endpoints=tuple(endpoints),
+        )
+        self._life = Life(self, self._options, info)
+        self._ran = False
+
+    @property
+    def info(self) -> AppInfo:
+        """Who this application is; with endpoints once its servers are bound."""
+        return self._life.info
+
+    @property
+    def id(self) -> str:
+        """Unique id of this instance."""
+        return self.info.id
+
+    @property
+    def name(self) -> str:
+        """Name of the service in registries."""
+        return self.info.name
+
+    @property
+    def version(self) -> str:
+        """Version of the service."""
+        return self.info.version
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata in registries."""
+        return self.info.metadata
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """URLs it can be reached at; empty until its servers are bound, unless given."""
+        return self.info.endpoints
+
+    @property
+    def health(self) -> Health:
+        """Its table of checks."""
+        return self._options.health
+
+    @property
+    def offload(self) -> Offload:
+        """Its threads for blocking code."""
+        return self._options.offload
+
+    @property
+    def registration(self) -> RegistrationStatus | None:
+        """How it stands in the registry; ``None`` before that begins or without a registrar."""
+        return self._life.publication.status
+
+    async def run(self) -> None:
+        """Start, serve until there is a reason to stop, and stop.
+
+        Reasons are a signal, ``stop``, a server that ends by itself, with or without an error,
+        and a cancellation. Every way out unwinds all that was started.
+
+        Raises:
+            Exception: The first thing that went wrong; later ones are notes on it.
+            RuntimeError: It ran before.
+
+        Cancellation: stops in order and then passes on. A second one skips ``drain_delay``;
+            each further one gives up the step of the stop that is under way.
+        """
+        if self._ran:
+            raise RuntimeError("an App runs once; build another to run again")
+        self._ran = True
+        life = self._life
+        context = copy_context()
+        context.run(CURRENT.set, self)
+        context.run(CURRENT_OFFLOAD.set, self.offload)
+        cancelled: asyncio.CancelledError | None = None
+        with Signals(self._options.signals, life.signalled):
+            # A task of its own, so that a cancellation of this one cannot tear the stop apart.
+            living = asyncio.get_running_loop().create_task(
+                life.live(context), name=f"kratos-app {self.name or self.id}", context=context
+            )
+            while not living.done():
+                try:
+                    await asyncio.wait({living})
+                except asyncio.CancelledError as error:
+                    if cancelled is None:
+                        cancelled = error
+                        life.stop("run() was cancelled")
+                    elif not life.hurry():
+                        living.cancel()
+        living.result()
+        self._raise(cancelled, life.failures.first)
+
+    def serve(self, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+        """Run in an event loop of its own and return when the application has stopped.
+
+        Args:
+            loop_factory: Makes the loop; by default uvloop's if it is installed, else asyncio's.
+
+        Raises:
+            Exception: As ``run``.
+        """
+        with asyncio.Runner(loop_factory=loop_factory or default_loop_factory()) as runner:
+            runner.run(self.run())
+
+    async def ready(self) -> None:
+        """Return when the start is complete, hooks included; pends for ever if it fails.
+
+        Cancellation: safe.
+        """
+        await self._life.started.wait()
+
+    def stop(self) -> None:
+        """Ask the application to stop; ``run`` returns when it has.
+
+        Idempotent, and allowed at any time: before ``run`` it keeps it from starting. From
+        another thread, use ``loop.call_soon_threadsafe(app.stop)``.
+        """
+        self._life.stop("stop() was called")
+
+    def spawn(
+        self,
+        work: Coroutine[Any, Any, T],
+        /,
+        *,
+        name: str = "",
+        finish: bool = False,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        """Start a task that belongs to the application and outlives the call that started it.
+
+        The task is kept from being collected, and its failure is logged. When the servers have
+        stopped, tasks are cancelled, newest first, and named in the log.
+
+        Args:
+            work: What to run.
+            name: Name in logs; by default that of the coroutine function.
+            finish: Whether the stop waits for it, within ``stop_timeout``, before cancelling.
+            context: Context variables to run with. By default those of the application and not
+                of the caller, so that no call's deadline or metadata leaks into it.
+
+        Raises:
+            RuntimeError: The application is not running, or has stopped its tasks already.
+        """
+        return self._life.spawned.spawn(work, name=name, finish=finish, context=context)
+
+    def update_metadata(self, metadata: Mapping[str, str], /) -> None:
+        """Put other metadata in force, for instance another ``weight``; registries follow.
+
+        Raises:
+            ValueError: It cannot be published.
+            RuntimeError: The application is already deregistered.
+        """
+        info = replace(self.info, metadata=dict(metadata))
+        self._life.publication.update(info)
+        self._life.info = info
+
+    @staticmethod
+    def _raise(cancelled: asyncio.CancelledError | None, first: BaseException | None) -> None:
+        if cancelled is not None:
+            if first is not None:
+                for note in (describe(first), *getattr(first, "__notes__", ())):
+                    cancelled.add_note(note)
+            raise cancelled
+        if first is not None:
+            raise first
+
+
+def _unique_id() -> str:
+    # The node is random, with the bit that says so: the machine's address is nobody's business.
+    return str(uuid.uuid1(node=random.getrandbits(48) | 1 << 40))

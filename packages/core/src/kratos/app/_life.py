@@ -1,0 +1,266 @@
+"""One life of an application: the start order, the stop order, and every way out of them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from contextvars import Context
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from kratos.app._failures import Failures
+from kratos.app._interrupt import Interruptible
+from kratos.app._options import Hook, Options, name_of
+from kratos.app._registration import Publication
+from kratos.app._servers import Servers
+from kratos.app._signals import end_process
+from kratos.app._spawned import Spawned
+from kratos.errors import StartupError
+from kratos.health import Kind, Phase, Status
+from kratos.limit import Limit, cancel_and_wait, is_cancelled_from_outside
+from kratos.log import Level
+from kratos.registry import Registrar
+from kratos.transport.server import AppInfo, Mount
+
+if TYPE_CHECKING:
+    from kratos.app._app import App
+
+__all__ = ["Life"]
+
+_STARTUP_CHECK_EVERY: Final = 1.0  # seconds
+
+
+class Life:
+    """Starts an application, waits for a reason to end, and stops it.
+
+    Args:
+        app: The application, for its hooks.
+        options: What it is made of.
+        info: Who it is.
+
+    Attributes:
+        info: Who it is, with endpoints as soon as they are known.
+        failures: What went wrong.
+        spawned: Its tasks.
+        started: Set when all of the start is done.
+    """
+
+    def __init__(self, app: App, options: Options, info: AppInfo) -> None:
+        self.info = info
+        self.failures = Failures(options.log)
+        self.spawned = Spawned(log=options.log, clock=options.clock)
+        self.started = asyncio.Event()
+        self._app = app
+        self._options = options
+        self._health = options.health
+        self._clock = options.clock
+        self._servers = Servers(
+            options.servers,
+            ended=lambda name: self.stop(f"{name} ended"),
+            failures=self.failures,
+            log=options.log,
+            clock=options.clock,
+        )
+        self._publication = Publication(options, changed=options.health.refresh)
+        self._stack = AsyncExitStack()
+        self._starting = Interruptible()
+        self._draining = Interruptible()
+        self._ending = asyncio.Event()
+        self._step = "start"
+        self._stop_by: float | None = None
+
+    @property
+    def publication(self) -> Publication:
+        """Its place in the registry."""
+        return self._publication
+
+    def stop(self, reason: str) -> None:
+        """Begin to stop, also in the middle of the start; only the first reason counts."""
+        if not self._ending.is_set():
+            self._ending.set()
+            self._options.log.log(Level.INFO, "application stops", {"reason": reason})
+            self._starting.interrupt()
+
+    def hurry(self) -> bool:
+        """Skip the drain delay; tell whether it was not skipped before."""
+        if self._draining.interrupted:
+            return False
+        self._draining.interrupt()
+        return True
+
+    def signalled(self, number: signal.Signals) -> None:
+        """Act on a signal: stop; at the second skip the drain delay; at the third end at once."""
+        if not self._ending.is_set():
+            self.stop(f"signal {number.name}")
+        elif not self.hurry():
+            self._options.log.log(Level.WARN, "application ends at once", {"signal": number.name})
+            end_process(number)
+
+    async def live(self, context: Context) -> None:
+        """Run the whole life; failures are in ``failures`` and not raised.
+
+        Args:
+            context: The one this runs in; what hooks set there is seen by later ones.
+        """
+        self.spawned.open(context)
+        async with self._stack:
+            try:
+                async with self._starting:
+                    await self._start()
+                await self._ending.wait()
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled_from_outside():
+                    self._take_cancellation()
+                self.failures.add(self._step, error)
+            finally:
+                self._ending.set()
+                self._health.advance(Phase.STOPPING)
+        self._options.log.log(Level.INFO, "application stopped", {"id": self.info.id})
+
+    async def _start(self) -> None:
+        options = self._options
+        self._at_end("close of the thread pool", options.offload.aclose)
+        self._at_end("close of health", self._health.aclose)
+        self._hooks_at_end("after-stop", options.after_stop)
+        self._at_end("end of spawned tasks", self._end_spawned)
+        registrar = self._publication.open()
+        self._at_end("close of the registry", self._publication.aclose)
+        self._mount()
+        await self._bind()
+        await self._run_hooks("before-start", options.before_start)
+        await self._start_servers()
+        self._at_end("drain delay", self._drain)
+        await self._publish(registrar)
+        self._hooks_at_end("before-stop", options.before_stop)
+        await self._run_hooks("after-start", options.after_start)
+        self._begin("serving")
+        self.started.set()
+        options.log.log(
+            Level.INFO,
+            "application started",
+            {
+                "id": self.info.id,
+                "name": self.info.name,
+                "version": self.info.version,
+                "endpoints": ",".join(self.info.endpoints),
+            },
+        )
+
+    def _mount(self) -> None:
+        self._begin("mount")
+        options = self._options
+        self._servers.mount(
+            Mount(
+                services=tuple(options.services),
+                middleware=tuple(options.middleware),
+                info=self.info,
+                health=self._health,
+                missing=options.missing,
+            )
+        )
+        for service in options.services:
+            for name in {method.service: None for method in service.METHODS}:
+                self._health.set(name, Status.SERVING)
+
+    async def _bind(self) -> None:
+        self._begin("bind")
+        self._at_end("stop of servers", self._stop_servers)
+        bound = await self._servers.bind()
+        if not self.info.endpoints:
+            self.info = replace(self.info, endpoints=bound)
+
+    async def _start_servers(self) -> None:
+        """Start servers and return when they serve and the startup checks pass."""
+        self._begin("start of servers")
+        timeout = self._options.startup_timeout
+        limit = Limit(self._clock, timeout)
+        missing = "servers"
+        try:
+            async with limit:
+                self._servers.start()
+                await self._servers.wait_ready()
+                await asyncio.sleep(0)  # one that failed in this very moment is heard
+                self._begin("startup checks")
+                while failed := (await self._health.report(Kind.STARTUP)).failed:
+                    missing = "; ".join(f"{result.name}: {result.message}" for result in failed)
+                    await self._clock.sleep(_STARTUP_CHECK_EVERY)
+        except TimeoutError as error:
+            if not limit.expired:
+                raise
+            waited = self._servers.unready
+            late = f"not ready: {', '.join(waited)}" if waited else missing
+            raise StartupError(f"not started within {timeout} s; {late}") from error
+
+    async def _publish(self, registrar: Registrar | None) -> None:
+        """Let calls come, from load balancers and from the registry at the same moment."""
+        self._begin("registration")
+        monitor = asyncio.create_task(
+            self._health.monitor(self._options.check_interval), name="kratos-health"
+        )
+        self._at_end("end of health checks", lambda: cancel_and_wait(monitor))
+        self._publication.add_check(self._health)
+        self._health.advance(Phase.SERVING)
+        if registrar is not None:
+            self._at_end("deregistration", self._publication.withdraw)
+            await self._publication.start(registrar, self.info)
+
+    async def _run_hooks(self, kind: str, hooks: Sequence[Hook]) -> None:
+        for hook in hooks:
+            self._begin(f"{kind} hook {name_of(hook)}")
+            await self._call(hook)
+
+    def _hooks_at_end(self, kind: str, hooks: Sequence[Hook]) -> None:
+        for hook in reversed(hooks):  # a stack: pushed last, called first
+            self._at_end(f"{kind} hook {name_of(hook)}", partial(self._call, hook))
+
+    async def _call(self, hook: Hook) -> None:
+        result = hook(self._app)
+        if inspect.isawaitable(result):
+            await result
+
+    async def _drain(self) -> None:
+        delay = self._options.drain_delay
+        if delay and self._servers.alive and not self._draining.interrupted:
+            self._options.log.log(Level.INFO, "draining", {"drain_delay": delay})
+            async with self._draining:
+                await self._clock.sleep(delay)
+
+    async def _stop_servers(self) -> None:
+        timeout = self._options.stop_timeout
+        if timeout is not None:
+            self._stop_by = self._clock.time() + timeout
+        await self._servers.stop(timeout)
+
+    async def _end_spawned(self) -> None:
+        left = self._options.stop_timeout
+        if self._stop_by is not None:
+            left = max(0.0, self._stop_by - self._clock.time())
+        await self.spawned.aclose(left)
+
+    def _begin(self, step: str) -> None:
+        """Note what comes next; if the start is to end, end it here."""
+        self._step = step
+        self._starting.leave()
+
+    def _at_end(self, step: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work on the way out, whatever happens to the rest."""
+
+        async def guarded() -> None:
+            try:
+                await work()
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled_from_outside():
+                    self._take_cancellation()
+                self.failures.add(step, error)
+
+        self._stack.push_async_callback(guarded)
+
+    def _take_cancellation(self) -> None:
+        """Answer a cancellation of this task by giving up one step; the next ones still run."""
+        task = asyncio.current_task()
+        while task is not None and task.cancelling():
+            task.uncancel()

@@ -1,0 +1,161 @@
+"""What an application is made of, checked before anything is touched."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from kratos.clock import Clock
+from kratos.errors import ConfigError
+from kratos.health import Health
+from kratos.log import Logger
+from kratos.metrics import Meter
+from kratos.offload import Offload
+from kratos.registry import Registrar
+from kratos.transport.method import Service
+from kratos.transport.operation import Missing
+from kratos.transport.server import Mountable, Server
+
+if TYPE_CHECKING:
+    from kratos.app._app import App
+    from kratos.middleware import AnyMiddleware
+
+__all__ = ["Hook", "Options", "name_of"]
+
+Hook: TypeAlias = "Callable[[App], Awaitable[None] | None]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The arguments of ``App``, where they are described."""
+
+    id: str
+    name: str
+    version: str
+    metadata: Mapping[str, str]
+    endpoints: Sequence[str]
+    services: Sequence[Service]
+    middleware: Sequence[AnyMiddleware]
+    servers: Sequence[Server]
+    missing: Missing
+    registrar: Registrar | str | None
+    registrar_timeout: float
+    require_registration: bool
+    startup_timeout: float | None
+    stop_timeout: float | None
+    drain_delay: float
+    check_interval: float
+    signals: Sequence[signal.Signals]
+    before_start: Sequence[Hook]
+    after_start: Sequence[Hook]
+    before_stop: Sequence[Hook]
+    after_stop: Sequence[Hook]
+    health: Health
+    offload: Offload
+    log: Logger
+    metrics: Meter
+    clock: Clock
+
+    def check(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ConfigError: An option is wrong; the text names it and says what to do.
+        """
+        self._check_identity()
+        self._check_servers()
+        self._check_registrar()
+        self._check_times()
+        for number in _items("signals", self.signals):
+            if not isinstance(number, signal.Signals):
+                raise ConfigError(f"signals: {number!r} is no signal; write it like signal.SIGTERM")
+        for group in ("before_start", "after_start", "before_stop", "after_stop"):
+            for hook in _items(group, getattr(self, group)):
+                if not callable(hook):
+                    raise ConfigError(f"{group}: {hook!r} is no function that takes the App")
+
+    def _check_identity(self) -> None:
+        for option in ("id", "name", "version"):
+            value: object = getattr(self, option)
+            if not isinstance(value, str):
+                raise ConfigError(f"{option} must be text, not {value!r}")
+        if not self.id:
+            raise ConfigError("id must not be empty; leave it out to have one made")
+        for key, value in cast("Mapping[Any, Any]", self.metadata).items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise ConfigError(
+                    f"metadata must map text to text; write {key!r}: {str(value)!r} as text"
+                )
+        for endpoint in _items("endpoints", self.endpoints):
+            if not isinstance(endpoint, str) or not endpoint:
+                raise ConfigError(
+                    f"endpoints: {endpoint!r} is no URL; write it like 'http://10.0.0.1:8000'"
+                )
+
+    def _check_servers(self) -> None:
+        seen: set[int] = set()
+        for index, server in enumerate(_items("servers", self.servers)):
+            if isinstance(server, type) or not isinstance(server, Server):
+                raise ConfigError(
+                    f"servers[{index}]: {server!r} must be an object with async start() and stop()"
+                )
+            if id(server) in seen:
+                raise ConfigError(f"servers[{index}]: {name_of(server)} is listed twice")
+            seen.add(id(server))
+        for index, service in enumerate(_items("services", self.services)):
+            if isinstance(service, type):
+                raise ConfigError(
+                    f"services[{index}]: {name_of(service)} must be an instance, not a class"
+                )
+            if not isinstance(service, Service):
+                raise ConfigError(
+                    f"services[{index}]: {name_of(service)} has no generated service class "
+                    "among its bases"
+                )
+        if self.services and not any(isinstance(server, Mountable) for server in self.servers):
+            raise ConfigError(
+                f"services: nothing can serve {name_of(self.services[0])}; "
+                "add a server that can, such as HttpServer or GrpcServer, to servers"
+            )
+
+    def _check_registrar(self) -> None:
+        if self.registrar is None:
+            if self.require_registration:
+                raise ConfigError("require_registration needs a registrar")
+            return
+        if not self.name:
+            raise ConfigError("name must not be empty, because the registrar publishes it")
+        if not isinstance(self.registrar, str) and not callable(
+            getattr(self.registrar, "register", None)
+        ):
+            raise ConfigError(
+                f"registrar: {self.registrar!r} has no register(); pass a registry or its URL"
+            )
+
+    def _check_times(self) -> None:
+        for option in ("registrar_timeout", "startup_timeout", "stop_timeout", "check_interval"):
+            value: float | None = getattr(self, option)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                unlimited = " or None for no limit" if option.startswith("st") else ""
+                raise ConfigError(f"{option} must be a positive number of seconds{unlimited}")
+        if not (self.drain_delay >= 0 and math.isfinite(self.drain_delay)):
+            raise ConfigError("drain_delay must be a number of seconds, 0 for none")
+
+
+def _items(option: str, values: object) -> Sequence[object]:
+    """Return a sequence option; a text would be taken for a sequence of its characters."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ConfigError(f"{option} must be a list, not {values!r}")
+    return cast("Sequence[object]", values)
+
+
+def name_of(thing: object) -> str:
+    """Return how to call a server, a service or a hook in errors and logs."""
+    name = getattr(thing, "__qualname__", None)
+    if isinstance(name, str):
+        return name
+    text = str(thing)
+    return type(thing).__name__ if text == object.__repr__(thing) else text
