@@ -11,7 +11,6 @@ from kratos.transport.operation import Missing
 
 if TYPE_CHECKING:
     from kratos.health import Health
-
     from kratos.middleware import AnyMiddleware
 
 __all__ = ["AppInfo", "Endpointer", "Mount", "Mountable", "Readying", "Server"]
@@ -62,6 +61,8 @@ class Server(Protocol):
     async def start(self) -> None:
         """Work until ``stop`` is called; returning or raising earlier stops the application.
 
+        Whatever belongs to an event loop is made here or in ``bind``, not in the constructor.
+
         Cancellation: the application cancels it when ``stop`` took too long.
         """
         ...
@@ -95,7 +96,8 @@ class Endpointer(Protocol):
     async def bind(self) -> Sequence[str]:
         """Reserve the port, without accepting, and return endpoint URLs for the registry.
 
-        Idempotent; ``stop`` releases the port also when ``start`` was never called.
+        Idempotent; ``stop`` releases the port also when ``start`` was never called. When this
+        fails or is cancelled, nothing is held and ``stop`` is not called.
 
         Raises:
             StartupError: The address is wrong or in use; names it.
