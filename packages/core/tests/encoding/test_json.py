@@ -406,6 +406,19 @@ def test_nesting_is_limited(proto: Any, key: str) -> None:
         CODEC.decode(data, proto.Everything)
 
 
+def test_nesting_of_any_is_limited() -> None:
+    head = b'{"@type":"x/google.protobuf.Any","value":'
+    with pytest.raises(CodecError, match="nested deeper than 100"):
+        CODEC.decode(head * 200 + b"{}" + b"}" * 200, any_pb2.Any)
+
+
+def test_values_nested_without_end_are_refused(proto: Any) -> None:
+    endless: dict[str, Any] = {}
+    endless["list"] = [endless]
+    with pytest.raises(CodecError, match="nested"):
+        CODEC.from_value({"struct": endless, "any": endless}, proto.Everything)
+
+
 def test_nesting_within_the_limit_survives_the_wire(proto: Any) -> None:
     deep = CODEC.decode(b'{"inner":' * 99 + b"{}" + b"}" * 99, proto.Everything)
     assert proto.Everything.FromString(deep.SerializeToString()) == deep

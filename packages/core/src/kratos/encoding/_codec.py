@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -57,26 +58,28 @@ class Codec(Protocol):
         ...
 
 
-@runtime_checkable
-class FieldCodec(Protocol):
+class FieldCodec(ABC):
     """A codec that can also carry one field by itself, whatever its type.
 
     ``body`` and ``response_body`` of HTTP rules may name a list, a map or a scalar. Codecs
-    without this can carry fields that are single messages.
+    that do not derive from this can carry fields that are single messages.
     """
 
+    # A class, not a protocol: servers ask per request, and protocols answer in microseconds.
+    __slots__ = ()
+
+    @abstractmethod
     def encode_field(self, message: Message, field: str, /) -> bytes:
         """Return the bytes of one field, given by its proto name.
 
         Raises:
             CodecError: The format cannot express the value.
         """
-        ...
 
+    @abstractmethod
     def decode_field(self, data: bytes, message: Message, field: str, /) -> None:
         """Read one field into ``message``; empty data leaves it alone.
 
         Raises:
             CodecError: The data is malformed.
         """
-        ...

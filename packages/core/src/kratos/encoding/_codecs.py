@@ -87,7 +87,8 @@ class Codecs:
         """Choose the codec of a reply.
 
         Args:
-            accept: Values of the ``Accept`` header. Weights are honoured, which Go ignores.
+            accept: The ``Accept`` header, as one text or as its values. Weights are honoured,
+                which Go ignores.
             fallback: Name of the codec for a header that is absent, names no codec, or
                 takes anything (``*/*``).
 

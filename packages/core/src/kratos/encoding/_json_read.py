@@ -137,6 +137,8 @@ class JsonReader:
 
     def _any(self, read_object: Read) -> Read:
         def read(message: Any, value: Any, depth: int) -> None:
+            if depth > f.MAX_DEPTH:
+                raise Fault(f"nested deeper than {f.MAX_DEPTH} messages")
             found = dict(members(value))
             if "@type" not in found:
                 if found and not {"type_url", "typeUrl"} & found.keys():

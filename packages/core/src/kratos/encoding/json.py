@@ -7,7 +7,7 @@ from typing import Any, cast
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from kratos.encoding._codec import CodecError, M
+from kratos.encoding._codec import CodecError, FieldCodec, M
 from kratos.encoding._fault import Fault
 from kratos.encoding._json_options import JsonOptions
 from kratos.encoding._json_read import JsonReader
@@ -17,7 +17,7 @@ from kratos.encoding._json_write import JsonWriter
 __all__ = ["JsonCodec", "JsonOptions", "built_in"]
 
 
-class JsonCodec:
+class JsonCodec(FieldCodec):
     """JSON of messages.
 
     Writes protobuf JSON: compact UTF-8, fields in the order of their definition, 64-bit
@@ -83,6 +83,8 @@ class JsonCodec:
             self._reader.message(message_type.DESCRIPTOR)(message, value, 1)
         except (ValueError, TypeError) as error:
             raise Fault.of(error).error() from None
+        except RecursionError:
+            raise CodecError("the values are nested too deeply") from None
         return message
 
     def encode_field(self, message: Message, field: str, /) -> bytes:
@@ -95,9 +97,12 @@ class JsonCodec:
         if descriptor.message_type and not descriptor.is_repeated and not message.HasField(field):
             return b"null"
         try:
-            return dump_text(self._writer.field(descriptor)(getattr(message, field)))
+            value = self._writer.field(descriptor)(getattr(message, field))
         except ValueError as error:
             raise Fault.of(error).within(field).error() from None
+        except RecursionError:
+            raise CodecError("the message is nested too deeply") from None
+        return dump_text(value)
 
     def decode_field(self, data: bytes, message: Message, field: str, /) -> None:
         """Read one field; empty data and ``null`` leave it alone.
