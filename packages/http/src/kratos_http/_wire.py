@@ -1,0 +1,210 @@
+"""Both directions of one request that is not buffered, over HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from kratos.errors import Error
+from kratos.transport.cause import Cause
+from kratos.transport.http import Head, WireHeaders
+from kratos_http._format import CHUNKED, chunk, has_body, last_chunk, opening
+
+if TYPE_CHECKING:
+    from kratos_http._connection import ServerConnection
+
+__all__ = ["ServerWire"]
+
+_HIGH_WATER: Final = 64 * 1024  # bytes of a body that may wait to be read
+_DISCARDED: Final = 256 * 1024  # bytes of an unread body worth reading to keep a connection
+
+
+class ServerWire:
+    """A ``Wire``; the connection feeds it.
+
+    Attributes:
+        keep: Whether the connection may be used again after the answer.
+        complete: Whether the whole body came.
+        started: Whether the answer has begun.
+        finished: Whether it has ended, well or not.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_detached",
+        "_expects",
+        "_failure",
+        "_head",
+        "_left",
+        "_opening",
+        "_pieces",
+        "_silent",
+        "_size",
+        "_waiter",
+        "complete",
+        "finished",
+        "keep",
+        "started",
+    )
+
+    def __init__(
+        self, connection: ServerConnection, head: Head, /, *, keep: bool, expects: bool
+    ) -> None:
+        self.keep = keep
+        self.complete = False
+        self.started = False
+        self.finished = False
+        self._connection = connection
+        self._head = head
+        self._expects = expects
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._failure: Error | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._detached = False
+        self._opening = b""
+        self._chunked = False
+        self._silent = False
+        self._left: int | None = None
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body; ``b""`` at its clean end and only there.
+
+        Raises:
+            Error: The body ended early or is malformed.
+        """
+        if self._expects and not self.started:
+            self._expects = False
+            self._connection.send_continue()
+        while not self._pieces:
+            if self._failure is not None:
+                raise self._failure.clone()
+            if self.complete:
+                return b""
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
+        self._connection.regulate()
+        return piece
+
+    def start(self, status: int, headers: WireHeaders, /) -> None:
+        """Begin the answer.
+
+        A ``content-length`` among the headers is kept, and then held to; without one the body
+        goes in chunks.
+
+        Raises:
+            RuntimeError: The answer has begun already.
+            ValueError: A header cannot be sent.
+        """
+        if self.started:
+            raise RuntimeError("the answer has begun already")
+        if self._expects:
+            self.keep = False  # the peer may send the body nevertheless, or not
+        self._left = next((int(v) for k, v in headers if k.lower() == b"content-length"), None)
+        version = self._head.version
+        self._silent = not has_body(self._head.method, status)
+        self._chunked = self._left is None and not self._silent and version == "1.1"
+        if self._left is None and not self._silent and not self._chunked:
+            self.keep = False  # the end of the connection is the end of the body
+        self.keep = self._connection.keeps(self.keep)
+        head = opening(status, headers, version=version, keep=self.keep, date=self._connection.date)
+        framing = CHUNKED if self._chunked else b""
+        if self._left is not None and status != 204:
+            framing = b"content-length: %d\r\n" % self._left
+        self.started = True
+        self._opening = b"%b%b\r\n" % (head, framing)
+        # With the first piece of the body, if that follows at once: one write less.
+        asyncio.get_running_loop().call_soon(self._send_opening)
+
+    async def write(self, data: bytes, /) -> None:
+        """Send a piece of the answer; waits while the peer is slow.
+
+        Raises:
+            RuntimeError: The answer has not begun, has ended, or exceeds its own length.
+            Error: The peer has gone.
+        """
+        if not self.started or self.finished:
+            raise RuntimeError("start the answer before writing, and write before finishing it")
+        if self._left is not None and not self._silent:
+            self._left -= len(data)
+            if self._left < 0:
+                raise RuntimeError("the answer is longer than the length it announced")
+        if data and not self._silent:
+            self._send(chunk(data) if self._chunked else data)
+        await self._connection.room()
+
+    async def finish(self, trailers: WireHeaders = (), /) -> None:
+        """End the answer well. Trailers go with bodies in chunks only.
+
+        Raises:
+            RuntimeError: The answer has not begun, or is shorter than the length it announced.
+        """
+        if not self.started:
+            raise RuntimeError("start the answer before finishing it")
+        if self.finished:
+            return
+        if self._left and not self._silent:
+            raise RuntimeError("the answer is shorter than the length it announced")
+        self._send(last_chunk(trailers) if self._chunked else b"")
+        self.finished = True
+
+    def reset(self, cause: Cause, /) -> None:
+        """Break the answer off so that the peer cannot take it for a whole one."""
+        self.finished = True
+        self.keep = False
+        self._opening = b""
+        self._connection.abort()
+
+    # For the connection.
+
+    @property
+    def full(self) -> bool:
+        """Whether enough waits to be read."""
+        return self._size > _HIGH_WATER and not self._detached
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the body.
+
+        Raises:
+            Error: Nobody reads the body, and it is too long to be skipped.
+        """
+        self._size += len(data)
+        if self._detached:
+            if self._size > _DISCARDED:
+                raise Error(413, "BODY_TOO_LARGE", "the rest of the body is not wanted")
+            return
+        self._pieces.append(data)
+        self._wake()
+
+    def end(self) -> None:
+        """Note that the body is complete."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, error: Error) -> None:
+        """Note that nothing more will come."""
+        self._failure = error
+        self.keep = False
+        self._wake()
+
+    def detach(self) -> None:
+        """Skip the rest of the body: the endpoint is done."""
+        self._detached = True
+        self._pieces.clear()
+        self._size = 0
+
+    def _send(self, data: bytes) -> None:
+        self._connection.send(self._opening + data)
+        self._opening = b""
+
+    def _send_opening(self) -> None:
+        if self._opening:
+            self._send(b"")
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,126 @@
+"""The built-in HTTP/1.1 engine: serves any ``HttpApplication`` on connections of a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, Final
+
+from kratos.transport.http import HttpApplication
+from kratos_http._connection import ServerConnection
+from kratos_http._format import date_line
+from kratos_http.limits import Limits
+
+__all__ = ["Engine"]
+
+_log = logging.getLogger("kratos.http")
+
+TICK: Final = 1.0  # seconds between two looks at all connections
+
+
+class Engine:
+    """The connections of one server, and what they share.
+
+    Give ``protocol`` to ``loop.create_server``; call ``start`` before and ``aclose`` after.
+
+    Args:
+        application: What is served.
+        limits: What peers may do.
+
+    Attributes:
+        connections: All that are open, or whose request is still being answered.
+        draining: Whether connections are closed after their present request.
+        now: The loop's time at the latest tick; exact enough for limits of seconds.
+        date: The Date header of the latest tick.
+    """
+
+    def __init__(self, application: HttpApplication, *, limits: Limits | None = None) -> None:
+        self.application = application
+        self.limits = limits or Limits()
+        self.connections: set[ServerConnection] = set()
+        self.draining = False
+        self.now = 0.0
+        self.date = b""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._context: Context | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to keep time; called in the loop that will serve."""
+        self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
+        self._tick()
+
+    def protocol(self) -> ServerConnection:
+        """Return the protocol of a new connection."""
+        return ServerConnection(self)
+
+    def spawn(self, work: Coroutine[Any, Any, None], /) -> asyncio.Task[None]:
+        """Run the answering of one request in a task, in a context of its own."""
+        loop, context = self._loop, self._context
+        assert loop is not None, "started before"
+        assert context is not None, "started before"
+        # Not the caller's context: that may be of the request answered before on a connection.
+        return loop.create_task(work, context=context.copy())
+
+    def detached(self, call: Callable[[], None], /) -> None:
+        """Call something that a transport may remember the present context for."""
+        assert self._context is not None, "started before"
+        self._context.copy().run(call)
+
+    def sweep(self, now: float) -> None:
+        """Close connections whose peers take too long.
+
+        Args:
+            now: The loop's time.
+        """
+        self.now = now
+        self.date = date_line(time.time())
+        for connection in tuple(self.connections):
+            connection.check(now)
+
+    def forget(self, connection: ServerConnection, /) -> None:
+        """Note that a connection has ended (for connections)."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
+    async def drain(self) -> None:
+        """Close idle connections, the others after their present requests, and wait for all.
+
+        Cancellation: stops waiting; connections stay as they are.
+        """
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.drain()
+        while self.connections:
+            self._empty.clear()
+            await self._empty.wait()
+
+    async def aclose(self, *, grace: float = 0.0) -> None:
+        """Cut off every connection and stop keeping time.
+
+        Args:
+            grace: Seconds for handlers to clean up; who takes longer is left behind.
+
+        Cancellation: leaves handlers behind at once.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for connection in tuple(self.connections):
+            connection.cut()
+        try:
+            async with asyncio.timeout(grace):
+                await self.drain()
+        except TimeoutError:
+            _log.error("%d requests ignored their cancellation", len(self.connections))
+
+    def _tick(self) -> None:
+        assert self._loop is not None, "started before"
+        self.sweep(self._loop.time())
+        self._timer = self._loop.call_later(TICK, self._tick)

@@ -1,0 +1,50 @@
+"""What a server accepts from its peers, in size, in number and in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from kratos.errors import ConfigError
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of one server. Times are seconds and are kept to within about a second.
+
+    Attributes:
+        max_head: Bytes of a request line with its headers; more is answered 431, or 414 when
+            the path alone is too long.
+        max_headers: Header lines of one request; more are answered 431.
+        max_body: Bytes of a body that is read whole; more are answered 413.
+        max_pipelined: Requests of one connection that may wait for their turn before nothing
+            more is read from it.
+        head_timeout: For a request line with its headers, from its first byte.
+        idle_timeout: For the next request of a connection, also for its first.
+        body_grace: Before ``min_body_rate`` is asked for.
+        min_body_rate: Bytes per second, on average, of a body that is read whole.
+        write_timeout: For a peer that does not take any byte of what it asked for.
+        linger: For a peer that still sends while its connection is being closed; cut off
+            earlier, it might lose the answer that says why.
+
+    Raises:
+        ConfigError: A limit is not positive.
+    """
+
+    max_head: int = 64 * 1024
+    max_headers: int = 128
+    max_body: int = 4 * 1024 * 1024
+    max_pipelined: int = 16
+    head_timeout: float = 10.0
+    idle_timeout: float = 75.0
+    body_grace: float = 5.0
+    min_body_rate: float = 240.0
+    write_timeout: float = 30.0
+    linger: float = 2.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value: float = getattr(self, each.name)
+            if not value > 0:
+                raise ConfigError(f"{each.name} must be positive, not {value}")
