@@ -1,0 +1,18 @@
+"""HTTP server and client of Kratos."""
+
+from kratos_http.asgi import Asgi
+from kratos_http.encoders import ErrorEncoder, ReplyEncoder, encode_error, encode_reply
+from kratos_http.limits import Limits
+from kratos_http.redirect import Redirect
+from kratos_http.server import HttpServer
+
+__all__ = [
+    "Asgi",
+    "ErrorEncoder",
+    "HttpServer",
+    "Limits",
+    "Redirect",
+    "ReplyEncoder",
+    "encode_error",
+    "encode_reply",
+]

@@ -1,0 +1,173 @@
+"""An ``HttpApplication`` as an ASGI 3 application, for any ASGI server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar, cast
+from urllib.parse import quote
+
+from kratos.errors import Error
+from kratos.transport.cause import Cause
+from kratos.transport.http import Buffered, Head, HttpApplication, Reply, Streamed
+from kratos_http._asgi_wire import AsgiWire, Event, Receive, Send
+from kratos_http._refusal import refusal
+
+__all__ = ["Asgi"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("kratos.http")
+
+
+class Asgi:
+    """Serves an application on an ASGI server: ``uvicorn module:app`` and the like.
+
+    Limits of heads, keep-alive and time limits of slow peers are the ASGI server's. A peer
+    that goes away cancels its call, as on the built-in engine.
+
+    Args:
+        application: What is served, for instance ``HttpServer.application``.
+        lifespan: Entered before the first request and left after the last one.
+    """
+
+    def __init__(
+        self,
+        application: HttpApplication,
+        *,
+        lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
+    ) -> None:
+        self._application = application
+        self._lifespan = lifespan
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Serve one connection scope.
+
+        Raises:
+            RuntimeError: The scope is of a type that ASGI 3 does not know.
+        """
+        kind = scope["type"]
+        if kind == "http":
+            head = _head(scope)
+            trailers = "http.response.trailers" in (scope.get("extensions") or {})
+            await self._serve(head, AsgiWire(head, receive, send, trailers=trailers))
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            raise RuntimeError(f"ASGI scopes of type {kind!r} are not served")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        stack = AsyncExitStack()
+        await receive()
+        try:
+            if self._lifespan is not None:
+                await stack.enter_async_context(self._lifespan())
+        except Exception as error:
+            _log.exception("start-up failed")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await stack.aclose()
+        except Exception as error:
+            _log.exception("shutdown failed")
+            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve(self, head: Head, wire: AsgiWire) -> None:
+        endpoint = self._application.route(head)
+        if hasattr(endpoint, "answer"):
+            reply = await _answer(cast("Buffered", endpoint), head, wire)
+        elif hasattr(endpoint, "converse"):
+            streamed = cast("Streamed", endpoint)
+            reply = await _watched(streamed.converse(head, wire), head, wire)
+            if wire.started and not (wire.finished or wire.gone):
+                # The one way to make an ASGI server break the answer off.
+                raise RuntimeError(f"{head.method} {head.path!r}: the answer was not finished")
+        else:
+            error = Error(501, "NOT_IMPLEMENTED", "this server does not upgrade connections")
+            reply = refusal(error)
+        if wire.gone or wire.started:
+            return
+        await _say(wire, reply or refusal(_internal()))
+
+
+async def _answer(endpoint: Buffered, head: Head, wire: AsgiWire) -> Reply | None:
+    try:
+        body = await wire.read_whole(endpoint.max_body)
+    except Error as error:
+        return refusal(error)
+    return await _watched(endpoint.answer(head, body), head, wire)
+
+
+async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire) -> T | None:
+    """Run the work in this task, cancelled if the peer goes away; ``None`` then, or if it fails."""
+    task = asyncio.current_task()
+    assert task is not None, "an ASGI server runs applications in tasks"
+    cancelled = False
+
+    def left() -> None:
+        nonlocal cancelled
+        if head.running is not None:
+            head.running.cancel(Cause.PEER_GONE)
+        else:
+            cancelled = True
+            task.cancel()
+
+    watching = asyncio.ensure_future(wire.follow(left))
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not cancelled or task.uncancel():
+            raise
+    except Exception:
+        if not wire.gone:
+            _log.exception("%s %r failed outside of its call", head.method, head.path)
+    finally:
+        watching.cancel()
+    return None
+
+
+async def _say(wire: AsgiWire, reply: Reply) -> None:
+    try:
+        await wire.say(reply)
+    except ValueError:
+        _log.exception("an answer with status %d could not be sent", reply.status)
+        await wire.say(refusal(_internal()))
+    except Error:
+        _log.debug("the peer went away before its answer")
+
+
+def _head(scope: Event) -> Head:
+    raw: bytes | None = scope.get("raw_path")
+    path = quote(scope["path"]).encode() if raw is None else raw.partition(b"?")[0]
+    root = quote(scope.get("root_path", "")).encode()
+    if root and path.startswith(root):
+        path = path[len(root) :] or b"/"
+    client = scope.get("client")
+    scheme = scope.get("scheme", "http")
+    return Head(
+        scope["method"].upper(),
+        path,
+        scope.get("query_string", b""),
+        [(name.lower(), value) for name, value in scope["headers"]],
+        scheme=scheme,
+        version=scope["http_version"],
+        peer=_peer(client) if client else "",
+        tls=scheme == "https",
+    )
+
+
+def _peer(client: tuple[str, int]) -> str:
+    host, port = client
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _internal() -> Error:
+    return Error(500, "UNKNOWN", "unknown request error")

@@ -1,0 +1,186 @@
+"""REST: unary methods behind the rules of ``google.api.http``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from kratos import encoding
+from kratos.encoding import CodecError, Codecs
+from kratos.encoding.http_body import is_http_body, raw
+from kratos.errors import Error
+from kratos.transport import Call, Header, HttpRule, Operation, Side
+from kratos.transport.http import Head, Reply
+from kratos_http._binding import Binding, encode_field, field_of
+from kratos_http._timeout import parse_timeout
+from kratos_http.encoders import (
+    ErrorEncoder,
+    ReplyEncoder,
+    content_type_header,
+    encode_error,
+)
+
+__all__ = ["RestEndpoint", "RestOptions", "accepted"]
+
+_log = logging.getLogger("kratos.http")
+
+TRANSPORT: Final = "http"
+
+_Encode = Callable[[Call, Message, str], Reply]
+
+
+@dataclass(slots=True, kw_only=True)
+class RestOptions:
+    """What all endpoints of a server share.
+
+    Attributes:
+        codecs: For bodies and replies.
+        max_body: Bytes of the largest request body.
+        reply_encoder: In place of codecs and rules; ``None`` for these.
+        error_encoder: In place of codecs; ``None`` for these.
+        endpoint: For ``Call.endpoint``.
+    """
+
+    codecs: Codecs = encoding.DEFAULT
+    max_body: int
+    reply_encoder: ReplyEncoder | None = None
+    error_encoder: ErrorEncoder | None = None
+    endpoint: str = ""
+
+    def error_reply(self, error: Error, accept: str) -> Reply:
+        """Return the answer for an error."""
+        if self.error_encoder is None:
+            return encode_error(error, accept, codecs=self.codecs)
+        return self.error_encoder(error, accept)
+
+    def refusal(self, head: Head, error: Error) -> Reply:
+        """Return the answer for a request that led to no call."""
+        return self.error_reply(error, accepted(head))
+
+
+class RestEndpoint:
+    """A ``Buffered`` endpoint: one rule of one unary method.
+
+    Args:
+        operation: What is called.
+        rule: How it is reached.
+        variables: Names of the path variables, in the order of ``Head.params``.
+        options: Shared by the server's endpoints.
+
+    Raises:
+        ConfigError: The rule names a field that its message has not.
+    """
+
+    __slots__ = ("_binding", "_encode", "_max_body", "_method", "_operation", "_options")
+
+    def __init__(
+        self,
+        operation: Operation,
+        rule: HttpRule,
+        variables: tuple[str, ...],
+        options: RestOptions,
+    ) -> None:
+        self._operation = operation
+        self._method = operation.method
+        self._options = options
+        self._max_body = options.max_body
+        self._binding = Binding(operation.method, rule, variables, options.codecs)
+        self._encode = options.reply_encoder or _encoder(operation, rule, options.codecs)
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of the largest request body."""
+        return self._max_body
+
+    async def answer(self, head: Head, body: bytes, /) -> Reply:
+        """Bind, call, encode."""
+        accept = content_type = timeout = b""
+        for name, value in head.headers:
+            if name == b"accept":
+                accept = accept + b"," + value if accept else value
+            elif name == b"content-type":
+                content_type = content_type or value
+            elif name == b"grpc-timeout":
+                timeout = value
+        wanted = accept.decode("latin-1")
+        call = Call(
+            self._method,
+            side=Side.SERVER,
+            transport=TRANSPORT,
+            headers=Header(head.headers),
+            peer=head.peer,
+            endpoint=self._options.endpoint,
+        )
+        try:
+            if timeout:
+                call.deadline = asyncio.get_running_loop().time() + parse_timeout(timeout)
+            request = self._binding.request(head, content_type.decode("latin-1"), body)
+            head.running = call
+            message = await self._operation.run(call, request)
+            head.running = None
+            reply = self._encode(call, message, wanted)
+        except Error as error:
+            reply = self._options.error_reply(error, wanted)
+        except CodecError as error:
+            reply = self._options.error_reply(_bad_request(error), wanted)
+        if len(call.reply_headers) or len(call.trailers):
+            _add_headers(reply, call)
+        return reply
+
+
+def accepted(head: Head) -> str:
+    """Return the ``Accept`` header of a request, all values of it."""
+    return ",".join(value.decode("latin-1") for name, value in head.headers if name == b"accept")
+
+
+def _encoder(operation: Operation, rule: HttpRule, codecs: Codecs) -> _Encode:
+    """Compile how the replies of a rule are written."""
+    method = operation.method
+    expected: type[Message] = method.reply
+    descriptor = cast("Descriptor", expected.DESCRIPTOR)
+    field = None
+    if rule.response_body not in ("", "*"):
+        field = field_of(descriptor, rule.response_body)
+    part = field.message_type if field is not None else descriptor
+    as_is = is_http_body(part) and (field is None or not field.is_repeated)
+
+    def encode(_call: Call, message: Message, accept: str) -> Reply:
+        if not isinstance(message, expected):
+            raise _broken(method.operation, f"returned {type(message).__name__}")
+        if as_is:
+            content_type, body = raw(getattr(message, field.name) if field else message)
+            return Reply(200, ((b"content-type", content_type.encode()),), body)
+        chosen = codecs.select(accept)
+        try:
+            if field is None:
+                body = chosen.codec.encode(message)
+            else:
+                body = encode_field(chosen.codec, message, field)
+        except CodecError as error:
+            raise _broken(method.operation, f"returned what cannot be sent: {error}") from error
+        return Reply(200, content_type_header(chosen.content_type), body)
+
+    return encode
+
+
+def _broken(operation: str, problem: str) -> Error:
+    _log.error("%s %s", operation, problem)
+    return Error(500, "UNKNOWN", "unknown request error")
+
+
+def _bad_request(error: CodecError) -> Error:
+    metadata = {"field": error.field} if error.field else None
+    return Error(400, "CODEC", error.message, metadata)
+
+
+def _add_headers(reply: Reply, call: Call) -> None:
+    added: list[tuple[bytes, bytes]] = call.reply_headers.raw()
+    names: Any = {name for name, _ in added}
+    reply.headers = [pair for pair in reply.headers if pair[0] not in names] + added
+    reply.trailers = call.trailers.raw()

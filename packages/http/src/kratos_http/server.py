@@ -1,0 +1,276 @@
+"""The HTTP server (Go: transport/http, Server)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from kratos import encoding
+from kratos.encoding import Codecs
+from kratos.errors import ConfigError, StartupError
+from kratos.transport import Arity, Dispatcher, Mount, Operation
+from kratos.transport.cause import Cause
+from kratos.transport.http import Endpoint, HttpApplication
+from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
+from kratos.transport.rule import PathTemplate
+from kratos_http import address as _address
+from kratos_http.address import Address, endpoint_url
+from kratos_http.encoders import ErrorEncoder, ReplyEncoder
+from kratos_http.engine import Engine
+from kratos_http.health import HealthPaths, probe
+from kratos_http.limits import Limits
+from kratos_http.rest import TRANSPORT, RestEndpoint, RestOptions
+from kratos_http.router import Route, Router
+
+if TYPE_CHECKING:
+    from kratos.middleware import AnyMiddleware
+
+__all__ = ["Filter", "HttpServer"]
+
+_log = logging.getLogger("kratos.http")
+
+_TLS_HANDSHAKE: Final = 10.0  # seconds
+
+Filter: TypeAlias = Callable[[HttpApplication], HttpApplication]
+
+
+class HttpServer:
+    """Serves the unary methods of services over HTTP/1.1, by their ``google.api.http`` rules.
+
+    Methods without a rule, and streaming ones, are not served over HTTP.
+
+    Args:
+        address: ``:8000``, ``host:port``, ``[ipv6]:port`` or ``unix:/path``; port 0 lets the
+            system choose.
+        middleware: The chain, outermost first; it follows the application's.
+        timeout: Seconds for a call; ``None`` or not positive for no limit. A caller's shorter
+            ``Grpc-Timeout`` wins.
+        timeouts: Seconds by operation name, in place of ``timeout``.
+        endpoint: URL for the registry, in place of one made of the address.
+        tls: Serve TLS with this context.
+        sock: A bound socket to serve on, in place of ``address``; it becomes the server's own.
+        path_prefix: Path before every route, for instance ``/api``.
+        strict_slash: Whether paths with a slash at their end are redirected to those without.
+        limits: What peers may do.
+        codecs: For bodies and replies; a copy of ``kratos.encoding.DEFAULT`` may hold others.
+        reply_encoder: Makes the answers of calls that succeed, for instance in an envelope.
+        error_encoder: Makes the answers of everything that fails, also 404 and 405.
+        filters: Wrap the whole application, outermost first, also what leads to no route.
+        health_paths: Where probes are answered; ``None`` for nowhere.
+        cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
+
+    Raises:
+        TargetError: The address is none of these.
+        ConfigError: The prefix is no path.
+    """
+
+    def __init__(
+        self,
+        address: str = ":0",
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        timeout: float | None = DEFAULT_TIMEOUT,
+        timeouts: Mapping[str, float] | None = None,
+        endpoint: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        sock: socket.socket | None = None,
+        path_prefix: str = "",
+        strict_slash: bool = True,
+        limits: Limits | None = None,
+        codecs: Codecs = encoding.DEFAULT,
+        reply_encoder: ReplyEncoder | None = None,
+        error_encoder: ErrorEncoder | None = None,
+        filters: Sequence[Filter] = (),
+        health_paths: HealthPaths | None = None,
+        cancel_grace: float = CANCEL_GRACE,
+    ) -> None:
+        if path_prefix and not path_prefix.startswith("/"):
+            raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
+        self._address = Address.parse(address)
+        self._middleware = tuple(middleware)
+        self._timeout = timeout
+        self._timeouts = timeouts
+        self._endpoint = endpoint
+        self._tls = tls
+        self._sock = sock
+        self._health_paths = health_paths
+        self._cancel_grace = cancel_grace
+        self._limits = limits or Limits()
+        self._options = RestOptions(
+            codecs=codecs,
+            max_body=self._limits.max_body,
+            reply_encoder=reply_encoder,
+            error_encoder=error_encoder,
+            endpoint=endpoint or "",
+        )
+        self._router = Router(
+            error_reply=self._options.refusal, strict_slash=strict_slash, prefix=path_prefix
+        )
+        self._application: HttpApplication = self._router
+        for wrap in reversed(filters):
+            self._application = wrap(self._application)
+        self._engine = Engine(self._application, limits=self._limits)
+        self._dispatcher: Dispatcher | None = None
+        self._serving = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def application(self) -> HttpApplication:
+        """What is served, filters included; ``Asgi`` takes it."""
+        return self._application
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All routes in the order in which they were added."""
+        return self._router.routes
+
+    def handle(self, verb: str, path: str, endpoint: Endpoint, /) -> None:
+        """Serve an endpoint beside the services, without their middleware.
+
+        Args:
+            verb: HTTP method; ``*`` for every one.
+            path: Path template; its values are ``Head.params``.
+            endpoint: What answers.
+
+        Raises:
+            TemplateError: The path is no template.
+        """
+        self._router.add(verb, path, endpoint)
+
+    def mount(self, mount: Mount, /) -> None:
+        """Link the chains of all services and route their rules; see ``Mountable``.
+
+        Raises:
+            StartupError: A service cannot be served, or one of its rules is wrong.
+        """
+        if self._dispatcher is not None:
+            raise StartupError("an HTTP server takes the services of one application, once")
+        self._dispatcher = Dispatcher(
+            transport=TRANSPORT,
+            middleware=(*mount.middleware, *self._middleware),
+            timeout=self._timeout,
+            timeouts=self._timeouts,
+            missing=mount.missing,
+            cancel_grace=self._cancel_grace,
+        )
+        for service in mount.services:
+            self._dispatcher.add(service)
+        for operation in self._dispatcher.operations.values():
+            self._route(operation)
+        if self._health_paths is not None and mount.health is not None:
+            for path, kind in self._health_paths.questions().items():
+                self._router.add("GET", path, probe(mount.health, kind))
+
+    async def bind(self) -> Sequence[str]:
+        """Reserve the address and return the endpoint's URL; see ``Endpointer``.
+
+        A Unix socket has none, unless one was given: no registry could use it.
+
+        Raises:
+            StartupError: The address is in use or does not exist here; names it.
+        """
+        if self._sock is None:
+            self._sock = await _address.bind(self._address)
+        if self._endpoint is None and self._sock.family != socket.AF_UNIX:
+            self._endpoint = endpoint_url(
+                "http", self._address.host, self._sock.getsockname(), secure=self._tls is not None
+            )
+        self._options.endpoint = self._endpoint or str(self._address)
+        return (self._endpoint,) if self._endpoint else ()
+
+    async def start(self) -> None:
+        """Serve until ``stop`` has ended; see ``Server``.
+
+        Raises:
+            StartupError: The address cannot be had after all.
+
+        Cancellation: cuts off every connection and lets the cancellation pass.
+        """
+        await self.bind()
+        assert self._sock is not None, "bound above"
+        if self._stopping.is_set():
+            return
+        self._engine.start()
+        try:
+            self._listener = await self._listen(self._sock)
+            self._serving.set()
+            _log.info("serving HTTP on %s", self._options.endpoint)
+            await self._stopped.wait()
+        finally:
+            self._close_listener()
+            await self._engine.aclose(grace=self._cancel_grace)
+
+    async def ready(self) -> None:
+        """Return when connections are accepted; see ``Readying``."""
+        await self._serving.wait()
+
+    async def stop(self) -> None:
+        """Accept nothing more, answer what is in flight, then let ``start`` return.
+
+        Idle connections are closed at once, others after their present answer, which says so.
+
+        Cancellation: cancels what is in flight with ``Cause.DRAINING``, so that it is answered
+        503, and cuts off whatever is left after ``cancel_grace``.
+        """
+        self._stopping.set()
+        self._close_listener()
+        try:
+            await self._engine.drain()
+            if self._dispatcher is not None:
+                await self._dispatcher.drain()
+        except asyncio.CancelledError:
+            if self._dispatcher is not None:
+                self._dispatcher.draining = True
+                self._dispatcher.cancel(Cause.DRAINING)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._cancel_grace):
+                    await self._engine.drain()
+            raise
+        finally:
+            self._stopped.set()
+
+    async def _listen(self, sock: socket.socket) -> asyncio.Server:
+        _address.listen(sock, self._address)
+        loop = asyncio.get_running_loop()
+        unix = sock.family == socket.AF_UNIX
+        create = loop.create_unix_server if unix else loop.create_server
+        return await create(
+            self._engine.protocol,
+            sock=sock,
+            ssl=self._tls,
+            ssl_handshake_timeout=_TLS_HANDSHAKE if self._tls else None,
+            backlog=_address.BACKLOG,
+        )
+
+    def _route(self, operation: Operation) -> None:
+        method = operation.method
+        if method.arity is not Arity.UNARY:
+            return
+        for rule in method.http:
+            try:
+                variables = PathTemplate.parse(rule.path).variables
+                endpoint = RestEndpoint(operation, rule, variables, self._options)
+                self._router.add(rule.verb, rule.path, endpoint)
+            except ValueError as error:
+                raise StartupError(
+                    f"{method.operation} cannot be served at {rule.verb} {rule.path}: {error}"
+                ) from error
+
+    def _close_listener(self) -> None:
+        """Stop listening; without ``start``, release the reserved address."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        elif self._sock is not None and not self._serving.is_set():
+            self._sock.close()
+        path = self._address.path
+        if path and self._sock is not None:
+            Path(path).unlink(missing_ok=True)

@@ -1,0 +1,268 @@
+"""Peers for tests of HTTP services: one over a socket, byte by byte, and one over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import unquote
+
+from kratos_http._asgi_wire import Event
+from kratos_http.asgi import Asgi
+from kratos_http.server import HttpServer
+
+__all__ = ["Answer", "AsgiPeer", "Peer", "SocketPeer", "running"]
+
+Headers = Iterable[tuple[str, str]]
+
+_BODILESS: Final = (204, 304)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        status: Its status.
+        headers: Lower-case names and values, in the order they came.
+        body: Its body, without its transfer coding.
+        trailers: Its trailers.
+    """
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes = b""
+    trailers: Sequence[tuple[str, str]] = ()
+
+    def values(self, name: str) -> list[str]:
+        """Return all values of a header."""
+        return [value for key, value in self.headers if key == name]
+
+    def header(self, name: str) -> str:
+        """Return the first value of a header, empty if there is none."""
+        return next(iter(self.values(name)), "")
+
+    def json(self) -> Any:
+        """Return the body's JSON."""
+        return json.loads(self.body)
+
+
+class Peer(Protocol):
+    """Whatever sends requests and gets answers."""
+
+    async def request(
+        self, method: str, target: str, *, headers: Headers = (), body: bytes = b""
+    ) -> Answer:
+        """Send a request and return its answer."""
+        ...
+
+
+class SocketPeer:
+    """One HTTP/1.1 connection, for sending what no client library would.
+
+    Make it with ``connect`` or ``connect_unix``; close it with ``aclose``.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(
+        cls, host: str, port: int, *, tls: ssl.SSLContext | None = None
+    ) -> SocketPeer:
+        """Connect to a port."""
+        name = host if tls is not None else None
+        return cls(*await asyncio.open_connection(host, port, ssl=tls, server_hostname=name))
+
+    @classmethod
+    async def connect_unix(cls, path: str) -> SocketPeer:
+        """Connect to a Unix socket."""
+        return cls(*await asyncio.open_unix_connection(path))
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def request(
+        self, method: str, target: str, *, headers: Headers = (), body: bytes = b""
+    ) -> Answer:
+        """Send a well-formed request and return its answer."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: test"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        head = "".join(f"{line}\r\n" for line in lines) + "\r\n"
+        await self.send(head.encode() + body)
+        return await self.answer(method)
+
+    async def answer(self, method: str = "GET") -> Answer:
+        """Read one answer, interim ones too.
+
+        Raises:
+            ConnectionError: The connection ended before the answer did.
+        """
+        try:
+            head = await self._reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionError(f"no answer, but {error.partial!r} and the end") from error
+        first, *lines = head[:-4].decode("latin-1").split("\r\n")
+        status = int(first.split(" ")[1])
+        headers = [_split(line) for line in lines]
+        trailers: list[tuple[str, str]] = []
+        body = b""
+        if method != "HEAD" and status not in _BODILESS and status >= 200:
+            body = await self._body(dict(headers), trailers)
+        return Answer(status=status, headers=headers, body=body, trailers=trailers)
+
+    async def rest(self) -> bytes:
+        """Return all that comes until the end of the connection."""
+        return await self._reader.read()
+
+    def end(self) -> None:
+        """Send the end of the stream, and go on reading."""
+        self._writer.write_eof()
+
+    def reset(self) -> None:
+        """Break the connection off."""
+        self._writer.transport.abort()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._writer.close()
+        await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
+
+    async def _body(self, headers: dict[str, str], trailers: list[tuple[str, str]]) -> bytes:
+        if headers.get("transfer-encoding") == "chunked":
+            return await self._chunks(trailers)
+        if "content-length" not in headers:
+            return await self.rest()
+        try:
+            return await self._reader.readexactly(int(headers["content-length"]))
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionError("the connection ended within a body") from error
+
+    async def _chunks(self, trailers: list[tuple[str, str]]) -> bytes:
+        body = b""
+        while True:
+            line = await self._reader.readline()
+            if not line:
+                raise ConnectionError("the connection ended between chunks")
+            size = int(line, 16)
+            if size == 0:
+                break
+            body += (await self._reader.readexactly(size + 2))[:-2]
+        while (line := await self._reader.readline()) != b"\r\n":
+            trailers.append(_split(line.decode("latin-1").rstrip("\r\n")))
+        return body
+
+
+class AsgiPeer:
+    """Calls an application as an ASGI server would, without one.
+
+    Args:
+        app: The application.
+        trailers: Whether to offer the extension for trailers.
+    """
+
+    def __init__(self, app: Asgi, *, trailers: bool = False) -> None:
+        self._app = app
+        self._extensions: dict[str, object] = {"http.response.trailers": {}} if trailers else {}
+        self.gone = asyncio.Event()
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Headers = (),
+        body: bytes = b"",
+        pieces: Sequence[bytes] | None = None,
+    ) -> Answer:
+        """Send a request and return its answer; set ``gone`` to go away meanwhile.
+
+        Args:
+            method: Its method.
+            target: Its path and query.
+            headers: Its headers.
+            body: Its body.
+            pieces: Its body in pieces, in place of ``body``.
+
+        Raises:
+            ConnectionError: The application gave no whole answer.
+        """
+        path, _, query = target.partition("?")
+        sent = [("host", "test"), *headers]
+        scope: Event = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+            "extensions": self._extensions,
+        }
+        coming = [body] if pieces is None else list(pieces)
+        got: list[Event] = []
+
+        async def receive() -> Event:
+            if coming:
+                piece = coming.pop(0)
+                return {"type": "http.request", "body": piece, "more_body": bool(coming)}
+            await self.gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(event: Event) -> None:
+            got.append(event)
+
+        await self._app(scope, receive, send)
+        return _answer(got)
+
+
+@asynccontextmanager
+async def running(server: HttpServer) -> AsyncGenerator[HttpServer]:
+    """Start a server, and stop it at the end."""
+    await server.bind()
+    serving = asyncio.ensure_future(server.start())
+    ready = asyncio.ensure_future(server.ready())
+    await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    try:
+        yield server
+    finally:
+        await server.stop()
+        await serving
+
+
+def _answer(events: Sequence[Event]) -> Answer:
+    starts = [event for event in events if event["type"] == "http.response.start"]
+    bodies = [event for event in events if event["type"] == "http.response.body"]
+    trailers = [event for event in events if event["type"] == "http.response.trailers"]
+    if len(starts) != 1 or not bodies or bodies[-1].get("more_body"):
+        raise ConnectionError(f"the application gave no whole answer: {events}")
+    return Answer(
+        status=starts[0]["status"],
+        headers=_text(starts[0]["headers"]),
+        body=b"".join(event.get("body", b"") for event in bodies),
+        trailers=[pair for event in trailers for pair in _text(event["headers"])],
+    )
+
+
+def _text(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode(), value.decode("latin-1")) for name, value in pairs]
+
+
+def _split(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), value.strip()
