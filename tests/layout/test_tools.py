@@ -13,7 +13,7 @@ import pytest
 
 Projects = Mapping[str, Mapping[str, Any]]
 
-PYTHON_FOLDERS = ("aegis", "benchmarks", "contrib", "docs", "packages", "tests", "tools")
+PYTHON_FOLDERS = (".ci", "aegis", "benchmarks", "contrib", "docs", "packages", "tests", "tools")
 
 
 @pytest.fixture
