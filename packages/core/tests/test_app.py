@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kratos.app import App, Hook, app_info, current_app
-from kratos.errors import Error, PluginNotFound, RegistryUnavailable, StartupError
+from kratos.errors import Error, RegistryUnavailable, StartupError
 from kratos.health import Kind, Phase, Status
 from kratos.log import Level
 from kratos.offload import offload
@@ -176,29 +176,6 @@ async def test_required_registration_comes_before_the_hooks(stage: Stage) -> Non
         assert stage.journal[-2:] == ["register", "after_start"]
 
 
-async def test_registry_learns_who_the_application_is(stage: Stage) -> None:
-    async with running(stage.app):
-        await stage.clock.settle()
-    assert stage.registrar.instances == [
-        ServiceInstance(
-            id="id-1",
-            name="orders",
-            version="v1",
-            metadata={"zone": "a"},
-            endpoints=("http://10.0.0.1:80", "grpc://10.0.0.1:90"),
-        )
-    ]
-
-
-async def test_given_endpoints_are_published_in_place_of_the_servers(stage: Stage) -> None:
-    stage.make(endpoints=["https://orders.example:443"])
-    async with running(stage.app) as app:
-        await stage.clock.settle()
-        assert app.endpoints == ("https://orders.example:443",)
-    assert stage.registrar.instances[0].endpoints == ("https://orders.example:443",)
-    assert "web bind" in stage.journal
-
-
 async def test_endpoints_are_known_from_the_first_hook_on(stage: Stage) -> None:
     seen: list[tuple[str, ...]] = []
 
@@ -295,6 +272,19 @@ async def test_failing_readiness_of_a_server_fails_the_start(stage: Stage) -> No
     stage.assert_nothing_left()
 
 
+async def test_timeout_of_a_servers_own_is_not_taken_for_the_limit(stage: Stage) -> None:
+    stage.rpc.failures["ready"] = TimeoutError("certificate service")
+    assert await stage.fail() is stage.rpc.failures["ready"]
+    stage.assert_nothing_left()
+
+
+async def test_one_failure_told_twice_is_told_once(stage: Stage) -> None:
+    failure = ValueError("no route")
+    stage.rpc.failures = {"start": failure, "stop": failure}
+    assert await stage.fail() is failure
+    assert failure.__notes__ == ["rpc failed"]
+
+
 async def test_slow_server_fails_the_start_by_name(stage: Stage) -> None:
     stage.rpc.gates["ready"] = asyncio.Event()
     task = await stage.start()
@@ -302,7 +292,7 @@ async def test_slow_server_fails_the_start_by_name(stage: Stage) -> None:
     await asyncio.wait({task})
     failure = task.exception()
     assert isinstance(failure, StartupError)
-    assert str(failure) == "not started within 30.0 s; not ready: rpc"
+    assert str(failure) == "not started within startup_timeout=30.0 s; not ready: rpc"
     stage.assert_nothing_left()
 
 
@@ -628,25 +618,6 @@ async def test_start_that_is_not_async_is_refused_by_name(stage: Stage) -> None:
 # Health.
 
 
-async def test_readiness_follows_the_registration(stage: Stage) -> None:
-    stage.registrar.failures["register"] = ConnectionError("registry is down")
-    async with running(stage.app) as app:
-        await stage.clock.settle()
-        away = await app.health.report(Kind.READY)
-        del stage.registrar.failures["register"]
-        await stage.clock.advance(60.0)
-        assert app.health.ready
-    assert "ConnectionError: registry is down" in away.failed[0].message
-
-
-async def test_readiness_is_on_once_registered_without_anybody_asking(stage: Stage) -> None:
-    heard: list[Status | None] = []
-    stage.app.health.subscribe("", heard.append)
-    async with running(stage.app):
-        await stage.clock.settle()
-    assert heard == [Status.NOT_SERVING, Status.SERVING, Status.NOT_SERVING]
-
-
 async def test_start_waits_for_startup_checks(stage: Stage) -> None:
     migrated = [False, False, True]
     stage.app.health.add_check("migrated", lambda: migrated.pop(0), kind=Kind.STARTUP)
@@ -659,13 +630,25 @@ async def test_start_waits_for_startup_checks(stage: Stage) -> None:
     assert stage.journal[: len(UP)] == UP
 
 
+async def test_startup_check_that_hangs_fails_the_start(stage: Stage) -> None:
+    async def hang() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    stage.app.health.add_check("hangs", hang, kind=Kind.STARTUP, timeout=99.0)
+    task = await stage.start()
+    await stage.clock.advance(31.0)
+    await asyncio.wait({task})
+    assert str(task.exception()).endswith("; startup checks are still under way")
+    stage.assert_nothing_left()
+
+
 async def test_startup_check_that_never_passes_fails_the_start_by_name(stage: Stage) -> None:
     stage.app.health.add_check("migrated", lambda: False, kind=Kind.STARTUP)
     task = await stage.start()
     await stage.clock.advance(31.0)
     await asyncio.wait({task})
     failure = task.exception()
-    assert str(failure) == "not started within 30.0 s; migrated: the check returned False"
+    assert str(failure).endswith("; migrated: the check returned False")
     stage.assert_nothing_left()
 
 
@@ -735,23 +718,6 @@ async def test_blocking_code_of_hooks_runs_in_the_applications_threads(stage: St
     assert threads == ["kratos-offload-1", "kratos-offload-1"]
     with pytest.raises(RuntimeError, match="closed"):
         await stage.app.offload.run(int)
-
-
-async def test_changed_metadata_are_published_in_place(stage: Stage) -> None:
-    async with running(stage.app) as app:
-        await stage.clock.settle()
-        app.update_metadata({"weight": "50"})
-        await stage.clock.settle()
-        assert app.metadata == {"weight": "50"}
-    assert [i.metadata for i in stage.registrar.instances] == [{"zone": "a"}, {"weight": "50"}]
-    assert stage.journal.count("withdraw") == 1
-
-
-async def test_unknown_registry_fails_the_start_before_anything_is_bound(stage: Stage) -> None:
-    stage.make(registrar="nosuch://127.0.0.1")
-    failure = await stage.fail()
-    assert isinstance(failure, PluginNotFound)
-    assert stage.journal == ["after_stop"]
 
 
 async def test_running_raises_what_the_application_raises() -> None:

@@ -185,6 +185,25 @@ async def test_what_handled_a_signal_before_does_so_again() -> None:
     assert heard == [signal.SIGUSR1]
 
 
+class Unsignalled(asyncio.SelectorEventLoop):
+    """Like the loops of Windows, which know no signals."""
+
+    def add_signal_handler(self, sig: int, callback: object, *args: object) -> NoReturn:
+        raise NotImplementedError
+
+    def remove_signal_handler(self, sig: int) -> NoReturn:
+        raise NotImplementedError
+
+
+def test_signal_arrives_where_the_loop_knows_none() -> None:
+    def send(_app: App) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    previous = signal.getsignal(signal.SIGUSR1)
+    App(signals=[signal.SIGUSR1], after_start=[send]).serve(loop_factory=Unsignalled)
+    assert signal.getsignal(signal.SIGUSR1) is previous
+
+
 def test_application_runs_in_a_thread_too() -> None:
     failures: list[BaseException] = []
 
@@ -258,6 +277,24 @@ def test_exit_code_tells_whether_starting_again_may_help(
         kratos.run(failing(error))
     assert caught.value.code == code
     assert str(error) in caplog.text
+
+
+def test_exit_from_inside_of_a_server_still_unwinds() -> None:
+    stopped: list[str] = []
+    server = FakeServer()
+    server.failures["end"] = SystemExit(3)
+
+    async def close(_app: App) -> None:
+        await asyncio.sleep(0)
+        stopped.append("after_stop")
+
+    def leave(_app: App) -> None:
+        server.end()
+
+    with pytest.raises(SystemExit) as caught:
+        kratos.run(lambda: App(servers=[server], after_start=[leave], after_stop=[close]))
+    assert caught.value.code == 3
+    assert stopped == ["after_stop"]
 
 
 def test_factory_that_fails_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:

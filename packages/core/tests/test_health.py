@@ -93,6 +93,14 @@ async def test_awaitable_from_a_check_of_liveness_fails_it(
     assert database.asked == 0
 
 
+async def test_future_from_a_check_of_liveness_fails_it_and_is_cancelled(health: Health) -> None:
+    future = asyncio.get_running_loop().create_future()
+    health.add_check("hidden", lambda: future, kind=Kind.LIVE)
+    report = await health.report(Kind.LIVE)
+    assert "must be a plain function" in report.failed[0].message
+    assert future.cancelled()
+
+
 async def test_failing_check_of_liveness_is_reported(health: Health) -> None:
     health.add_check("deadlock", lambda: False, kind=Kind.LIVE)
     report = await health.report(Kind.LIVE)

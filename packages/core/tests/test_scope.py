@@ -201,6 +201,26 @@ async def test_resource_cannot_hide_the_error_of_the_call() -> None:
         await act(scripted(handler), ECHO)
 
 
+async def test_resource_that_raises_what_it_was_given_has_not_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Raising(AbstractContextManager[None]):
+        def __enter__(self) -> None:
+            return None
+
+        def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+            assert error is not None
+            raise error
+
+    async def handler() -> None:
+        await call_scope().enter(Raising())
+        raise Error(404, "GONE", "no such thing")
+
+    with pytest.raises(Error, match="no such thing"):
+        await act(scripted(handler), ECHO)
+    assert caplog.records == []
+
+
 async def test_cancellation_while_closing_after_an_error_is_not_lost() -> None:
     closing = asyncio.Event()
 

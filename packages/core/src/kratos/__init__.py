@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from kratos.app import App, AppInfo, Hook, app_info, current_app, run
+    from kratos.client import Client
     from kratos.errors import Error
     from kratos.transport import (
         Arity,
@@ -33,6 +34,7 @@ __all__ = [
     "Arity",
     "Call",
     "CallOptions",
+    "Client",
     "Error",
     "Hook",
     "HttpRule",
@@ -50,6 +52,7 @@ __all__ = [
 
 _HOMES: Final = {
     **dict.fromkeys(("App", "AppInfo", "Hook", "app_info", "current_app", "run"), "kratos.app"),
+    "Client": "kratos.client",
     "Error": "kratos.errors",
     **dict.fromkeys(
         (

@@ -35,7 +35,9 @@ __all__ = ["App"]
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+_SIGNALS = tuple(
+    number for number in signal.Signals if number.name in ("SIGTERM", "SIGQUIT", "SIGINT")
+)  # Windows has no SIGQUIT
 
 
 class App:

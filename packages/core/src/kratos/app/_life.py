@@ -178,7 +178,7 @@ class Life:
         self._begin("start of servers")
         timeout = self._options.startup_timeout
         limit = Limit(self._clock, timeout)
-        missing = "servers"
+        missing = "startup checks are still under way"
         try:
             async with limit:
                 self._servers.start()
@@ -193,7 +193,7 @@ class Life:
                 raise
             waited = self._servers.unready
             late = f"not ready: {', '.join(waited)}" if waited else missing
-            raise StartupError(f"not started within {timeout} s; {late}") from error
+            raise StartupError(f"not started within startup_timeout={timeout} s; {late}") from error
 
     async def _publish(self, registrar: Registrar | None) -> None:
         """Let calls come, from load balancers and from the registry at the same moment."""
