@@ -90,6 +90,7 @@ def test_templates_compare_by_their_text() -> None:
         ("/}", 1, "has no '{'"),
         ("/{a", 1, "not closed"),
         ("/{a=b", 1, "not closed"),
+        ("/{a?}", 3, "cannot stand"),
         ("/{a=b/", 6, "empty"),
         ("/{}", 2, "field name"),
         ("/{a.}", 4, "field name"),

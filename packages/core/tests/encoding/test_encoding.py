@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from kratos.encoding import (
     content_type,
 )
 from kratos.encoding._codec import M
+from kratos.encoding._fields import PlanCache
 from kratos.encoding._text_cache import TextCache
 from kratos.encoding.http_body import from_raw, is_http_body, raw
 from kratos.encoding.json import JsonCodec, JsonOptions
@@ -230,6 +232,21 @@ def test_binary_form_round_trips(proto: Any) -> None:
 def test_malformed_binary_form_is_refused_by_type(proto: Any) -> None:
     with pytest.raises(CodecError, match=r"3 bytes are no kratos\.tests\.three\.TestModel"):
         ProtoCodec().decode(b"\xff\xff\xff", proto.TestModel)
+
+
+def test_plans_are_made_once_per_type_within_bounds(proto: Any) -> None:
+    made: list[str] = []
+
+    def make(descriptor: Descriptor) -> str:
+        made.append(descriptor.name)
+        return descriptor.name
+
+    cache = PlanCache(make, limit=2)
+    names = [cache(kind.DESCRIPTOR) for kind in (proto.Simple, proto.Simple, proto.Sub)]
+    assert names == ["Simple", "Simple", "Sub"]
+    assert made == ["Simple", "Sub"]
+    cache(proto.Complex.DESCRIPTOR)
+    assert len(cache) == 1
 
 
 # Every codec

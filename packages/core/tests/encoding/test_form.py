@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.encoding import CodecError, get
+from kratos.encoding._form_path import FormPlan
 from kratos.encoding.form import (
     FormCodec,
     bind,
@@ -538,6 +539,30 @@ def test_later_binding_replaces_a_whole_wrapper(proto: Any) -> None:
     bind(message, [("field", "b"), ("timestamp", "1970-01-01T00:00:02Z")])
     assert list(message.field.paths) == ["b"]
     assert message.timestamp.nanos == 0
+
+
+def test_message_nested_too_deeply_is_refused(proto: Any) -> None:
+    innermost = message = proto.Everything()
+    for _ in range(5000):
+        innermost = innermost.inner
+    innermost.text = "x"
+    with pytest.raises(CodecError, match="too deeply"):
+        CODEC.encode(message)
+
+
+def test_memory_for_keys_of_clients_is_bounded(proto: Any) -> None:
+    plan = FormPlan(proto.Everything.DESCRIPTOR)
+    for depth in range(90):
+        for field in proto.Scalars.DESCRIPTOR.fields:
+            assert plan.find("inner." * depth + f"one.{field.name}") is not None
+    assert 0 < len(plan) < 1024
+    known = len(plan)
+    for number in range(100):
+        assert plan.find(f"struct.{number}") is not None
+        assert plan.find(f"docs[{number}]") is not None
+        assert plan.find(f"numbers[{number}]") is not None
+        assert plan.find(f"unknown{number}") is None
+    assert len(plan) == known
 
 
 # Query text

@@ -131,7 +131,12 @@ def test_doubles_are_printed_like_gos(proto: Any, value: float, text: str) -> No
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.1, b"0.1"), (16777216.0, b"16777216"), (3.4028234663852886e38, b"3.4028235e+38")],
+    [
+        (0.1, b"0.1"),
+        (16777216.0, b"16777216"),
+        (3.4028234663852886e38, b"3.4028235e+38"),
+        (1.3644169484905433e-05, b"1.36441695e-05"),
+    ],
 )
 def test_32_bit_floats_are_printed_with_the_fewest_digits(
     proto: Any, value: float, text: bytes
@@ -195,6 +200,12 @@ def test_any_of_an_empty_message_is_printed_as_go_does(proto: Any) -> None:
     assert printed(any_pb2.Any()) == {}
 
 
+def test_any_of_bytes_that_do_not_fit_is_refused() -> None:
+    message = any_pb2.Any(type_url="x/google.protobuf.Int32Value", value=b"\xff")
+    with pytest.raises(CodecError, match=r"bytes that are no google\.protobuf\.Int32Value"):
+        CODEC.encode(message)
+
+
 def test_any_of_an_unknown_type_is_refused_by_name(proto: Any) -> None:
     message = proto.Everything(any={"type_url": "x/no.Such", "value": b"1"})
     with pytest.raises(CodecError, match=r"no\.Such") as caught:
@@ -235,6 +246,8 @@ def test_message_nested_too_deeply_is_refused(proto: Any) -> None:
     innermost.text = "x"
     with pytest.raises(CodecError, match="too deeply"):
         CODEC.encode(message)
+    with pytest.raises(CodecError, match="too deeply"):
+        CODEC.encode_field(message, "inner")
 
 
 # Reading protobuf JSON
@@ -314,7 +327,7 @@ _WRONG: list[tuple[str, list[Any]]] = [
     ("f_int32", [True, "", " 1", "1 ", "+1", "01", "1_0", "x", 1.5, "1.5", [], {}, 1 << 31]),
     ("f_int64", ["1e999999999", "9223372036854775808", "1e-5", "\u0661", "0x1"]),
     ("f_uint32", [-1, "-1", 1 << 32]),
-    ("f_double", [True, "nan", "inf", "1_0", "", "1e999", " 1", [], "+1"]),
+    ("f_double", [10**400, True, "nan", "inf", "1_0", "", "1e999", " 1", [], "+1"]),
     ("f_float", [1e39, "1e39", -1e39]),
     ("f_bool", ["true", 0, 1, "", []]),
     ("f_string", [1, True, [], {}, "\ud800"]),
@@ -349,6 +362,7 @@ def test_value_of_a_wrong_type_is_refused_with_its_path(
         ({"named": []}, "named"),
         ({"wrapped": [None]}, "wrapped[0]"),
         ({"times": ["2020"]}, "times[0]"),
+        ({"struct": {"a": [1, 10**400]}}, "struct.a[1]"),
         ({"struct": []}, "struct"),
         ({"list": {}}, "list"),
     ],
@@ -372,6 +386,13 @@ def test_failure_names_the_whole_path(proto: Any, value: object, path: str) -> N
 def test_what_is_no_json_object_is_refused(proto: Any, data: bytes) -> None:
     with pytest.raises(CodecError) as caught:
         CODEC.decode(data, proto.Complex)
+    assert len(str(caught.value)) < 200
+
+
+def test_message_about_a_long_name_is_short(proto: Any) -> None:
+    strict = JsonCodec(options=JsonOptions(discard_unknown=False))
+    with pytest.raises(CodecError) as caught:
+        strict.decode(b'{"%s":1}' % (b"x" * 10_000), proto.Complex)
     assert len(str(caught.value)) < 200
 
 

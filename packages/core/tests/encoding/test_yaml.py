@@ -61,6 +61,17 @@ def test_what_only_yaml_1_1_would_convert_is_text(proto: Any, text: str, value: 
     assert read(proto.Simple, f"component: {text}").component == value
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False), ("TRUE", True)])
+def test_bool_is_read(proto: Any, text: str, value: bool) -> None:
+    assert read(proto.Scalars, f"fBool: {text}").f_bool is value
+
+
+@pytest.mark.parametrize("text", ["\r", "a\r\nb", "\x85", "\u2028x", "\u2029"])
+def test_line_breaks_of_every_kind_are_kept(proto: Any, text: str) -> None:
+    message = proto.Simple(component=text)
+    assert CODEC.decode(CODEC.encode(message), proto.Simple) == message
+
+
 def test_keys_of_maps_are_text(proto: Any) -> None:
     message = read(proto.Complex, "map: {1: a, true: b}\nmap_int64_key:\n  2: c\n")
     assert dict(message.map) == {"1": "a", "true": "b"}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kratos.encoding._codec import CodecError
 
 __all__ = ["Fault"]
+
+_LONGEST: Final = 80  # names of unknown fields are the peer's to choose
 
 
 class Fault(ValueError):
@@ -23,7 +27,7 @@ class Fault(ValueError):
     def within(self, part: str) -> Fault:
         """Note that the value stands in the field ``part``, or in the element ``[part]``."""
         if part:
-            self._parts.append(part)
+            self._parts.append(part if len(part) <= _LONGEST else f"{part[:_LONGEST]}...")
         return self
 
     def error(self) -> CodecError:

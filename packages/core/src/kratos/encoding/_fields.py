@@ -100,6 +100,9 @@ class PlanCache(Generic[V]):
         self._limit = limit
         self._plans: dict[AnyDescriptor, V] = {}
 
+    def __len__(self) -> int:
+        return len(self._plans)
+
     def __call__(self, descriptor: AnyDescriptor) -> V:
         plan = self._plans.get(descriptor)
         if plan is None:

@@ -76,6 +76,9 @@ class FormPlan:
         self._descriptor = descriptor
         self._targets: dict[str, Target] = {}
 
+    def __len__(self) -> int:
+        return len(self._targets)
+
     def find(self, key: str) -> Target | None:
         """Return where a key leads, ``None`` if the message has no such field.
 
@@ -103,27 +106,26 @@ def _resolve(descriptor: Descriptor, key: str) -> Target | None:
     subscript = bracket + inside
     parents: list[str] = []
     claims: list[Claim] = []
-    for index, name in enumerate(names):
+    while True:
         if descriptor.full_name == f.STRUCT:
-            put = partial(put_struct_entry, key=_entry_key(names[index:], subscript))
+            put = partial(put_struct_entry, key=_entry_key(names, subscript))
             fields = descriptor.fields_by_name["fields"]
             return _target(parents, fields, put, claims)
+        name, *names = names
         field = _field(descriptor, name)
         if field is None:
             return None
         claims.extend(_oneof_claim(parents, field))
-        rest = names[index + 1 :]
         if f.is_map(field):
-            put = partial(entry_putter(field), key=_entry_key(rest, subscript))
+            put = partial(entry_putter(field), key=_entry_key(names, subscript))
             return _target(parents, field, put, claims)
-        if not rest and (not subscript or subscript.endswith("]")):
+        if not names and (not subscript or subscript.endswith("]")):
             claims.extend(_field_claim(parents, field, key))
             return _target(parents, field, putter(field), claims)
-        if not rest or field.message_type is None or field.is_repeated:
+        if not names or field.message_type is None or field.is_repeated:
             raise CodecError(f'invalid path: "{name}" is not a message', key)
         parents.append(field.name)
         descriptor = field.message_type
-    return None
 
 
 def _target(parents: list[str], field: FieldDescriptor, put: Put, claims: list[Claim]) -> Target:

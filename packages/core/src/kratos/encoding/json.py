@@ -83,8 +83,6 @@ class JsonCodec(FieldCodec):
             self._reader.message(message_type.DESCRIPTOR)(message, value, 1)
         except (ValueError, TypeError) as error:
             raise Fault.of(error).error() from None
-        except RecursionError:
-            raise CodecError("the values are nested too deeply") from None
         return message
 
     def encode_field(self, message: Message, field: str, /) -> bytes:

@@ -8,7 +8,7 @@ and to what JSON can express: aliases, explicit tags and several documents are r
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import yaml
 from google.protobuf.message import Message
@@ -107,11 +107,9 @@ def _value(node: Node, seen: set[int]) -> Any:
     if isinstance(node, SequenceNode):
         _require(node, "seq")
         return [_value(item, seen) for item in node.value]
-    if not isinstance(node, MappingNode):
-        raise _refusal(node, "it is no scalar, list or mapping")
     _require(node, "map")
     members: dict[str, Any] = {}
-    for key, item in node.value:
+    for key, item in cast("MappingNode", node).value:
         if not isinstance(key, ScalarNode):
             raise _refusal(key, "a key must be a scalar")
         if key.value in members:
