@@ -214,7 +214,7 @@ def _null(_value: Any) -> None:
     return None
 
 
-def _bool_text(value: bool) -> str:  # noqa: FBT001
+def _bool_text(value: Any) -> str:
     return "true" if value else "false"
 
 

@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
+from kratos.errors import KratosError
+
 __all__ = [
     "Capture",
     "Grammar",
@@ -27,7 +29,7 @@ _ESCAPED_SLASH: Final = re.compile(r"(%2[Ff])")
 _PATH_CHARACTERS: Final = "!$&'()+,;=@"
 
 
-class TemplateError(ValueError):
+class TemplateError(KratosError, ValueError):
     """A path template does not follow the grammar.
 
     Args:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from kratos.errors import KratosError
 from kratos.transport._template import (
     Capture,
     Grammar,
@@ -44,7 +45,7 @@ __all__ = [
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]*")
 
 
-class PathValueError(ValueError):
+class PathValueError(KratosError, ValueError):
     """A value cannot stand in the path, where no server would find it again."""
 
     def __init__(self, template: str, variable: str, problem: str) -> None:
