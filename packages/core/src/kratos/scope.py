@@ -95,6 +95,11 @@ class Scope:
         self._closed = True
         return failure
 
+    def close_unused(self) -> bool:
+        """Close it if nothing was opened, and tell so: most calls open nothing."""
+        self._closed = not self._exits
+        return self._closed
+
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise RuntimeError(f"{self._operation} has ended, and so has its scope")
@@ -140,8 +145,7 @@ async def _scoped(call: Call, request: Any, next: Handler, /) -> Any:
             raise failure from error
         raise
     else:
-        failure = await current.unwind(None)
-        if failure is not None:
+        if not current.close_unused() and (failure := await current.unwind(None)) is not None:
             raise failure
         return reply
     finally:
