@@ -129,6 +129,16 @@ def test_built_in_name_that_a_distribution_claims_is_refused_too(install: Instal
         plugins.load(GROUP, "memory")
 
 
+def test_metadata_of_the_core_is_the_core_and_no_rival(install: Install) -> None:
+    install("kratos-core", "kratos_fake_j", memory="kratos_fake_j:made")
+
+    (plugin,) = [plugin for plugin in plugins.find(GROUP) if plugin.name == "memory"]
+    (built_in,) = [plugin for plugin in plugins.find(GROUP) if plugin.name == "file"]
+
+    assert (plugin.distribution, plugin.target) == ("kratos-core", "kratos_fake_j:made")
+    assert plugin.version == built_in.version == "1.2.3"
+
+
 def test_disabling_one_claimant_is_not_needed_when_the_other_is_overridden(
     install: Install,
 ) -> None:

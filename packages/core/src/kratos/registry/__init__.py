@@ -9,6 +9,7 @@ from kratos.registry._from_url import from_url
 from kratos.registry._instance import ServiceInstance, same_instances
 from kratos.registry._interface import Discovery, Registrar, Registration, Registry
 from kratos.registry._read import get_service, instance_feed
+from kratos.registry._skips import Skips
 from kratos.registry._status import RegistrationState, RegistrationStatus
 from kratos.registry._unmanaged import SelfKeeping, unmanaged
 from kratos.registry.keeper import Keeper
@@ -23,6 +24,7 @@ __all__ = [
     "Registry",
     "SelfKeeping",
     "ServiceInstance",
+    "Skips",
     "from_url",
     "get_service",
     "instance_feed",

@@ -33,6 +33,7 @@ HIDDEN: Final = "."  # begins the names of temporary files
 _PLAIN: Final = re.compile(rb"[a-z0-9_-]")
 _LONGEST: Final = 200  # file systems take 255 bytes, suffix and temporary prefix included
 _KEPT: Final = 120
+_LONGEST_TTL: Final = 1e9  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +89,14 @@ def decode(data: bytes) -> Entry:
     instance = ServiceInstance.from_mapping(members)
     if not instance.id or not instance.name:
         raise ValueError("a service instance needs an id and a name")
-    ttl = members.get("ttl")
-    if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or ttl <= 0):
-        raise ValueError("member 'ttl' must be a positive number of seconds")
+    ttl = _seconds(members.get("ttl"))
     owner = members.get("owner")
     return Entry(instance=instance, owner=owner if isinstance(owner, str) else "", ttl=ttl)
+
+
+def _seconds(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST_TTL:
+        return float(value)
+    raise ValueError("member 'ttl' must be a positive number of seconds")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError, RegistrationLost, RegistryUnavailable
@@ -18,7 +18,7 @@ from kratos.registry._file_layout import Entry, entry_path, service_path
 from kratos.registry._file_root import Root
 from kratos.registry._file_store import Scanner, put, read_entry, take_out, touch
 from kratos.registry._instance import ServiceInstance
-from kratos.registry._interface import Registration
+from kratos.registry._interface import Registration, Registry
 from kratos.registry._skips import Skips
 from kratos.url import Options, Url
 from kratos.watch import Versioned, Watcher
@@ -225,3 +225,7 @@ def from_url(url: Url) -> FileRegistry:
     if url.hosts or url.username is not None:
         raise ConfigError(f"{url}: write file:///directory, with three slashes and no host")
     return FileRegistry(url.path or None, ttl=ttl, poll=poll or None)
+
+
+if TYPE_CHECKING:
+    _registry: type[Registry] = FileRegistry

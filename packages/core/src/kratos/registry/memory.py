@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError, RegistrationLost, RegistryUnavailable
 from kratos.limit import Limit
 from kratos.registry._instance import ServiceInstance
-from kratos.registry._interface import Registration
+from kratos.registry._interface import Registration, Registry
 from kratos.url import Options, Url
 from kratos.watch import Versioned, Watcher
 
@@ -198,3 +198,7 @@ def from_url(url: Url) -> MemoryRegistry:
     elif registry.ttl != ttl:
         raise ConfigError(f"{url}: {registry} is open with ttl {registry.ttl}")
     return registry
+
+
+if TYPE_CHECKING:
+    _registry: type[Registry] = MemoryRegistry

@@ -110,7 +110,7 @@ class Inotify:
             raise _error("inotify")
         try:
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(fd, self._drain)
+            self._loop.add_reader(fd, self.drain)
         except BaseException:
             os.close(fd)
             raise
@@ -123,7 +123,8 @@ class Inotify:
         os.close(self._fd)
         self._fd = -1
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Read what has happened and tell the watches."""
         try:
             data = os.read(self._fd, _BUFFER)
         except BlockingIOError:
