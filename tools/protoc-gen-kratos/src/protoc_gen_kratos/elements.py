@@ -1,0 +1,234 @@
+"""Elements of a definition file, each with its descriptor, options, comment and line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from google.protobuf.descriptor import (
+    Descriptor,
+    EnumDescriptor,
+    EnumValueDescriptor,
+    FieldDescriptor,
+    FileDescriptor,
+    MethodDescriptor,
+    ServiceDescriptor,
+)
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    EnumValueDescriptorProto,
+    FieldDescriptorProto,
+    MethodDescriptorProto,
+    ServiceDescriptorProto,
+)
+
+from protoc_gen_kratos._raw import FileDescriptorProto
+
+__all__ = [
+    "Element",
+    "EnumElement",
+    "EnumValueElement",
+    "FieldElement",
+    "MessageElement",
+    "MethodElement",
+    "Path",
+    "ServiceElement",
+    "SourceFile",
+    "enum_values",
+    "extensions",
+    "fields",
+    "messages",
+    "methods",
+    "nested_enums",
+    "nested_extensions",
+    "nested_messages",
+    "services",
+    "top_enums",
+]
+
+Path: TypeAlias = tuple[int, ...]
+
+DescriptorT = TypeVar("DescriptorT")
+RawT = TypeVar(
+    "RawT",
+    DescriptorProto,
+    EnumDescriptorProto,
+    EnumValueDescriptorProto,
+    FieldDescriptorProto,
+    MethodDescriptorProto,
+    ServiceDescriptorProto,
+)
+
+# Field numbers of descriptor.proto, which make the paths of source locations.
+_MESSAGE: Final = FileDescriptorProto.MESSAGE_TYPE_FIELD_NUMBER
+_ENUM: Final = FileDescriptorProto.ENUM_TYPE_FIELD_NUMBER
+_SERVICE: Final = FileDescriptorProto.SERVICE_FIELD_NUMBER
+_EXTENSION: Final = FileDescriptorProto.EXTENSION_FIELD_NUMBER
+_FIELD: Final = DescriptorProto.FIELD_FIELD_NUMBER
+_NESTED: Final = DescriptorProto.NESTED_TYPE_FIELD_NUMBER
+_NESTED_ENUM: Final = DescriptorProto.ENUM_TYPE_FIELD_NUMBER
+_NESTED_EXTENSION: Final = DescriptorProto.EXTENSION_FIELD_NUMBER
+_VALUE: Final = EnumDescriptorProto.VALUE_FIELD_NUMBER
+_METHOD: Final = ServiceDescriptorProto.METHOD_FIELD_NUMBER
+
+
+class SourceFile:
+    """One definition file.
+
+    Args:
+        raw: Its descriptor as it came, custom options as bytes.
+        descriptor: The same, linked: types resolved, features of editions inherited.
+    """
+
+    def __init__(self, raw: FileDescriptorProto, descriptor: FileDescriptor) -> None:
+        self.raw = raw
+        self.descriptor = descriptor
+
+    @property
+    def name(self) -> str:
+        """Name as imports spell it, for example ``shop/v1/order.proto``."""
+        return self.raw.name
+
+    def line(self, path: Path) -> int:
+        """Return the line of what lies at ``path``, or of the nearest around it; 0 if unknown."""
+        for length in range(len(path), -1, -1):
+            found = self._locations.get(path[:length])
+            if found is not None:
+                return found[0]
+        return 0
+
+    def comment(self, path: Path) -> str:
+        """Return the comment in front of what lies at ``path``, else the one behind it."""
+        found = self._locations.get(path)
+        return found[1] if found is not None else ""
+
+    def spells(self, path: Path) -> bool:
+        """Whether the definition writes out what lies at ``path``."""
+        return path in self._locations
+
+    @cached_property
+    def _locations(self) -> dict[Path, tuple[int, str]]:
+        return {
+            tuple(location.path): (
+                location.span[0] + 1,
+                location.leading_comments or location.trailing_comments,
+            )
+            for location in self.raw.source_code_info.location
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element(Generic[DescriptorT, RawT]):
+    """One element of a file.
+
+    Attributes:
+        file: Where it is defined.
+        path: Where in the file, in the terms of ``SourceCodeInfo``.
+        raw: Its descriptor as it came, custom options as bytes.
+        descriptor: The same, linked.
+    """
+
+    file: SourceFile
+    path: Path
+    raw: RawT
+    descriptor: DescriptorT
+
+    @property
+    def line(self) -> int:
+        """Line in the file; 0 if unknown."""
+        return self.file.line(self.path)
+
+    @property
+    def comment(self) -> str:
+        """What the definition says about it, and that it is deprecated if so."""
+        text = self.file.comment(self.path)
+        if not self.raw.options.deprecated:
+            return text
+        return f"{text.rstrip()}\n\nDeprecated.\n".lstrip("\n")
+
+
+MessageElement: TypeAlias = Element[Descriptor, DescriptorProto]
+EnumElement: TypeAlias = Element[EnumDescriptor, EnumDescriptorProto]
+EnumValueElement: TypeAlias = Element[EnumValueDescriptor, EnumValueDescriptorProto]
+FieldElement: TypeAlias = Element[FieldDescriptor, FieldDescriptorProto]
+ServiceElement: TypeAlias = Element[ServiceDescriptor, ServiceDescriptorProto]
+MethodElement: TypeAlias = Element[MethodDescriptor, MethodDescriptorProto]
+
+
+def messages(file: SourceFile) -> Iterator[MessageElement]:
+    """Yield the messages of the top level, in order."""
+    linked = file.descriptor.message_types_by_name
+    for index, raw in enumerate(file.raw.message_type):
+        yield Element(file=file, path=(_MESSAGE, index), raw=raw, descriptor=linked[raw.name])
+
+
+def top_enums(file: SourceFile) -> Iterator[EnumElement]:
+    """Yield the enums of the top level, in order."""
+    linked = file.descriptor.enum_types_by_name
+    for index, raw in enumerate(file.raw.enum_type):
+        yield Element(file=file, path=(_ENUM, index), raw=raw, descriptor=linked[raw.name])
+
+
+def services(file: SourceFile) -> Iterator[ServiceElement]:
+    """Yield the services, in order."""
+    linked = file.descriptor.services_by_name
+    for index, raw in enumerate(file.raw.service):
+        yield Element(file=file, path=(_SERVICE, index), raw=raw, descriptor=linked[raw.name])
+
+
+def extensions(file: SourceFile) -> Iterator[FieldElement]:
+    """Yield the extensions of the top level, in order."""
+    linked = file.descriptor.extensions_by_name
+    for index, raw in enumerate(file.raw.extension):
+        yield Element(file=file, path=(_EXTENSION, index), raw=raw, descriptor=linked[raw.name])
+
+
+def nested_messages(outer: MessageElement) -> Iterator[MessageElement]:
+    """Yield the messages inside a message, in order, with the entries of its maps."""
+    linked = outer.descriptor.nested_types_by_name
+    for index, raw in enumerate(outer.raw.nested_type):
+        path = (*outer.path, _NESTED, index)
+        yield Element(file=outer.file, path=path, raw=raw, descriptor=linked[raw.name])
+
+
+def nested_enums(outer: MessageElement) -> Iterator[EnumElement]:
+    """Yield the enums inside a message, in order."""
+    linked = outer.descriptor.enum_types_by_name
+    for index, raw in enumerate(outer.raw.enum_type):
+        path = (*outer.path, _NESTED_ENUM, index)
+        yield Element(file=outer.file, path=path, raw=raw, descriptor=linked[raw.name])
+
+
+def nested_extensions(outer: MessageElement) -> Iterator[FieldElement]:
+    """Yield the extensions inside a message, in order."""
+    linked = outer.descriptor.extensions_by_name
+    for index, raw in enumerate(outer.raw.extension):
+        path = (*outer.path, _NESTED_EXTENSION, index)
+        yield Element(file=outer.file, path=path, raw=raw, descriptor=linked[raw.name])
+
+
+def fields(message: MessageElement) -> Iterator[FieldElement]:
+    """Yield the fields of a message, in order."""
+    linked = message.descriptor.fields_by_name
+    for index, raw in enumerate(message.raw.field):
+        path = (*message.path, _FIELD, index)
+        yield Element(file=message.file, path=path, raw=raw, descriptor=linked[raw.name])
+
+
+def enum_values(enum: EnumElement) -> Iterator[EnumValueElement]:
+    """Yield the values of an enum, in order, with aliases."""
+    linked = enum.descriptor.values_by_name
+    for index, raw in enumerate(enum.raw.value):
+        path = (*enum.path, _VALUE, index)
+        yield Element(file=enum.file, path=path, raw=raw, descriptor=linked[raw.name])
+
+
+def methods(service: ServiceElement) -> Iterator[MethodElement]:
+    """Yield the methods of a service, in order."""
+    linked = service.descriptor.methods_by_name
+    for index, raw in enumerate(service.raw.method):
+        path = (*service.path, _METHOD, index)
+        yield Element(file=service.file, path=path, raw=raw, descriptor=linked[raw.name])

@@ -1,0 +1,67 @@
+"""The plug-in of protoc and buf: a request on standard input, a response on standard output."""
+
+from __future__ import annotations
+
+import sys
+
+from google.protobuf.compiler.plugin_pb2 import CodeGeneratorResponse
+from google.protobuf.descriptor_pb2 import Edition
+from google.protobuf.message import DecodeError
+
+from protoc_gen_kratos._raw import CodeGeneratorRequest, FileDescriptorSet
+from protoc_gen_kratos.generator import Result, generate
+from protoc_gen_kratos.options import Options, ParameterError
+from protoc_gen_kratos.problems import DefinitionError
+from protoc_gen_kratos.schema import NEWEST_EDITION
+
+__all__ = ["main", "respond"]
+
+
+def main() -> int:
+    """Answer one request; wrong definitions are part of the answer, for the compiler to print."""
+    if sys.stdin.isatty():
+        _say(
+            "this is a plug-in: run protoc --kratos_out=DIR FILES, "
+            "or install kratos-cli and run kratos proto FILES"
+        )
+        return 2
+    try:
+        response = respond(sys.stdin.buffer.read())
+    except DecodeError as error:
+        _say(f"the input is no CodeGeneratorRequest: {error}")
+        return 2
+    sys.stdout.buffer.write(response)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def respond(request: bytes) -> bytes:
+    """Return the serialized response to a serialized request; warnings go to standard error."""
+    response = CodeGeneratorResponse(
+        supported_features=CodeGeneratorResponse.FEATURE_PROTO3_OPTIONAL
+        | CodeGeneratorResponse.FEATURE_SUPPORTS_EDITIONS,
+        minimum_edition=Edition.EDITION_PROTO2,
+        maximum_edition=NEWEST_EDITION,
+    )
+    try:
+        result = _generate(request)
+    except (DefinitionError, ParameterError) as error:
+        response.error = str(error)
+        return response.SerializeToString()
+    for warning in result.warnings:
+        _say(f"warning: {warning.text()}")
+    for file in result.files:
+        response.file.add(name=file.path, content=file.content)
+    return response.SerializeToString()
+
+
+def _generate(request: bytes) -> Result:
+    asked = CodeGeneratorRequest.FromString(request)
+    files = FileDescriptorSet(file=asked.proto_file)
+    return generate(
+        files.SerializeToString(), asked.file_to_generate, options=Options.parse(asked.parameter)
+    )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"protoc-gen-kratos: {text}\n")

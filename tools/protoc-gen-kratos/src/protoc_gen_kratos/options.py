@@ -1,0 +1,109 @@
+"""What a run can be told: the parameter of the plug-in, the options of the command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["Options", "ParameterError"]
+
+_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+class ParameterError(ValueError):
+    """A switch does not exist, or has a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Switches of the generator.
+
+    Attributes:
+        omit_empty: Leave methods without an HTTP rule to gRPC. Otherwise their unary ones
+            are served as POST ``/<package.Service>/<Method>``, as Go's switch has it.
+        omit_empty_prefix: Goes in front of those paths.
+        modules: Python modules of definitions that are generated elsewhere, by the name
+            of the definition: ``{"validate/validate.proto": "validate.validate_pb2"}``.
+        private_package: Put in front of file and package names in the descriptor pool, so
+            that the output never meets another copy of the same definitions.
+        regenerate: Also generate definitions whose modules are already installed.
+        absolute_root: The output folder is on the import path and no package: what leads
+            from one of its top folders to another is imported by absolute names.
+    """
+
+    omit_empty: bool = True
+    omit_empty_prefix: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    private_package: str = ""
+    regenerate: bool = False
+    absolute_root: bool = False
+
+    def __post_init__(self) -> None:
+        if self.private_package and not _DOTTED.fullmatch(self.private_package):
+            raise ParameterError(
+                f"private_package is {self.private_package!r}; give names joined with dots, "
+                "such as acme.internal"
+            )
+        if self.omit_empty_prefix and not self.omit_empty_prefix.startswith("/"):
+            raise ParameterError(
+                f"omitempty_prefix is {self.omit_empty_prefix!r}; it must start with '/'"
+            )
+        for name, module in self.modules.items():
+            if not name.endswith(".proto") or not _DOTTED.fullmatch(module):
+                raise ParameterError(
+                    f"module {name}={module} is not of the form path/x.proto=package.x_pb2"
+                )
+
+    @classmethod
+    def parse(cls, parameter: str) -> Options:
+        """Read the plug-in's parameter, ``name=value`` joined with commas.
+
+        ``Mpath/x.proto=package.x_pb2`` names a module; ``paths=source_relative`` is
+        accepted, because output always lies where its definition does.
+
+        Raises:
+            ParameterError: A switch is unknown, or has a value that it cannot have.
+        """
+        switches: dict[str, str] = {}
+        modules: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in parameter.split(","))):
+            name, _, value = part.partition("=")
+            if name.startswith("M") and name.endswith(".proto"):
+                modules[name[1:]] = value
+            elif name in _SWITCHES:
+                switches[name] = value
+            elif part != "paths=source_relative":
+                raise ParameterError(
+                    f"there is no switch {name!r}; there are {', '.join(_SWITCHES)} and "
+                    "Mpath/x.proto=package.x_pb2"
+                )
+        return cls(
+            omit_empty=_truth("omitempty", switches, default=True),
+            omit_empty_prefix=switches.get("omitempty_prefix", ""),
+            modules=modules,
+            private_package=switches.get("private_package", ""),
+            regenerate=_truth("regenerate", switches, default=False),
+            absolute_root=_truth("absolute_root", switches, default=False),
+        )
+
+
+_SWITCHES: Final = (
+    "absolute_root",
+    "omitempty",
+    "omitempty_prefix",
+    "private_package",
+    "regenerate",
+)
+
+
+def _truth(name: str, switches: Mapping[str, str], *, default: bool) -> bool:
+    value = switches.get(name)
+    if value is None:
+        return default
+    if value in ("", "true"):
+        return True
+    if value == "false":
+        return False
+    raise ParameterError(f"{name} is {value!r}; it can be true or false")

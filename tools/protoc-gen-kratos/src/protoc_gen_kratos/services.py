@@ -1,0 +1,149 @@
+"""Services of a definition, read and checked: names, arities, HTTP rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from kratos.transport import Arity, HttpRule
+from protoc_gen_kratos.elements import MethodElement, ServiceElement, SourceFile, methods, services
+from protoc_gen_kratos.http_rules import RuleReader
+from protoc_gen_kratos.naming import class_name, constant_name, method_name
+from protoc_gen_kratos.options import Options
+from protoc_gen_kratos.problems import Problems
+from protoc_gen_kratos.schema import Schema
+
+__all__ = ["Rpc", "ServiceModel", "read_services"]
+
+_SAFE_VERBS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rpc:
+    """One method.
+
+    Attributes:
+        element: Where it is defined.
+        name: Name of the Python method.
+        constant: Name of its ``Method`` record.
+        operation: ``/package.Service/Method``.
+        arity: How many messages flow each way.
+        request: Type of a request.
+        reply: Type of a reply.
+        idempotent: Whether trying again is harmless, by option or by verb.
+        rules: HTTP bindings, the main one first.
+    """
+
+    element: MethodElement
+    name: str
+    constant: str
+    operation: str
+    arity: Arity
+    request: Descriptor
+    reply: Descriptor
+    idempotent: bool
+    rules: tuple[HttpRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceModel:
+    """One service.
+
+    Attributes:
+        element: Where it is defined.
+        name: Name of the abstract class.
+        client: Name of the client class.
+        methods: In order of definition.
+    """
+
+    element: ServiceElement
+    name: str
+    client: str
+    methods: tuple[Rpc, ...]
+
+
+def read_services(
+    file: SourceFile, schema: Schema, options: Options, problems: Problems
+) -> tuple[ServiceModel, ...]:
+    """Return the services of ``file``; what is wrong with them goes to ``problems``."""
+    reader = RuleReader(file, schema, options, problems)
+    found = tuple(_read(service, reader) for service in services(file))
+    _refuse_equal_names(file, found, problems)
+    return found
+
+
+def _read(service: ServiceElement, reader: RuleReader) -> ServiceModel:
+    return ServiceModel(
+        element=service,
+        name=class_name(service.raw.name),
+        client=f"{service.raw.name}Client",
+        methods=tuple(_rpc(service, method, reader) for method in methods(service)),
+    )
+
+
+def _rpc(service: ServiceElement, method: MethodElement, reader: RuleReader) -> Rpc:
+    operation = f"/{service.descriptor.full_name}/{method.raw.name}"
+    rules = reader.read(method, operation)
+    level = method.raw.options.idempotency_level
+    return Rpc(
+        element=method,
+        name=method_name(method.raw.name),
+        constant=constant_name(service.raw.name, method.raw.name),
+        operation=operation,
+        arity=_arity(method),
+        request=method.descriptor.input_type,
+        reply=method.descriptor.output_type,
+        idempotent=level != MethodOptions.IDEMPOTENCY_UNKNOWN
+        or (bool(rules) and rules[0].verb in _SAFE_VERBS),
+        rules=rules,
+    )
+
+
+def _arity(method: MethodElement) -> Arity:
+    match method.raw.client_streaming, method.raw.server_streaming:
+        case True, True:
+            return Arity.BIDI_STREAM
+        case True, False:
+            return Arity.CLIENT_STREAM
+        case False, True:
+            return Arity.SERVER_STREAM
+        case _:
+            return Arity.UNARY
+
+
+def _refuse_equal_names(
+    file: SourceFile, found: Sequence[ServiceModel], problems: Problems
+) -> None:
+    """Refuse what protobuf keeps apart by case or underscore alone, and Python would not."""
+    top_level: dict[str, tuple[str, int]] = {}
+    for service in found:
+        inside: dict[str, tuple[str, int]] = {}
+        own = service.element.raw.name
+        top = [(service.name, own, service.element.line)]
+        top.append((service.client, f"the client of {own}", service.element.line))
+        for rpc in service.methods:
+            full = f"{own}.{rpc.element.raw.name}"
+            top.append((rpc.constant, f"the constant of {full}", rpc.element.line))
+            _claim(rpc.name, full, rpc.element.line, inside, file, problems)
+        for name, what, line in top:
+            _claim(name, what, line, top_level, file, problems)
+
+
+def _claim(
+    name: str,
+    what: str,
+    line: int,
+    claimed: dict[str, tuple[str, int]],
+    file: SourceFile,
+    problems: Problems,
+) -> None:
+    other, where = claimed.setdefault(name, (what, line))
+    if other != what:
+        problems.error(
+            file.name,
+            line,
+            f"{what} and {other} (line {where}) would both be {name!r} in Python; rename one",
+        )
