@@ -95,6 +95,21 @@ class ServerConnection(asyncio.Protocol):
         self._unsent = 0
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way, not even a part of one."""
+        return self._task is None and not (self._queue or self._in_head or self._in_body)
+
+    @property
+    def writable(self) -> bool:
+        """Whether the peer takes what is sent to it."""
+        return self._stalled is None
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is read, because enough waits."""
+        return self._paused
+
     # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -298,12 +313,12 @@ class ServerConnection(asyncio.Protocol):
             allowed = limits.body_grace + self._received / limits.min_body_rate
             if self._wire is None and waited > allowed:
                 self._refuse(Error(408, "REQUEST_TIMEOUT", "the body came too slowly"))
-        elif self._is_idle and waited > limits.idle_timeout:
+        elif self.is_idle and waited > limits.idle_timeout:
             self._close()
 
     def drain(self) -> None:
         """Close the connection as soon as it is idle."""
-        if self._is_idle:
+        if self.is_idle:
             self._close()
 
     def cut(self) -> None:
@@ -329,7 +344,7 @@ class ServerConnection(asyncio.Protocol):
             turn()
         if self._task is None:
             self._allow_body()
-            if self._engine.draining and self._is_idle:
+            if self._engine.draining and self.is_idle:
                 self._close()
         if self._paused:
             self.regulate()
@@ -477,10 +492,6 @@ class ServerConnection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._task is None and not (self._queue or self._in_head or self._in_body)
 
     def _is_stuck(self, now: float) -> bool:
         if self._stalled is None:

@@ -5,19 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
+from kratos.transport.http import HttpApplication
 from kratos_http._asgi_wire import Event
+from kratos_http._connection import ServerConnection
 from kratos_http.asgi import Asgi
+from kratos_http.engine import Engine
+from kratos_http.limits import Limits
 from kratos_http.server import HttpServer
 
-__all__ = ["Answer", "AsgiPeer", "Peer", "SocketPeer", "running"]
+__all__ = [
+    "Answer",
+    "AsgiPeer",
+    "Listening",
+    "OpenPeer",
+    "Peer",
+    "SocketPeer",
+    "asgi_peer",
+    "eventually",
+    "listening",
+    "running",
+    "socket_peer",
+]
 
-Headers = Iterable[tuple[str, str]]
+Headers: TypeAlias = Iterable[tuple[str, str]]
 
 _BODILESS: Final = (204, 304)
 
@@ -59,6 +75,9 @@ class Peer(Protocol):
     ) -> Answer:
         """Send a request and return its answer."""
         ...
+
+
+OpenPeer: TypeAlias = Callable[["HttpServer"], AbstractAsyncContextManager[Peer]]
 
 
 class SocketPeer:
@@ -119,6 +138,10 @@ class SocketPeer:
         if method != "HEAD" and status not in _BODILESS and status >= 200:
             body = await self._body(dict(headers), trailers)
         return Answer(status=status, headers=headers, body=body, trailers=trailers)
+
+    async def until(self, end: bytes) -> bytes:
+        """Return what comes up to and with some bytes."""
+        return await self._reader.readuntil(end)
 
     async def rest(self) -> bytes:
         """Return all that comes until the end of the connection."""
@@ -230,9 +253,69 @@ class AsgiPeer:
         return _answer(got)
 
 
+class Listening:
+    """An engine on a port of the loopback interface.
+
+    Attributes:
+        engine: The engine.
+        port: Its port.
+    """
+
+    def __init__(self, engine: Engine, port: int) -> None:
+        self.engine = engine
+        self.port = port
+        self._peers: list[SocketPeer] = []
+
+    async def connect(self) -> SocketPeer:
+        """Return a new connection, closed at the end."""
+        peer = await SocketPeer.connect("127.0.0.1", self.port)
+        self._peers.append(peer)
+        return peer
+
+    async def connection(self) -> ServerConnection:
+        """Return the server's end of the one connection there is."""
+        await eventually(lambda: self.engine.connections)
+        (connection,) = self.engine.connections
+        return connection
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for peer in self._peers:
+            await peer.aclose()
+
+
+async def eventually(condition: Callable[[], object], *, within: float = 10.0) -> None:
+    """Wait for what the other end of a connection is about to do.
+
+    Raises:
+        TimeoutError: It did not within so many seconds.
+    """
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110  what another end does sets no event here
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def listening(
+    application: HttpApplication, *, limits: Limits | None = None
+) -> AsyncGenerator[Listening]:
+    """Serve an application on the built-in engine."""
+    engine = Engine(application, limits=limits)
+    engine.start()
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(engine.protocol, "127.0.0.1", 0)
+    opened = Listening(engine, listener.sockets[0].getsockname()[1])
+    try:
+        yield opened
+    finally:
+        listener.close()
+        await opened.aclose()
+        await engine.aclose(grace=1.0)
+
+
 @asynccontextmanager
 async def running(server: HttpServer) -> AsyncGenerator[HttpServer]:
-    """Start a server, and stop it at the end."""
+    """Start a server that was mounted, and stop it at the end."""
     await server.bind()
     serving = asyncio.ensure_future(server.start())
     ready = asyncio.ensure_future(server.ready())
@@ -243,6 +326,24 @@ async def running(server: HttpServer) -> AsyncGenerator[HttpServer]:
     finally:
         await server.stop()
         await serving
+
+
+@asynccontextmanager
+async def socket_peer(server: HttpServer) -> AsyncGenerator[SocketPeer]:
+    """Run a server on its own engine, with one connection to it."""
+    async with running(server):
+        (url,) = await server.bind()
+        peer = await SocketPeer.connect("127.0.0.1", int(url.rpartition(":")[2]))
+        try:
+            yield peer
+        finally:
+            await peer.aclose()
+
+
+@asynccontextmanager
+async def asgi_peer(server: HttpServer) -> AsyncGenerator[AsgiPeer]:
+    """Run a server's application as an ASGI application."""
+    yield AsgiPeer(Asgi(server.application))
 
 
 def _answer(events: Sequence[Event]) -> Answer:
