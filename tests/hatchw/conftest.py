@@ -35,6 +35,8 @@ echo "arguments: $*"
 echo "folder: $PWD"
 echo "certificates: $UV_SYSTEM_CERTS"
 echo "path: $PATH"
+echo "data: $HATCH_DATA_DIR"
+echo "config: $(cat "$HATCH_CONFIG")."
 END
     chmod +x "$folder/bin/hatch"
 fi

@@ -65,6 +65,21 @@ def test_uv_trusts_the_system_unless_told_otherwise(
     assert f"certificates: {used}\n" in hatchw(**given).stdout
 
 
+def test_every_interpreter_has_environments_of_its_own(
+    machine: Path, install: Install, hatchw: Run
+) -> None:
+    cache = machine / "home/.cache/kratos-hatchw"
+    install("python3", version="3.12.4")
+    assert f"data: {cache}/1.18.2-3.12.4/hatch\n" in hatchw().stdout
+    install("python3", version="3.13.0")
+    assert f"data: {cache}/1.18.2-3.13.0/hatch\n" in hatchw().stdout
+
+
+def test_settings_of_the_users_own_hatch_are_not_read(install: Install, hatchw: Run) -> None:
+    install("python3")
+    assert "config: .\n" in hatchw(HATCH_CONFIG="/nowhere/config.toml").stdout
+
+
 def test_cache_lives_where_the_user_keeps_caches(
     machine: Path, install: Install, hatchw: Run
 ) -> None:
