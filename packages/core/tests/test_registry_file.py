@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kratos.errors import ConfigError, RegistrationLost, RegistryUnavailable
-from kratos.registry import Keeper, ServiceInstance, from_url, get_service
+from kratos.registry import Keeper, Registry, ServiceInstance, from_url, get_service
 from kratos.registry._file_layout import entry_path
 from kratos.registry._file_root import Root, default_root
 from kratos.registry._file_store import take_out
@@ -38,11 +38,11 @@ class TestFile(RegistryContract):
         return Backend(registry=line, peer=make(), make=make, faults=line, lapse=clock.advance)
 
 
-class TestPolledFile(RegistryContract):
+class TestPolledFileByUrl(RegistryContract):
     @pytest.fixture
     def backend(self, tmp_path: Path) -> Backend:
-        def make() -> FileRegistry:
-            return FileRegistry(tmp_path / "registry", poll=0.005)
+        def make() -> Registry:
+            return from_url(f"file://{tmp_path}/registry?poll=5ms")
 
         registry = make()
         line = FaultyRegistry(registry, registry)
