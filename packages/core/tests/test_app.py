@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -167,6 +168,41 @@ async def test_start_and_stop_keep_their_order(stage: Stage) -> None:
     # Registration goes on in the background, so hooks need not wait for the registry.
     assert started == UP
     assert stage.journal[len(UP) :] == DOWN
+    stage.assert_nothing_left()
+
+
+class Resource(AbstractAsyncContextManager["Resource"]):
+    def __init__(self, name: str, journal: list[str], *, broken: bool = False) -> None:
+        self.name = name
+        self.journal = journal
+        self.broken = broken
+
+    async def __aenter__(self) -> Self:
+        if self.broken:
+            raise OSError(f"{self.name} is broken")
+        self.journal.append(f"{self.name} enter")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.journal.append(f"{self.name} exit")
+
+
+async def test_resources_are_entered_first_and_left_after_the_last_call(stage: Stage) -> None:
+    stage.make(resources=[Resource("pool", stage.journal), Resource("client", stage.journal)])
+    async with running(stage.app):
+        assert stage.journal == ["pool enter", "client enter", *UP]
+    assert stage.journal[-4:] == ["web end", "client exit", "pool exit", "after_stop"]
+    stage.assert_nothing_left()
+
+
+async def test_resource_that_fails_to_open_ends_the_start_and_closes_the_others(
+    stage: Stage,
+) -> None:
+    broken = Resource("client", stage.journal, broken=True)
+    stage.make(resources=[Resource("pool", stage.journal), broken])
+    failure = await stage.fail()
+    assert str(failure) == "client is broken"
+    assert stage.journal == ["pool enter", "pool exit", "after_stop"]
     stage.assert_nothing_left()
 
 

@@ -79,6 +79,7 @@ def test_making_one_touches_nothing() -> None:
         ({"endpoints": [""]}, "endpoints: '' is no URL"),
         ({"servers": FakeServer()}, "servers must be a list"),
         ({"servers": [NotAServer()]}, "servers[0]: .*must be an object with async start() and"),
+        ({"resources": [object()]}, "resources[0]: .*must be an asynchronous context manager"),
         ({"servers": [FakeServer]}, "servers[0]: .*must be an object"),
         ({"servers": [FakeServer("a"), None]}, "servers[1]: None must be an object"),
         ({"services": [EchoService]}, "services[0]: .*must be an instance, not a class"),

@@ -7,6 +7,7 @@ import random
 import signal
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import Context, copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,6 +62,9 @@ class App:
         services: Objects to serve on every server that serves services.
         middleware: Their chain, outermost first; a server's own middleware follows it.
         servers: Anything with ``start`` and ``stop``: transports, cron jobs, consumers.
+        resources: Asynchronous context managers that services use, such as clients and
+            connection pools. Entered in order before anything is bound, left in reverse order
+            when the last call and the last spawned task have ended.
         missing: What to do with methods that a service leaves out.
         registrar: Where to register, as an object or as a URL such as ``etcd://host:2379``.
         registrar_timeout: Seconds for one attempt to register or to deregister.
@@ -102,6 +106,7 @@ class App:
         services: Sequence[Service] = (),
         middleware: Sequence[AnyMiddleware] = (),
         servers: Sequence[Server] = (),
+        resources: Sequence[AbstractAsyncContextManager[Any]] = (),
         missing: Missing = Missing.REFUSE,
         registrar: Registrar | str | None = None,
         registrar_timeout: float = 10.0,
@@ -130,6 +135,7 @@ class App:
             services=services,
             middleware=middleware,
             servers=servers,
+            resources=resources,
             missing=missing,
             registrar=registrar,
             registrar_timeout=registrar_timeout,

@@ -6,11 +6,11 @@ import asyncio
 import inspect
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import Context
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kratos.app._failures import Failures
 from kratos.app._interrupt import Interruptible
@@ -126,9 +126,10 @@ class Life:
         self._at_end("close of the thread pool", options.offload.aclose)
         self._at_end("close of health", self._health.aclose)
         self._hooks_at_end("after-stop", options.after_stop)
-        self._at_end("end of spawned tasks", self._end_spawned)
         registrar = self._publication.open()
         self._at_end("close of the registry", self._publication.aclose)
+        await self._enter_resources()
+        self._at_end("end of spawned tasks", self._end_spawned)
         self._mount()
         await self._bind()
         await self._run_hooks("before-start", options.before_start)
@@ -149,6 +150,13 @@ class Life:
                 "endpoints": ",".join(self.info.endpoints),
             },
         )
+
+    async def _enter_resources(self) -> None:
+        for resource in self._options.resources:
+            name = type(resource).__name__
+            self._begin(f"entry of {name}")
+            await resource.__aenter__()
+            self._at_end(f"exit of {name}", partial(_leave, resource))
 
     def _mount(self) -> None:
         self._begin("mount")
@@ -264,3 +272,7 @@ class Life:
         task = asyncio.current_task()
         while task is not None and task.cancelling():
             task.uncancel()
+
+
+async def _leave(resource: AbstractAsyncContextManager[Any]) -> None:
+    await resource.__aexit__(None, None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -40,6 +41,7 @@ class Options:
     services: Sequence[Service]
     middleware: Sequence[AnyMiddleware]
     servers: Sequence[Server]
+    resources: Sequence[AbstractAsyncContextManager[Any]]
     missing: Missing
     registrar: Registrar | str | None
     registrar_timeout: float
@@ -67,6 +69,7 @@ class Options:
         """
         self._check_identity()
         self._check_servers()
+        self._check_resources()
         self._check_registrar()
         self._check_times()
         for number in _items("signals", self.signals):
@@ -120,6 +123,14 @@ class Options:
                 f"services: nothing can serve {name_of(self.services[0])}; "
                 "add a server that can, such as HttpServer or GrpcServer, to servers"
             )
+
+    def _check_resources(self) -> None:
+        for index, resource in enumerate(_items("resources", self.resources)):
+            if isinstance(resource, type) or not isinstance(resource, AbstractAsyncContextManager):
+                raise ConfigError(
+                    f"resources[{index}]: {resource!r} must be an asynchronous context manager, "
+                    "such as a Client"
+                )
 
     def _check_registrar(self) -> None:
         if self.registrar is None:
