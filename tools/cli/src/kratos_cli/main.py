@@ -1,0 +1,76 @@
+"""Entry point: finds the subcommand, runs it, turns failures into messages and statuses."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, cast
+
+from kratos_cli.failure import CommandFailure
+from kratos_cli.parsing import Parser, Subparsers, nearest
+
+__all__ = ["COMMANDS", "Command", "main"]
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "proto": "kratos_cli.commands.proto",
+}
+"""Modules of the subcommands, by name. They import what they need when they run."""
+
+_INTERRUPTED: Final = 130
+
+
+class Command(Protocol):
+    """Module of a subcommand."""
+
+    def register(self, subparsers: Subparsers, /) -> None:
+        """Add the parser."""
+        ...
+
+    def run(self, args: argparse.Namespace, /) -> int:
+        """Do it, and return the exit status; raise ``CommandFailure`` to give up."""
+        ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status: 0, 1 for failure, 2 for wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        hint = nearest(words[0], COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+        sys.stderr.write(f"kratos: error: there is no command {words[0]!r}{hint}\n")
+        return 2
+    parser = Parser(prog="kratos", description="Build microservices with Kratos for Python.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subparsers = parser.add_commands("command", "COMMAND")
+    commands = {name: _load(module) for name, module in COMMANDS.items()}
+    for command in commands.values():
+        command.register(subparsers)
+    args = parser.parse_args(words)
+    if args.version:
+        print(f"kratos {_version()}")
+        return 0
+    if args.command is None:
+        parser.print_help()
+        return 2
+    return _run(commands[args.command], args)
+
+
+def _run(command: Command, args: argparse.Namespace) -> int:
+    try:
+        return command.run(args)
+    except CommandFailure as failure:
+        sys.stderr.write(f"kratos {args.command}: error: {failure}\n")
+        return failure.status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _load(module: str) -> Command:
+    return cast("Command", importlib.import_module(module))
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("kratos-cli")

@@ -1,0 +1,77 @@
+"""Parsers whose errors say what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, Protocol, cast
+
+__all__ = ["Parser", "Subparsers", "nearest"]
+
+
+class Subparsers(Protocol):
+    """Where a subcommand adds its parser."""
+
+    def add_parser(self, name: str, /, *, help: str, description: str) -> Parser:  # noqa: A002
+        """Return a new parser for ``name``."""
+        ...
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` that takes options by their whole names only.
+
+    Args:
+        prog: What the user types to reach it.
+        description: What it does; line breaks are kept.
+    """
+
+    def __init__(self, *, prog: str | None = None, description: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._default: str | None = None
+        self._choices: frozenset[str] = frozenset()
+
+    def add_commands(self, dest: str, metavar: str) -> Subparsers:
+        """Let this parser have subcommands; ``dest`` of the result names the chosen one."""
+        return cast("Subparsers", self.add_subparsers(dest=dest, metavar=metavar))
+
+    def default_command(self, name: str, choices: Iterable[str]) -> None:
+        """Take words that begin with none of ``choices`` as meant for ``name``."""
+        self._default = name
+        self._choices = frozenset(choices)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, after putting the default command in where the user left it out."""
+        words = list(sys.argv[1:] if args is None else args)
+        first = words[0] if words else ""
+        if self._default and first not in self._choices and first not in ("-h", "--help"):
+            words.insert(0, self._default)
+        parsed, rest = super().parse_known_args(words, namespace)
+        if rest and self._subparsers is None:  # said here, where the options are known
+            self.error(f"there is no option {' '.join(rest)}")
+        return parsed, rest
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and where to read on, and exit with 2."""
+        sys.stderr.write(f"{self.prog}: error: {message}{self._hint(message)}\n")
+        sys.stderr.write(f"Run '{self.prog} --help' for what it takes.\n")
+        sys.exit(2)
+
+    def _hint(self, message: str) -> str:
+        known = [name for action in self._actions for name in action.option_strings]
+        words = (word.partition("=")[0] for word in message.split() if word.startswith("-"))
+        return next((nearest(word, known) for word in words if word not in known), "")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a question naming the known word that looks most like ``word``, or nothing."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
