@@ -104,7 +104,8 @@ class StubNames:
             if protobuf and _PRIVATE in self._used:
                 source.line(f"from {_ORIGINS[_PRIVATE]} import (")
                 with source.indented():
-                    private = f"_{_PRIVATE} as {self._used[_PRIVATE]}"
+                    alias = self._used[_PRIVATE]
+                    private = alias if alias == f"_{_PRIVATE}" else f"_{_PRIVATE} as {alias}"
                     source.line(f"{private},  # pyright: ignore[reportPrivateUsage]")
                 source.line(")")
             source.gap()
