@@ -15,7 +15,7 @@ from kratos.errors import ConfigError, Error
 from kratos.transport import HttpRule, Method
 from kratos.transport.http import Head
 
-__all__ = ["Binding", "encode_field", "field_of"]
+__all__ = ["Binding", "decode_field", "encode_field", "field_of"]
 
 _Read: TypeAlias = Callable[[str, bytes], Message]
 
@@ -97,7 +97,7 @@ class Binding:
                 if isinstance(codec, FieldCodec):
                     codec.decode_field(body, message, name)
                 else:
-                    _decode_field(codec, body, message, field)
+                    decode_field(codec, body, message, field)
             return message
 
         return read
@@ -135,7 +135,7 @@ def encode_field(codec: Codec, message: Message, field: FieldDescriptor) -> byte
     return codec.encode(getattr(message, field.name))
 
 
-def _decode_field(codec: Codec, body: bytes, message: Message, field: FieldDescriptor) -> None:
+def decode_field(codec: Codec, body: bytes, message: Message, field: FieldDescriptor) -> None:
     if not _is_single_message(field):
         raise CodecError(f"codec {codec.name!r} cannot carry {field.name!r} by itself", field.name)
     part: Message = getattr(message, field.name)

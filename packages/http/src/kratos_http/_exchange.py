@@ -1,0 +1,220 @@
+"""One connection of a client: one request at a time, and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+__all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge"]
+
+_MAX_HEAD: Final = 256 * 1024  # bytes; servers are trusted more than their peers
+_MAX_TRAILERS: Final = 256
+_FIRST_FINAL: Final = 200
+_BODILESS: Final = (204, 304)
+
+
+class Lost(ConnectionError):
+    """The connection ended before the answer did.
+
+    Attributes:
+        begun: Whether any byte of an answer had come.
+        sent: Whether any byte of the request was sent.
+    """
+
+    def __init__(self, problem: str, *, begun: bool, sent: bool = True) -> None:
+        super().__init__(problem)
+        self.begun = begun
+        self.sent = sent
+
+
+class TooLarge(Exception):
+    """The answer exceeds the limit."""
+
+
+@dataclass(slots=True)
+class RawReply:
+    """An answer as it came."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    trailers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: bytes) -> bytes:
+        """Return the first value of a lower-case name, empty when it is absent."""
+        return next((value for key, value in self.headers if key == name), b"")
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection to a server.
+
+    Args:
+        max_reply: Bytes of the largest body.
+
+    Attributes:
+        reusable: Whether another request may be sent.
+        idle_since: The loop's time when the last answer was complete.
+    """
+
+    def __init__(self, *, max_reply: int) -> None:
+        self.reusable = False
+        self.idle_since = 0.0
+        self._max_reply = max_reply
+        self._transport: asyncio.Transport | None = None
+        self._parser: HttpResponseParser | None = None
+        self._answered: asyncio.Future[RawReply] | None = None
+        self._head_only = False
+        self._begun = False
+        self._reset()
+
+    async def exchange(self, data: bytes, *, head_only: bool = False) -> RawReply:
+        """Send a request and return its answer.
+
+        Args:
+            data: The whole request.
+            head_only: Whether the answer has no body, whatever its headers say.
+
+        Raises:
+            Lost: The connection ended or the answer is malformed.
+            TooLarge: The answer exceeds the limit.
+
+        Cancellation: closes the connection, by which the server learns of it.
+        """
+        transport = self._transport
+        if transport is None or not self.reusable:
+            raise Lost("the connection was closed", begun=False, sent=False)
+        self.reusable = False
+        self._begun = False
+        self._head_only = head_only
+        self._answered = asyncio.get_running_loop().create_future()
+        transport.write(data)
+        try:
+            return await self._answered
+        except BaseException:
+            transport.abort()
+            raise
+        finally:
+            self._answered = None
+
+    def close(self) -> None:
+        """Close the connection; a request under way is lost. Idempotent."""
+        self.reusable = False
+        if self._transport is not None:
+            self._transport.abort() if self._answered is not None else self._transport.close()
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Become usable."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._parser = HttpResponseParser(self)
+        self.idle_since = asyncio.get_running_loop().time()
+        self.reusable = True
+
+    def data_received(self, data: bytes) -> None:
+        """Read an answer."""
+        parser = self._parser
+        if self._answered is None or parser is None:
+            self.close()  # nobody asked
+            return
+        self._begun = True
+        try:
+            parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._fail(Lost("the server changed the protocol", begun=True))
+        except HttpParserError as error:
+            reason = error.__context__ if isinstance(error.__context__, TooLarge) else None
+            self._fail(reason or Lost(f"the answer is malformed: {error}", begun=True))
+            self.close()  # also after a whole answer: whatever follows it is not ours
+        if self._in_head:
+            self._size += len(data)
+            if self._size > _MAX_HEAD:
+                self._fail(TooLarge(f"its head exceeds {_MAX_HEAD} bytes"))
+
+    def eof_received(self) -> None:
+        """Take the end for the end of a body without a length."""
+        self.reusable = False
+        if self._until_end:
+            self._complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail a request that is under way."""
+        self.reusable = False
+        self._transport = self._parser = None
+        problem = "the connection was closed" if exc is None else str(exc) or type(exc).__name__
+        self._fail(Lost(problem, begun=self._begun))
+
+    # Called by the parser.
+
+    def on_message_begin(self) -> None:
+        """Forget the answer before this one, which was an interim one."""
+        if self._answered is None or self._answered.done():
+            raise Lost("the server sent an answer that nobody asked for", begun=True)
+        self._reset()
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header or a trailer."""
+        if self._in_head:
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
+            return
+        self._trailers.append((name.lower(), value.rstrip(b" \t")))
+        if len(self._trailers) > _MAX_TRAILERS:
+            raise TooLarge(f"it has more than {_MAX_TRAILERS} trailers")
+
+    def on_headers_complete(self) -> None:
+        """Find out how the body comes."""
+        parser = self._parser
+        assert parser is not None, "called by the parser"
+        self._in_head = False
+        self._size = 0
+        self._status = parser.get_status_code()
+        self._keep = parser.should_keep_alive()
+        names = {name for name, _ in self._headers}
+        framed = b"content-length" in names or b"transfer-encoding" in names
+        bodiless = self._status in _BODILESS or self._status < _FIRST_FINAL
+        self._until_end = not framed and not bodiless and not self._head_only
+        if self._head_only and self._status >= _FIRST_FINAL:
+            self._keep = False  # the parser waits for a body that will not come
+            self._complete()
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._size += len(data)
+        if self._size > self._max_reply:
+            raise TooLarge(f"its body exceeds {self._max_reply} bytes")
+        self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        """Hand the answer over, unless it is an interim one."""
+        if self._status >= _FIRST_FINAL:
+            self._complete()
+
+    def _reset(self) -> None:
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._trailers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._in_head = False
+        self._until_end = False
+        self._keep = False
+
+    def _complete(self) -> None:
+        answered, transport = self._answered, self._transport
+        self._until_end = False
+        if answered is None or answered.done():
+            return
+        whole = transport is not None and transport.get_write_buffer_size() == 0
+        self.reusable = self._keep and whole
+        self.idle_since = asyncio.get_running_loop().time()
+        body = b"".join(self._pieces)
+        answered.set_result(RawReply(self._status, self._headers, self._trailers, body))
+        self._reset()
+
+    def _fail(self, error: Exception) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(error)

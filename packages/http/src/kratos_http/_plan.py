@@ -1,0 +1,153 @@
+"""How a client calls one method over HTTP: compiled when it is first called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, cast
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from kratos.encoding import Codec, CodecError, Codecs, content_type
+from kratos.encoding.form import path_builder
+from kratos.encoding.http_body import from_raw, is_http_body, raw
+from kratos.errors import Error
+from kratos.transport import Method
+from kratos.transport.rule import PathTemplate
+from kratos_http._binding import decode_field, encode_field, field_of
+from kratos_http._exchange import RawReply
+from kratos_http._status import STATUS, from_message
+
+__all__ = ["Body", "Plan"]
+
+_IDEMPOTENT_VERBS: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body; no content type means that there is none."""
+
+    content_type: str = ""
+    data: bytes = b""
+
+
+_NO_BODY: Final = Body()
+_Write: TypeAlias = Callable[[Message], Body]
+
+
+class Plan:
+    """One method over HTTP.
+
+    Args:
+        method: What is called; its first rule is used.
+        codec: For bodies, and what replies are asked for in.
+        codecs: For whatever replies come in.
+
+    Attributes:
+        verb: HTTP method.
+        repeatable: Whether sending a request twice is harmless.
+        accept: The ``Accept`` header.
+
+    Raises:
+        ConfigError: The rule names a field that its message has not.
+        Error: 501: the method has no rule.
+    """
+
+    __slots__ = (
+        "_as_is", "_codec", "_codecs", "_field", "_path", "_reply", "_write", "accept",
+        "repeatable", "verb",
+    )  # fmt: skip
+
+    def __init__(self, method: Method[Any, Any], codec: Codec, codecs: Codecs) -> None:
+        if not method.http:
+            raise Error(501, "UNIMPLEMENTED", f"{method.operation} has no HTTP rule")
+        rule = method.http[0]
+        self.verb = "POST" if rule.verb == "*" else rule.verb
+        self.repeatable = method.idempotent or self.verb in _IDEMPOTENT_VERBS
+        self.accept = content_type(codec.name)
+        self._codec = codec
+        self._codecs = codecs
+        descriptor = cast("Descriptor", method.request.DESCRIPTOR)
+        template = PathTemplate.parse(rule.path)
+        self._path = path_builder(template, descriptor, body=rule.body)
+        self._write = self._writer(descriptor, rule.body)
+        self._reply: type[Message] = method.reply
+        reply = cast("Descriptor", method.reply.DESCRIPTOR)
+        self._field: FieldDescriptor | None = None
+        if rule.response_body not in ("", "*"):
+            self._field = field_of(reply, rule.response_body)
+            self._as_is = _holds_http_body(self._field)
+        else:
+            self._as_is = is_http_body(reply)
+
+    def write(self, request: Message) -> tuple[str, Body]:
+        """Return the target and the body of a request.
+
+        Raises:
+            Error: 400 CODEC: the message has no such form.
+        """
+        try:
+            return self._path(request), self._write(request)
+        except ValueError as error:  # of a codec, or of a path variable
+            raise Error(400, "CODEC", str(error)) from error
+
+    def read(self, reply: RawReply) -> Message:
+        """Return the reply message.
+
+        Raises:
+            Error: What the service answered; 500 CODEC when it is not what was promised.
+        """
+        if not 200 <= reply.status < 300:
+            raise self._error(reply)
+        kind = reply.header(b"content-type").decode("latin-1")
+        try:
+            return self._message(kind, reply.body)
+        except CodecError as error:
+            message = f"the reply cannot be read as {kind or 'json'}: {error}"
+            raise Error(500, "CODEC", message) from error
+
+    def _message(self, kind: str, body: bytes) -> Message:
+        field = self._field
+        if field is None:
+            if self._as_is:
+                return from_raw(self._reply, kind, body)
+            return self._codec_of(kind).decode(body, self._reply)
+        message = self._reply()
+        if self._as_is:
+            part: Any = getattr(message, field.name)
+            part.content_type, part.data = kind, body
+        elif body:
+            decode_field(self._codec_of(kind), body, message, field)
+        return message
+
+    def _error(self, reply: RawReply) -> Error:
+        """Return the error in a reply, under the reply's status as in Go."""
+        if not reply.body:
+            return Error(reply.status)
+        codec = self._codec_of(reply.header(b"content-type").decode("latin-1"))
+        try:
+            return from_message(codec.decode(reply.body, STATUS), code=reply.status)
+        except CodecError as error:
+            return Error(reply.status).with_cause(error)
+
+    def _codec_of(self, kind: str) -> Codec:
+        return self._codecs.find(kind) or self._codecs.select("").codec
+
+    def _writer(self, descriptor: Descriptor, body: str) -> _Write:
+        codec = self._codec
+        kind = content_type(codec.name)
+        if not body:
+            return lambda _request: _NO_BODY
+        if body == "*":
+            if is_http_body(descriptor):
+                return lambda request: Body(*raw(request))
+            return lambda request: Body(kind, codec.encode(request))
+        field = field_of(descriptor, body)
+        if _holds_http_body(field):
+            return lambda request: Body(*raw(getattr(request, field.name)))
+        return lambda request: Body(kind, encode_field(codec, request, field))
+
+
+def _holds_http_body(field: FieldDescriptor) -> bool:
+    return is_http_body(field.message_type) and not field.is_repeated

@@ -1,0 +1,249 @@
+"""The connections to one server: a bounded number, kept for the next request."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from kratos.limit import is_cancelled_from_outside
+from kratos_http._exchange import ClientConnection, Lost, RawReply
+
+__all__ = ["ConnectionPool", "PoolOptions"]
+
+_CLOSED: Final = "the connection to the server is being closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """How connections are made and kept.
+
+    Attributes:
+        max_connections: Open at once; further calls wait for one.
+        idle_timeout: Seconds for which an unused connection is kept.
+        connect_timeout: Seconds to connect, TLS included.
+        max_reply: Bytes of the largest answer.
+    """
+
+    max_connections: int
+    idle_timeout: float
+    connect_timeout: float
+    max_reply: int
+
+
+class ConnectionPool:
+    """Connections to one address.
+
+    Args:
+        address: ``host:port``, or ``unix:/path``.
+        tls: Makes the TLS context, when it is first needed; ``None`` for plain text.
+        options: How connections are made and kept.
+
+    Attributes:
+        healthy: Whether the newest attempt to connect succeeded, or none was made.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        tls: Callable[[], ssl.SSLContext] | None,
+        options: PoolOptions,
+    ) -> None:
+        self.healthy = True
+        self._address = address
+        self._tls = tls
+        self._options = options
+        self._idle: deque[ClientConnection] = deque()
+        self._busy: set[ClientConnection] = set()
+        self._opening: set[asyncio.Future[ClientConnection]] = set()
+        self._open = 0  # busy, idle and being opened
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._drained = asyncio.Event()
+
+    async def warm(self) -> None:
+        """Connect, and keep the connection for the first call.
+
+        Raises:
+            OSError: That failed.
+        """
+        if self._closed:
+            raise ConnectionAbortedError(_CLOSED)
+        self._open += 1
+        self._put(await self._connect())
+
+    async def exchange(self, data: bytes, *, repeatable: bool, head_only: bool) -> RawReply:
+        """Send a request and return its answer.
+
+        A kept connection may have been closed by the server meanwhile. If no byte of an answer
+        came on it, the request is sent once more, on a new connection, provided that doing so
+        cannot do anything twice.
+
+        Args:
+            data: The whole request.
+            repeatable: Whether the request may be sent again though the server may have it.
+            head_only: Whether the answer has no body, whatever its headers say.
+
+        Raises:
+            OSError: The server cannot be reached, or the connection was lost.
+            TooLarge: The answer exceeds the limit.
+        """
+        connection, kept = await self._take(fresh=False)
+        try:
+            return await self._use(connection, data, head_only=head_only)
+        except Lost as error:
+            if not kept or error.begun or (error.sent and not repeatable):
+                raise
+        connection, _ = await self._take(fresh=True)
+        return await self._use(connection, data, head_only=head_only)
+
+    async def aclose(self, *, drain: float) -> None:
+        """Refuse new requests, wait for those under way, then cut the rest off. Idempotent.
+
+        Cancellation: cuts off at once.
+        """
+        self._closed = True
+        self._close_idle()
+        while self._waiting:
+            self._wake()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(drain):
+                    await self._wait_drained()
+        finally:
+            for opening in tuple(self._opening):
+                opening.cancel()
+            for connection in tuple(self._busy):
+                connection.close()
+
+    async def _wait_drained(self) -> None:
+        while self._open:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def _use(self, connection: ClientConnection, data: bytes, *, head_only: bool) -> RawReply:
+        self._busy.add(connection)
+        try:
+            return await connection.exchange(data, head_only=head_only)
+        finally:
+            self._busy.discard(connection)
+            self._put(connection)
+
+    async def _take(self, *, fresh: bool) -> tuple[ClientConnection, bool]:
+        """Return a connection, and whether it was kept from an earlier request."""
+        while True:
+            if self._closed:
+                raise ConnectionAbortedError(_CLOSED)
+            while self._idle and not fresh:
+                connection = self._idle.pop()  # the newest: the others may grow old and go
+                if connection.reusable:
+                    return connection, True
+                self._open -= 1
+            if self._open < self._options.max_connections:
+                self._open += 1
+                return await self._connect(), False
+            if fresh and self._idle:
+                self._idle.popleft().close()
+                self._open -= 1
+                continue
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter.done() and not waiter.cancelled():
+                    self._wake()  # the turn was ours, and we do not take it
+                raise
+
+    async def _connect(self) -> ClientConnection:
+        """Open a connection, which ``_open`` counts already."""
+        self.healthy, connected = False, False
+        opening = asyncio.ensure_future(self._open_connection())
+        self._opening.add(opening)
+        try:
+            async with asyncio.timeout(self._options.connect_timeout):
+                connection = await opening
+            connected = self.healthy = True
+        except TimeoutError as error:
+            seconds = self._options.connect_timeout
+            raise TimeoutError(f"no connection within {seconds:g} s") from error
+        except asyncio.CancelledError:
+            if is_cancelled_from_outside():
+                raise
+            raise ConnectionAbortedError(_CLOSED) from None
+        finally:
+            self._opening.discard(opening)
+            if not connected:
+                self._forget()
+        return connection
+
+    async def _open_connection(self) -> ClientConnection:
+        loop = asyncio.get_running_loop()
+        tls = None if self._tls is None else self._tls()
+
+        def protocol() -> ClientConnection:
+            return ClientConnection(max_reply=self._options.max_reply)
+
+        path = self._address.removeprefix("unix:")
+        if path != self._address:
+            name = "localhost" if tls is not None else None
+            _, opened = await loop.create_unix_connection(
+                protocol, path, ssl=tls, server_hostname=name
+            )
+            return opened
+        host, _, port = self._address.rpartition(":")
+        _, opened = await loop.create_connection(protocol, host.strip("[]"), int(port), ssl=tls)
+        return opened
+
+    def _put(self, connection: ClientConnection) -> None:
+        """Keep a connection for the next request, or let it go."""
+        if not connection.reusable or self._closed:
+            connection.close()
+            self._forget()
+            return
+        self._idle.append(connection)
+        self._wake()
+        if self._timer is None:
+            self._schedule()
+
+    def _forget(self) -> None:
+        self._open -= 1
+        self._wake()
+        if not self._open:
+            self._drained.set()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(
+            self._options.idle_timeout, self._expire
+        )
+
+    def _expire(self) -> None:
+        """Close what was not used for too long."""
+        self._timer = None
+        oldest = asyncio.get_running_loop().time() - self._options.idle_timeout
+        while self._idle and (not self._idle[0].reusable or self._idle[0].idle_since <= oldest):
+            self._idle.popleft().close()
+            self._forget()
+        if self._idle:
+            self._schedule()
+
+    def _close_idle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._idle:
+            self._idle.popleft().close()
+            self._forget()

@@ -1,0 +1,220 @@
+"""The client side of HTTP (Go: transport/http, Client)."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, Final
+
+from kratos import encoding
+from kratos.encoding import Codecs
+from kratos.errors import ConfigError, Error
+from kratos.selector import Node
+from kratos.transport import Arity, Call, Cause, Header, Method
+from kratos_http._exchange import TooLarge
+from kratos_http._format import header_block
+from kratos_http._plan import Body, Plan
+from kratos_http._pool import ConnectionPool, PoolOptions
+from kratos_http._timeout import format_timeout
+
+__all__ = ["HttpConnection", "HttpConnector"]
+
+_SCHEME: Final = "http"
+_USER_AGENT: Final = "kratos-python"
+_OWN: Final = frozenset((b"accept", b"content-type", b"grpc-timeout"))
+_VERBS_WITH_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
+
+
+class HttpConnector:
+    """Reaches services over HTTP/1.1, by the first ``google.api.http`` rule of each method.
+
+    Unary methods only. Bodies are sent, and replies asked for, as ``application/protojson``,
+    which servers of Kratos v3 in either language take for protobuf JSON; for servers of v2 say
+    ``codec="json"``.
+
+    Errors of its own: 503 ``UNAVAILABLE`` for a server that cannot be reached or that was lost
+    before it had answered, 500 ``CODEC`` for a reply that is no reply of the method, 500
+    ``REPLY_TOO_LARGE``, 501 ``UNIMPLEMENTED`` for a method that HTTP cannot call.
+
+    Args:
+        tls: TLS configuration for secure nodes; ``None`` for the system's trust store.
+        codec: Name of the codec of requests.
+        codecs: Where codecs are found.
+        path_prefix: Path before that of every rule, for instance ``/api``.
+        user_agent: The ``User-Agent`` header.
+        max_connections: To one node at once; further calls wait for one.
+        idle_timeout: Seconds for which an unused connection is kept; less than servers keep it.
+        connect_timeout: Seconds to connect, TLS included.
+        max_reply: Bytes of the largest reply.
+
+    Raises:
+        ConfigError: An option has no such value.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        codec: str = "protojson",
+        codecs: Codecs = encoding.DEFAULT,
+        path_prefix: str = "",
+        user_agent: str = _USER_AGENT,
+        max_connections: int = 256,
+        idle_timeout: float = 60.0,
+        connect_timeout: float = 5.0,
+        max_reply: int = 64 * 1024 * 1024,
+    ) -> None:
+        found = codecs.get(codec)
+        if found is None:
+            raise ConfigError(f"there is no codec {codec!r}: register it, or use protojson")
+        if tls is not None and not _is_context(tls):
+            raise ConfigError(f"tls must be an ssl.SSLContext, not {type(tls).__name__}")
+        if path_prefix and not path_prefix.startswith("/"):
+            raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
+        self._tls = tls
+        self._codec = found
+        self._codecs = codecs
+        self._prefix = path_prefix.rstrip("/")
+        self._user_agent = user_agent.encode()
+        self._plans: dict[str, Plan] = {}
+        self._options = PoolOptions(
+            max_connections=max_connections,
+            idle_timeout=idle_timeout,
+            connect_timeout=connect_timeout,
+            max_reply=max_reply,
+        )
+
+    @property
+    def scheme(self) -> str:
+        """Scheme of the endpoints it reaches."""
+        return _SCHEME
+
+    def connect(self, node: Node, /) -> HttpConnection:
+        """Return the connections of one node; see ``Connector``."""
+        return HttpConnection(node, self, self._options, self._context if node.secure else None)
+
+    def plan(self, method: Method[Any, Any]) -> Plan:
+        """Return how a method is called.
+
+        Raises:
+            Error: 501: HTTP cannot call it.
+            ConfigError: Its rule is wrong.
+        """
+        plan = self._plans.get(method.operation)
+        if plan is None:
+            if method.arity is not Arity.UNARY:
+                raise Error(501, "UNIMPLEMENTED", f"{method.operation} streams; HTTP does not")
+            plan = self._plans[method.operation] = Plan(method, self._codec, self._codecs)
+        return plan
+
+    def head(self, plan: Plan, call: Call, target: str, host: str, body: Body) -> bytes:
+        """Return the head of a request, up to its empty line.
+
+        Raises:
+            Error: 504: there is no time left for the call; 400 CODEC: a header cannot be sent.
+        """
+        own = [(b"accept", plan.accept.encode())]
+        if body.content_type:
+            own.append((b"content-type", body.content_type.encode()))
+        remaining = call.remaining()
+        if remaining is not None:
+            if remaining <= 0:
+                raise Cause.DEADLINE.error()
+            own.append((b"grpc-timeout", format_timeout(remaining).encode()))
+        given = [pair for pair in call.headers.raw() if pair[0] not in _OWN]
+        names = {name for name, _ in given}
+        if b"host" not in names:
+            own.append((b"host", host.encode()))
+        if b"user-agent" not in names:
+            own.append((b"user-agent", self._user_agent))
+        try:
+            block = header_block(own + given)
+        except ValueError as error:
+            raise Error(400, "CODEC", str(error)) from error
+        length = b""
+        if body.content_type or plan.verb in _VERBS_WITH_BODY:
+            length = b"content-length: %d\r\n" % len(body.data)
+        line = f"{plan.verb} {self._prefix}{target} HTTP/1.1\r\n".encode()
+        return b"%b%b%b\r\n" % (line, block, length)
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+
+class HttpConnection:
+    """The connections to one node; see ``kratos.transport.Connection``."""
+
+    def __init__(
+        self,
+        node: Node,
+        connector: HttpConnector,
+        options: PoolOptions,
+        tls: Any,
+    ) -> None:
+        self._node = node
+        self._connector = connector
+        self._host = "localhost" if node.unix_path is not None else node.address
+        self._pool = ConnectionPool(node.address, tls=tls, options=options)
+
+    @property
+    def node(self) -> Node:
+        """Where it leads to."""
+        return self._node
+
+    @property
+    def ready(self) -> bool:
+        """Whether the newest attempt to connect succeeded, or none was made."""
+        return self._pool.healthy
+
+    async def warm(self) -> None:
+        """Open a connection, and keep it for the first call.
+
+        Raises:
+            OSError: That failed.
+        """
+        await self._pool.warm()
+
+    async def invoke(self, call: Call, request: Any, /) -> Any:
+        """Carry one call; see ``Connection``.
+
+        Raises:
+            Error: What the service answered, or one of the connector's own.
+
+        Cancellation: closes the connection, by which the server learns of it.
+        """
+        call.peer = self._node.address
+        connector = self._connector
+        plan = connector.plan(call.method)
+        target, body = plan.write(request)
+        head = connector.head(plan, call, target, self._host, body)
+        try:
+            reply = await self._pool.exchange(
+                head + body.data, repeatable=plan.repeatable, head_only=plan.verb == "HEAD"
+            )
+        except TooLarge as error:
+            raise Error(500, "REPLY_TOO_LARGE", f"{call.peer}: {error}") from error
+        except OSError as error:
+            text = str(error) or type(error).__name__
+            raise Error(503, "UNAVAILABLE", f"{call.peer}: {text}") from error
+        call.reply_headers = _frozen(reply.headers)
+        call.trailers = _frozen(reply.trailers)
+        return plan.read(reply)
+
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """Refuse new calls, let those in flight end, then cut the rest off; idempotent.
+
+        Args:
+            drain: Seconds for calls in flight.
+        """
+        await self._pool.aclose(drain=drain)
+
+
+def _frozen(pairs: list[tuple[bytes, bytes]]) -> Header:
+    header = Header(pairs)
+    header.freeze()
+    return header
+
+
+def _is_context(tls: object) -> bool:
+    return isinstance(tls, ssl.SSLContext)
