@@ -14,6 +14,7 @@ from kratos_cli.parsing import Parser, Subparsers, nearest
 __all__ = ["COMMANDS", "Command", "main"]
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "demo": "kratos_cli.commands.demo",
     "proto": "kratos_cli.commands.proto",
 }
 """Modules of the subcommands, by name. They import what they need when they run."""

@@ -1,0 +1,175 @@
+"""The demo from curtain to curtain."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from kratos.registry import Discovery, ServiceInstance, get_service
+from kratos.registry import from_url as registry_from_url
+from kratos_cli.demo.account import Account
+from kratos_cli.demo.stage import Process, StageError
+from kratos_cli.proto import compile_protos
+
+__all__ = ["play"]
+
+_SERVICES = ("greeter", "bookshop")
+_START_TIMEOUT = 20.0  # seconds
+
+
+def play(*, serve: bool) -> int:
+    """Run the demo and return the exit code.
+
+    Args:
+        serve: Whether to keep the services up after the calls, until Ctrl-C.
+    """
+    account = Account()
+    try:
+        return asyncio.run(_play(account, serve=serve))
+    except KeyboardInterrupt:
+        account.plain("\n  stopped")
+        return 0 if serve else 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    except StageError as error:
+        sys.stderr.write(f"demo failed: {error}\n")
+        return 1
+
+
+async def _play(account: Account, *, serve: bool) -> int:
+    me = asyncio.current_task()
+    assert me is not None, "runs in a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    with tempfile.TemporaryDirectory(prefix="kratos-demo-") as folder:
+        root = Path(folder)
+        _compile(account, root / "generated")
+        registry = f"file://{root / 'registry'}?ttl=5s"
+        async with AsyncExitStack() as stack:
+            processes = {
+                name: await stack.enter_async_context(
+                    Process(name, registry=registry, generated=root / "generated")
+                )
+                for name in _SERVICES
+            }
+            discovery = registry_from_url(registry)
+            account.title("Two services start, register and are found")
+            for name in _SERVICES:
+                for instance in await _found(discovery, processes[name]):
+                    account.note(f"{name:9} {'  '.join(instance.endpoints)}")
+            await _tour(account, processes, registry, root / "generated")
+            if serve:
+                await _serve(account, discovery, processes, root)
+            await _stop(account, processes, discovery)
+    return 0
+
+
+def _compile(account: Account, out: Path) -> None:
+    account.title("Two definitions become typed Python")
+    with as_file(files("kratos_cli.demo") / "api") as api:
+        for proto in sorted(api.rglob("*.proto")):
+            name = proto.relative_to(api)
+            start = time.perf_counter()
+            written = compile_protos([proto], roots=[api], out=out)
+            ms = (time.perf_counter() - start) * 1000
+            account.plain(f"  $ kratos proto {name}")
+            made = [path.name for path in written if path.stem.endswith(("_pb2", "_kratos"))]
+            account.note(f"{'  '.join(made)}  ({ms:.0f} ms)")
+
+
+async def _found(discovery: Discovery, process: Process) -> list[ServiceInstance]:
+    """Wait until a service is in the registry."""
+    ended = asyncio.ensure_future(process.ended())
+    watching = asyncio.ensure_future(_appears(discovery, process.name))
+    try:
+        async with asyncio.timeout(_START_TIMEOUT):
+            await asyncio.wait((ended, watching), return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
+        return watching.result()
+    except TimeoutError as error:
+        raise StageError(f"{process.name} did not register in {_START_TIMEOUT:.0f} s") from error
+    finally:
+        for task in (ended, watching):
+            task.cancel()
+        await asyncio.gather(ended, watching, return_exceptions=True)
+
+
+async def _appears(discovery: Discovery, name: str) -> list[ServiceInstance]:
+    watcher = await discovery.watch(name)
+    try:
+        seen = await watcher.read()
+        while not seen.value:
+            changed = await watcher.changed(seen.token)
+            seen = await watcher.read() if changed is None else changed
+        return list(seen.value)
+    finally:
+        await watcher.aclose()
+
+
+async def _tour(
+    account: Account, processes: dict[str, Process], registry: str, generated: Path
+) -> None:
+    account.title("Calls: who → whom, by what, code, time, answer")
+    sys.path.insert(0, str(generated))
+    try:
+        # Its imports were generated a moment ago.
+        tour = importlib.import_module("kratos_cli.demo.tour")
+        await tour.Tour(account, processes, registry).take()
+    finally:
+        sys.path.remove(str(generated))
+
+
+async def _serve(
+    account: Account, discovery: Discovery, processes: dict[str, Process], root: Path
+) -> None:
+    addresses: dict[str, str] = {}
+    for name in _SERVICES:
+        instance = (await get_service(discovery, name))[0]
+        addresses[name] = next(url for url in instance.endpoints if url.startswith("http://"))
+        addresses[name + ".grpc"] = next(
+            url for url in instance.endpoints if url.startswith("grpc://")
+        )
+    account.title("The services stay up; Ctrl-C ends them. Try:")
+    account.plain(f"  curl {addresses['greeter']}/helloworld/you")
+    account.plain(f"  curl '{addresses['bookshop']}/v1/shelves/novels/books?limit=1'")
+    account.plain(f"  curl -i {addresses['bookshop']}/v1/shelves/novels/books/ulysses")
+    account.plain(f'  PYTHONPATH={root / "generated"} {sys.executable} -c "{_snippet(addresses)}"')
+    ended = [asyncio.ensure_future(process.ended()) for process in processes.values()]
+    done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+def _snippet(addresses: dict[str, str]) -> str:
+    lines = (
+        "import asyncio",
+        "from kratos import Client",
+        "from helloworld.greeter_kratos import GreeterClient",
+        "from helloworld.greeter_pb2 import HelloRequest",
+        "async def main():",
+        f"    async with Client('{addresses['greeter.grpc']}') as caller:",
+        "        print(await GreeterClient(caller).say_hello(HelloRequest(name='you')))",
+        "asyncio.run(main())",
+    )
+    return "\n".join(lines)
+
+
+async def _stop(account: Account, processes: dict[str, Process], discovery: Discovery) -> None:
+    account.title("The services stop: they leave the registry, answer what is in flight, end")
+    for name in reversed(_SERVICES):
+        code = await processes[name].stop()
+        left = await get_service(discovery, name)
+        account.note(f"{name:9} exit code {code}, {len(left)} instances in the registry")
+        if code != 0 or left:
+            raise StageError(f"{name} ended with exit code {code} and left {left} behind")
+    account.plain("")
+    account.plain(f"  {account.calls} calls, all as expected. Nothing is left running or on disk.")

@@ -1,0 +1,83 @@
+"""One service of the demo as a process: ``python -m kratos_cli.demo.service NAME REGISTRY``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from kratos import App, Client
+from kratos.middleware import metadata, recovery
+from kratos_cli.demo.journal import journal
+from kratos_grpc import GrpcServer
+from kratos_http import HttpServer
+
+__all__ = ["build"]
+
+
+class Parent:
+    """Ends the application when the process that started it is gone: standard input ends then.
+
+    A member with nothing but ``start`` and ``stop``; a member that ends stops the application.
+    """
+
+    def __init__(self) -> None:
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Wait for the end of standard input, or for ``stop``."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+        gone = asyncio.ensure_future(reader.read())
+        told = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((gone, told), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            told.cancel()
+            transport.close()
+
+    async def stop(self) -> None:
+        """Let ``start`` return."""
+        self._stopping.set()
+
+
+def build(name: str, registry: str) -> App:
+    """Return the application of one of the two services."""
+    chain = [journal(name), recovery(), metadata()]
+    servers = [HttpServer("127.0.0.1:0"), GrpcServer("127.0.0.1:0"), Parent()]
+    if name == "greeter":
+        from kratos_cli.demo.greeter import GreeterService
+
+        return App(
+            name=name,
+            services=[GreeterService()],
+            middleware=chain,
+            servers=servers,
+            registrar=registry,
+        )
+
+    from helloworld.greeter_kratos import GreeterClient
+
+    from kratos_cli.demo.bookshop import BookshopService
+
+    greeter = Client(
+        "discovery:///greeter",
+        transport="grpc",
+        discovery=registry,
+        middleware=[journal(name), metadata()],
+    )
+    return App(
+        name=name,
+        services=[BookshopService(GreeterClient(greeter))],
+        middleware=chain,
+        servers=servers,
+        registrar=registry,
+        resources=[greeter],
+    )
+
+
+if __name__ == "__main__":
+    build(sys.argv[1], sys.argv[2]).serve()
