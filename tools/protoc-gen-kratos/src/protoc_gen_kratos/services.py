@@ -126,8 +126,8 @@ def _refuse_equal_names(
         top.append((service.client, f"the client of {own}", service.element.line))
         for rpc in service.methods:
             full = f"{own}.{rpc.element.raw.name}"
-            top.append((rpc.constant, f"the constant of {full}", rpc.element.line))
-            _claim(rpc.name, full, rpc.element.line, inside, file, problems)
+            if _claim(rpc.name, full, rpc.element.line, inside, file, problems):
+                top.append((rpc.constant, f"the constant of {full}", rpc.element.line))
         for name, what, line in top:
             _claim(name, what, line, top_level, file, problems)
 
@@ -139,7 +139,7 @@ def _claim(
     claimed: dict[str, tuple[str, int]],
     file: SourceFile,
     problems: Problems,
-) -> None:
+) -> bool:
     other, where = claimed.setdefault(name, (what, line))
     if other != what:
         problems.error(
@@ -147,3 +147,4 @@ def _claim(
             line,
             f"{what} and {other} (line {where}) would both be {name!r} in Python; rename one",
         )
+    return other == what

@@ -1,0 +1,44 @@
+"""The plug-in's parameter."""
+
+from __future__ import annotations
+
+import pytest
+
+from protoc_gen_kratos import Options, ParameterError
+
+
+def test_nothing_said_means_defaults() -> None:
+    assert Options.parse("") == Options()
+
+
+def test_switches_are_read_as_the_go_plugin_reads_them() -> None:
+    options = Options.parse("paths=source_relative,omitempty=false,omitempty_prefix=/api")
+    assert options == Options(omit_empty=False, omit_empty_prefix="/api")
+
+
+def test_modules_are_named_by_m() -> None:
+    options = Options.parse("Mvalidate/validate.proto=validate.validate_pb2,Ma.proto=b.a_pb2")
+    assert options.modules == {
+        "validate/validate.proto": "validate.validate_pb2",
+        "a.proto": "b.a_pb2",
+    }
+
+
+def test_a_switch_without_a_value_is_on() -> None:
+    assert Options.parse("regenerate,absolute_root=true").absolute_root
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        ("omitemty=false", "no switch 'omitemty'"),
+        ("omitempty=no", "omitempty is 'no'"),
+        ("omitempty_prefix=api", "must start with '/'"),
+        ("private_package=a..b", "names joined with dots"),
+        ("Ma.proto=not-a-module", "a.proto=not-a-module"),
+        ("Ma.proto", "a.proto="),
+    ],
+)
+def test_a_wrong_switch_is_refused_with_its_name(parameter: str, reason: str) -> None:
+    with pytest.raises(ParameterError, match=reason):
+        Options.parse(parameter)
