@@ -1,0 +1,41 @@
+"""``python -m benchmarks http|grpc [--json] [--seconds S] [--rounds N]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import measure
+from kratos_cli.proto import compile_protos
+
+_BENCHES = ("http", "grpc")
+_ROOT = Path(__file__).parent
+
+
+def main() -> None:
+    """Run one bench."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("bench", choices=_BENCHES)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per round and subject")
+    parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
+    options = parser.parse_args()
+    bench = importlib.import_module(f"benchmarks.{options.bench}")
+    with tempfile.TemporaryDirectory() as generated:
+        compile_protos([_ROOT / "proto"], roots=[_ROOT / "proto"], out=Path(generated))
+        results = measure.run(
+            options.bench,
+            bench.SUBJECTS,
+            bench.loads(),
+            seconds=options.seconds,
+            rounds=options.rounds,
+            path=[Path(generated), _ROOT.parent],
+        )
+    measure.report(results, as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""CPU time of a server's process tree per request: a measure that noise does not move much.
+
+Throughput on a shared machine says more about the neighbours than about the subject. CPU time
+counts only what the subject's own processes used. Subjects alternate within a run, since equal
+builds differ by a third between runs; what counts are the ratios inside one table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+__all__ = ["Load", "Result", "Subject", "free_port", "report", "run"]
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_START_TIMEOUT = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One server to measure.
+
+    Attributes:
+        name: As printed; ours is ``kratos``.
+        module: Program that serves ``HOST:PORT`` given as its argument.
+        options: Further arguments.
+    """
+
+    name: str
+    module: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """One kind of request: ``drive(address, seconds)`` returns how many were answered."""
+
+    case: str
+    drive: Callable[[str, float], int]
+
+
+@dataclass(slots=True)
+class Result:
+    """CPU microseconds per request, one value a round."""
+
+    bench: str
+    case: str
+    subject: str
+    values: list[float] = field(default_factory=list[float])
+    rate: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """The least: what the subject needs when nobody disturbs it."""
+        return min(self.values)
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run(
+    bench: str,
+    subjects: Sequence[Subject],
+    loads: Sequence[Load],
+    *,
+    seconds: float,
+    rounds: int,
+    path: Sequence[Path],
+) -> list[Result]:
+    """Measure all subjects under all loads, alternating in every round."""
+    running: list[tuple[Subject, str, subprocess.Popen[bytes]]] = []
+    results = {
+        (load.case, subject.name): Result(bench, load.case, subject.name)
+        for load in loads
+        for subject in subjects
+    }
+    try:
+        for subject in subjects:  # one by one: what has started is ended if the next fails
+            running += [_start(subject, path)]
+        for _, address, process in running:
+            _await(address, process)
+        for number in range(rounds + 1):
+            for load in loads:
+                for subject, address, process in running:
+                    result = results[load.case, subject.name]
+                    _round(result, load, address, process.pid, seconds, keep=number > 0)
+            print(f"round {number} of {rounds} done", file=sys.stderr)
+    finally:
+        for _, _, process in running:
+            process.send_signal(signal.SIGTERM)
+        for _, _, process in running:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    return list(results.values())
+
+
+def _round(
+    result: Result, load: Load, address: str, pid: int, seconds: float, *, keep: bool
+) -> None:
+    before, started = _cpu(pid), time.perf_counter()
+    answered = load.drive(address, seconds)
+    used, took = _cpu(pid) - before, time.perf_counter() - started
+    if not answered:
+        raise SystemExit(f"{result.subject} answered nothing under {load.case}")
+    if keep:  # the first round warms caches up
+        result.values.append(used / answered * 1e6)
+        result.rate = max(result.rate, answered / took)
+
+
+def _start(subject: Subject, path: Sequence[Path]) -> tuple[Subject, str, subprocess.Popen[bytes]]:
+    address = f"127.0.0.1:{free_port()}"
+    roots = [*map(str, path), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", subject.module, address, *subject.options],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, roots))},
+        stdout=subprocess.DEVNULL,
+    )
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        os.sched_setaffinity(process.pid, {cores[1]})
+    return subject, address, process
+
+
+def _await(address: str, process: subprocess.Popen[bytes]) -> None:
+    host, _, port = address.rpartition(":")
+    end = time.monotonic() + _START_TIMEOUT
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise SystemExit(f"{process.args!r} ended with {process.returncode}")
+        try:
+            socket.create_connection((host, int(port)), 0.3).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit(f"{process.args!r} does not listen on {address}")
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process and its children have used."""
+    total = 0.0
+    for member in _tree(pid):
+        try:
+            stat = Path(f"/proc/{member}/stat").read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            continue  # a child that has ended since
+        fields = stat.rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / _TICKS
+    return total
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text(encoding="ascii").split():
+            found += _tree(int(child))
+    return found
+
+
+def report(results: Sequence[Result], *, as_json: bool) -> None:
+    """Print one JSON object a line, or a table with ratios to ours."""
+    if as_json:
+        for result in results:
+            row = {
+                "bench": result.bench,
+                "case": result.case,
+                "subject": result.subject,
+                "value": round(result.value, 2),
+                "unit": "us_cpu_per_request",
+                "median": round(median(result.values), 2),
+                "rate": round(result.rate),
+            }
+            print(json.dumps(row))
+        return
+    print(
+        f"{'case':8} {'subject':24} {'us CPU/request':>14} {'median':>8} {'ratio':>6} {'best/s':>8}"
+    )
+    for case in dict.fromkeys(result.case for result in results):
+        rows = [result for result in results if result.case == case]
+        ours = next((r.value for r in rows if r.subject == "kratos"), None)
+        for row in sorted(rows, key=lambda r: r.value):
+            ratio = f"{row.value / ours:6.2f}" if ours else ""
+            print(
+                f"{case:8} {row.subject:24} {row.value:14.1f} {median(row.values):8.1f} "
+                f"{ratio:>6} {row.rate:8.0f}"
+            )

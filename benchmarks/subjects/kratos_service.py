@@ -1,0 +1,45 @@
+"""The service behind both transports, and the chain that all calls pass."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bench.bench_kratos import Bench
+from bench.bench_pb2 import HelloReply, HelloRequest, OrderReply, OrderRequest
+
+from kratos.middleware import AnyMiddleware, metadata, recovery
+from kratos.transport import Call, Handler
+
+
+class BenchService(Bench):
+    """Greets, and adds orders up."""
+
+    async def hello(self, request: HelloRequest, /) -> HelloReply:
+        """Greet."""
+        return HelloReply(message="Hello " + request.name)
+
+    async def order(self, request: OrderRequest, /) -> OrderReply:
+        """Add an order up."""
+        total = sum(line.quantity * line.price for line in request.lines)
+        return OrderReply(id=request.customer, total=total, lines=request.lines)
+
+
+class Timing:
+    """Adds up how long calls took."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+
+    async def __call__(self, call: Call, request: Any, next: Handler, /) -> Any:
+        """Time one call."""
+        start = time.perf_counter()
+        try:
+            return await next(call, request)
+        finally:
+            self.count += 1
+            self.seconds += time.perf_counter() - start
+
+
+CHAIN: tuple[AnyMiddleware, ...] = (recovery(), Timing(), metadata())
