@@ -1,0 +1,112 @@
+"""Both sides of these tests: Python of their definition, and the Go program, built once."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from kratos_cli.proto import compile_protos
+
+HERE = Path(__file__).parent
+PLUGINS = (
+    "google.golang.org/protobuf/cmd/protoc-gen-go",
+    "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
+)
+
+
+def _compile() -> Path:
+    """Compile the definition before the tests that import it are collected."""
+    generated = tempfile.TemporaryDirectory(prefix="kratos-interop-")
+    atexit.register(generated.cleanup)
+    out = Path(generated.name)
+    compile_protos(sorted(HERE.rglob("*.proto")), roots=[HERE / "proto"], out=out)
+    return out
+
+
+sys.path.insert(0, str(_compile()))
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    digest = hashlib.sha256()
+    for source in sorted([*HERE.glob("go/*"), *HERE.rglob("*.proto")]):
+        digest.update(source.name.encode() + source.read_bytes())
+    return Path(root) / "kratos-tests" / f"go-interop-{digest.hexdigest()[:16]}"
+
+
+def _build(folder: Path) -> None:
+    """Generate and compile in a scratch folder; the checkout stays as it is."""
+    shutil.copytree(HERE / "go", folder, dirs_exist_ok=True)
+    env = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
+
+    def run(*command: str) -> None:
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+
+    for plugin in PLUGINS:
+        run("go", "build", "-o", "bin/", plugin)
+    run(
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{HERE / 'proto'}",
+        f"-I{sysconfig.get_path('purelib')}",
+        f"-I{files('kratos')}",  # errors/errors.proto
+        "--plugin=protoc-gen-go=bin/protoc-gen-go",
+        "--plugin=protoc-gen-go-grpc=bin/protoc-gen-go-grpc",
+        "--go_out=.",
+        "--go_opt=module=kratos.test/interop",
+        "--go-grpc_out=.",
+        "--go-grpc_opt=module=kratos.test/interop",
+        "interop/v1/interop.proto",
+    )
+    run("go", "build", "-o", "bin/interop", ".")
+
+
+@pytest.fixture(scope="session")
+def go_program() -> Path:
+    """Path of the program; see go/main.go for what it does."""
+    kept = _cache()
+    program = kept / "bin" / "interop"
+    if not program.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
+        try:
+            _build(scratch)
+            if not kept.exists():
+                scratch.rename(kept)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return program
+
+
+@pytest_asyncio.fixture
+async def go_server(go_program: Path) -> AsyncIterator[dict[str, str]]:
+    """Addresses of a running Go service by transport."""
+    process = await asyncio.create_subprocess_exec(
+        go_program,
+        "server",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    addresses: dict[str, str] = json.loads(await process.stdout.readline())
+    yield addresses
+    process.stdin.close()
+    assert await process.wait() == 0

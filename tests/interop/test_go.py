@@ -1,0 +1,243 @@
+"""Go Kratos v3 and this implementation call each other: messages, errors, metadata."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from google.protobuf.struct_pb2 import NULL_VALUE
+from interop.v1.interop_kratos import (
+    Interop,
+    InteropClient,
+    error_taken,
+    is_nothing_there,
+    is_taken,
+)
+from interop.v1.interop_pb2 import (
+    GREEN,
+    RED,
+    AllKinds,
+    FailRequest,
+    FindRequest,
+    Inner,
+    MetaReply,
+    MetaRequest,
+)
+
+from kratos import App, Client, Error, server_call
+from kratos.metadata import Metadata, client_context, server_metadata
+from kratos.middleware import metadata, recovery
+from kratos.testing.app import running
+from kratos.transport import CallOptions
+from kratos_grpc import GrpcServer
+from kratos_http import HttpServer
+
+pytestmark = [pytest.mark.go, pytest.mark.slow, pytest.mark.timeout(180)]
+
+CODES = [400, 401, 403, 404, 409, 412, 429, 499, 500, 501, 503, 504]
+TRANSPORTS = ["http", "grpc"]
+
+
+class Service(Interop):
+    async def echo(self, request: AllKinds, /) -> AllKinds:
+        return request
+
+    async def find(self, request: FindRequest, /) -> FindRequest:
+        return request
+
+    async def fail(self, request: FailRequest, /) -> AllKinds:
+        raise Error(request.code, request.reason, request.message, dict(request.metadata))
+
+    async def meta(self, request: MetaRequest, /) -> MetaReply:
+        found = server_metadata()
+        assert found is not None
+        call = server_call()
+        assert call is not None
+        call.reply_headers.set("x-reply", "from python")
+        return MetaReply(metadata={key: ",".join(values) for key, values in found.items()})
+
+
+@pytest_asyncio.fixture
+async def python_server() -> AsyncIterator[dict[str, str]]:
+    """Addresses of a running service of ours by transport."""
+    app = App(
+        name="interop",
+        services=[Service()],
+        middleware=[recovery(), metadata()],
+        servers=[HttpServer("127.0.0.1:0"), GrpcServer("127.0.0.1:0")],
+        signals=(),
+    )
+    async with running(app):
+        yield {
+            scheme: address
+            for scheme, _, address in (url.partition("://") for url in app.info.endpoints)
+        }
+
+
+def sample() -> AllKinds:
+    """Make a message with a telling value in every kind of field."""
+    message = AllKinds(
+        a_double=1.5e300,
+        a_float=-0.25,
+        an_int32=-(2**31),
+        an_int64=2**63 - 1,
+        a_uint32=2**32 - 1,
+        a_uint64=2**64 - 1,
+        a_sint32=-1,
+        a_sint64=-(2**63),
+        a_fixed32=32,
+        a_fixed64=1 << 60,
+        a_sfixed32=-32,
+        a_sfixed64=-64,
+        a_bool=True,
+        a_string='Grüße, 世界 \u2028 "quoted"',
+        some_bytes=bytes([0, 255, 254, 62, 63]),
+        color=GREEN,
+        inner=Inner(title="inner", pages=1 << 53),
+        numbers=[0, -1, 2**63 - 1],
+        words=["", "two"],
+        inners=[Inner(title="a"), Inner()],
+        texts={"k": "v", "": "empty", "dot.ted": "x"},
+        by_number={-5: Inner(title="minus five")},
+        chosen_inner=Inner(title="chosen"),
+        maybe=0,
+        colors=[RED, 0],
+        color_by_name={"grass": GREEN},
+    )
+    message.at.FromJsonString("2024-02-29T23:59:59.123Z")
+    message.lasting.FromJsonString("-90.5s")
+    message.mask.paths.extend(["a_string", "inner.title"])
+    message.tree.update({"text": "ü", "number": 1.5, "list": [True, None], "tree": {"a": "b"}})
+    message.value.null_value = NULL_VALUE
+    message.list.extend(["x"])
+    message.any.Pack(Inner(title="packed", pages=7))
+    message.wrapped_int64.SetInParent()
+    message.wrapped_string.SetInParent()
+    message.wrapped_bool.SetInParent()
+    message.wrapped_bytes.value = b"\x01"
+    message.wrapped_double.value = float("inf")
+    return message
+
+
+def question(*, plain: bool) -> FindRequest:
+    """Make a request whose fields travel in a path and a query."""
+    request = FindRequest(
+        shelf="first" if plain else "first floor",
+        book=Inner(title="War-and-Peace" if plain else "Krieg & Frieden?", pages=1225),
+        limit=2**63 - 1,
+        tags=["a b", "c&d"],
+        labels={"lang": "de"},
+        exact=True,
+        color=RED,
+    )
+    request.within.FromSeconds(90)
+    request.since.FromJsonString("2024-01-02T03:04:05Z")
+    return request
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_go_client_is_served(
+    transport: str, python_server: dict[str, str], go_program: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        go_program,
+        "client",
+        transport,
+        python_server[transport],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    checks = [json.loads(line) for line in out.splitlines()]
+    assert [check["case"] for check in checks] == [
+        "echo",
+        "echo_empty",
+        "find",
+        *(f"fail_{code}" for code in CODES),
+        "meta",
+    ]
+    assert [check for check in checks if not check["ok"]] == []
+
+
+def connect(transport: str, addresses: dict[str, str]) -> Client:
+    return Client(addresses[transport], transport=transport, middleware=[metadata()], timeout=10.0)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_all_kinds_of_fields_survive_a_go_service(
+    transport: str, go_server: dict[str, str]
+) -> None:
+    async with connect(transport, go_server) as caller:
+        client = InteropClient(caller)
+        assert await client.echo(sample()) == sample()
+        almost_empty = AllKinds()
+        almost_empty.value.null_value = NULL_VALUE
+        assert await client.echo(almost_empty) == almost_empty
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_path_and_query_are_bound_by_a_go_service(
+    transport: str, go_server: dict[str, str]
+) -> None:
+    async with connect(transport, go_server) as caller:
+        request = question(plain=False)
+        assert await InteropClient(caller).find(request) == request
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_error_of_a_go_service_arrives_whole(
+    transport: str, code: int, go_server: dict[str, str]
+) -> None:
+    request = FailRequest(
+        code=code, reason="A_REASON", message="a message", metadata={"key": "value", "other": "ü"}
+    )
+    async with connect(transport, go_server) as caller:
+        with pytest.raises(Error) as failure:
+            await InteropClient(caller).fail(request)
+    error = failure.value
+    assert (error.code, error.reason, error.message) == (code, "A_REASON", "a message")
+    assert error.metadata == {"key": "value", "other": "ü"}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_generated_predicates_know_the_errors_of_a_go_service(
+    transport: str, go_server: dict[str, str]
+) -> None:
+    async with connect(transport, go_server) as caller:
+        with pytest.raises(Error) as failure:
+            await InteropClient(caller).fail(FailRequest(code=409, reason="TAKEN"))
+    assert is_taken(failure.value)
+    assert not is_nothing_there(failure.value)
+    assert error_taken("").matches(failure.value)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_metadata_reaches_a_go_service_and_headers_come_back(
+    transport: str, go_server: dict[str, str]
+) -> None:
+    ended: list[Any] = []
+    async with connect(transport, go_server) as caller:
+        with client_context(Metadata({"x-md-global-color": ["red"], "x-md-local-size": ["xl"]})):
+            reply = await InteropClient(caller).meta(
+                MetaRequest(), options=CallOptions(on_end=ended.append)
+            )
+    assert reply.metadata["x-md-global-color"] == "red"
+    assert reply.metadata["x-md-local-size"] == "xl"
+    assert ended[0].reply_headers.get("x-reply") == "from go"
+
+
+@pytest.mark.parametrize("code", [405, 408, 418, 422])
+async def test_exact_http_code_survives_grpc_between_services_of_ours(
+    code: int, python_server: dict[str, str]
+) -> None:
+    async with connect("grpc", python_server) as caller:
+        with pytest.raises(Error) as failure:
+            await InteropClient(caller).fail(FailRequest(code=code, reason="R"))
+    assert failure.value.code == code
