@@ -52,16 +52,13 @@ async def _play(account: Account, *, serve: bool) -> int:
         _compile(account, root / "generated")
         registry = f"file://{root / 'registry'}?ttl=5s"
         async with AsyncExitStack() as stack:
-            processes = {
-                name: await stack.enter_async_context(
-                    Process(name, registry=registry, generated=root / "generated")
-                )
-                for name in _SERVICES
-            }
+            processes: dict[str, Process] = {}
             discovery = registry_from_url(registry)
             account.title("Two services start, register and are found")
             for name in _SERVICES:
-                for instance in await _found(discovery, processes[name]):
+                process = Process(name, registry=registry, generated=root / "generated")
+                processes[name] = await stack.enter_async_context(process)
+                for instance in await _found(discovery, process):
                     account.note(f"{name:9} {'  '.join(instance.endpoints)}")
             await _tour(account, processes, registry, root / "generated")
             if serve:
