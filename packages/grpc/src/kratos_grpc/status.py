@@ -1,0 +1,118 @@
+"""Errors as gRPC statuses and back, byte for byte as Go Kratos (Go: errors/errors.go).
+
+An error travels as status code and message, and once more as ``google.rpc.Status`` in the
+trailer ``grpc-status-details-bin``, where one ``google.rpc.ErrorInfo`` without a domain holds
+reason and metadata. The table of codes is not one to one: 404 becomes NOT_FOUND and 404 again,
+but 418 would come back as 500. For such codes, and for no others, a second ``ErrorInfo`` of
+the domain ``kratos`` holds the code itself. Go reads the first ``ErrorInfo`` alone and tools
+know the type, so nobody stumbles over it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from kratos.errors import Error, from_grpc_code, to_grpc_code
+
+__all__ = ["DETAILS_KEY", "WireStatus", "from_status", "to_status"]
+
+DETAILS_KEY: Final = "grpc-status-details-bin"
+"""Trailer that holds the bytes of ``google.rpc.Status``."""
+
+_OK: Final = 0
+_UNKNOWN: Final = 2
+_ERROR_INFO: Final = "google.rpc.ErrorInfo"
+_TYPE_URL: Final = f"type.googleapis.com/{_ERROR_INFO}"
+
+# The second detail: ErrorInfo{reason: HTTP_STATUS, domain: kratos, metadata: {code: "418"}}
+_CODE_DOMAIN: Final = "kratos"
+_CODE_REASON: Final = "HTTP_STATUS"
+_CODE_KEY: Final = "code"
+_CODE_DIGITS: Final = 9  # what an int32 surely holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireStatus:
+    """What a failed call ends with.
+
+    Attributes:
+        code: gRPC status code.
+        message: Text for people.
+        details: Bytes of ``google.rpc.Status``; empty for none.
+    """
+
+    code: int
+    message: str = ""
+    details: bytes = b""
+
+
+def to_status(error: Error) -> WireStatus:
+    """Return the status of an error; its cause does not travel.
+
+    No failed call ends with OK, which cannot carry details: code 200 goes as UNKNOWN.
+    """
+    code = to_grpc_code(error.code)
+    exact = from_grpc_code(code) == error.code
+    if code == _OK:
+        code, exact = _UNKNOWN, False
+    message = _text(error.message)
+    status = status_pb2.Status(code=code, message=message)
+    info = error_details_pb2.ErrorInfo(
+        reason=_text(error.reason),
+        metadata={_text(key): _text(value) for key, value in error.metadata.items()},
+    )
+    status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
+    if not exact:
+        info = error_details_pb2.ErrorInfo(
+            reason=_CODE_REASON, domain=_CODE_DOMAIN, metadata={_CODE_KEY: str(error.code)}
+        )
+        status.details.add(type_url=_TYPE_URL, value=info.SerializeToString())
+    details: bytes = status.SerializeToString()
+    return WireStatus(code=code, message=message, details=details)
+
+
+def from_status(status: WireStatus) -> Error:
+    """Return the error of a status.
+
+    Reason and metadata come from the first ``ErrorInfo``; other details, and details that are
+    malformed, are passed over. A status without details has an empty reason. The exact code is
+    believed only while it agrees with the status code, which a proxy may have changed.
+    """
+    error = Error(from_grpc_code(status.code), "", status.message)
+    found = False
+    for info in _error_infos(status.details):
+        if info.domain == _CODE_DOMAIN and info.reason == _CODE_REASON:
+            error.code = _exact_code(status.code, info.metadata[_CODE_KEY]) or error.code
+        elif not found:
+            found = True
+            error.reason = info.reason
+            error.metadata = dict(info.metadata)
+    return error
+
+
+def _error_infos(details: bytes) -> list[error_details_pb2.ErrorInfo]:
+    try:
+        return [
+            error_details_pb2.ErrorInfo.FromString(detail.value)
+            for detail in status_pb2.Status.FromString(details).details
+            if detail.type_url.rpartition("/")[2] == _ERROR_INFO
+        ]
+    except DecodeError:
+        return []  # the status itself still says what it can
+
+
+def _exact_code(status_code: int, text: str) -> int | None:
+    """Return the code that a detail tells, unless it contradicts the status code."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _CODE_DIGITS):
+        return None
+    code = int(text)
+    return code if (to_grpc_code(code) or _UNKNOWN) == status_code else None
+
+
+def _text(value: object) -> str:
+    """Return text that protobuf and gRPC accept: an error must get through, whatever is in it."""
+    return str(value).encode("utf-8", "replace").decode()

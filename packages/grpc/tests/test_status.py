@@ -1,0 +1,136 @@
+"""Errors as gRPC statuses; the bytes are those of Go Kratos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kratos.errors import Error, from_grpc_code, to_grpc_code
+from kratos_grpc.status import WireStatus, from_status, to_status
+
+TYPE_URL = b"type.googleapis.com/google.rpc.ErrorInfo"
+
+texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
+errors = st.builds(
+    Error,
+    st.integers(min_value=100, max_value=999),
+    texts,
+    texts,
+    st.dictionaries(texts, texts, max_size=4),
+)
+
+
+def parts(error: Error) -> tuple[int, str, str, Mapping[str, str]]:
+    return error.code, error.reason, error.message, error.metadata
+
+
+def details(*infos: Message, code: int = 5) -> bytes:
+    status = status_pb2.Status(code=code)
+    for info in infos:
+        status.details.add().Pack(info)
+    data: bytes = status.SerializeToString()
+    return data
+
+
+def test_bytes_are_those_that_go_writes() -> None:
+    status = to_status(Error(400, "R", "m", {"k": "v"}))
+    assert status.code == 3
+    assert status.message == "m"
+    assert status.details == (
+        b"\x08\x03\x12\x01m\x1a\x37\x0a\x28"
+        + TYPE_URL
+        + b"\x12\x0b\x0a\x01R\x1a\x06\x0a\x01k\x12\x01v"
+    )
+
+
+def test_error_info_is_there_even_without_reason_and_metadata() -> None:
+    status = to_status(Error(404))
+    assert status.details == b"\x08\x05\x1a\x2a\x0a\x28" + TYPE_URL
+
+
+def test_exact_code_comes_second_and_only_where_the_table_would_lose_it() -> None:
+    lossless = status_pb2.Status.FromString(to_status(Error(404, "R")).details)
+    lossy = status_pb2.Status.FromString(to_status(Error(418, "R")).details)
+    infos = [error_details_pb2.ErrorInfo.FromString(each.value) for each in lossy.details]
+    assert len(lossless.details) == 1
+    assert [(info.reason, info.domain) for info in infos] == [
+        ("R", ""),
+        ("HTTP_STATUS", "kratos"),
+    ]
+
+
+@pytest.mark.parametrize("code", [200, 400, 404, 405, 408, 412, 418, 422, 499, 600, 999, 10001])
+def test_code_comes_back_as_it_was(code: int) -> None:
+    assert from_status(to_status(Error(code, "R"))).code == code
+
+
+def test_success_code_never_ends_a_call_with_ok() -> None:
+    assert to_status(Error(200, "ODD", "m")).code == 2
+
+
+@given(errors)
+def test_every_error_comes_back_whole(error: Error) -> None:
+    assert parts(from_status(to_status(error))) == parts(error)
+
+
+@given(errors)
+def test_status_code_is_that_of_the_table(error: Error) -> None:
+    assert to_status(error).code == (to_grpc_code(error.code) or 2)
+
+
+def test_cause_does_not_travel() -> None:
+    error = Error(500, "R", "m").with_cause(RuntimeError("an inner secret"))
+    assert b"secret" not in to_status(error).details
+
+
+def test_text_that_is_no_unicode_does_not_keep_an_error_from_its_caller() -> None:
+    came = from_status(to_status(Error(400, "R", "bad \udcff name", {"k\udc80": "v"})))
+    assert (came.message, came.metadata) == ("bad ? name", {"k?": "v"})
+
+
+@pytest.mark.parametrize("code", range(1, 17))
+def test_status_without_details_keeps_code_and_message(code: int) -> None:
+    error = from_status(WireStatus(code=code, message="m"))
+    assert parts(error) == (from_grpc_code(code), "", "m", {})
+
+
+def test_first_error_info_counts_and_other_details_do_not() -> None:
+    came = from_status(
+        WireStatus(
+            code=5,
+            details=details(
+                error_details_pb2.RetryInfo(),
+                error_details_pb2.ErrorInfo(reason="FIRST", domain="example.com"),
+                error_details_pb2.ErrorInfo(reason="SECOND", metadata={"k": "v"}),
+            ),
+        )
+    )
+    assert (came.reason, came.metadata) == ("FIRST", {})
+
+
+@pytest.mark.parametrize("text", ["404", "", "x", "-1", "4.0", "٤١٨", "1" * 40])
+def test_code_that_contradicts_its_status_is_not_believed(text: str) -> None:
+    exact = error_details_pb2.ErrorInfo(
+        reason="HTTP_STATUS", domain="kratos", metadata={"code": text}
+    )
+    came = from_status(WireStatus(code=2, details=details(exact)))
+    assert (came.code, came.reason) == (500, "")
+
+
+@given(st.binary(max_size=60))
+def test_malformed_details_are_passed_over(data: bytes) -> None:
+    came = from_status(WireStatus(code=14, message="away", details=data))
+    assert (came.code, came.message) == (503, "away")
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"\x0a\x02\xff\xfe"])
+def test_malformed_error_info_is_passed_over(value: bytes) -> None:
+    status = status_pb2.Status(code=5)
+    status.details.add(type_url=TYPE_URL.decode(), value=value)
+    came = from_status(WireStatus(code=5, details=status.SerializeToString()))
+    assert parts(came) == (404, "", "", {})
