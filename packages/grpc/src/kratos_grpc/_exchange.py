@@ -1,0 +1,294 @@
+"""One call on the server: between grpc.aio's context and an operation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import unquote
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from kratos.errors import Error
+from kratos.limit import is_cancelled_from_outside
+from kratos.transport import Call, Cause, Header, Operation, Side
+from kratos_grpc._codec import decode_request, encode
+from kratos_grpc._metadata import Metadata, received, to_metadata
+from kratos_grpc._presence import attended
+from kratos_grpc.status import DETAILS_KEY, to_status
+
+__all__ = ["SingleReply", "StreamedReplies", "Terms", "Unserved"]
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, bytes]"
+
+_log = logging.getLogger("kratos.grpc")
+
+_YEAR: Final = 365 * 86400.0  # seconds; a deadline beyond that is none
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(slots=True, kw_only=True)
+class Terms:
+    """What all calls of a server have in common.
+
+    Attributes:
+        endpoint: The server's address.
+        max_send: Bytes of the largest reply; ``None`` for no limit.
+    """
+
+    endpoint: str = ""
+    max_send: int | None = None
+
+
+class _Exchange:
+    """What grpc.aio takes for a handler of one method, made anew for each call.
+
+    All requests are read as streams: grpc.aio leaves a call unanswered whose one request
+    never comes.
+    """
+
+    request_streaming = True
+    request_deserializer = None
+    response_serializer = None
+
+    __slots__ = ("_call", "_context", "_metadata", "_opened", "_operation", "_terms")
+
+    _call: Call
+    _context: Context
+
+    def __init__(self, operation: Operation, metadata: Metadata, terms: Terms) -> None:
+        self._operation = operation
+        self._metadata = metadata
+        self._terms = terms
+        self._opened = False
+
+    async def _run(self, context: Context) -> tuple[bytes, Error | None]:
+        """Run the call and return its one reply, or what it failed with."""
+        method = self._operation.method
+        self._context = context
+        call = self._call = self._new_call()
+        try:
+            requests: Any = _Requests(call, context)
+            request = requests if method.arity.client_streams else await requests.only()
+            reply = await attended(call, self._operation.run(call, request))
+            if method.arity.server_streams:
+                return b"", None
+            return self._encoded(reply), None
+        except Error as error:
+            return b"", error
+        except asyncio.CancelledError:
+            if is_cancelled_from_outside():
+                raise
+            # The handler awaited something that was cancelled; its caller still waits.
+            return b"", Cause.CALLER.error()
+        except Exception as error:
+            return b"", self._unexpected(error)
+
+    def _new_call(self) -> Call:
+        context = self._context
+        method = self._operation.method
+        left = cast("float | None", context.time_remaining())  # the stubs know of no None
+        deadline = None
+        if left is not None and left < _YEAR:
+            deadline = asyncio.get_running_loop().time() + left
+        return Call(
+            method,
+            side=Side.SERVER,
+            transport="grpc",
+            headers=received(self._metadata),
+            peer=_address(context.peer()),
+            endpoint=self._terms.endpoint,
+            deadline=deadline,
+            sink=self._sink,
+        )
+
+    @property
+    def _sink(self) -> Callable[[Message], Awaitable[None]] | None:
+        """What sends a reply of a stream."""
+        return None
+
+    def _encoded(self, reply: object) -> bytes:
+        method = self._operation.method
+        data = encode(method, method.reply, reply)
+        most = self._terms.max_send
+        if most is not None and len(data) > most:
+            raise ValueError(f"{method.operation}: reply of {len(data)} bytes exceeds {most}")
+        return data
+
+    async def _open(self) -> None:
+        """Send the headers of the reply, once, and not interrupted.
+
+        Cancelled half-way, grpc.aio would take them for unsent and send them again with the
+        status; the core refuses that, and the peer would wait for its answer for ever.
+        """
+        if self._opened:
+            return
+        headers = to_metadata(self._call.reply_headers)
+        self._opened = True
+        self._call.reply_headers.freeze()
+        sending = asyncio.ensure_future(self._context.send_initial_metadata(headers))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait((sending,))  # headers wait for no window of the peer
+            sending.exception()
+            raise
+
+    async def _end(self) -> Error | None:
+        """Make headers and trailers ready for a good end; return what forbids it."""
+        call = self._call
+        try:
+            if len(call.reply_headers):
+                await self._open()
+            call.reply_headers.freeze()
+            if len(call.trailers):
+                self._context.set_trailing_metadata(to_metadata(call.trailers))
+        except grpc.aio.BaseError:
+            return Cause.PEER_GONE.error()
+        except ValueError as error:
+            return self._unexpected(error)
+        return None
+
+    async def _fail(self, error: Error) -> None:
+        """Answer with an error; raises what grpc.aio ends aborted calls with."""
+        call = self._call
+        try:
+            if self._sendable(call.reply_headers):
+                await self._open()
+        except grpc.aio.BaseError as failure:
+            _log.debug("%s: no headers: %s", call.method.operation, failure)
+        await _abort(self._context, error, self._sendable(call.trailers))
+
+    def _sendable(self, header: Header) -> Metadata:
+        """Return the headers that go with an error, which has to get through without them."""
+        try:
+            return to_metadata(header)
+        except ValueError as error:
+            self._unexpected(error)
+            return ()
+
+    def _unexpected(self, failure: Exception) -> Error:
+        """Log what the caller must not see, and return what it gets."""
+        _log.error("%s failed", self._operation.method.operation, exc_info=failure)
+        return Error(500, "UNKNOWN", "unknown request error").with_cause(failure)
+
+
+class SingleReply(_Exchange):
+    """A call with one reply."""
+
+    response_streaming = False
+
+    __slots__ = ()
+
+    async def stream_unary(self, _requests: object, context: Context) -> bytes:
+        """Serve the call."""
+        reply, error = await self._run(context)
+        if error is None:
+            error = await self._end()
+        if error is not None:
+            await self._fail(error)
+        return reply
+
+
+class StreamedReplies(_Exchange):
+    """A call with many replies."""
+
+    response_streaming = True
+
+    __slots__ = ("_sending",)
+
+    def __init__(self, operation: Operation, metadata: Metadata, terms: Terms) -> None:
+        super().__init__(operation, metadata, terms)
+        self._sending = asyncio.Lock()
+
+    async def stream_stream(self, _requests: object, context: Context) -> None:
+        """Serve the call."""
+        _, error = await self._run(context)
+        if error is None:
+            error = await self._end()
+        if error is not None:
+            await self._fail(error)
+
+    @property
+    def _sink(self) -> Callable[[Message], Awaitable[None]] | None:
+        return self._send
+
+    async def _send(self, message: Message) -> None:
+        data = self._encoded(message)
+        async with self._sending:  # gRPC takes one message of a call at a time
+            try:
+                await self._open()
+                await self._context.write(data)
+            except grpc.aio.BaseError:
+                # Nobody receives what the call sends.
+                self._call.cancel(Cause.PEER_GONE)
+                await asyncio.sleep(0)
+                raise Cause.PEER_GONE.error() from None  # the handler sends from another task
+
+
+class Unserved:
+    """The answer to calls of operations that the server does not have."""
+
+    request_streaming = True
+    response_streaming = True
+    request_deserializer = None
+    response_serializer = None
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    async def stream_stream(self, _requests: object, context: Context) -> None:
+        """Refuse the call."""
+        await _abort(context, Error(501, "UNIMPLEMENTED", self._message), ())
+
+
+class _Requests(AsyncIterator[Message]):
+    """The requests of a call, parsed; ends only when the peer has said so."""
+
+    __slots__ = ("_call", "_context", "_ended")
+
+    def __init__(self, call: Call, context: Context) -> None:
+        self._call = call
+        self._context = context
+        self._ended = False
+
+    async def only(self) -> Message:
+        """Return the request of a call that has one."""
+        async for request in self:
+            return request
+        raise Error(400, "CODEC", "the call ended without a request")
+
+    async def __anext__(self) -> Message:
+        if self._ended:
+            raise StopAsyncIteration
+        data: object = await self._context.read()
+        if not isinstance(data, bytes):
+            self._ended = True
+            # A call that was cut off looks to grpc.aio like one that came to its end. A second
+            # read returns behind the news of the cut, and so is interrupted by it.
+            await self._context.read()
+            raise StopAsyncIteration
+        return decode_request(self._call.method, data)
+
+
+async def _abort(context: Context, error: Error, trailers: Metadata) -> None:
+    status = to_status(error)
+    trailers = (*trailers, (DETAILS_KEY, status.details))
+    try:
+        await context.abort(_CODES[status.code], status.message, trailers)
+    except grpc.aio.AbortError:
+        raise  # how grpc.aio wants an aborted call to end
+    except grpc.aio.BaseError as failure:
+        _log.debug("nobody is left to answer: %s", failure)
+
+
+def _address(peer: str) -> str:
+    """Return the address that gRPC writes as ``ipv4:host:port``, ``ipv6:%5Bhost%5D:port``."""
+    kind, _, address = peer.partition(":")
+    return unquote(address) if kind in ("ipv4", "ipv6") else peer

@@ -1,0 +1,285 @@
+"""The gRPC server, on grpc.aio (Go: transport/grpc, Server)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+
+from kratos.errors import StartupError
+from kratos.transport import Cause, Dispatcher, Mount, Operation
+from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
+from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
+from kratos_grpc._listening import Address, Reservation, endpoint_url, reserve
+from kratos_grpc._metadata import Metadata
+from kratos_grpc.health import HEALTH_CHECK, HealthService
+from kratos_grpc.limits import Options, ServerLimits
+from kratos_grpc.tls import ServerTls
+
+if TYPE_CHECKING:
+    from kratos.middleware import AnyMiddleware
+
+__all__ = ["GrpcServer"]
+
+_log = logging.getLogger("kratos.grpc")
+
+_TRANSPORT: Final = "grpc"
+_FOR_EVER: Final = 365 * 86400.0  # seconds; None would mean at once
+
+
+class GrpcServer:
+    """Serves all methods of services over gRPC.
+
+    Args:
+        address: ``:9000``, ``host:port``, ``[ipv6]:port`` or ``unix:/path``; port 0 lets the
+            system choose.
+        middleware: The chain, outermost first; it follows the application's.
+        timeout: Seconds for a unary call; ``None`` or not positive for no limit. A caller's
+            earlier deadline wins.
+        timeouts: Seconds by operation name, streams included, in place of ``timeout``.
+        endpoint: URL for the registry, in place of one made of the address.
+        tls: Serve TLS with this certificate.
+        limits: What peers may do.
+        health: Whether to serve ``grpc.health.v1.Health`` from the application's table, without
+            middleware, unless a service of that name is mounted.
+        share_port: Whether other processes may listen on the port, too, each getting a part of
+            the connections; both have to say so.
+        options: Channel arguments of gRPC's core beyond these.
+        cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
+
+    Raises:
+        TargetError: The address is none of these.
+    """
+
+    def __init__(
+        self,
+        address: str = ":0",
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        timeout: float | None = DEFAULT_TIMEOUT,
+        timeouts: Mapping[str, float] | None = None,
+        endpoint: str | None = None,
+        tls: ServerTls | None = None,
+        limits: ServerLimits | None = None,
+        health: bool = True,
+        share_port: bool = False,
+        options: Options = (),
+        cancel_grace: float = CANCEL_GRACE,
+    ) -> None:
+        self._address = Address.parse(address)
+        self._middleware = tuple(middleware)
+        self._timeout = timeout
+        self._timeouts = timeouts
+        self._endpoint = endpoint
+        self._tls = tls
+        self._limits = limits or ServerLimits()
+        self._health = health
+        self._share_port = share_port
+        self._options = tuple(options)
+        self._cancel_grace = cancel_grace
+        self._terms = Terms(endpoint=endpoint or "", max_send=self._limits.max_send)
+        self._dispatcher: Dispatcher | None = None
+        self._probes = Dispatcher(transport=_TRANSPORT, timeout=None, cancel_grace=cancel_grace)
+        self._reservation: Reservation | None = None
+        self._server: grpc.aio.Server | None = None
+        self._serving = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    def mount(self, mount: Mount, /) -> None:
+        """Link the chains of all services; see ``Mountable``.
+
+        Raises:
+            StartupError: A service cannot be served, or there was a mount before.
+        """
+        if self._dispatcher is not None:
+            raise StartupError("a gRPC server takes the services of one application, once")
+        self._dispatcher = Dispatcher(
+            transport=_TRANSPORT,
+            middleware=(*mount.middleware, *self._middleware),
+            timeout=self._timeout,
+            timeouts=self._timeouts,
+            missing=mount.missing,
+            cancel_grace=self._cancel_grace,
+        )
+        operations = self._dispatcher.operations
+        for service in mount.services:
+            self._dispatcher.add(service)
+        own = HEALTH_CHECK.operation in operations
+        if self._health and mount.health is not None and not own:
+            self._probes.add(HealthService(mount.health))
+
+    async def bind(self) -> Sequence[str]:
+        """Reserve the address and return the endpoint's URL; see ``Endpointer``.
+
+        Raises:
+            StartupError: The address is in use or does not exist here; names it.
+        """
+        if self._reservation is None:
+            self._reservation = await reserve(self._address, shared=self._share_port)
+        if self._endpoint is None:
+            address = self._reservation.address
+            if address.path:
+                self._terms.endpoint = str(address)
+                return ()  # nobody on another machine reaches it
+            self._endpoint = self._terms.endpoint = endpoint_url(address, tls=bool(self._tls))
+        return (self._endpoint,)
+
+    async def start(self) -> None:
+        """Serve until ``stop`` has ended; see ``Server``.
+
+        Raises:
+            StartupError: The address cannot be had after all.
+            ConfigError: A certificate cannot be read.
+
+        Cancellation: cuts off every call and lets the cancellation pass.
+        """
+        await self.bind()
+        if self._stopping.is_set():
+            return
+        # Not before: grpc.aio ties its objects to the running loop.
+        server = grpc.aio.server(options=self._arguments())
+        server.add_generic_rpc_handlers((_Router(self._operations(), self._terms),))
+        await self._listen(server)
+        self._server = server
+        await server.start()
+        self._serving.set()
+        _log.info("serving gRPC on %s", self._terms.endpoint)
+        # It must not be cancelled: that would cancel what server.stop() waits for.
+        ended = asyncio.ensure_future(server.wait_for_termination())
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set():
+                await stopped
+            else:
+                ended.result()
+                raise RuntimeError("grpc ended the server by itself")
+        finally:
+            stopped.cancel()
+            ended.add_done_callback(_look_at)
+            if not self._stopped.is_set():
+                self._refuse_and_cancel()
+                await self._cut_off(server)
+
+    async def ready(self) -> None:
+        """Return when calls are accepted; see ``Readying``."""
+        await self._serving.wait()
+
+    async def stop(self) -> None:
+        """Accept nothing more, answer what is in flight, then let ``start`` return.
+
+        Clients are told at once and go elsewhere with their next calls. Watchers of health do
+        not hold up the stop.
+
+        Cancellation: cancels what is in flight with ``Cause.DRAINING``, so that it is answered
+        503, and cuts off whatever is left after ``cancel_grace``.
+        """
+        self._stopping.set()
+        server = self._server
+        try:
+            if server is not None:
+                await self._drain(server)
+        finally:
+            if self._reservation is not None:
+                self._reservation.close()
+            self._stopped.set()
+
+    async def _drain(self, server: grpc.aio.Server) -> None:
+        closing = asyncio.ensure_future(server.stop(_FOR_EVER))
+        self._probes.draining = True
+        self._probes.cancel(Cause.DRAINING)
+        try:
+            if self._dispatcher is not None:
+                await self._dispatcher.drain()
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            self._refuse_and_cancel()
+            await asyncio.wait((closing,), timeout=self._cancel_grace)
+            await self._cut_off(server)
+            raise
+
+    def _refuse_and_cancel(self) -> None:
+        """Let every call in flight end with the cause, and new ones not begin."""
+        for dispatcher in (self._dispatcher, self._probes):
+            if dispatcher is not None:
+                dispatcher.draining = True
+                dispatcher.cancel(Cause.DRAINING)
+
+    async def _cut_off(self, server: grpc.aio.Server) -> None:
+        """End all connections."""
+        cutting = asyncio.ensure_future(server.stop(None))
+        await asyncio.wait((cutting,), timeout=self._cancel_grace)
+        if not cutting.done():
+            _log.error(
+                "gRPC calls on %s ignored their end and were left behind", self._terms.endpoint
+            )
+
+    def _operations(self) -> dict[str, Operation]:
+        own = {} if self._dispatcher is None else self._dispatcher.operations
+        return {**self._probes.operations, **own}
+
+    def _arguments(self) -> list[tuple[str, Any]]:
+        return [
+            ("grpc.so_reuseport", int(self._share_port)),
+            *self._limits.options(),
+            *self._options,
+        ]
+
+    async def _listen(self, server: grpc.aio.Server) -> None:
+        """Listen on the reserved address, and release it as a reservation."""
+        assert self._reservation is not None, "bound before"
+        address = self._reservation.address
+        target = str(address) if address.host or address.path else f"[::]:{address.port}"
+        credentials = None if self._tls is None else self._tls.credentials()
+        self._reservation.yield_to_listener()
+        try:
+            if credentials is None:
+                server.add_insecure_port(target)
+            else:
+                server.add_secure_port(target, credentials)
+        except RuntimeError as error:  # the core tells why on standard error alone
+            self._reservation.close()
+            (await reserve(address, shared=self._share_port)).close()
+            reason = (
+                "gRPC refuses it" if credentials is None else "is the key that of this certificate?"
+            )
+            raise StartupError(f"cannot listen on {address}: {reason}") from error
+        finally:
+            self._reservation.close()
+
+
+def _look_at(ended: asyncio.Future[bool]) -> None:
+    """Take note of an exception, so that asyncio does not report it as never retrieved."""
+    if not ended.cancelled():
+        ended.exception()
+
+
+class _Router(grpc.GenericRpcHandler):
+    """Finds the operation of a call by its path."""
+
+    def __init__(self, operations: Mapping[str, Operation], terms: Terms) -> None:
+        self._operations = operations
+        self._terms = terms
+        self._services = {each.method.service for each in operations.values()}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Return what serves one call."""
+        path = handler_call_details.method
+        operation = self._operations.get(path)
+        if operation is None:
+            return Unserved(self._unserved(path))
+        metadata: Metadata = handler_call_details.invocation_metadata
+        if operation.method.arity.server_streams:
+            return StreamedReplies(operation, metadata, self._terms)
+        return SingleReply(operation, metadata, self._terms)
+
+    def _unserved(self, path: str) -> str:
+        service, _, method = path.removeprefix("/").rpartition("/")
+        if service in self._services:
+            return f"unknown method {method} for service {service}"
+        return f"unknown service {service}"
