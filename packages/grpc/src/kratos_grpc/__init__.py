@@ -1,0 +1,15 @@
+"""gRPC server and client of Kratos, on grpcio."""
+
+from kratos_grpc.connector import GrpcConnector
+from kratos_grpc.limits import ClientLimits, ServerLimits
+from kratos_grpc.server import GrpcServer
+from kratos_grpc.tls import ClientTls, ServerTls
+
+__all__ = [
+    "ClientLimits",
+    "ClientTls",
+    "GrpcConnector",
+    "GrpcServer",
+    "ServerLimits",
+    "ServerTls",
+]

@@ -1,0 +1,137 @@
+"""One call on a client's connection, in grpc.aio's terms and in ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+import grpc
+import grpc.aio
+
+from kratos.errors import Error
+from kratos.limit import is_cancelled_from_outside
+from kratos.transport import Call, Cause, Header
+from kratos_grpc._metadata import received, to_metadata
+from kratos_grpc.status import DETAILS_KEY, WireStatus, from_status
+
+__all__ = ["Attempt", "Rpc", "Stub"]
+
+# What grpc.aio raises when one sends on a call that has ended. The end itself says why.
+_ENDED: Final = (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError)
+
+Rpc: TypeAlias = Any  # one of grpc.aio's four calls; what differs is which methods they have
+Stub: TypeAlias = Callable[..., Rpc]
+
+_DEADLINE_EXCEEDED: Final = grpc.StatusCode.DEADLINE_EXCEEDED
+
+# Seconds. The core writes time limits on the wire rounded up, to three digits or so: without
+# this, a limit of 5 s would be one of 5.01 s at the server.
+_ROUNDING: Final = 0.001
+_ABOUT_NOW: Final = 0.01
+
+
+class Attempt:
+    """One call on one connection; starts it.
+
+    Args:
+        call: The call.
+        stub: What starts it in grpc.aio.
+        request: Bytes of the single request, if there is one.
+
+    Attributes:
+        call: The call.
+        rpc: grpc.aio's view of it.
+
+    Raises:
+        ValueError: gRPC cannot carry one of the headers.
+    """
+
+    __slots__ = ("call", "rpc")
+
+    def __init__(self, call: Call, stub: Stub, *request: bytes) -> None:
+        self.call = call
+        left = call.remaining()
+        self.rpc: Rpc = stub(
+            *request,
+            metadata=to_metadata(call.headers),
+            timeout=None if left is None else max(0.0, left - _ROUNDING),
+        )
+
+    def cancel(self) -> None:
+        """Cancel the call at the peer, unless it has ended."""
+        self.rpc.cancel()
+
+    async def send(self, data: bytes) -> bool:
+        """Send one request; tell whether the call takes any more.
+
+        Cancellation: cancels the call.
+        """
+        try:
+            await self.rpc.wait_for_connection()
+            # Not rpc.write: when the server ends the call meanwhile, that puts an error of its
+            # own in place of the status, or of the reply, which is on its way.
+            core: Any = getattr(self.rpc, "_cython_call", None)
+            await (self.rpc.write(data) if core is None else core.send_serialized_message(data))
+        except _ENDED:
+            return False
+        except asyncio.CancelledError:
+            self.cancel()
+            if is_cancelled_from_outside():
+                raise
+            return False
+        return True
+
+    async def half_close(self) -> None:
+        """Say that no request follows. Idempotent."""
+        try:
+            await self.rpc.done_writing()
+        except _ENDED:
+            return
+
+    async def take_headers(self) -> None:
+        """Put the headers of the reply on the call; waits for them."""
+        self.call.reply_headers = _frozen(await self.rpc.initial_metadata())
+
+    async def take_trailers(self) -> None:
+        """Put the trailers of a call that ended well on it."""
+        self.call.trailers = _frozen(await self.rpc.trailing_metadata())
+
+    def failure(self, error: BaseException) -> BaseException:
+        """Return what the caller gets for something that grpc.aio raised."""
+        if isinstance(error, grpc.aio.AioRpcError):
+            return self._answer(error)
+        if isinstance(error, asyncio.CancelledError):
+            # grpc.aio raises it for calls, too, that were cancelled and not awaited then.
+            return error if is_cancelled_from_outside() else self._closed()
+        if isinstance(error, grpc.aio.BaseError):
+            return self._closed()
+        return error
+
+    def _answer(self, answer: grpc.aio.AioRpcError) -> Error:
+        """Return the error of a status, the server's or gRPC's own."""
+        call = self.call
+        trailers = tuple(answer.trailing_metadata() or ())
+        details = next((value for name, value in trailers if name == DETAILS_KEY), b"")
+        call.reply_headers = _frozen(answer.initial_metadata())
+        call.trailers = _frozen(item for item in trailers if item[0] != DETAILS_KEY)
+        if answer.code() is _DEADLINE_EXCEEDED and not details:
+            left = call.remaining()
+            if left is not None and left < _ABOUT_NOW:
+                return Cause.DEADLINE.error()
+        code: int = answer.code().value[0]
+        message = answer.details() or ""
+        return from_status(WireStatus(code=code, message=message, details=_bytes(details)))
+
+    def _closed(self) -> Error:
+        return Error(503, "CONNECTION_CLOSED", f"the connection to {self.call.peer} was closed")
+
+
+def _frozen(metadata: Iterable[tuple[str, str | bytes]] | None) -> Header:
+    header = received(tuple(metadata or ()))
+    header.freeze()
+    return header
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()

@@ -1,0 +1,132 @@
+"""The client's side of the four arities."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+from kratos.limit import cancel_and_wait
+from kratos.transport import converse
+from kratos.transport.client_stream import outgoing_requests
+from kratos_grpc._attempt import Attempt
+from kratos_grpc._codec import decode_reply, encode
+
+__all__ = ["collect", "converse_on", "single"]
+
+
+async def single(attempt: Attempt) -> Any:
+    """Return the one reply of a call whose requests are on their way.
+
+    Raises:
+        Error: What the service answered, or 503 when it was not reached.
+
+    Cancellation: cancels the call at the peer.
+    """
+    try:
+        data: bytes = await attempt.rpc
+        await attempt.take_headers()
+        await attempt.take_trailers()
+    except BaseException as error:
+        failure = attempt.failure(error)
+        if failure is error:
+            raise
+        raise failure from None
+    return decode_reply(attempt.call.method, data)
+
+
+async def collect(attempt: Attempt, requests: Any) -> Any:
+    """Send a stream of requests and return the one reply.
+
+    Raises:
+        Error: As ``single``.
+        Exception: Whatever the caller's iterator raised; it cancels the call.
+
+    Cancellation: cancels the call at the peer and closes the iterator.
+    """
+    feeding = asyncio.get_running_loop().create_task(_feed(attempt, requests))
+    feeding.add_done_callback(lambda task: _cancel_if_failed(task, attempt))
+    try:
+        return await single(attempt)
+    except Exception:
+        if feeding.done() and not feeding.cancelled():
+            feeding.result()  # the caller's own exception says more than the cut-off call
+        raise
+    finally:
+        if not feeding.done():
+            await cancel_and_wait(feeding)
+
+
+async def converse_on(attempt: Attempt) -> None:
+    """Hand the caller its stream of replies and wait for the end."""
+    await converse(attempt.call, _Stream(attempt))
+
+
+async def _feed(attempt: Attempt, requests: Any) -> None:
+    call = attempt.call
+    async with aclosing(outgoing_requests(call, requests)) as messages:
+        async for message in messages:
+            if not await attempt.send(encode(call.method, call.method.request, message)):
+                return
+    await attempt.half_close()
+
+
+def _cancel_if_failed(feeding: asyncio.Task[None], attempt: Attempt) -> None:
+    if not feeding.cancelled() and feeding.exception() is not None:
+        attempt.cancel()
+
+
+class _Stream:
+    """The client's end of a call with streamed replies."""
+
+    __slots__ = ("_attempt", "_opened", "_reading", "_sending")
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._opened = False
+        self._reading: asyncio.Task[Any] | None = None
+        self._sending = asyncio.Lock()
+
+    async def receive(self) -> Any:
+        attempt = self._attempt
+        # A task of its own: grpc.aio cancels the call when a read is cancelled, but a caller
+        # may give up waiting for a message and wait again later.
+        reading = self._reading
+        if reading is None:
+            reading = self._reading = asyncio.ensure_future(attempt.rpc.read())
+        try:
+            data = await asyncio.shield(reading)
+            if not self._opened:
+                self._opened = True
+                await attempt.take_headers()
+            if not isinstance(data, bytes):
+                await attempt.take_trailers()
+        except BaseException as error:
+            failure = attempt.failure(error)
+            if failure is error:
+                raise
+            raise failure from None
+        self._reading = None
+        if not isinstance(data, bytes):
+            raise StopAsyncIteration
+        return decode_reply(attempt.call.method, data)
+
+    async def send(self, message: Any, /) -> None:
+        method = self._attempt.call.method
+        data = encode(method, method.request, message)
+        async with self._sending:  # gRPC takes one message of a call at a time
+            await self._attempt.send(data)  # what ends the call is told by receive
+
+    async def end(self) -> None:
+        async with self._sending:
+            await self._attempt.half_close()
+
+    async def aclose(self) -> None:
+        self._attempt.cancel()
+        reading = self._reading
+        if reading is None:
+            return
+        if not reading.done():
+            await cancel_and_wait(reading)
+        elif not reading.cancelled():
+            reading.exception()  # the caller left without waiting for it
