@@ -1,0 +1,165 @@
+"""TLS between our own ends, and with files that change."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+
+from kratos.errors import ConfigError, Error, StartupError
+from kratos.selector import Node
+from kratos.testing.echo import ECHO, EchoService, text
+from kratos.transport import ChainCaller
+from kratos_grpc import ClientTls, GrpcConnector, GrpcServer, ServerTls
+
+
+def chain(certificate: trustme.LeafCert) -> bytes:
+    return b"".join(each.bytes() for each in certificate.cert_chain_pems)
+
+
+def key(certificate: trustme.LeafCert) -> bytes:
+    return certificate.private_key_pem.bytes()
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def roots(ca: trustme.CA) -> bytes:
+    return ca.cert_pem.bytes()
+
+
+@pytest.fixture
+def server_tls(ca: trustme.CA) -> ServerTls:
+    certificate = ca.issue_cert("127.0.0.1")
+    return ServerTls(certificate=chain(certificate), key=key(certificate))
+
+
+async def echo(caller: ChainCaller) -> str:
+    return (await caller.unary(ECHO, text("ok"))).value
+
+
+async def test_secure_node_is_reached_with_tls(
+    serve: Any, server_tls: ServerTls, roots: bytes
+) -> None:
+    connector = GrpcConnector(tls=ClientTls(ca=roots))
+    async with serve(EchoService(), tls=server_tls, connector=connector, secure=True) as served:
+        assert await echo(served.caller) == "ok"
+
+
+async def test_unknown_root_is_not_trusted(serve: Any, server_tls: ServerTls) -> None:
+    async with serve(EchoService(), tls=server_tls, secure=True) as served:
+        with pytest.raises(Error) as failure:
+            await echo(served.caller)
+    assert failure.value.code == 503
+
+
+async def test_plain_text_is_no_way_into_a_secure_server(serve: Any, server_tls: ServerTls) -> None:
+    async with serve(EchoService(), tls=server_tls) as served:
+        with pytest.raises(Error) as failure:
+            await echo(served.caller)
+    assert failure.value.code == 503
+
+
+async def test_certificate_has_to_hold_the_name_that_is_asked_for(
+    serve: Any, server_tls: ServerTls, roots: bytes
+) -> None:
+    connector = GrpcConnector(tls=ClientTls(ca=roots, server_name="greeter.example"))
+    async with serve(EchoService(), tls=server_tls, connector=connector, secure=True) as served:
+        with pytest.raises(Error) as failure:
+            await echo(served.caller)
+    assert failure.value.code == 503
+
+
+async def test_certificate_of_a_service_is_checked_by_the_name_that_the_registry_tells(
+    serve: Any, ca: trustme.CA, roots: bytes
+) -> None:
+    certificate = ca.issue_cert("greeter")
+    tls = ServerTls(certificate=chain(certificate), key=key(certificate))
+    async with serve(EchoService(), tls=tls) as served:
+        node = Node(scheme="grpc", address=served.address, secure=True, name="greeter")
+        connection = GrpcConnector(tls=ClientTls(ca=roots)).connect(node)
+        assert await echo(ChainCaller(connection.invoke, transport="grpc")) == "ok"
+        await connection.aclose()
+
+
+async def test_client_without_certificate_is_kept_out_where_one_is_asked_for(
+    serve: Any, ca: trustme.CA, server_tls: ServerTls, roots: bytes
+) -> None:
+    tls = ServerTls(certificate=server_tls.certificate, key=server_tls.key, client_ca=roots)
+    own = ca.issue_cert("client")
+    known = GrpcConnector(tls=ClientTls(ca=roots, certificate=chain(own), key=key(own)))
+    stranger = GrpcConnector(tls=ClientTls(ca=roots))
+    async with serve(EchoService(), tls=tls, connector=known, secure=True) as served:
+        assert await echo(served.caller) == "ok"
+        connection = stranger.connect(served.connection.node)
+        with pytest.raises(Error) as failure:
+            await echo(ChainCaller(connection.invoke, transport="grpc"))
+        await connection.aclose()
+    assert failure.value.code == 503
+
+
+async def test_certificate_that_was_renewed_is_used_for_new_connections(
+    serve: Any, tmp_path: Path
+) -> None:
+    old, new = trustme.CA(), trustme.CA()
+    certificate_file, key_file = tmp_path / "tls.crt", tmp_path / "tls.key"
+
+    def issue(ca: trustme.CA) -> None:
+        certificate = ca.issue_cert("127.0.0.1")
+        certificate_file.write_bytes(chain(certificate))
+        key_file.write_bytes(key(certificate))
+
+    async def trusted(served: Any, ca: trustme.CA) -> bool:
+        connector = GrpcConnector(tls=ClientTls(ca=ca.cert_pem.bytes()))
+        connection = connector.connect(served.connection.node)
+        try:
+            return await echo(ChainCaller(connection.invoke, transport="grpc")) == "ok"
+        except Error:
+            return False
+        finally:
+            await connection.aclose()
+
+    issue(old)
+    tls = ServerTls(certificate=certificate_file, key=key_file)
+    async with serve(EchoService(), tls=tls, secure=True) as served:
+        before = await trusted(served, old), await trusted(served, new)
+        issue(new)
+        after = await trusted(served, old), await trusted(served, new)
+        key_file.unlink()
+        without = await trusted(served, new)
+    assert (before, after, without) == ((True, False), (False, True), True)
+
+
+async def test_certificate_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    server = GrpcServer(
+        "127.0.0.1:0", tls=ServerTls(certificate=tmp_path / "no.crt", key=os.devnull)
+    )
+    with pytest.raises(ConfigError, match=r"no\.crt"):
+        await server.start()
+    await server.stop()
+
+
+async def test_key_of_another_certificate_is_no_address_in_use(ca: trustme.CA) -> None:
+    one, other = ca.issue_cert("127.0.0.1"), ca.issue_cert("127.0.0.1")
+    server = GrpcServer("127.0.0.1:0", tls=ServerTls(certificate=chain(one), key=key(other)))
+    with pytest.raises(StartupError, match="certificate"):
+        await server.start()
+    await server.stop()
+
+
+def test_certificate_without_its_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match="key"):
+        ClientTls(certificate=b"pem")
+
+
+def test_tls_of_another_transport_is_refused() -> None:
+    tls: Any = grpc.ssl_channel_credentials()
+    with pytest.raises(ConfigError, match="ClientTls"):
+        GrpcConnector(tls=tls)
