@@ -271,9 +271,16 @@ class Pool:
             if fail_fast and all(link.failure is not None for link in links):
                 raise Error(503, self._reason, "no node is ready") from self._reasons()
         elif self._nodes.revision > 0:
-            raise Error(503, self._reason, error.message) from error
+            raise Error(503, self._reason, error.message or self._none()) from error
         elif fail_fast and self._nodes.stale_since is not None:
             raise Error(503, self._reason, "no node is known yet") from self._reasons()
+
+    def _none(self) -> str:
+        """Tell a caller why there is no node; it may be all that the caller ever sees."""
+        known = len(self._nodes.nodes)
+        if known:
+            return f"the filters leave none of the {known} nodes of {self._target}"
+        return f"{self._target} has no node: no instance is registered that it could use"
 
     async def _wait(self, call: Call) -> tuple[Pick, Link]:
         """Pick the first node that becomes ready for the call."""
