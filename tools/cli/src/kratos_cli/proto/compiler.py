@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -93,12 +93,13 @@ def _compiler(protoc: str | None) -> Sequence[str]:
     return (sys.executable, "-m", f"{_COMPILER}.protoc")
 
 
-def _readable(line: str, paths: Mapping[str, str]) -> str:
-    """Put the path on disk where protoc writes the name."""
+def _readable(line: str, paths: dict[str, str]) -> str:
+    """Put the path that the user wrote where protoc writes the name, or the absolute path."""
     found = _NAME.match(line)
-    if found is None or found[1] not in paths:
+    if found is None:
         return line
-    return paths[found[1]] + line[found.end(1) :]
+    written = paths | {str(Path(path).absolute()): path for path in paths.values()}
+    return written.get(found[1], found[1]) + line[found.end(1) :]
 
 
 def _reason(said: str, roots: Sequence[Path]) -> str:

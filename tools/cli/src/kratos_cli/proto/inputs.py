@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class Inputs:
         roots: Folders that names start from, in order of search.
     """
 
-    paths: Mapping[str, str]
+    paths: dict[str, str]
     named: frozenset[str]
     roots: tuple[Path, ...]
 
