@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,3 +164,47 @@ def type_errors(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], li
         return found
 
     return check
+
+
+_UNREACHABLE = ("dns error", "error sending request", "Failed to connect", "Connection refused")
+
+
+def _installer() -> list[str]:
+    """Return a command that installs into a folder: uv where there is one, else pip."""
+    beside = Path(sys.executable).with_name("uv")
+    found = os.environ.get("HATCH_UV") or shutil.which("uv")
+    if found is None and beside.is_file():
+        found = str(beside)
+    if found is not None:
+        return [found, "pip", "install", "--python", sys.executable]
+    return [sys.executable, "-m", "pip", "install"]
+
+
+@pytest.fixture(scope="session")
+def distribution() -> Callable[[str], Path]:
+    """Return a folder that holds a distribution and nothing it needs; kept for the next run."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-tests"
+
+    def install(requirement: str) -> Path:
+        target = cache / re.sub(r"[^\w.]+", "-", f"distribution-{requirement}")
+        if target.is_dir():
+            return target
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            made = Path(scratch, "target")
+            done = subprocess.run(
+                [*_installer(), "--no-deps", "--target", str(made), requirement],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={"UV_SYSTEM_CERTS": "1", **os.environ},
+            )
+            unreachable = any(sign in done.stderr for sign in _UNREACHABLE)
+            if done.returncode and unreachable and not os.environ.get("CI"):
+                pytest.skip(f"the package index cannot be reached for {requirement}")
+            assert done.returncode == 0, done.stderr
+            if not target.is_dir():  # another run may have been faster
+                made.rename(target)
+        return target
+
+    return install
