@@ -26,15 +26,19 @@ Behaviour = Callable[[Any], Awaitable[None]]
 class Foreign(grpc.GenericRpcHandler):
     """Serves every call with one coroutine function."""
 
+    request_streaming = True
+    response_streaming = True
+    request_deserializer = None
+    response_serializer = None
+
     def __init__(self, behave: Behaviour) -> None:
         self._behave = behave
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        async def serve(_requests: Any, context: Any) -> None:
-            await self._behave(context)
+        return self
 
-        handler: Any = grpc.stream_stream_rpc_method_handler(serve)
-        return handler
+    async def stream_stream(self, _requests: object, context: Any) -> None:
+        await self._behave(context)
 
 
 @asynccontextmanager

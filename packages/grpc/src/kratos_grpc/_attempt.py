@@ -30,6 +30,9 @@ _DEADLINE_EXCEEDED: Final = grpc.StatusCode.DEADLINE_EXCEEDED
 _ROUNDING: Final = 0.001
 _ABOUT_NOW: Final = 0.01
 
+_NOTHING: Final = Header()
+_NOTHING.freeze()
+
 
 class Attempt:
     """One call on one connection; starts it.
@@ -128,7 +131,10 @@ class Attempt:
 
 
 def _frozen(metadata: Iterable[tuple[str, str | bytes]] | None) -> Header:
-    header = received(tuple(metadata or ()))
+    items = tuple(metadata or ())
+    if not items:
+        return _NOTHING
+    header = received(items)
     header.freeze()
     return header
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from kratos.errors import StartupError, TargetError
 
-__all__ = ["Address", "Reservation", "endpoint_url", "reserve"]
+__all__ = ["Address", "Reservation", "reserve"]
 
 _UNIX: Final = "unix:"
 _MOST_PORTS: Final = 65535
@@ -124,13 +124,6 @@ async def reserve(address: Address, *, shared: bool = False) -> Reservation:
         raise _refused(address, error) from error
 
 
-def endpoint_url(address: Address, *, tls: bool) -> str:
-    """Return the URL under which others reach a reserved address."""
-    every = address.host in ("", "0.0.0.0", "::")  # noqa: S104  compared, not bound
-    named = Address(host=_outward_host() if every else address.host, port=address.port)
-    return f"grpc{'s' if tls else ''}://{named}"
-
-
 def _refused(address: Address, error: OSError) -> StartupError:
     if error.errno == errno.EADDRINUSE:
         return StartupError(
@@ -179,18 +172,6 @@ def _bind(family: int, where: Any, *, shared: bool, reuse: bool) -> socket.socke
         holder.close()
         raise
     return holder
-
-
-def _outward_host() -> str:
-    """Return this machine's address on the way to others; nothing is sent."""
-    for family, somewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((somewhere, 9))
-            except OSError:
-                continue  # no route for this family
-            return str(probe.getsockname()[0])
-    return "127.0.0.1"
 
 
 def _port(holder: socket.socket) -> int:

@@ -4,9 +4,11 @@
 from collections.abc import Mapping as _Mapping
 from typing import Any as _Any, ClassVar as _ClassVar, Final as _Final, Literal as _Literal
 
-from google.protobuf.descriptor import FileDescriptor as _FileDescriptor
+from google.protobuf.descriptor import (
+    EnumDescriptor as _EnumDescriptor,
+    FileDescriptor as _FileDescriptor,
+)
 from google.protobuf.internal.containers import MessageMap as _MessageMap
-from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
 from google.protobuf.message import Message as _Message
 
 DESCRIPTOR: _FileDescriptor
@@ -25,9 +27,15 @@ class HealthCheckRequest(_Message):
 class HealthCheckResponse(_Message):
     """Message ``kratos.grpc.health.HealthCheckResponse``."""
 
-    class _ServingStatusWrapper(_EnumTypeWrapper[HealthCheckResponse.ServingStatus], type): ...
+    class _ServingStatusType(type):
+        DESCRIPTOR: _EnumDescriptor
+        def Name(cls, number: int) -> str: ...
+        def Value(cls, name: str) -> HealthCheckResponse.ServingStatus: ...
+        def keys(cls) -> list[str]: ...
+        def values(cls) -> list[HealthCheckResponse.ServingStatus]: ...
+        def items(cls) -> list[tuple[str, HealthCheckResponse.ServingStatus]]: ...
 
-    class ServingStatus(int, metaclass=_ServingStatusWrapper):
+    class ServingStatus(int, metaclass=_ServingStatusType):
         """Enum ``kratos.grpc.health.HealthCheckResponse.ServingStatus``."""
 
         UNKNOWN: _ClassVar[HealthCheckResponse.ServingStatus]

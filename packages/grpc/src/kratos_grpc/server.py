@@ -11,10 +11,11 @@ import grpc
 import grpc.aio
 
 from kratos.errors import StartupError
+from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
-from kratos_grpc._listening import Address, Reservation, endpoint_url, reserve
+from kratos_grpc._listening import Address, Reservation, reserve
 from kratos_grpc._metadata import Metadata
 from kratos_grpc.health import HEALTH_CHECK, HealthService
 from kratos_grpc.limits import Options, ServerLimits
@@ -126,7 +127,10 @@ class GrpcServer:
             if address.path:
                 self._terms.endpoint = str(address)
                 return ()  # nobody on another machine reaches it
-            self._endpoint = self._terms.endpoint = endpoint_url(address, tls=bool(self._tls))
+            published = advertised_address(self._address.host, address.port)
+            secure = self._tls is not None
+            self._endpoint = make_endpoint(_TRANSPORT, published, secure=secure)
+            self._terms.endpoint = self._endpoint
         return (self._endpoint,)
 
     async def start(self) -> None:
