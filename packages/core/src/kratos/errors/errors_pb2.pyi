@@ -8,7 +8,7 @@ from google.protobuf.descriptor import FileDescriptor as _FileDescriptor
 from google.protobuf.internal.containers import ScalarMap as _ScalarMap
 from google.protobuf.message import Message as _Message
 from google.protobuf.internal.extension_dict import (
-    _ExtensionFieldDescriptor as _ExtensionFieldDescriptor,  # pyright: ignore[reportPrivateUsage]
+    _ExtensionFieldDescriptor,  # pyright: ignore[reportPrivateUsage]
 )
 
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
