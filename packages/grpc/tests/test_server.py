@@ -87,8 +87,7 @@ def wire(value: str) -> bytes:
 
 
 def error_of(failure: grpc.aio.AioRpcError) -> Error:
-    trailers = dict(failure.trailing_metadata())
-    details = trailers.get(DETAILS_KEY, b"")
+    details = failure.trailing_metadata().get(DETAILS_KEY, b"")
     assert isinstance(details, bytes)
     code: int = failure.code().value[0]
     return from_status(WireStatus(code=code, message=failure.details() or "", details=details))

@@ -25,6 +25,7 @@ class ServerLimits:
             RESOURCE_EXHAUSTED before they are read whole.
         max_send: Bytes of one reply message; a larger one is a failure of the service.
         max_headers: Bytes of the headers of one call.
+        max_calls: Calls in flight on one connection; clients hold back what is beyond.
         min_ping_interval: Between two pings of a client; clients that ping more often are cut
             off. gRPC's own default of 300 cuts off clients of Go that keep alive.
         max_connection_age: After which a connection takes no more calls, so that clients spread
@@ -39,6 +40,7 @@ class ServerLimits:
     max_receive: int = 4 * _MEBIBYTE
     max_send: int | None = None
     max_headers: int = 64 * 1024
+    max_calls: int | None = 10_000
     min_ping_interval: float = 10.0
     max_connection_age: float | None = None
     max_connection_age_grace: float | None = None
@@ -55,6 +57,8 @@ class ServerLimits:
             ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(self.min_ping_interval)),
             ("grpc.keepalive_permit_without_calls", 1),
         ]
+        if self.max_calls is not None:
+            options.append(("grpc.max_concurrent_streams", self.max_calls))
         for name, seconds in (
             ("grpc.max_connection_age_ms", self.max_connection_age),
             ("grpc.max_connection_age_grace_ms", self.max_connection_age_grace),

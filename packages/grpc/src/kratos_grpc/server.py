@@ -150,22 +150,12 @@ class GrpcServer:
         server.add_generic_rpc_handlers((_Router(self._operations(), self._terms),))
         await self._listen(server)
         self._server = server
-        await server.start()
-        self._serving.set()
-        _log.info("serving gRPC on %s", self._terms.endpoint)
-        # It must not be cancelled: that would cancel what server.stop() waits for.
-        ended = asyncio.ensure_future(server.wait_for_termination())
-        stopped = asyncio.ensure_future(self._stopped.wait())
         try:
-            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if self._stopping.is_set():
-                await stopped
-            else:
-                ended.result()
-                raise RuntimeError("grpc ended the server by itself")
+            await server.start()
+            self._serving.set()
+            _log.info("serving gRPC on %s", self._terms.endpoint)
+            await self._wait_for_end(server)
         finally:
-            stopped.cancel()
-            ended.add_done_callback(_look_at)
             if not self._stopped.is_set():
                 self._refuse_and_cancel()
                 await self._cut_off(server)
@@ -192,6 +182,21 @@ class GrpcServer:
             if self._reservation is not None:
                 self._reservation.close()
             self._stopped.set()
+
+    async def _wait_for_end(self, server: grpc.aio.Server) -> None:
+        """Return when ``stop`` has ended; raise if grpc ended before it was asked to."""
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        # Not cancelled in any case: that would cancel what server.stop() waits for.
+        ended = asyncio.ensure_future(server.wait_for_termination())
+        ended.add_done_callback(_look_at)
+        try:
+            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not self._stopping.is_set():
+                ended.result()
+                raise RuntimeError("grpc ended the server by itself")
+            await stopped
+        finally:
+            stopped.cancel()
 
     async def _drain(self, server: grpc.aio.Server) -> None:
         closing = asyncio.ensure_future(server.stop(_FOR_EVER))
