@@ -322,3 +322,12 @@ async def test_streams_in_flight_end_before_the_server_does(serve: Any) -> None:
             words += [reply.value async for reply in replies]
         await stopping
     assert words == ["one", "two", "three"]
+
+
+async def test_connection_that_is_too_old_takes_no_more_calls_and_is_replaced(serve: Any) -> None:
+    limits = ServerLimits(max_connection_age=0.05)
+    async with serve(EchoService(), limits=limits) as served:
+        assert (await served.caller.unary(ECHO, text("one"))).value == "one"
+        while served.connection.ready:  # noqa: ASYNC110  the news comes from the other end
+            await asyncio.sleep(0)
+        assert (await served.caller.unary(ECHO, text("two"))).value == "two"
