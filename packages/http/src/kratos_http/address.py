@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from kratos.errors import StartupError, TargetError
+from kratos.registry.endpoint import join_host_port, split_host_port
 
-__all__ = ["Address", "bind", "endpoint_url", "listen", "peer_name"]
+__all__ = ["Address", "bind", "listen", "peer_name"]
 
 _UNIX: Final = "unix:"
-_MOST_PORTS: Final = 65535
 _EXAMPLES: Final = "write :8000, 127.0.0.1:8000, [::1]:8000 or unix:/path"
 BACKLOG: Final = 1024  # connections that may wait to be accepted
 
@@ -48,22 +48,18 @@ class Address:
             if not path or "\0" in path:
                 raise TargetError(f"address {text!r} names no file; {_EXAMPLES}")
             return Address(path=path)
-        host, colon, port = text.rpartition(":")
-        if not colon or not port.isascii() or not port.isdigit() or int(port) > _MOST_PORTS:
-            raise TargetError(f"address {text!r} ends in no port number; {_EXAMPLES}")
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-            if ":" not in host:
-                raise TargetError(f"address {text!r} has no IPv6 address in brackets; {_EXAMPLES}")
-        elif ":" in host or "/" in host or any(char.isspace() for char in host):
-            raise TargetError(f"address {text!r} has no host before its port; {_EXAMPLES}")
-        return Address(host=host, port=int(port))
+        try:
+            host, port = split_host_port(text)
+        except ValueError as error:
+            raise TargetError(f"{error}; {_EXAMPLES}") from None
+        if any(char.isspace() for char in host):
+            raise TargetError(f"address {text!r} has blanks in its host; {_EXAMPLES}")
+        return Address(host=host, port=port)
 
     def __str__(self) -> str:
         if self.path:
             return f"{_UNIX}{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
 
 async def bind(address: Address) -> socket.socket:
@@ -108,8 +104,7 @@ def peer_name(transport: asyncio.BaseTransport) -> str:
     if not isinstance(name, tuple):
         return "unix:"
     host, port, *_ = cast("tuple[str, int]", name)
-    host = host.removeprefix("::ffff:")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_host_port(host.removeprefix("::ffff:"), port)
 
 
 def _bind_every(address: Address) -> socket.socket:
@@ -182,22 +177,3 @@ def _refused(address: Address, error: OSError) -> StartupError:
         )
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     return StartupError(f"cannot listen on {address}: {reason}")
-
-
-def endpoint_url(scheme: str, host: str, sockname: Any, *, secure: bool) -> str:
-    """Return the URL under which others reach a bound socket."""
-    host = host if host not in ("", "0.0.0.0", "::") else _outward_host()  # noqa: S104
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}{'s' if secure else ''}://{host}:{sockname[1]}"
-
-
-def _outward_host() -> str:
-    """Return this machine's address on the way to others; nothing is sent."""
-    for family, somewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((somewhere, 9))
-            except OSError:
-                continue
-            return str(probe.getsockname()[0])
-    return "127.0.0.1"

@@ -10,6 +10,8 @@ from typing import TypeVar, cast
 from urllib.parse import quote
 
 from kratos.errors import Error
+from kratos.limit import cancel_and_wait
+from kratos.registry.endpoint import join_host_port
 from kratos.transport.cause import Cause
 from kratos.transport.http import Buffered, Head, HttpApplication, Reply, Streamed
 from kratos_http._asgi_wire import AsgiWire, Event, Receive, Send
@@ -120,17 +122,19 @@ async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire) -> T | None:
             cancelled = True
             task.cancel()
 
-    watching = asyncio.ensure_future(wire.follow(left))
+    watching = asyncio.create_task(wire.follow(left))
     try:
-        return await work
+        result = await work
     except asyncio.CancelledError:
         if not cancelled or task.uncancel():
             raise
     except Exception:
         if not wire.gone:
             _log.exception("%s %r failed outside of its call", head.method, head.path)
+    else:
+        return result
     finally:
-        watching.cancel()
+        await cancel_and_wait(watching)
     return None
 
 
@@ -159,14 +163,9 @@ def _head(scope: Event) -> Head:
         [(name.lower(), value) for name, value in scope["headers"]],
         scheme=scheme,
         version=scope["http_version"],
-        peer=_peer(client) if client else "",
+        peer=join_host_port(*client) if client else "",
         tls=scheme == "https",
     )
-
-
-def _peer(client: tuple[str, int]) -> str:
-    host, port = client
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _internal() -> Error:

@@ -119,6 +119,7 @@ class Engine:
                 await self.drain()
         except TimeoutError:
             _log.error("%d requests ignored their cancellation", len(self.connections))
+            self.connections.clear()
 
     def _tick(self) -> None:
         assert self._loop is not None, "started before"

@@ -2,8 +2,9 @@
 
 Differences from Go, where a path leads to no route by itself:
 
-* The most specific route wins, not the first one: literals before ``*`` before ``**``, and a
-  custom verb before a variable that could swallow it. Among equals the first one added wins.
+* The most specific route wins, not the first one: from the left, segment by segment, literals
+  before ``*`` before ``**``, and a custom verb before a variable that could swallow it. Among
+  equals the first one added wins.
 * Another method is 405 with ``Allow``; ``HEAD`` is served by ``GET``, ``OPTIONS`` by 204.
 * ``a%2Fb`` is one segment; its variable holds ``a/b``.
 * Paths with empty or dot segments, or a slash at the end, are redirected to the clean path if

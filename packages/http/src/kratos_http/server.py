@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kratos import encoding
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
+from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Arity, Dispatcher, Mount, Operation
 from kratos.transport.cause import Cause
 from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos.transport.rule import PathTemplate
 from kratos_http import address as _address
-from kratos_http.address import Address, endpoint_url
+from kratos_http.address import Address
 from kratos_http.encoders import ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
@@ -99,6 +100,7 @@ class HttpServer:
         self._endpoint = endpoint
         self._tls = tls
         self._sock = sock
+        self._bound_here = False
         self._health_paths = health_paths
         self._cancel_grace = cancel_grace
         self._limits = limits or Limits()
@@ -179,10 +181,11 @@ class HttpServer:
         """
         if self._sock is None:
             self._sock = await _address.bind(self._address)
+            self._bound_here = True
         if self._endpoint is None and self._sock.family != socket.AF_UNIX:
-            self._endpoint = endpoint_url(
-                "http", self._address.host, self._sock.getsockname(), secure=self._tls is not None
-            )
+            host, port, *_ = self._sock.getsockname()
+            where = advertised_address(self._address.host if self._bound_here else host, port)
+            self._endpoint = make_endpoint("http", where, secure=self._tls is not None)
         self._options.endpoint = self._endpoint or str(self._address)
         return (self._endpoint,) if self._endpoint else ()
 
@@ -216,10 +219,13 @@ class HttpServer:
         """Accept nothing more, answer what is in flight, then let ``start`` return.
 
         Idle connections are closed at once, others after their present answer, which says so.
+        Idempotent.
 
         Cancellation: cancels what is in flight with ``Cause.DRAINING``, so that it is answered
         503, and cuts off whatever is left after ``cancel_grace``.
         """
+        if self._stopped.is_set():
+            return
         self._stopping.set()
         self._close_listener()
         try:
