@@ -19,7 +19,7 @@ hypothesis.settings.register_profile("kratos", deadline=None)
 hypothesis.settings.load_profile("kratos")
 
 LACKS = pytest.StashKey[str]()
-LEFT_OUT = pytest.StashKey[Counter[str]]()
+LEFT_OUT = pytest.StashKey[Counter[tuple[str, str]]]()
 
 
 def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
@@ -38,14 +38,14 @@ def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Decide which tests cannot run."""
     in_ci = os.environ.get("CI") == "true"
-    left_out = config.stash[LEFT_OUT] = Counter[str]()
+    left_out = config.stash[LEFT_OUT] = Counter[tuple[str, str]]()
     for item in items:
         for need, remedy in lacks(item):
             if in_ci:
                 item.stash[LACKS] = f"{need} is missing, and CI runs every test: {remedy}"
             else:
                 item.add_marker(pytest.mark.skip(reason=f"{need} is missing: {remedy}"))
-                left_out[need] += 1
+                left_out[need, remedy] += 1
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -58,5 +58,6 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say what was left out for want of what."""
-    for need, count in sorted(config.stash.get(LEFT_OUT, Counter[str]()).items()):
-        terminalreporter.write_line(f"left out for want of {need}: {count} test(s)")
+    left_out = config.stash.get(LEFT_OUT, Counter[tuple[str, str]]())
+    for (need, remedy), count in sorted(left_out.items()):
+        terminalreporter.write_line(f"left out for want of {need}: {count} test(s); {remedy}")
