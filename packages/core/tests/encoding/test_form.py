@@ -660,6 +660,13 @@ def test_omitted_fields_take_what_is_below_them_along(proto: Any) -> None:
     assert encode_query(message, omit=["simple", "map", "id"]) == "a=2"
 
 
+def test_omitted_field_need_not_have_a_text(proto: Any) -> None:
+    message = proto.Complex(simples=[{"component": "x"}], a=2)
+    assert encode_query(message, omit=["simples"]) == "a=2"
+    build = path_builder(PathTemplate.parse("/n"), proto.Complex.DESCRIPTOR, body="simples")
+    assert build(message) == "/n?a=2"
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeAlias, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -26,14 +26,18 @@ _JSON: Final = JsonWriter(JsonOptions())
 _JSON_TYPES: Final = frozenset({f.STRUCT, f.LIST_VALUE})
 
 
-def pairs(message: Message) -> Pairs:
+def pairs(message: Message, *, omit: Collection[str] = ()) -> Pairs:
     """Return the pairs of all populated fields, in the order of their definition.
+
+    Args:
+        message: What to print.
+        omit: Proto names of its fields to leave out, whether or not they could be printed.
 
     Raises:
         CodecError: A field cannot be expressed: a list of messages, a timestamp in year 10000.
     """
     found: Pairs = []
-    _append(message, "", found)
+    _append(message, "", found, omit)
     return found
 
 
@@ -68,8 +72,10 @@ def field_mask_pair(message: Message) -> tuple[str, str] | None:
     return None
 
 
-def _append(message: Message, prefix: str, found: Pairs) -> None:
+def _append(message: Message, prefix: str, found: Pairs, omit: Collection[str] = ()) -> None:
     for field, step in _PLANS(message.DESCRIPTOR):
+        if field in omit:
+            continue
         try:
             step(message, prefix, found)
         except CodecError:

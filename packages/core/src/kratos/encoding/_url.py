@@ -29,7 +29,7 @@ def encode_query(message: Message, *, omit: Collection[str] = ()) -> str:
         CodecError: A field cannot be expressed in a query.
         ConfigError: A path in ``omit`` names no field.
     """
-    return _query(message, tuple(_json_path(message.DESCRIPTOR, path) for path in omit))
+    return _query(message, omit, tuple(_json_path(message.DESCRIPTOR, path) for path in omit))
 
 
 def field_text(message: Message, path: str) -> str:
@@ -84,14 +84,15 @@ def path_builder(
 
     def build(message: Message) -> str:
         path = template.expand(lambda variable: getters[variable](message))
-        query = field_mask_query(message) if body == "*" else _query(message, omit)
+        query = field_mask_query(message) if body == "*" else _query(message, omitted, omit)
         return f"{path}?{query}" if query else path
 
     return build
 
 
-def _query(message: Message, omit: tuple[str, ...]) -> str:
-    found = pairs(message)
+def _query(message: Message, omitted: Collection[str], omit: tuple[str, ...]) -> str:
+    """Return the query without some fields, given by their proto paths and their keys."""
+    found = pairs(message, omit=omitted)
     if omit:
         found = [pair for pair in found if not _covered(pair[0], omit)]
     return format_query(found)
