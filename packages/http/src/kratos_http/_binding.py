@@ -88,16 +88,10 @@ class Binding:
         return read
 
     def _field_reader(self, field: FieldDescriptor) -> _Read:
-        name = field.name
-
         def read(content_type: str, body: bytes) -> Message:
             message = self._type()
             if body:
-                codec = self._codec(content_type)
-                if isinstance(codec, FieldCodec):
-                    codec.decode_field(body, message, name)
-                else:
-                    decode_field(codec, body, message, field)
+                decode_field(self._codec(content_type), body, message, field)
             return message
 
         return read
@@ -136,6 +130,14 @@ def encode_field(codec: Codec, message: Message, field: FieldDescriptor) -> byte
 
 
 def decode_field(codec: Codec, body: bytes, message: Message, field: FieldDescriptor) -> None:
+    """Read one field into a message.
+
+    Raises:
+        CodecError: The body is malformed, or the codec cannot carry the field by itself.
+    """
+    if isinstance(codec, FieldCodec):
+        codec.decode_field(body, message, field.name)
+        return
     if not _is_single_message(field):
         raise CodecError(f"codec {codec.name!r} cannot carry {field.name!r} by itself", field.name)
     part: Message = getattr(message, field.name)
