@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import ClassVar
 
 import pytest
 
 from kratos.client import Client
 from kratos.middleware import AnyMiddleware
-from kratos.testing.middleware_contract import MiddlewareContract, Transport
-from kratos.transport import Arity, Caller, Mount, Service
+from kratos.testing.middleware_contract import Transport, UnaryMiddlewareContract
+from kratos.transport import Caller, Mount, Service
 from kratos_http import HttpConnector, HttpServer
 from kratos_http.testing import running
 
@@ -49,10 +48,8 @@ async def over_http(
             yield Served(server, client)
 
 
-class TestHttp(MiddlewareContract):
+class TestHttp(UnaryMiddlewareContract):
     """Holds what a transport carries to the contract."""
-
-    arities: ClassVar[frozenset[Arity]] = frozenset({Arity.UNARY})
 
     @pytest.fixture
     def transport(self) -> Transport:

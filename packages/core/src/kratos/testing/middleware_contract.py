@@ -1,6 +1,7 @@
 """The contract of middleware, held against a transport: one unchanged chain, four arities.
 
-Subclass ``MiddlewareContract`` in a test module and give it a ``transport`` fixture.
+Subclass ``MiddlewareContract`` in a test module, or ``UnaryMiddlewareContract`` for a transport
+that streams nothing, and give it a ``transport`` fixture.
 """
 
 from __future__ import annotations
@@ -30,7 +31,14 @@ from kratos.transport import (
     server_call,
 )
 
-__all__ = ["Limiter", "MiddlewareContract", "Served", "Timing", "Transport"]
+__all__ = [
+    "Limiter",
+    "MiddlewareContract",
+    "Served",
+    "Timing",
+    "Transport",
+    "UnaryMiddlewareContract",
+]
 
 _SHORT = 0.05  # seconds; long enough to reach a handler that then waits for ever
 
@@ -159,32 +167,32 @@ async def _until(condition: Any) -> None:
             await asyncio.sleep(0)
 
 
-every_arity = pytest.mark.parametrize("method", ALL, ids=[m.arity.value for m in ALL])
 every_stream = pytest.mark.parametrize(
     "method", [WATCH, CHAT], ids=["server_stream", "bidi_stream"]
 )
-
-unary_only = pytest.mark.parametrize("method", [ECHO], ids=["unary"])
 client_stream_only = pytest.mark.parametrize("method", [COLLECT], ids=["client_stream"])
 
 
-class MiddlewareContract:
-    """What every transport has to show. Provide a fixture ``transport``.
+class UnaryMiddlewareContract:
+    """What every transport has to show, on the arities that it carries.
+
+    Provide a fixture ``transport``.
 
     Attributes:
-        arities: Those that the transport carries; tests of the others are left out.
+        arities: Those that the transport carries.
     """
 
-    arities: ClassVar[frozenset[Arity]] = frozenset(Arity)
+    arities: ClassVar[frozenset[Arity]] = frozenset({Arity.UNARY})
 
-    @pytest.fixture(autouse=True)
-    def _only_carried(self, request: pytest.FixtureRequest) -> None:
-        callspec = getattr(request.node, "callspec", None)
-        method: Method[Any, Any] | None = callspec.params.get("method") if callspec else None
-        if method is not None and method.arity not in self.arities:
-            pytest.skip(f"this transport does not carry {method.arity.value}")
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run a test that names no methods of its own once for each arity."""
+        marked = any(
+            "method" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
+        )
+        if "method" in metafunc.fixturenames and not marked:
+            carried = [method for method in ALL if method.arity in self.arities]
+            metafunc.parametrize("method", carried, ids=[m.arity.value for m in carried])
 
-    @every_arity
     async def test_chain_sees_the_whole_of_a_call_that_succeeds(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -197,7 +205,6 @@ class MiddlewareContract:
         assert service.call_was_current
         guard.assert_ended(200)
 
-    @every_arity
     async def test_refusal_before_next_keeps_the_handler_untouched(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -210,7 +217,6 @@ class MiddlewareContract:
         assert service.seen == []
         guard.assert_ended(429, "RATELIMIT")
 
-    @every_arity
     async def test_error_of_the_handler_arrives_whole_and_is_seen_once(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -224,19 +230,6 @@ class MiddlewareContract:
         assert error.metadata == {"table": "7", "ünï": "cödé"}
         guard.assert_ended(409, "BUSY")
 
-    @every_stream
-    async def test_error_after_messages_is_no_clean_end(
-        self, transport: Transport, method: Method[Any, Any]
-    ) -> None:
-        guard = _Guard.make()
-        async with transport(EchoService(), middleware=guard.chain) as served:
-            with pytest.raises(Error, match="BUSY"):
-                await _call(served.caller, method, "one", "two", "fail", "three")
-            await _until(lambda: guard.timing.ended)
-        assert guard.timing.sent == 2
-        guard.assert_ended(409, "BUSY")
-
-    @every_arity
     async def test_unexpected_exception_becomes_an_error_that_tells_nothing(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -249,7 +242,6 @@ class MiddlewareContract:
         assert "secret" not in str(failure.value)
         guard.assert_ended(500, "UNKNOWN")
 
-    @every_arity
     async def test_exception_without_recovery_is_presented_by_the_edge(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -259,7 +251,6 @@ class MiddlewareContract:
         assert (failure.value.code, failure.value.reason) == (500, "UNKNOWN")
         assert "secret" not in str(failure.value)
 
-    @every_arity
     async def test_peer_that_goes_away_cancels_the_handler(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -275,28 +266,6 @@ class MiddlewareContract:
         assert service.interrupted == 1
         guard.assert_ended(499, "CLIENT_CLOSED", cancelled=True)
 
-    @every_stream
-    async def test_leaving_a_stream_early_cancels_the_handler(
-        self, transport: Transport, method: Method[Any, Any]
-    ) -> None:
-        guard, client, service = _Guard.make(), _Guard.make(), EchoService()
-        async with transport(
-            service, middleware=guard.chain, client_middleware=client.chain
-        ) as served:
-            opening: Any
-            if method is WATCH:
-                opening = served.caller.server_stream(WATCH, text("one hang"), None)
-            else:
-                opening = served.caller.bidi_stream(CHAT, None)
-            async with opening as stream:
-                if method is CHAT:
-                    await stream.send(text("one"))
-                assert (await stream.__anext__()).value == "one"
-            await _until(lambda: guard.timing.ended)
-        guard.assert_ended(499, "CLIENT_CLOSED", cancelled=True)
-        client.assert_ended(499, "CANCELLED", cancelled=True)
-
-    @every_arity
     async def test_time_limit_of_the_server_ends_the_call(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -310,7 +279,6 @@ class MiddlewareContract:
         assert service.interrupted == 1
         guard.assert_ended(504, "DEADLINE_EXCEEDED")
 
-    @every_arity
     async def test_time_limit_of_the_caller_reaches_the_handler(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -322,10 +290,7 @@ class MiddlewareContract:
         assert failure.value.code == 504
         assert service.interrupted == 1
 
-    @unary_only
-    async def test_reply_that_comes_too_late_is_dropped(
-        self, transport: Transport, method: Method[Any, Any]
-    ) -> None:
+    async def test_reply_that_comes_too_late_is_dropped(self, transport: Transport) -> None:
         guard, service = _Guard.make(), EchoService()
         limits = {ECHO.operation: _SHORT}
         async with transport(service, middleware=guard.chain, timeouts=limits) as served:
@@ -333,7 +298,6 @@ class MiddlewareContract:
                 await _call(served.caller, ECHO, "stubborn")
         assert failure.value.code == 504
 
-    @every_arity
     async def test_draining_is_told_from_a_clean_end(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -348,7 +312,6 @@ class MiddlewareContract:
         assert service.interrupted == 1
         guard.assert_ended(503, "DRAINING", cancelled=True)
 
-    @every_arity
     async def test_draining_waits_for_calls_in_flight(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -368,7 +331,6 @@ class MiddlewareContract:
             assert await calling == ["ok"]
             await draining
 
-    @every_arity
     async def test_hooks_see_the_messages_of_streams_in_the_order_of_the_chain(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -399,7 +361,6 @@ class MiddlewareContract:
         }
         assert answers == want[method]
 
-    @every_arity
     async def test_check_on_every_request_refuses_arguments_and_streamed_messages_alike(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -417,7 +378,6 @@ class MiddlewareContract:
         assert service.seen == []
         guard.assert_ended(400, "VALIDATOR")
 
-    @every_arity
     async def test_middleware_may_answer_in_place_of_the_handler(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -437,7 +397,6 @@ class MiddlewareContract:
         assert answers == ["cached"]
         assert service.seen == []
 
-    @every_arity
     async def test_headers_and_trailers_travel_with_all_their_values(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -458,7 +417,6 @@ class MiddlewareContract:
         assert ends[0].reply_headers.values("x-served-by") == ["one", "two"]
         assert ends[0].reply_headers.get_bytes("x-raw-bin") == b"\x00\xff"
 
-    @every_arity
     async def test_context_variable_of_a_middleware_reaches_the_handler_and_can_be_reset(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -484,7 +442,6 @@ class MiddlewareContract:
         assert seen == ["red", "none"]
         assert server_call() is None
 
-    @every_arity
     async def test_calling_next_twice_on_a_server_is_refused(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -503,7 +460,6 @@ class MiddlewareContract:
             await _until(lambda: refused)
         assert "twice" in str(refused[0])
 
-    @every_arity
     async def test_hook_registered_too_late_is_refused(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -525,7 +481,6 @@ class MiddlewareContract:
             await _call(served.caller, method, "ok")
             await _until(lambda: refused)
 
-    @every_arity
     async def test_same_chain_guards_the_client_side(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -539,7 +494,6 @@ class MiddlewareContract:
         assert ends == [(200, ""), (409, "BUSY")]
         assert guard.limiter.inside == 0
 
-    @every_arity
     async def test_refusal_on_the_client_side_sends_nothing(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
@@ -549,6 +503,83 @@ class MiddlewareContract:
                 await _call(served.caller, method, "ok")
         assert service.seen == []
         guard.assert_ended(429, "RATELIMIT")
+
+    async def test_inner_client_call_keeps_what_is_left_of_the_deadline(
+        self, transport: Transport
+    ) -> None:
+        left: list[float | None] = []
+
+        class Relay(EchoService):
+            caller: Caller
+
+            async def _answer(self, request: StringValue) -> StringValue:
+                if request.value == "inner":
+                    call = server_call()
+                    left.append(None if call is None else call.remaining())
+                    return request
+                return await self.caller.unary(ECHO, text("inner"), None)
+
+        service = Relay()
+        async with transport(service) as served:
+            service.caller = served.caller
+            await _call(served.caller, ECHO, "outer", options=CallOptions(timeout=5.0))
+            await _call(served.caller, ECHO, "outer")
+        assert left[0] is not None
+        assert left[0] <= 5.0
+        assert left[1] is None
+
+    async def test_call_tells_its_middleware_who_it_is(self, transport: Transport) -> None:
+        calls: dict[Side, Call] = {}
+
+        async def note(call: Call, request: Any, next: Handler, /) -> Any:
+            calls[call.side] = call
+            return await next(call, request)
+
+        async with transport(EchoService(), middleware=[note], client_middleware=[note]) as served:
+            await _call(served.caller, ECHO, "ok")
+        assert calls[Side.SERVER].method is ECHO
+        assert calls[Side.SERVER].peer
+        assert calls[Side.CLIENT].transport == calls[Side.SERVER].transport
+        assert "Echo" in repr(calls[Side.CLIENT])
+
+
+class MiddlewareContract(UnaryMiddlewareContract):
+    """What a transport of all arities has to show. Provide a fixture ``transport``."""
+
+    arities = frozenset(Arity)
+
+    @every_stream
+    async def test_error_after_messages_is_no_clean_end(
+        self, transport: Transport, method: Method[Any, Any]
+    ) -> None:
+        guard = _Guard.make()
+        async with transport(EchoService(), middleware=guard.chain) as served:
+            with pytest.raises(Error, match="BUSY"):
+                await _call(served.caller, method, "one", "two", "fail", "three")
+            await _until(lambda: guard.timing.ended)
+        assert guard.timing.sent == 2
+        guard.assert_ended(409, "BUSY")
+
+    @every_stream
+    async def test_leaving_a_stream_early_cancels_the_handler(
+        self, transport: Transport, method: Method[Any, Any]
+    ) -> None:
+        guard, client, service = _Guard.make(), _Guard.make(), EchoService()
+        async with transport(
+            service, middleware=guard.chain, client_middleware=client.chain
+        ) as served:
+            opening: Any
+            if method is WATCH:
+                opening = served.caller.server_stream(WATCH, text("one hang"), None)
+            else:
+                opening = served.caller.bidi_stream(CHAT, None)
+            async with opening as stream:
+                if method is CHAT:
+                    await stream.send(text("one"))
+                assert (await stream.__anext__()).value == "one"
+            await _until(lambda: guard.timing.ended)
+        guard.assert_ended(499, "CLIENT_CLOSED", cancelled=True)
+        client.assert_ended(499, "CANCELLED", cancelled=True)
 
     @client_stream_only
     async def test_reply_before_the_end_of_the_requests_discards_the_rest(
@@ -581,45 +612,3 @@ class MiddlewareContract:
             await _until(lambda: guard.timing.ended)
         assert guard.limiter.inside == 0
         assert guard.timing.ended[0].code == 499
-
-    @unary_only
-    async def test_inner_client_call_keeps_what_is_left_of_the_deadline(
-        self, transport: Transport, method: Method[Any, Any]
-    ) -> None:
-        left: list[float | None] = []
-
-        class Relay(EchoService):
-            caller: Caller
-
-            async def _answer(self, request: StringValue) -> StringValue:
-                if request.value == "inner":
-                    call = server_call()
-                    left.append(None if call is None else call.remaining())
-                    return request
-                return await self.caller.unary(ECHO, text("inner"), None)
-
-        service = Relay()
-        async with transport(service) as served:
-            service.caller = served.caller
-            await _call(served.caller, ECHO, "outer", options=CallOptions(timeout=5.0))
-            await _call(served.caller, ECHO, "outer")
-        assert left[0] is not None
-        assert left[0] <= 5.0
-        assert left[1] is None
-
-    @unary_only
-    async def test_call_tells_its_middleware_who_it_is(
-        self, transport: Transport, method: Method[Any, Any]
-    ) -> None:
-        calls: dict[Side, Call] = {}
-
-        async def note(call: Call, request: Any, next: Handler, /) -> Any:
-            calls[call.side] = call
-            return await next(call, request)
-
-        async with transport(EchoService(), middleware=[note], client_middleware=[note]) as served:
-            await _call(served.caller, ECHO, "ok")
-        assert calls[Side.SERVER].method is ECHO
-        assert calls[Side.SERVER].peer
-        assert calls[Side.CLIENT].transport == calls[Side.SERVER].transport
-        assert "Echo" in repr(calls[Side.CLIENT])
