@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from kratos_cli.main import main
 
 ROOT = Path(__file__).parents[2]

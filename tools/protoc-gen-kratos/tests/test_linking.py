@@ -64,3 +64,11 @@ def test_imports_may_come_in_any_order() -> None:
     descriptors = FileDescriptorSet(file=[user, used]).SerializeToString()
     paths = [file.path for file in generate(descriptors, ["a.proto", "b.proto"]).files]
     assert paths == ["a_pb2.py", "a_pb2.pyi", "b_pb2.py", "b_pb2.pyi"]
+
+
+@pytest.mark.parametrize("body", ["message DESCRIPTOR {}", "message M { enum __e { A = 0; } }"])
+def test_names_that_python_has_other_uses_for_are_refused(
+    generated: Callable[..., object], body: str
+) -> None:
+    with pytest.raises(DefinitionError, match=r"a\.proto:2: \w+ cannot be a name in Python"):
+        generated({"a.proto": f'syntax = "proto3";\n{body}'})

@@ -164,6 +164,6 @@ def test_lines_keep_to_the_width(zoo: tuple[bytes, list[str]]) -> None:
         line
         for file in generate(*zoo).files
         for line in file.content.splitlines()
-        if len(line) > 100 and "_serialized_options" not in line
+        if len(line.partition("  # type: ignore")[0]) > 100 and "_serialized_options" not in line
     ]
     assert long == []

@@ -31,6 +31,7 @@ from zoo.old.base_pb2 import Base, label, numbers
 from zoo.shop.v1.errors_kratos import error_order_not_found, is_order_not_found
 from zoo.shop.v1.order_kratos import ORDERS_GET_ORDER, Orders, OrdersClient
 from zoo.shop.v1.order_pb2 import GetOrderRequest, Order
+from google.api.httpbody_pb2 import HttpBody  # type: ignore[import-untyped]
 from google.protobuf.empty_pb2 import Empty
 
 
@@ -55,6 +56,9 @@ class Shop(Orders):
 
     async def import_(self, request: Order, /) -> Order:
         return request
+
+    async def print(self, request: GetOrderRequest, /) -> HttpBody:
+        return HttpBody(content_type="text/plain", data=b"paid")
 
     async def methods(self, request: Order, /) -> Order:
         return request

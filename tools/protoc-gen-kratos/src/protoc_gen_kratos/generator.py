@@ -8,7 +8,8 @@ from typing import Final
 
 from protoc_gen_kratos._private import privatise
 from protoc_gen_kratos._registered import needed_imports, registered
-from protoc_gen_kratos.elements import SourceFile
+from protoc_gen_kratos._walk import all_messages
+from protoc_gen_kratos.elements import Path, SourceFile
 from protoc_gen_kratos.error_enums import read_errors
 from protoc_gen_kratos.modules import Modules, Provider, module_parts
 from protoc_gen_kratos.options import Options
@@ -124,6 +125,7 @@ class _Run:
 
     def files(self, file: SourceFile) -> Iterator[GeneratedFile]:
         """Generate the modules of one definition."""
+        _refuse_impossible_names(file, self._problems)
         services = read_services(file, self._schema, self._options, self._problems)
         errors = read_errors(file, self._schema, self._problems)
         path = self._modules.of(file.name).path
@@ -161,6 +163,28 @@ class _Run:
                     f"it uses types of {name}, for which no Python distribution has a module; "
                     "do without them",
                 )
+
+
+def _refuse_impossible_names(file: SourceFile, problems: Problems) -> None:
+    """Refuse names that no module and no class can hold."""
+    named: list[tuple[str, Path]] = []
+    for kind, names in (
+        (file.raw.ENUM_TYPE_FIELD_NUMBER, [enum.name for enum in file.raw.enum_type]),
+        (file.raw.SERVICE_FIELD_NUMBER, [service.name for service in file.raw.service]),
+        (file.raw.EXTENSION_FIELD_NUMBER, [extension.name for extension in file.raw.extension]),
+    ):
+        named += ((name, (kind, index)) for index, name in enumerate(names))
+    for message, path in all_messages(file.raw):
+        named.append((message.name, path))
+        kind = message.ENUM_TYPE_FIELD_NUMBER
+        named += ((enum.name, (*path, kind, index)) for index, enum in enumerate(message.enum_type))
+    for name, path in named:
+        if name == "DESCRIPTOR" or name.startswith("__"):
+            problems.error(
+                file.name,
+                file.line(path),
+                f"{name} cannot be a name in Python, which has other uses for it; rename it",
+            )
 
 
 def _refuse_equal_paths(wanted: Sequence[str], problems: Problems) -> None:

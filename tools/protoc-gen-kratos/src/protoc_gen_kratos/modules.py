@@ -32,6 +32,8 @@ _PROTOBUF: Final = frozenset(
     )
 )
 _KRATOS: Final = {"errors/errors.proto": "kratos.errors.errors_pb2"}
+# Few distributions of generated code are marked as typed; mypy objects to the others.
+_UNTYPED: Final = "  # type: ignore[import-untyped, unused-ignore]"
 
 
 class Provider(Enum):
@@ -76,10 +78,12 @@ class Import:
     Attributes:
         package: What stands after ``from``; empty for a module at the root of the import path.
         name: Name of the module.
+        comment: For type checkers, to the right of the import; empty for most.
     """
 
     package: str
     name: str
+    comment: str = ""
 
     @property
     def is_relative(self) -> bool:
@@ -95,7 +99,7 @@ class Import:
     def statement(self, alias: str) -> str:
         """Return the statement that imports the module as ``alias``."""
         origin = f"from {self.package} " if self.package else ""
-        return f"{origin}import {self.name} as {alias}"
+        return f"{origin}import {self.name} as {alias}{self.comment}"
 
 
 class Modules:
@@ -130,7 +134,12 @@ class Modules:
         """Return how a module in the package ``importer`` imports that of ``name``."""
         module = self.of(name)
         if not module.in_output:
-            return Import(package=".".join(module.package), name=module.name)
+            untyped = module.provider is Provider.INSTALLED and module.package[:1] != ("kratos",)
+            return Import(
+                package=".".join(module.package),
+                name=module.name,
+                comment=_UNTYPED if untyped else "",
+            )
         shared = 0
         for ours, theirs in zip(importer, module.package, strict=False):
             if ours != theirs:

@@ -69,8 +69,8 @@ def identifier(text: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether no attribute access can spell ``name``: keywords, and what Python mangles."""
-    return keyword.iskeyword(name) or (name.startswith("__") and not name.endswith("__"))
+    """Whether no attribute access can spell ``name``: keywords, what Python mangles or owns."""
+    return keyword.iskeyword(name) or name.startswith("__")
 
 
 def unused(name: str, taken: Container[str], *, prefix: str = "", suffix: str = "_") -> str:

@@ -120,7 +120,8 @@ def _aliases(raw: FileDescriptorProto) -> Iterator[str]:
         if not outer:
             yield f'{class_name(name)} = _globals["{name}"]'
             continue
-        owner = class_name(outer[0]) + "".join(f".{class_name(part)}" for part in outer[1:])
+        inner = "".join(f".{class_name(part)}" for part in outer[1:])
+        owner = f'_globals["{outer[0]}"]{inner}'
         yield f'{owner}.{class_name(name)} = getattr({owner}, "{name}")'
 
 

@@ -79,13 +79,13 @@ class Source:
                     self.line(f"{part},")
         self.line(tail)
 
-    def imports(self, origin: str, names: Sequence[str]) -> None:
-        """Add one import of several names."""
+    def imports(self, origin: str, names: Sequence[str], comment: str = "") -> None:
+        """Add one import of several names, with a comment on its first line."""
         one = f"from {origin} import {', '.join(names)}"
         if len(one) <= WIDTH:
-            self.line(one)
+            self.line(f"{one}{comment}")
             return
-        self.line(f"from {origin} import (")
+        self.line(f"from {origin} import ({comment}")
         with self.indented():
             for name in names:
                 self.line(f"{name},")

@@ -43,6 +43,9 @@ _PRIVATE: Final = "ExtensionFieldDescriptor"
 class StubNames:
     """Hands out names in the stub of one file, and writes the imports that this takes.
 
+    Attributes:
+        uses_private: Another module's name was asked for that says it is private.
+
     Args:
         file: The definition; every identifier in it is avoided.
         modules: Finds modules of other definitions.
@@ -54,6 +57,7 @@ class StubNames:
         self._package = modules.of(file.name).package
         self._own = _identifiers(file)
         self._taken = set(self._own)
+        self.uses_private = False
         self._used: dict[str, str] = {}
         self._imports: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
@@ -82,6 +86,7 @@ class StubNames:
             outer = outer.containing_type
         file = descriptor.file.name
         if file != self._file.name:
+            self.uses_private |= any(name.startswith("_") for name in names)
             names.insert(0, self._module(file))
             if isinstance(descriptor, EnumDescriptor) and _is_protobuf(self._modules, file):
                 names.append("ValueType")
@@ -110,12 +115,8 @@ class StubNames:
                 source.line(")")
             source.gap()
         for file in sorted(self._imports):
-            module = self._modules.of(file)
-            # Most distributions of generated code are not marked as typed.
-            untyped = module.provider is Provider.INSTALLED
-            ignore = "  # type: ignore[import-untyped, unused-ignore]" if untyped else ""
             imported = self._modules.imported(file, self._package)
-            source.line(f"{imported.statement(self._imports[file])}{ignore}")
+            source.line(imported.statement(self._imports[file]))
 
     def write_aliases(self, source: Source) -> None:
         """Add other names for classes that some class hides by a member."""
@@ -167,7 +168,8 @@ def _all_identifiers(file: SourceFile) -> Iterator[str]:
 
 def member_names(descriptor: Descriptor) -> frozenset[str]:
     """Return the names that the class of a message defines, which hide those of the module."""
-    names = {class_name(nested.name) for nested in descriptor.nested_types}
+    names = {"ClearField", "HasField", "WhichOneof"}
+    names.update(class_name(nested.name) for nested in descriptor.nested_types)
     for enum in descriptor.enum_types:
         names.add(class_name(enum.name))
         names.update(value.name for value in enum.values)

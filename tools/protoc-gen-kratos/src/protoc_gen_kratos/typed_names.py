@@ -43,6 +43,9 @@ class TypedNames:
     What the module defines keeps its name; then come names of Kratos; a message that is called
     like either is reached through its module.
 
+    Attributes:
+        uses_private: A message that was asked for has a name that says it is private.
+
     Args:
         own: Names that the module or a class in it defines.
         package: Package of the module.
@@ -54,6 +57,7 @@ class TypedNames:
         self._modules = modules
         self._taken = {*own, *_ORIGINS, "bool", "str", "BaseException", "None"}
         self._own = frozenset(own)
+        self.uses_private = False
         self._known: dict[str, str] = {}
         self._direct: dict[str, str] = {}
         self._qualified: dict[str, str] = {}
@@ -74,6 +78,7 @@ class TypedNames:
             names.insert(0, class_name(outer.name))
             outer = outer.containing_type
         root, file = names[0], descriptor.file.name
+        self.uses_private |= any(name.startswith("_") for name in names)
         if root in self._taken or self._direct.setdefault(root, file) != file:
             names.insert(0, self._module(file))
         return ".".join(names)
@@ -105,7 +110,7 @@ class TypedNames:
                 source.line(imported.statement(alias))
             names = [name for name, home in self._direct.items() if home == file]
             if names:
-                source.imports(imported.module, sorted(names, key=_order))
+                source.imports(imported.module, sorted(names, key=_order), imported.comment)
 
     def _direct_files(self) -> set[str]:
         return set(self._direct.values())
