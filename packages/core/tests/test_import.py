@@ -91,3 +91,27 @@ def test_version_is_unknown_where_no_distribution_is_installed(
 ) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert kratos.__version__ == "unknown"
+
+
+FORK = """
+import asyncio, os, sys
+from google.protobuf.wrappers_pb2 import StringValue
+from kratos import App, local
+from kratos.testing.echo import ECHO, EchoService
+
+async def call():
+    return (await local(EchoService()).unary(ECHO, StringValue(value="alive"))).value
+
+assert asyncio.run(call()) == "alive"
+child = os.fork()
+if child == 0:
+    os._exit(0 if asyncio.run(call()) == "alive" else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_process_that_uses_the_core_may_fork() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORK], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
