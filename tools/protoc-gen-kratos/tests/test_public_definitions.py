@@ -193,3 +193,30 @@ def test_etcd_is_clean_for_type_checkers(
     etcd: tuple[bytes, list[str]], written: Write, type_errors: TypeErrors, tmp_path: Path
 ) -> None:
     assert type_errors(written(generate(*etcd, options=PRIVATE), tmp_path / "vendored")) == []
+
+
+@every_protobuf
+def test_output_is_the_same_on_every_protobuf(
+    zoo: tuple[bytes, list[str]],
+    googleapis: tuple[bytes, list[str]],
+    distribution: Distribution,
+    python: Python,
+    tmp_path: Path,
+    protobuf: str,
+) -> None:
+    program = """
+import pathlib, sys
+from protoc_gen_kratos import Options, generate
+
+folder = pathlib.Path(FOLDER)
+names = (folder / "names").read_text().split()
+result = generate((folder / "set").read_bytes(), names, options=Options(regenerate=True))
+for file in result.files:
+    sys.stdout.write(f"{file.path}\\n{file.content}")
+"""
+    for descriptor_set, names in (zoo, googleapis):
+        (tmp_path / "set").write_bytes(descriptor_set)
+        (tmp_path / "names").write_text("\n".join(names))
+        made = python(f"FOLDER = {str(tmp_path)!r}\n{program}", distribution(protobuf))
+        here = generate(descriptor_set, names, options=Options(regenerate=True))
+        assert made == "".join(f"{file.path}\n{file.content}" for file in here.files)

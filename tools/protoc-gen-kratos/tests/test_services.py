@@ -108,3 +108,19 @@ def test_a_service_without_methods_is_generated(generated: Generate) -> None:
     result = generated({"a.proto": 'syntax = "proto3"; service Empty {}'})
     typed = next(file.content for file in result.files if file.path == "a_kratos.py")
     assert "METHODS: ClassVar[tuple[Method[Any, Any], ...]] = ()" in typed
+
+
+def test_messages_called_like_what_the_module_uses_are_reached_through_their_module(
+    generated: Generate,
+) -> None:
+    text = """syntax = "proto3";
+message Method {}
+message _Hidden {}
+service Service { rpc Do(Method) returns (_Hidden); }
+"""
+    result = generated({"a.proto": text})
+    typed = next(file.content for file in result.files if file.path == "a_kratos.py")
+    assert "# pyright: reportPrivateUsage=false\n" in typed
+    assert "from . import a_pb2 as _a_pb2\nfrom .a_pb2 import _Hidden\n" in typed
+    assert "request=_a_pb2.Method,\n    reply=_Hidden,\n" in typed
+    assert "class Service(_Service):" in typed
