@@ -46,6 +46,21 @@ def sweep(opened: Listening, seconds: float) -> None:
     opened.engine.sweep(asyncio.get_running_loop().time() + seconds)
 
 
+async def test_flood_of_small_requests_is_not_taken_in_at_once() -> None:
+    gate = Gate()
+    async with listening(gate) as opened:
+        peer = await opened.connect()
+        await peer.send(GET.replace(b" / ", b" /wait "))
+        await gate.entered.wait()
+        connection = await opened.connection()
+        connection.data_received(GET * 8000)
+        assert connection.paused
+        assert len(gate.heads) < 1500
+        gate.opened.set()
+        for _ in range(8001):
+            assert (await peer.answer()).status == 200
+
+
 async def test_idle_connection_is_closed_in_time() -> None:
     async with listening(Gate()) as opened:
         peer = await opened.connect()

@@ -1,18 +1,16 @@
-"""One HTTP/1.1 connection: requests as they come, answers in the same order, time limits."""
+"""The receiving half of a server's connection: requests as they come, and their time limits."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from kratos.errors import Error
 from kratos.transport.cause import Cause
-from kratos.transport.http import Buffered, Head, Reply, Streamed
-from kratos_http._format import CONTINUE, render
+from kratos.transport.http import Buffered, Head, Streamed
+from kratos_http._answering import SLACK, Answer, Answering, internal
 from kratos_http._reader import Reader
 from kratos_http._refusal import refusal
 from kratos_http._wire import ServerWire
@@ -26,84 +24,55 @@ __all__ = ["ServerConnection"]
 _log = logging.getLogger("kratos.http")
 
 _QUEUED_BYTES: Final = 64 * 1024  # of bodies that wait for their turn before reading pauses
-_SLACK: Final = 1.0  # seconds by which the engine's notion of now may lag behind
-
-Answer: TypeAlias = Callable[[Head, bytes], Awaitable[Reply]]
+_SLICE: Final = 32 * 1024  # bytes read in one go: what is queued is looked at in between
 
 
-class ServerConnection(asyncio.Protocol):
-    """A connection of an ``Engine``.
-
-    A request's turn comes when the answer before it was handed to the transport; until then it
-    waits in a queue, and reading pauses when the queue is long.
-    """
+class ServerConnection(Answering):
+    """An HTTP/1.1 connection of an ``Engine``; reading pauses when its queue is long."""
 
     __slots__ = (
-        "_abort_at",
         "_answer",
-        "_begun",
-        "_current",
         "_deaf",
-        "_engine",
         "_expecting",
+        "_feeding",
         "_head",
         "_in_body",
         "_in_head",
         "_keep",
-        "_limits",
         "_paused",
         "_pieces",
-        "_queue",
-        "_queued",
         "_reader",
         "_received",
         "_room",
         "_since",
-        "_stalled",
-        "_task",
-        "_transport",
-        "_unsent",
-        "_waiter",
+        "_unfed",
         "_wire",
     )
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._limits = engine.limits
-        self._transport: asyncio.Transport | None = None
+        super().__init__(engine)
         self._reader: Reader | None = None
-        self._queue: deque[tuple[Callable[[], None], int]] = deque()
-        self._queued = 0
-        self._task: asyncio.Task[None] | None = None
-        self._begun = False  # whether the task has run at all
-        self._current: Head | None = None  # of the request that is being answered
-        self._head: Head | None = None  # of the request that is being read, and what follows too
+        self._in_head = False
+        self._in_body = False
+        self._since = engine.now  # when the peer last did what it is expected to do
+        self._deaf = False  # what still comes is dropped
+        self._paused = False
+        self._feeding = False  # the reader is at work, and cannot be entered again
+        self._unfed = b""  # what came before the pause took effect
+        # Of the request that is being read:
+        self._head: Head | None = None
         self._keep = True
+        self._expecting = False
+        self._wire: ServerWire | None = None
         self._answer: Answer | None = None
         self._room = 0
         self._pieces: list[bytes] = []
         self._received = 0
-        self._expecting = False
-        self._wire: ServerWire | None = None
-        self._in_head = False
-        self._in_body = False
-        self._since = engine.now
-        self._deaf = False  # what still comes is dropped
-        self._paused = False
-        self._abort_at: float | None = None  # set when the connection is being closed
-        self._stalled: float | None = None  # since when the peer takes nothing
-        self._unsent = 0
-        self._waiter: asyncio.Future[None] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is under way, not even a part of one."""
         return self._task is None and not (self._queue or self._in_head or self._in_body)
-
-    @property
-    def writable(self) -> bool:
-        """Whether the peer takes what is sent to it."""
-        return self._stalled is None
 
     @property
     def paused(self) -> bool:
@@ -127,47 +96,28 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read requests and give them their turns."""
-        if self._deaf or self._reader is None:
-            return
-        try:
-            self._reader.feed(data)
-        except Error as error:
-            self._refuse(error)
-        except Exception:
-            _log.exception("a request could not be read")
-            self._refuse(_internal())
+        if self._unfed:
+            self._unfed += data
+        elif len(data) <= _SLICE:
+            self._feed(data)
+        else:
+            self._unfed = data
+            self._feed_slices()
 
     def eof_received(self) -> None:
         """Take the end of the peer's stream for its going away, as Go does."""
         self._cancel(Cause.PEER_GONE)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel what nobody waits for any more."""
-        self._transport = None
+        """Forget the peer."""
+        self._paused = False
+        self.stop_reading()
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        self._deaf = True
-        self._queue.clear()
         if self._wire is not None:
             self._wire.fail(Cause.PEER_GONE.error())
-        self._wake()
-        if self._task is None:
-            self._engine.forget(self)
-        else:
-            self._cancel(Cause.PEER_GONE)
-
-    def pause_writing(self) -> None:
-        """Note that the peer is slow."""
-        self._stalled = self._engine.now
-        self._unsent = self._buffered()
-
-    def resume_writing(self) -> None:
-        """Go on: the peer has taken enough."""
-        self._stalled = None
-        self._wake()
-        if self._task is None:
-            self._advance()
+        self._lose()
 
     # Called by the reader.
 
@@ -198,7 +148,7 @@ class ServerConnection(asyncio.Protocol):
         elif hasattr(endpoint, "converse"):
             self._in_body = True
             wire = self._wire = ServerWire(self, head, keep=keep, expects=expects)
-            self._give_turn(partial(self._converse_next, cast("Streamed", endpoint), head, wire))
+            self._give_turn(partial(self._start_stream, cast("Streamed", endpoint), head, wire))
         else:
             raise Error(501, "NOT_IMPLEMENTED", "this server does not upgrade connections")
 
@@ -233,79 +183,60 @@ class ServerConnection(asyncio.Protocol):
         else:
             self._give_turn(partial(self._start, answer, head, body, self._keep), len(body))
 
-    # Called by wires.
+    # Called when answers have gone, by wires, and by the engine.
 
-    @property
-    def date(self) -> bytes:
-        """The Date header."""
-        return self._engine.date
+    def after_turn(self) -> None:
+        """Ask for more, now that there may be room."""
+        if self._task is None:
+            if not (self._in_head or self._in_body):
+                self._since = self._engine.now
+            self._allow_body()
+            if self._engine.draining and self.is_idle:
+                self._close()
+        if self._queue or self._paused:
+            self.regulate()
 
-    def keeps(self, keep: bool, /) -> bool:  # noqa: FBT001
-        """Tell whether the present answer may announce that the connection goes on."""
-        return keep and (not self._engine.draining or bool(self._queue))
-
-    def send(self, data: bytes) -> None:
-        """Write, if there still is somebody to write to."""
-        if self._transport is not None and data:
-            self._transport.write(data)
-
-    def send_continue(self) -> None:
-        """Ask for the body."""
-        self.send(CONTINUE)
-
-    async def room(self) -> None:
-        """Wait while the peer is slow.
-
-        Raises:
-            Error: The peer has gone.
-        """
-        while self._stalled is not None and self._transport is not None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        if self._transport is None:
-            raise Cause.PEER_GONE.error()
-
-    def abort(self) -> None:
-        """Cut the connection off; nothing more is sent."""
-        if self._transport is not None:
-            self._transport.abort()
+    def stop_reading(self) -> bool:
+        """Drop whatever still comes; tell whether the peer is midway through something."""
+        midway = self._in_head or self._in_body or self._deaf
+        self._deaf = True
+        self._unfed = b""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._engine.detached(self._transport.resume_reading)
+        return midway
 
     def regulate(self) -> None:
         """Read while there is room for what comes, and only then."""
         transport = self._transport
         if transport is None or self._deaf:
             return
-        full = (
-            len(self._queue) >= self._limits.max_pipelined
-            or self._queued > _QUEUED_BYTES
-            or (self._wire is not None and self._wire.full)
-        )
-        if full == self._paused:
+        if self._is_full():
+            if not self._paused:
+                self._paused = True
+                transport.pause_reading()
             return
-        self._paused = full
-        if full:
-            transport.pause_reading()
-        else:
+        if not self._paused or self._feeding:
+            return
+        self._feed_slices()
+        if self._may_read():
+            self._paused = False
             self._since = self._engine.now
             self._engine.detached(transport.resume_reading)
 
-    # Called by the engine.
+    def drain(self) -> None:
+        """Close the connection as soon as it is idle."""
+        if self.is_idle:
+            self._close()
 
     def check(self, now: float) -> None:
         """Act on a peer that takes too long."""
-        transport = self._transport
-        if transport is None:
+        if self._is_late(now):
+            self.abort()
             return
-        if self._abort_at is not None:
-            if now > self._abort_at:
-                transport.abort()
-        elif self._is_stuck(now):
-            transport.abort()
-        elif not (self._paused or self._deaf):
-            self._check_request(now - self._since - _SLACK)
-
-    def _check_request(self, waited: float) -> None:
-        limits = self._limits
+        if self._deaf or self._paused or self._transport is None:
+            return
+        limits, waited = self._limits, now - self._since - SLACK
         if self._in_head:
             if waited > limits.head_timeout:
                 self._refuse(Error(408, "REQUEST_TIMEOUT", "the headers took too long"))
@@ -316,172 +247,49 @@ class ServerConnection(asyncio.Protocol):
         elif self.is_idle and waited > limits.idle_timeout:
             self._close()
 
-    def drain(self) -> None:
-        """Close the connection as soon as it is idle."""
-        if self.is_idle:
-            self._close()
+    def _feed_slices(self) -> None:
+        """Read what came, as long as there is room."""
+        while self._unfed and not self._is_full():
+            data, self._unfed = self._unfed[:_SLICE], self._unfed[_SLICE:]
+            self._feed(data)
 
-    def cut(self) -> None:
-        """End at once, whatever is going on."""
-        self._cancel(Cause.DRAINING)
-        self.abort()
-
-    # Answering.
-
-    def _give_turn(self, turn: Callable[[], None], size: int = 0) -> None:
-        self._queue.append((turn, size))
-        self._queued += size
-        if self._task is None:
-            self._advance()
-        self.regulate()
-
-    def _advance(self) -> None:
-        """Start what is next in line."""
-        queue = self._queue
-        while queue and self._task is None and self._stalled is None and self._abort_at is None:
-            turn, size = queue.popleft()
-            self._queued -= size
-            turn()
-        if self._task is None:
-            self._allow_body()
-            if self._engine.draining and self.is_idle:
-                self._close()
-        if self._paused:
-            self.regulate()
-
-    def _start(self, answer: Answer, head: Head, body: bytes, keep: bool) -> None:  # noqa: FBT001
-        self._current = head
-        self._begun = False
-        self._task = self._engine.spawn(self._serve(answer, head, body, keep))
-
-    async def _serve(self, answer: Answer, head: Head, body: bytes, keep: bool) -> None:  # noqa: FBT001
-        if not self._begin():
+    def _feed(self, data: bytes) -> None:
+        if self._deaf or self._reader is None:
             return
+        self._feeding = True
+        refused: Error | None = None
         try:
-            reply = await answer(head, body)
-        except asyncio.CancelledError:
-            self._end_badly()
-            raise
+            self._reader.feed(data)
+        except Error as error:
+            refused = error
         except Exception:
-            _log.exception("%s %r failed outside of its call", head.method, head.path)
-            reply = refusal(_internal())
-        self._task = self._current = None
-        if self._transport is None:
-            self._engine.forget(self)
-            return
-        self._say(head.method, head.version, reply, keep)
-        self._since = self._engine.now
-        if self._queue or self._expecting or self._engine.draining:
-            self._advance()
-
-    def _say(self, method: str, version: str, reply: Reply, keep: bool) -> None:  # noqa: FBT001
-        """Write a whole answer, and close after the last one."""
-        transport = self._transport
-        if transport is None:
-            return
-        keep = keep and (not self._engine.draining or bool(self._queue))
-        date = self._engine.date
-        try:
-            pieces = render(reply, method, version=version, keep=keep, date=date)
-        except ValueError:
-            _log.exception("an answer with status %d could not be sent", reply.status)
-            substitute = refusal(_internal())
-            pieces = render(substitute, method, version=version, keep=keep, date=date)
-        for piece in pieces:
-            transport.write(piece)
-        if not keep:
-            self._close()
-
-    def _converse_next(self, endpoint: Streamed, head: Head, wire: ServerWire) -> None:
-        self._current = head
-        self._begun = False
-        self._task = self._engine.spawn(self._converse(endpoint, head, wire))
-
-    async def _converse(self, endpoint: Streamed, head: Head, wire: ServerWire) -> None:
-        if not self._begin():
-            return
-        try:
-            await endpoint.converse(head, wire)
-        except asyncio.CancelledError:
-            self._end_badly()
-            raise
-        except Exception:
-            _log.exception("%s %r failed outside of its call", head.method, head.path)
-        self._task = self._current = None
-        if self._transport is None:
-            self._engine.forget(self)
-            return
-        if not wire.started:
-            wire.keep = False
-            self._say(head.method, head.version, refusal(_internal()), keep=False)
-        elif not wire.finished:
-            self._transport.abort()
-        elif not wire.keep:
-            self._close()
-        else:
-            wire.detach()
-            self._since = self._engine.now
-            self._advance()
-            self.regulate()
-
-    def _begin(self) -> bool:
-        """Note that a task runs, and tell whether anybody is there for its answer."""
-        self._begun = True
-        if self._transport is None:
-            self._end_badly()
-            return False
-        return True
-
-    def _end_badly(self) -> None:
-        """Clean up after an endpoint that was cancelled: there is no answer to send."""
-        self._task = self._current = None
-        if self._transport is None:
-            self._engine.forget(self)
-        else:
-            self._transport.abort()
-
-    # Ending.
+            _log.exception("a request could not be read")
+            refused = internal()
+        self._feeding = False
+        if refused is not None:
+            self._refuse(refused)
 
     def _refuse(self, error: Error) -> None:
         """Read no further; answer the error in its turn, then close."""
         self._deaf = True
-        wire, head = self._wire, self._head
-        if wire is not None:
-            wire.fail(error)
-            if wire.finished and self._task is None and not self._queue:
-                self._close()
+        self._unfed = b""
+        wire = self._wire
+        if wire is None:
+            self._say_last(self._head, refusal(error))
             return
-        method, version = (head.method, head.version) if head is not None else ("", "1.1")
-        self._give_turn(partial(self._say, method, version, refusal(error), keep=False))
+        wire.fail(error)
+        if wire.finished and self._task is None and not self._queue:
+            self._close()
 
-    def _close(self) -> None:
-        """Close once everything is sent; wait a little for a peer that still sends itself."""
-        transport = self._transport
-        if transport is None or self._abort_at is not None:
-            return
-        midway = self._in_head or self._in_body or self._deaf
-        self._deaf = True
-        self._queue.clear()
-        if not midway:
-            self._abort_at = self._engine.now + self._limits.write_timeout
-            transport.close()
-            return
-        # Closing with unread input resets the connection, and the peer may lose the answer.
-        self._abort_at = self._engine.now + self._limits.linger + _SLACK
-        if self._paused:
-            self._paused = False
-            self._engine.detached(transport.resume_reading)
-        if transport.can_write_eof():
-            transport.write_eof()
+    def _may_read(self) -> bool:
+        return not (self._deaf or self._is_full())
 
-    def _cancel(self, cause: Cause) -> None:
-        if self._task is None or self._current is None:
-            return
-        running = self._current.running
-        if running is not None:
-            running.cancel(cause)
-        elif self._begun:  # a task that is cancelled before it runs could not clean up
-            self._task.cancel()
+    def _is_full(self) -> bool:
+        return (
+            len(self._queue) >= self._limits.max_pipelined
+            or self._queued > _QUEUED_BYTES
+            or (self._wire is not None and self._wire.full)
+        )
 
     def _allow_body(self) -> None:
         """Send ``100 Continue`` when all earlier answers are out."""
@@ -489,24 +297,5 @@ class ServerConnection(asyncio.Protocol):
             self._expecting = False
             self.send_continue()
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _is_stuck(self, now: float) -> bool:
-        if self._stalled is None:
-            return False
-        buffered = self._buffered()
-        if buffered < self._unsent:
-            self._unsent, self._stalled = buffered, now
-        return now - self._stalled > self._limits.write_timeout
-
-    def _buffered(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
-
     def _too_large(self) -> Error:
         return Error(413, "BODY_TOO_LARGE", f"the body exceeds {self._room} bytes")
-
-
-def _internal() -> Error:
-    return Error(500, "UNKNOWN", "unknown request error")

@@ -7,9 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from kratos.transport.http import HttpApplication
+from kratos_http._answering import Answering
 from kratos_http._connection import ServerConnection
 from kratos_http._format import date_line
 from kratos_http.limits import Limits
@@ -83,9 +84,9 @@ class Engine:
         for connection in tuple(self.connections):
             connection.check(now)
 
-    def forget(self, connection: ServerConnection, /) -> None:
+    def forget(self, connection: Answering, /) -> None:
         """Note that a connection has ended (for connections)."""
-        self.connections.discard(connection)
+        self.connections.discard(cast("ServerConnection", connection))
         if not self.connections:
             self._empty.set()
 

@@ -1,0 +1,306 @@
+"""The sending half of a server's connection: answers in turn, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from kratos.errors import Error
+from kratos.transport.cause import Cause
+from kratos.transport.http import Head, Reply, Streamed
+from kratos_http._format import CONTINUE, render
+from kratos_http._refusal import refusal
+from kratos_http._wire import ServerWire
+
+if TYPE_CHECKING:
+    from kratos_http.engine import Engine
+
+__all__ = ["SLACK", "Answer", "Answering"]
+
+_log = logging.getLogger("kratos.http")
+
+SLACK: Final = 1.0  # seconds by which the engine's notion of now may lag behind
+
+Answer: TypeAlias = Callable[[Head, bytes], Awaitable[Reply]]
+
+
+class Answering(asyncio.Protocol, ABC):
+    """Answers requests in the order in which they came.
+
+    A request's turn comes when the answer before it was handed to the transport; until then it
+    waits in a queue.
+    """
+
+    __slots__ = (
+        "_abort_at",
+        "_begun",
+        "_current",
+        "_engine",
+        "_limits",
+        "_queue",
+        "_queued",
+        "_stalled",
+        "_task",
+        "_transport",
+        "_unsent",
+        "_waiter",
+    )
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._limits = engine.limits
+        self._transport: asyncio.Transport | None = None
+        self._queue: deque[tuple[Callable[[], None], int]] = deque()
+        self._queued = 0  # bytes of bodies in the queue
+        self._task: asyncio.Task[None] | None = None
+        self._begun = False  # whether the task has run at all
+        self._current: Head | None = None  # of the request that is being answered
+        self._abort_at: float | None = None  # set when the connection is being closed
+        self._stalled: float | None = None  # since when the peer takes nothing
+        self._unsent = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    @abstractmethod
+    def after_turn(self) -> None:
+        """Ask for more, now that there may be room."""
+
+    @abstractmethod
+    def stop_reading(self) -> bool:
+        """Drop whatever still comes; tell whether the peer is midway through something."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether the peer takes what is sent to it."""
+        return self._stalled is None
+
+    # Called by the transport.
+
+    def pause_writing(self) -> None:
+        """Note that the peer is slow."""
+        self._stalled = self._engine.now
+        self._unsent = self._buffered()
+
+    def resume_writing(self) -> None:
+        """Go on: the peer has taken enough."""
+        self._stalled = None
+        self._wake()
+        if self._task is None:
+            self._advance()
+
+    # Called by wires and by the engine.
+
+    @property
+    def date(self) -> bytes:
+        """The Date header."""
+        return self._engine.date
+
+    def keeps(self, keep: bool, /) -> bool:  # noqa: FBT001
+        """Tell whether the present answer may announce that the connection goes on."""
+        return keep and (not self._engine.draining or bool(self._queue))
+
+    def send(self, data: bytes) -> None:
+        """Write, if there still is somebody to write to."""
+        if self._transport is not None and data:
+            self._transport.write(data)
+
+    def send_continue(self) -> None:
+        """Ask for the body."""
+        self.send(CONTINUE)
+
+    async def room(self) -> None:
+        """Wait while the peer is slow.
+
+        Raises:
+            Error: The peer has gone.
+        """
+        while self._stalled is not None and self._transport is not None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._transport is None:
+            raise Cause.PEER_GONE.error()
+
+    def abort(self) -> None:
+        """Cut the connection off; nothing more is sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def cut(self) -> None:
+        """End at once, whatever is going on."""
+        self._cancel(Cause.DRAINING)
+        self.abort()
+
+    # Turns.
+
+    def _give_turn(self, turn: Callable[[], None], size: int = 0) -> None:
+        """Queue something that answers, or starts a task that does."""
+        self._queue.append((turn, size))
+        self._queued += size
+        self._advance()
+
+    def _advance(self) -> None:
+        """Start what is next in line."""
+        queue = self._queue
+        while queue and self._task is None and self._stalled is None and self._abort_at is None:
+            turn, size = queue.popleft()
+            self._queued -= size
+            turn()
+        self.after_turn()
+
+    def _start(self, answer: Answer, head: Head, body: bytes, keep: bool) -> None:  # noqa: FBT001
+        self._current = head
+        self._begun = False
+        self._task = self._engine.spawn(self._serve(answer, head, body, keep))
+
+    def _start_stream(self, endpoint: Streamed, head: Head, wire: ServerWire) -> None:
+        self._current = head
+        self._begun = False
+        self._task = self._engine.spawn(self._converse(endpoint, head, wire))
+
+    async def _serve(self, answer: Answer, head: Head, body: bytes, keep: bool) -> None:  # noqa: FBT001
+        if not self._begin():
+            return
+        try:
+            reply = await answer(head, body)
+        except asyncio.CancelledError:
+            self._end_badly()
+            raise
+        except Exception:
+            _log.exception("%s %r failed outside of its call", head.method, head.path)
+            reply = refusal(internal())
+        if self._finish():
+            self._say(head.method, head.version, reply, keep)
+            if self._queue:
+                self._advance()
+            else:
+                self.after_turn()
+
+    async def _converse(self, endpoint: Streamed, head: Head, wire: ServerWire) -> None:
+        if not self._begin():
+            return
+        try:
+            await endpoint.converse(head, wire)
+        except asyncio.CancelledError:
+            self._end_badly()
+            raise
+        except Exception:
+            _log.exception("%s %r failed outside of its call", head.method, head.path)
+        if not self._finish():
+            return
+        if not wire.started:
+            wire.keep = False
+            self._say(head.method, head.version, refusal(internal()), keep=False)
+        elif not wire.finished:
+            self.abort()
+        elif not wire.keep:
+            self._close()
+        else:
+            wire.detach()
+            self._advance()
+
+    def _begin(self) -> bool:
+        """Note that a task runs, and tell whether anybody is there for its answer."""
+        self._begun = True
+        if self._transport is None:
+            self._end_badly()
+            return False
+        return True
+
+    def _finish(self) -> bool:
+        """Note that a task has ended, and tell whether anybody is there for its answer."""
+        self._task = self._current = None
+        if self._transport is None:
+            self._engine.forget(self)
+            return False
+        return True
+
+    def _end_badly(self) -> None:
+        """Clean up after an endpoint that was cancelled: there is no answer to send."""
+        if self._finish():
+            self.abort()
+
+    def _say(self, method: str, version: str, reply: Reply, keep: bool) -> None:  # noqa: FBT001
+        """Write a whole answer, and close after the last one."""
+        transport = self._transport
+        if transport is None:
+            return
+        keep = keep and (not self._engine.draining or bool(self._queue))
+        date = self._engine.date
+        try:
+            pieces = render(reply, method, version=version, keep=keep, date=date)
+        except ValueError:
+            _log.exception("an answer with status %d could not be sent", reply.status)
+            substitute = refusal(internal())
+            pieces = render(substitute, method, version=version, keep=keep, date=date)
+        for piece in pieces:
+            transport.write(piece)
+        if not keep:
+            self._close()
+
+    def _say_last(self, head: Head | None, reply: Reply) -> None:
+        """Queue an answer after which nothing is read any more."""
+        method, version = (head.method, head.version) if head is not None else ("", "1.1")
+        self._give_turn(partial(self._say, method, version, reply, keep=False))
+
+    # Ending.
+
+    def _close(self) -> None:
+        """Close once everything is sent; wait a little for a peer that still sends itself."""
+        transport = self._transport
+        if transport is None or self._abort_at is not None:
+            return
+        self._queue.clear()
+        if not self.stop_reading():
+            self._abort_at = self._engine.now + self._limits.write_timeout
+            transport.close()
+            return
+        # Closing with unread input resets the connection, and the peer may lose the answer.
+        self._abort_at = self._engine.now + self._limits.linger + SLACK
+        if transport.can_write_eof():
+            transport.write_eof()
+
+    def _lose(self) -> None:
+        """Cancel what nobody waits for any more."""
+        self._transport = None
+        self._queue.clear()
+        self._wake()
+        if self._task is None:
+            self._engine.forget(self)
+        else:
+            self._cancel(Cause.PEER_GONE)
+
+    def _cancel(self, cause: Cause) -> None:
+        if self._task is None or self._current is None:
+            return
+        running = self._current.running
+        if running is not None:
+            running.cancel(cause)
+        elif self._begun:  # a task that is cancelled before it runs could not clean up
+            self._task.cancel()
+
+    def _is_late(self, now: float) -> bool:
+        """Tell whether the peer took too long to take what is sent to it, or to go."""
+        if self._abort_at is not None:
+            return now > self._abort_at
+        if self._stalled is None:
+            return False
+        buffered = self._buffered()
+        if buffered < self._unsent:
+            self._unsent, self._stalled = buffered, now
+        return now - self._stalled > self._limits.write_timeout
+
+    def _buffered(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def internal() -> Error:
+    """Return what a peer is told of a failure that is nobody's business but ours."""
+    return Error(500, "UNKNOWN", "unknown request error")
