@@ -16,7 +16,7 @@ async def _drive(address: str, path: str, request: bytes, seconds: float) -> int
     end = time.monotonic() + seconds
     answered = 0
     async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
 
         async def ask() -> None:
             nonlocal answered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -62,7 +63,7 @@ async def _drive(address: str, request: bytes, seconds: float) -> int:
     for _ in range(_CONNECTIONS):
         done = asyncio.Event()
         connection = _Connection(request, end, done)
-        await loop.create_connection(lambda made=connection: made, host, int(port))
+        await loop.create_connection(partial(_itself, connection), host, int(port))
         connections.append((connection, done))
     for connection, done in connections:
         async with asyncio.timeout(seconds + 30):
@@ -70,6 +71,10 @@ async def _drive(address: str, request: bytes, seconds: float) -> int:
         if connection.failed:
             raise SystemExit(f"{address} answered {connection.failed}")
     return sum(connection.answered for connection, _ in connections)
+
+
+def _itself(connection: _Connection) -> _Connection:
+    return connection
 
 
 def drive(address: str, request: bytes, seconds: float) -> int:

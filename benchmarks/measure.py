@@ -178,7 +178,7 @@ def report(results: Sequence[Result], *, as_json: bool) -> None:
     """Print one JSON object a line, or a table with ratios to ours."""
     if as_json:
         for result in results:
-            row = {
+            line = {
                 "bench": result.bench,
                 "case": result.case,
                 "subject": result.subject,
@@ -187,7 +187,7 @@ def report(results: Sequence[Result], *, as_json: bool) -> None:
                 "median": round(median(result.values), 2),
                 "rate": round(result.rate),
             }
-            print(json.dumps(row))
+            print(json.dumps(line))
         return
     print(
         f"{'case':8} {'subject':24} {'us CPU/request':>14} {'median':>8} {'ratio':>6} {'best/s':>8}"

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ SCRIPT = Path(__file__).with_name("holding_service.py")
 
 
 @asynccontextmanager
-async def service(registry: str, calls: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def service(registry: str, calls: int) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, SCRIPT, registry, str(calls), stdout=asyncio.subprocess.PIPE
     )

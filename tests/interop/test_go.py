@@ -19,6 +19,7 @@ from interop.v1.interop_kratos import (
     is_taken,
 )
 from interop.v1.interop_pb2 import (
+    COLOR_UNSPECIFIED,
     GREEN,
     RED,
     AllKinds,
@@ -106,7 +107,7 @@ def sample() -> AllKinds:
         by_number={-5: Inner(title="minus five")},
         chosen_inner=Inner(title="chosen"),
         maybe=0,
-        colors=[RED, 0],
+        colors=[RED, COLOR_UNSPECIFIED],
         color_by_name={"grass": GREEN},
     )
     message.at.FromJsonString("2024-02-29T23:59:59.123Z")

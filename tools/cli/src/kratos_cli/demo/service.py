@@ -7,6 +7,7 @@ import sys
 
 from kratos import App, Client
 from kratos.middleware import metadata, recovery
+from kratos.transport import Server
 from kratos_cli.demo.journal import journal
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
@@ -47,7 +48,7 @@ class Parent:
 def build(name: str, registry: str) -> App:
     """Return the application of one of the two services."""
     chain = [journal(name), recovery(), metadata()]
-    servers = [HttpServer("127.0.0.1:0"), GrpcServer("127.0.0.1:0"), Parent()]
+    servers: list[Server] = [HttpServer("127.0.0.1:0"), GrpcServer("127.0.0.1:0"), Parent()]
     if name == "greeter":
         from kratos_cli.demo.greeter import GreeterService
 

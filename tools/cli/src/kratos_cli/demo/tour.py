@@ -8,6 +8,7 @@ import itertools
 import json
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from bookshop.v1.bookshop_kratos import (
@@ -100,7 +101,7 @@ class Tour:
                 "bookshop",
                 by,
                 "POST /v1/shelves/{shelf}/books" if http else "AddBook",
-                lambda o, r=request: shop.add_book(r, options=o),
+                partial(_add, shop, request),
                 show=lambda book: book.name,
             )
         listing = ListBooksRequest(shelf="novels", limit=5, bindings=[PAPERBACK])
@@ -195,6 +196,10 @@ class Tour:
                 self._account.caused(entry)
         if (error is None) != (fails is None) or (error and fails and not fails(error)):
             raise StageError(f"{what} on {target} over {by} ended with {code} {answer}") from error
+
+
+async def _add(shop: BookshopClient, request: AddBookRequest, options: CallOptions) -> Book:
+    return await shop.add_book(request, options=options)
 
 
 def _plain(address: str, verb: str, path: str) -> tuple[int, dict[str, Any]]:
