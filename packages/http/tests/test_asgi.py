@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvicorn
 
 from kratos.errors import Error
 from kratos.middleware import outcome
@@ -16,7 +18,7 @@ from kratos.transport import Call, Handler, Mount
 from kratos.transport.cause import Cause
 from kratos.transport.http import Endpoint, Head, Reply, Wire
 from kratos_http import Asgi, HttpServer
-from kratos_http.testing import AsgiPeer
+from kratos_http.testing import AsgiPeer, SocketPeer, eventually
 
 JSON = [("Content-Type", "application/json")]
 TEXT = ((b"content-type", b"text/plain"),)
@@ -191,6 +193,25 @@ async def test_path_is_encoded_again_where_the_raw_one_is_missing() -> None:
     assert heads[0].path == b"/d%C3%BCne%20x"
     assert (heads[0].peer, heads[0].tls) == ("[::1]:7", True)
     assert sent[0]["status"] == 501
+
+
+async def test_uvicorn_serves_the_application() -> None:
+    server = HttpServer()
+    server.mount(Mount(services=[EchoService()]))
+    config = uvicorn.Config(Asgi(server.application), log_config=None, lifespan="on")
+    host = uvicorn.Server(config)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        serving = asyncio.ensure_future(host.serve(sockets=[sock]))
+        await eventually(lambda: host.started)
+        peer = await SocketPeer.connect("127.0.0.1", sock.getsockname()[1])
+        echoed = await peer.request("POST", "/kratos.testing/echo", headers=JSON, body=b'"ok"')
+        nowhere = await peer.request("HEAD", "/nowhere")
+        await peer.aclose()
+        host.should_exit = True
+        await serving
+    assert echoed.json() == "ok"
+    assert (nowhere.status, nowhere.body) == (404, b"")
 
 
 async def test_lifespan_is_entered_and_left() -> None:

@@ -31,6 +31,7 @@ from kratos.transport import (
     Method,
     Mount,
     Service,
+    Side,
     server_call,
 )
 from kratos_http import HttpConnector, HttpServer
@@ -264,6 +265,23 @@ class TestRequests:
         request = HttpBody(content_type="image/png", data=b"\x89PNG")
         async with served(service) as caller:
             assert await caller.unary(RAW, request) == request
+
+    async def test_header_that_cannot_be_sent_is_refused(self, connect: Connecting) -> None:
+        request = HttpBody(content_type="image/png\r\nx: y", data=b"")
+        async with scripted(answering(ANSWER)) as server:
+            with pytest.raises(Error, match="content-type") as refusal:
+                await caller_of(connect(server)).unary(RAW, request)
+        assert (refusal.value.code, refusal.value.reason) == (400, "CODEC")
+        assert server.heads == []
+
+    async def test_call_without_time_left_is_not_sent(self, connect: Connecting) -> None:
+        async with scripted(answering(ANSWER)) as server:
+            connection = connect(server)
+            call = Call(WORD, side=Side.CLIENT, transport="http", deadline=1e-9)
+            with pytest.raises(Error) as refusal:
+                await connection.invoke(call, text("x"))
+        assert refusal.value.code == 504
+        assert server.heads == []
 
     async def test_prefix_stands_before_the_path(self) -> None:
         async with served(Things(), server={"path_prefix": "/api"}, path_prefix="/api") as caller:
@@ -661,6 +679,35 @@ class TestConnections:
                 await caller_of(connection).unary(WORD, text("x"))
             await connection.aclose()
         assert failure.value.code == 503
+
+    async def test_closing_gives_up_connecting(self) -> None:
+        async with scripted(answering(b"never asked in plain text")) as server:
+            connector = HttpConnector(tls=ssl.create_default_context())
+            node = Node(scheme="http", address=server.node().address, secure=True)
+            connection = connector.connect(node)
+            calling = asyncio.ensure_future(caller_of(connection).unary(WORD, text("x")))
+            while not server.connections:  # noqa: ASYNC110  the other end sets no event
+                await asyncio.sleep(0)
+            await connection.aclose()
+            with pytest.raises(Error, match="closed") as failure:
+                await calling
+        assert (failure.value.code, failure.value.reason) == (503, "UNAVAILABLE")
+        with pytest.raises(OSError, match="closed"):
+            await connection.warm()
+
+    async def test_call_that_is_cancelled_while_connecting_frees_its_place(self) -> None:
+        async with scripted(answering(b"never asked in plain text")) as server:
+            connector = HttpConnector(tls=ssl.create_default_context(), max_connections=1)
+            node = Node(scheme="http", address=server.node().address, secure=True)
+            connection = connector.connect(node)
+            for number in (1, 2):
+                calling = asyncio.ensure_future(caller_of(connection).unary(WORD, text("x")))
+                while server.connections < number:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+                calling.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await calling
+            await connection.aclose()
 
     async def test_cancelled_call_is_told_by_closing(self, connect: Connecting) -> None:
         entered = asyncio.Event()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import pickle
 from importlib import import_module
 from typing import Any, ClassVar
 
 import pytest
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
 
-from kratos.errors import Error, StartupError
+from kratos.encoding import DEFAULT
+from kratos.errors import ConfigError, Error, StartupError
 from kratos.transport import (
     Arity,
     Call,
@@ -32,6 +38,28 @@ HttpBody: Any = import_module("google.api.httpbody_pb2").HttpBody
 AttributeContext: Any = import_module("google.rpc.context.attribute_context_pb2").AttributeContext
 BadRequest: Any = import_module("google.rpc.error_details_pb2").BadRequest
 Status: Any = import_module("google.rpc.status_pb2").Status
+
+
+def letter_type() -> Any:
+    """Make a message that holds raw bytes beside a field of its own."""
+    field = FieldDescriptorProto
+    file = FileDescriptorProto(name="test/letter.proto", package="test", syntax="proto3")
+    file.dependency.append("google/api/httpbody.proto")
+    letter = file.message_type.add(name="Letter")
+    letter.field.add(name="to", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
+    letter.field.add(
+        name="content",
+        number=2,
+        type=field.TYPE_MESSAGE,
+        type_name=".google.api.HttpBody",
+        label=field.LABEL_OPTIONAL,
+    )
+    pool = descriptor_pool.Default()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("test.Letter"))
+
+
+Letter = letter_type()
 
 JSON = [("Content-Type", "application/json")]
 
@@ -67,6 +95,7 @@ class Library(Service):
         unary("Raw", HttpBody, rule("POST", "/raw", "*")),
         unary("Fix", BadRequest, rule("POST", "/fixes", "field_violations", "field_violations")),
         unary("Tree", Struct, rule("POST", "/tree", "*")),
+        unary("Send", Letter, rule("POST", "/letters/{to}", "content", "content")),
         unary("Wrong", Status, rule("POST", "/wrong", "*")),
         unary("Hidden", Status),
     )
@@ -99,7 +128,7 @@ class Library(Service):
             await asyncio.get_running_loop().create_future()
         return request
 
-    put = cancel = read = all = search = grant = raw = fix = tree = hidden = get
+    put = cancel = read = all = search = grant = raw = fix = tree = send = hidden = get
 
     async def wrong(self, request: Any, /) -> Any:
         """Answer with another type than the one that was promised."""
@@ -227,6 +256,15 @@ class TestBinding:
         assert service.requests[0].content_type == "image/png"
         assert (answer.header("content-type"), answer.body) == ("image/png", b"\x89PNG\0")
         assert empty.header("content-type") == "application/octet-stream"
+
+    async def test_raw_body_goes_into_a_field_and_out_of_one(self, open_peer: OpenPeer) -> None:
+        server, service = library()
+        headers = [("Content-Type", "image/png"), ("Accept", "application/json")]
+        async with open_peer(server) as peer:
+            answer = await peer.request("POST", "/letters/me", headers=headers, body=b"\x89PNG")
+        request = service.requests[0]
+        assert (request.to, request.content.data) == ("me", b"\x89PNG")
+        assert (answer.header("content-type"), answer.body) == ("image/png", b"\x89PNG")
 
     async def test_form_is_bound(self, open_peer: OpenPeer) -> None:
         server, _ = library()
@@ -453,6 +491,39 @@ class TestEncoders:
     def test_error_is_a_status_message_in_proto(self) -> None:
         reply = encode_error(Error(400, "R", "m", {"k": "v"}), "application/proto")
         assert reply.body == b'\x08\x90\x03\x12\x01R\x1a\x01m"\x06\n\x01k\x12\x01v'
+
+    def test_error_that_a_codec_cannot_express_is_sent_as_json(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Mute:
+            name = "mute"
+
+            def encode(self, message: Message, /) -> bytes:
+                raise ValueError("cannot speak")
+
+            def decode(self, data: bytes, message_type: Any, /) -> Any:
+                return message_type()
+
+        codecs = DEFAULT.copy()
+        codecs.register(Mute())
+        reply = encode_error(Error(10001, "ODD"), "application/mute", codecs=codecs)
+        assert (reply.status, json.loads(reply.body)["code"]) == (500, 10001)
+        assert "cannot speak" in caplog.text
+
+    def test_raw_reply_is_encoded_as_it_is(self) -> None:
+        reply = encode_reply(HttpBody(content_type="image/png", data=b"x"), "application/json")
+        assert (list(reply.headers), reply.body) == ([(b"content-type", b"image/png")], b"x")
+
+    def test_redirect_is_an_error_that_knows_where_to_go(self) -> None:
+        redirect = Redirect("/there", 308)
+        for copy in (redirect.clone(), pickle.loads(pickle.dumps(redirect))):
+            assert isinstance(copy, Redirect)
+            assert (copy.code, copy.reason, copy.location) == (308, "REDIRECT", "/there")
+
+    @pytest.mark.parametrize(("location", "code"), [("/a\r\nb", 302), ("", 302), ("/a", 200)])
+    def test_redirect_to_nowhere_is_refused(self, location: str, code: int) -> None:
+        with pytest.raises(ConfigError):
+            Redirect(location, code)
 
     def test_error_with_half_a_character_is_sent(self) -> None:
         assert encode_error(Error(400, "R", "\ud800"), "").status == 400
