@@ -1,4 +1,4 @@
-"""``python -m benchmarks http|grpc [--json] [--seconds S] [--rounds N]``."""
+"""``python -m benchmarks http|grpc|import [--json] [--seconds S] [--rounds N]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import measure
 from kratos_cli.proto import compile_protos
 
-_BENCHES = ("http", "grpc")
+_BENCHES = {"http": "benchmarks.http", "grpc": "benchmarks.grpc", "import": "benchmarks.startup"}
 _ROOT = Path(__file__).parent
 
 
@@ -22,7 +22,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="per round and subject")
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
     options = parser.parse_args()
-    bench = importlib.import_module(f"benchmarks.{options.bench}")
+    bench = importlib.import_module(_BENCHES[options.bench])
+    if hasattr(bench, "measured"):
+        measure.report(bench.measured(rounds=options.rounds), as_json=options.json)
+        return
     with tempfile.TemporaryDirectory() as generated:
         compile_protos([_ROOT / "proto"], roots=[_ROOT / "proto"], out=Path(generated))
         results = measure.run(

@@ -50,12 +50,13 @@ class Load:
 
 @dataclass(slots=True)
 class Result:
-    """CPU microseconds per request, one value a round."""
+    """What one subject needed for one case, one value a round."""
 
     bench: str
     case: str
     subject: str
     values: list[float] = field(default_factory=list[float])
+    unit: str = "us_cpu_per_request"
     rate: float = 0.0
 
     @property
@@ -183,21 +184,20 @@ def report(results: Sequence[Result], *, as_json: bool) -> None:
                 "case": result.case,
                 "subject": result.subject,
                 "value": round(result.value, 2),
-                "unit": "us_cpu_per_request",
+                "unit": result.unit,
                 "median": round(median(result.values), 2),
                 "rate": round(result.rate),
             }
             print(json.dumps(line))
         return
-    print(
-        f"{'case':8} {'subject':24} {'us CPU/request':>14} {'median':>8} {'ratio':>6} {'best/s':>8}"
-    )
+    unit = results[0].unit.replace("_", " ")
+    print(f"{'case':8} {'subject':24} {unit:>20} {'median':>8} {'ratio':>6} {'best/s':>8}")
     for case in dict.fromkeys(result.case for result in results):
         rows = [result for result in results if result.case == case]
         ours = next((r.value for r in rows if r.subject == "kratos"), None)
         for row in sorted(rows, key=lambda r: r.value):
             ratio = f"{row.value / ours:6.2f}" if ours else ""
             print(
-                f"{case:8} {row.subject:24} {row.value:14.1f} {median(row.values):8.1f} "
+                f"{case:8} {row.subject:24} {row.value:20.1f} {median(row.values):8.1f} "
                 f"{ratio:>6} {row.rate:8.0f}"
             )
