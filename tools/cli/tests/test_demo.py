@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ MAIN = "import sys; from kratos_cli.main import main; sys.exit(main())"
 
 
 @contextmanager
-def demo(*arguments: str, temporary: Path) -> Iterator[subprocess.Popen[str]]:
+def demo(*arguments: str, temporary: Path) -> Generator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-c", MAIN, "demo", *arguments],
         stdout=subprocess.PIPE,
