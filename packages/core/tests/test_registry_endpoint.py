@@ -14,11 +14,9 @@ from kratos.registry.endpoint import (
     endpoint_scheme,
     find_endpoint,
     is_reachable,
-    join_host_port,
     local_interfaces,
     make_endpoint,
     reachable_host,
-    split_host_port,
 )
 
 LOOPBACK = Interface(index=1, up=True, addresses=("127.0.0.1", "::1"))
@@ -52,9 +50,9 @@ def test_endpoint_is_scheme_and_address(address: str, secure: bool, expected: st
 @pytest.mark.parametrize(
     ("endpoints", "scheme", "secure", "expected"),
     [
-        (["https://github.com/go-kratos/kratos"], "http", True, "github.com"),
+        (["https://github.com/go-kratos/kratos"], "http", True, "github.com:443"),
         (["https://go-kratos.dev/"], "http", False, None),
-        (["http://go-kratos.dev/"], "http", False, "go-kratos.dev"),
+        (["http://go-kratos.dev/"], "http", False, "go-kratos.dev:80"),
         (["http://a:1", "grpc://b:2"], "grpc", False, "b:2"),
         (["grpc://a:1", "grpc://b:2"], "grpc", False, "a:1"),
         (["grpc://a:1?isSecure=true", "grpcs://b:2"], "grpc", True, "b:2"),
@@ -62,6 +60,7 @@ def test_endpoint_is_scheme_and_address(address: str, secure: bool, expected: st
         (["GRPC://[::1]:2#x"], "grpc", False, "[::1]:2"),
         (["http://user:pw@a:1/path"], "http", False, "a:1"),
         (["tcp://a:1", "ws://b:2"], "http", False, None),
+        (["grpc://a", "grpc://b:2"], "grpc", False, "b:2"),
         ([], "http", False, None),
     ],
 )
@@ -72,7 +71,18 @@ def test_first_endpoint_of_the_scheme_is_found(
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "a:1", "http://", "http://:80", "http://a b:1", "http://a:port", "http://::1"]
+    "wrong",
+    [
+        "",
+        "a:1",
+        "http://",
+        "http://:80",
+        "http://a b:1",
+        "http://a:port",
+        "http://::1",
+        "http://a:0",
+        "http://a:65536",
+    ],
 )
 def test_what_is_no_endpoint_is_passed_over(wrong: str) -> None:
     assert find_endpoint([wrong, "http://good:1"], "http") == "good:1"
@@ -124,46 +134,6 @@ def test_what_is_no_endpoint_is_passed_over(wrong: str) -> None:
 )
 def test_global_unicast_addresses_are_reachable(host: str, expected: bool) -> None:
     assert is_reachable(host) is expected
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("127.0.0.1:80", ("127.0.0.1", 80)),
-        (":0", ("", 0)),
-        ("[::]:65535", ("::", 65535)),
-        ("localhost:080", ("localhost", 80)),
-        ("[fe80::1%eth0]:1", ("fe80::1%eth0", 1)),
-    ],
-)
-def test_address_is_split(address: str, expected: tuple[str, int]) -> None:
-    assert split_host_port(address) == expected
-
-
-@pytest.mark.parametrize(
-    ("address", "complaint"),
-    [
-        ("abc", "address abc: missing port in address"),
-        ("[::1]", "missing port in address"),
-        ("consul://2/33", "number from 0 to 65535"),
-        ("::1:80", r"must be written \[address\]:port"),
-        ("a:b", "number from 0 to 65535"),
-        ("a:65536", "number from 0 to 65535"),
-        ("a:", "number from 0 to 65535"),
-        ("a:-1", "number from 0 to 65535"),
-        ("a:\u0663", "number from 0 to 65535"),
-        ("[a:1", "no host|must be written"),
-        ("a/b:1", "no host"),
-    ],
-)
-def test_malformed_address_is_refused_with_the_reason(address: str, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        split_host_port(address)
-
-
-@pytest.mark.parametrize("host", ["10.0.0.1", "::1", "example"])
-def test_joined_address_splits_to_the_same(host: str) -> None:
-    assert split_host_port(join_host_port(host, 80)) == (host, 80)
 
 
 @pytest.mark.parametrize(

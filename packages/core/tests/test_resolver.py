@@ -137,7 +137,7 @@ async def test_node_carries_its_instance(bench: Bench) -> None:
 
 async def test_malformed_endpoint_is_passed_over(bench: Bench) -> None:
     await bench.register(
-        instance(1, "http://[::1", "http://10.0.0.1:99999", "http://noport", "http://10.0.0.1:80")
+        instance(1, "http://[::1", "http://10.0.0.1:99999", "http://no host", "http://10.0.0.1:80")
     )
     assert addresses(await bench.resolver().first()) == ["10.0.0.1:80"]
 

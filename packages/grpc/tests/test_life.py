@@ -12,12 +12,13 @@ import grpc
 import grpc.aio
 import pytest
 
+from kratos.address import Address
 from kratos.errors import ConfigError, Error, StartupError, TargetError
 from kratos.health import Health
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import ChainCaller, Endpointer, Mount, Mountable, Readying, Server
 from kratos_grpc import GrpcServer, ServerLimits, ServerTls
-from kratos_grpc._listening import Address, Reservation, reserve
+from kratos_grpc._reservation import Reservation, reserve
 
 
 class Occupied:
@@ -46,7 +47,7 @@ def test_server_is_all_that_an_application_asks_for() -> None:
     ["", "9000", "host", "host:", ":x", ":70000", ":٣", "a b:1", "::1:9000", "[host]:1", "unix:"],
 )
 def test_address_that_is_none_is_refused_with_examples(address: str) -> None:
-    with pytest.raises(TargetError, match="write :9000"):
+    with pytest.raises(TargetError, match="write :8000"):
         GrpcServer(address)
 
 

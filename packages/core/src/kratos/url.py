@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import quote, unquote
 
+from kratos.address import join_host_port
 from kratos.duration import parse_duration
 from kratos.errors import ConfigError
 
@@ -52,8 +53,7 @@ class Host:
 
     def address(self, default_port: int) -> str:
         """Return ``host:port``, an IPv6 address in brackets."""
-        name = f"[{self.name}]" if ":" in self.name else self.name
-        return f"{name}:{default_port if self.port is None else self.port}"
+        return join_host_port(self.name, default_port if self.port is None else self.port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
+from kratos.address import Address
 from kratos.errors import StartupError
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
-from kratos_grpc._listening import Address, Reservation, reserve
 from kratos_grpc._metadata import Metadata
+from kratos_grpc._reservation import Reservation, reserve
 from kratos_grpc.health import HEALTH_CHECK, HealthService
 from kratos_grpc.limits import Options, ServerLimits
 from kratos_grpc.tls import ServerTls

@@ -11,10 +11,10 @@ from kratos.errors import Error
 from kratos.transport.cause import Cause
 from kratos.transport.http import Buffered, Head, Streamed
 from kratos_http._answering import SLACK, Answer, Answering, internal
+from kratos_http._peer import peer_name
 from kratos_http._reader import Reader
 from kratos_http._refusal import refusal
 from kratos_http._wire import ServerWire
-from kratos_http.address import peer_name
 
 if TYPE_CHECKING:
     from kratos_http.engine import Engine

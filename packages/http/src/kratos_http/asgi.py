@@ -9,9 +9,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TypeVar, cast
 from urllib.parse import quote
 
+from kratos.address import join_host_port
 from kratos.errors import Error
 from kratos.limit import cancel_and_wait
-from kratos.registry.endpoint import join_host_port
 from kratos.transport.cause import Cause
 from kratos.transport.http import Buffered, Head, HttpApplication, Reply, Streamed
 from kratos_http._asgi_wire import AsgiWire, Event, Receive, Send

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kratos import encoding
+from kratos.address import Address
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Arity, Dispatcher, Mount, Operation
 from kratos.transport.cause import Cause
 from kratos.transport.http import Endpoint, HttpApplication
+from kratos.transport.listening import BACKLOG, listen, reserve
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos.transport.rule import PathTemplate
-from kratos_http import address as _address
-from kratos_http.address import Address
 from kratos_http.encoders import ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
@@ -180,7 +180,7 @@ class HttpServer:
             StartupError: The address is in use or does not exist here; names it.
         """
         if self._sock is None:
-            self._sock = await _address.bind(self._address)
+            self._sock = await reserve(self._address)
             self._bound_here = True
         if self._endpoint is None and self._sock.family != socket.AF_UNIX:
             host, port, *_ = self._sock.getsockname()
@@ -244,7 +244,7 @@ class HttpServer:
             self._stopped.set()
 
     async def _listen(self, sock: socket.socket) -> asyncio.Server:
-        _address.listen(sock, self._address)
+        listen(sock, self._address)
         loop = asyncio.get_running_loop()
         unix = sock.family == socket.AF_UNIX
         create = loop.create_unix_server if unix else loop.create_server
@@ -253,7 +253,7 @@ class HttpServer:
             sock=sock,
             ssl=self._tls,
             ssl_handshake_timeout=_TLS_HANDSHAKE if self._tls else None,
-            backlog=_address.BACKLOG,
+            backlog=BACKLOG,
         )
 
     def _route(self, operation: Operation) -> None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 from aegis.subset import subset
-from kratos.client._endpoint import find_endpoint
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.registry import ServiceInstance
+from kratos.registry.endpoint import endpoint_scheme, find_endpoint
 from kratos.selector import NO_NODES, Node, NodeSet
 from kratos.watch import Lease
 
@@ -211,7 +211,7 @@ class DiscoveryResolver:
     def _why_none(self, instances: Sequence[ServiceInstance]) -> str:
         if not instances:
             return "the registry lists no instance"
-        wanted = f"{self._scheme}{'s' if self._secure else ''}://"
+        wanted = f"{endpoint_scheme(self._scheme, secure=self._secure)}://"
         version = f" of version {self._version}" if self._version else ""
         return f"of {len(instances)} instances none{version} has an endpoint {wanted}"
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from kratos.address import DEFAULT_PORTS
 from kratos.errors import TargetError
 
 __all__ = ["FORMS", "Target"]
@@ -25,7 +26,6 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _NAMED_HOST: Final = re.compile(r"[^\s:/?#@\[\],%]+")
 _NUMBERED_HOST: Final = re.compile(r"\[[0-9A-Fa-f:.]+(%[^\s:/?#@\[\],%]+)?\]")
 _SERVICE: Final = re.compile(r"[^\s?#/][^\s?#]*")
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _MAX_PORT: Final = 65535
 
 
@@ -102,7 +102,7 @@ def _authority(text: str, scheme: str, rest: str) -> str:
     host = rest.removesuffix("/")
     if "/" in host or "?" in host or "#" in host:
         raise _refuse(text, "a path or query cannot be part of a target")
-    port = _DEFAULT_PORTS.get(scheme)
+    port = DEFAULT_PORTS.get(scheme)
     if port is not None and (_NAMED_HOST.fullmatch(host) or _NUMBERED_HOST.fullmatch(host)):
         host = f"{host}:{port}"
     return _address(text, host)

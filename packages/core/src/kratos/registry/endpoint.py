@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from kratos.address import DEFAULT_PORTS, join_host_port
 from kratos.registry._interfaces import Interface, local_interfaces
 
 __all__ = [
@@ -22,16 +23,14 @@ __all__ = [
     "endpoint_scheme",
     "find_endpoint",
     "is_reachable",
-    "join_host_port",
     "local_interfaces",
     "make_endpoint",
     "reachable_host",
-    "split_host_port",
 ]
 
 _ENDPOINT: Final = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^/?#@]*@)?"
-    r"(?P<address>(?:\[[^\[\]/?#]+\]|[^:\[\]/?#\s]+)(?::[0-9]{1,5})?)(?:[/?#].*)?",
+    r"(?P<host>\[[^\[\]/?#]+\]|[^:\[\]/?#\s]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
 _ANY_HOST: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  these are not bound here
@@ -59,39 +58,17 @@ def make_endpoint(scheme: str, address: str, *, secure: bool = False) -> str:
 def find_endpoint(endpoints: Sequence[str], scheme: str, *, secure: bool = False) -> str | None:
     """Return ``host:port`` of the first endpoint of a scheme, ``None`` if there is none.
 
-    What is no endpoint is passed over; Go gives the whole instance up for it.
+    Where HTTP gives no port, it is that of the scheme. What is no endpoint is passed over; Go
+    gives the whole instance up for it.
     """
     wanted = endpoint_scheme(scheme, secure=secure)
     for endpoint in endpoints:
         match = _ENDPOINT.fullmatch(endpoint)
         if match is not None and match["scheme"].lower() == wanted:
-            return match["address"]
+            port = int(match["port"] or DEFAULT_PORTS.get(wanted, 0))
+            if 0 < port <= 65535:
+                return f"{match['host']}:{port}"
     return None
-
-
-def split_host_port(address: str) -> tuple[str, int]:
-    """Split ``host:port``, ``:port`` or ``[IPv6]:port``.
-
-    Raises:
-        ValueError: It is none of these, or the port is not one of 0 to 65535.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or port.endswith("]"):
-        raise ValueError(f"address {address}: missing port in address")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"address {address}: an IPv6 address must be written [address]:port")
-    if "[" in host or "]" in host or "/" in host:
-        raise ValueError(f"address {address}: {host!r} is no host")
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
-        raise ValueError(f"address {address}: the port must be a number from 0 to 65535")
-    return host, int(port)
-
-
-def join_host_port(host: str, port: int) -> str:
-    """Return ``host:port``, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_reachable(host: str) -> bool:

@@ -1,0 +1,87 @@
+"""Addresses as text: ``host:port``, and what a server listens on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kratos.errors import TargetError
+
+__all__ = ["DEFAULT_PORTS", "Address", "join_host_port", "split_host_port"]
+
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+"""The port of a URL that names none, by scheme."""
+
+_UNIX: Final = "unix:"
+_MAX_PORT: Final = 65535
+_EXAMPLES: Final = "write :8000, 127.0.0.1:8000, [::1]:8000 or unix:/path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server listens.
+
+    Attributes:
+        host: Name or number; empty for every address of the machine.
+        port: 0 lets the system choose.
+        path: Of a Unix socket, in place of the other two.
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``:port``, ``host:port``, ``[IPv6]:port`` or ``unix:/path``.
+
+        Raises:
+            TargetError: It is none of these.
+        """
+        if text.startswith(_UNIX):
+            path = text.removeprefix(_UNIX)
+            path = path[2:] if path.startswith("///") else path
+            if not path or "\0" in path:
+                raise TargetError(f"address {text!r} names no file; {_EXAMPLES}")
+            return cls(path=path)
+        try:
+            host, port = split_host_port(text)
+        except ValueError as error:
+            raise TargetError(f"{error}; {_EXAMPLES}") from None
+        if any(char.isspace() for char in host):
+            raise TargetError(f"address {text!r} has blanks in its host; {_EXAMPLES}")
+        return cls(host=host, port=port)
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"{_UNIX}{self.path}"
+        return join_host_port(self.host, self.port)
+
+
+def split_host_port(address: str) -> tuple[str, int]:
+    """Split ``host:port``, ``:port`` or ``[IPv6]:port``.
+
+    Raises:
+        ValueError: It is none of these, or the port is not one of 0 to 65535.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or port.endswith("]"):
+        raise ValueError(f"address {address}: missing port in address")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if ":" not in host:
+            raise ValueError(f"address {address}: only an IPv6 address stands in brackets")
+    elif ":" in host:
+        raise ValueError(f"address {address}: an IPv6 address must be written [address]:port")
+    if "[" in host or "]" in host or "/" in host:
+        raise ValueError(f"address {address}: {host!r} is no host")
+    digits = port.isascii() and port.isdigit() and len(port) <= len(str(_MAX_PORT))
+    if not digits or int(port) > _MAX_PORT:
+        raise ValueError(f"address {address}: the port must be a number from 0 to {_MAX_PORT}")
+    return host, int(port)
+
+
+def join_host_port(host: str, port: int) -> str:
+    """Return ``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,113 @@
+"""Reserving an address, and listening on it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from kratos.address import Address
+from kratos.errors import StartupError
+from kratos.transport.listening import listen, require_free_path, reserve
+
+LOOPBACK = Address(host="127.0.0.1")
+
+
+def address_of(reserved: socket.socket) -> Address:
+    return Address(host="127.0.0.1", port=reserved.getsockname()[1])
+
+
+async def test_reserved_address_refuses_connections_until_it_is_listened_on() -> None:
+    with await reserve(LOOPBACK) as reserved:
+        address = address_of(reserved)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(address.host, address.port)
+        listen(reserved, address)
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_reserved_address_is_in_use_for_others_whether_it_is_listened_on_or_not() -> None:
+    with await reserve(LOOPBACK) as reserved:
+        address = address_of(reserved)
+        with pytest.raises(StartupError, match=rf"{address}: the address is in use"):
+            await reserve(address)
+        listen(reserved, address)
+        with pytest.raises(StartupError, match=rf"{address}: the address is in use"):
+            await reserve(address)
+
+
+async def test_address_of_every_host_cannot_be_had_beside_one_of_them() -> None:
+    with await reserve(LOOPBACK) as reserved:
+        every = Address(port=reserved.getsockname()[1])
+        with pytest.raises(StartupError, match=f"listen on {every}: the address is in use"):
+            await reserve(every)
+
+
+async def test_address_is_free_again_when_its_socket_is_closed() -> None:
+    with await reserve(LOOPBACK) as reserved:
+        address = address_of(reserved)
+    with await reserve(address) as again:
+        assert address_of(again) == address
+
+
+async def test_shared_port_is_had_by_all_who_say_so_and_by_nobody_else() -> None:
+    with await reserve(LOOPBACK, shared=True) as first:
+        address = address_of(first)
+        with await reserve(address, shared=True) as second:
+            assert address_of(second) == address
+        with pytest.raises(StartupError, match="in use"):
+            await reserve(address)
+
+
+async def test_two_who_share_no_port_cannot_both_listen() -> None:
+    with await reserve(LOOPBACK) as reserved, socket.socket() as other:
+        address = address_of(reserved)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((address.host, address.port))
+        other.listen()
+        with pytest.raises(StartupError, match=rf"{address}: the address is in use"):
+            listen(reserved, address)
+
+
+async def test_host_that_nobody_knows_is_named() -> None:
+    with pytest.raises(StartupError, match=r"cannot listen on host\.invalid:0: "):
+        await reserve(Address(host="host.invalid"))
+
+
+async def test_path_is_taken_by_whoever_answers_there(tmp_path: Path) -> None:
+    address = Address(path=str(tmp_path / "socket"))
+    with await reserve(address) as reserved:
+        listen(reserved, address)
+        for claim in (reserve, _require_free_path):
+            with pytest.raises(StartupError, match=rf"{address}: the address is in use"):
+                await claim(address)
+
+
+async def test_path_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    address = Address(path=str(tmp_path / "socket"))
+    (await reserve(address)).close()
+    require_free_path(address)
+    with await reserve(address) as reserved:
+        assert reserved.getsockname() == address.path
+
+
+async def test_path_of_a_file_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    with pytest.raises(StartupError, match="in use"):
+        await reserve(Address(path=str(file)))
+    assert file.read_text() == "precious"
+
+
+async def test_path_without_a_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="No such file"):
+        await reserve(Address(path=f"{tmp_path}/no/socket"))
+
+
+async def _require_free_path(address: Address) -> None:
+    require_free_path(address)
