@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 
 import pytest
 
@@ -110,6 +111,24 @@ async def test_nothing_is_opened_before_somebody_asks(
     await clock.settle()
 
     assert board.opened == []
+
+
+async def test_feed_keeps_nothing_of_the_context_of_whoever_starts_it(clock: FakeClock) -> None:
+    request: ContextVar[str | None] = ContextVar("request", default=None)
+    seen: list[str | None] = []
+
+    class Curious(Board):
+        async def open(self) -> Watcher[str]:
+            seen.append(request.get())
+            return await super().open()
+
+    feed = Feed(Curious().open, name="board", clock=clock)
+    token = request.set("of a user")
+    await feed.first()
+    request.reset(token)
+    await feed.aclose()
+
+    assert seen == [None]
 
 
 async def test_change_reaches_every_listener(

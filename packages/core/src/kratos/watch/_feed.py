@@ -7,6 +7,7 @@ import logging
 import operator
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import Context
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from aegis.backoff import Backoff
@@ -195,7 +196,10 @@ class Feed(Generic[T]):
     def _start(self) -> None:
         self._check_open()
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"kratos-feed {self._name}")
+            # The feed outlives whoever starts it: a request must not lend it its context.
+            self._task = asyncio.get_running_loop().create_task(
+                self._run(), name=f"kratos-feed {self._name}", context=Context()
+            )
 
     async def _run(self) -> None:
         while True:
