@@ -138,6 +138,15 @@ async def test_h2c_upgrade_is_ignored_and_its_body_kept() -> None:
     assert bodies == [b"/1|abc", b"/2|def", b"/3|", b"/4|"]
 
 
+async def test_flood_of_ignored_upgrades_is_answered_to_the_last() -> None:
+    upgrade = b"GET / HTTP/1.1\r\nHost:\r\nConnection:upgrade\r\nUpgrade:x\r\n\r\n"
+    _, answers = await exchange(
+        upgrade * 1500 + b"GET /last HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"
+    )
+    assert answers.count(b"HTTP/1.1 200 OK") == 1501
+    assert answers.endswith(b"/last|")
+
+
 async def test_body_of_an_ignored_upgrade_may_come_later() -> None:
     async with listening(Echo()) as opened:
         peer = await opened.connect()
@@ -159,6 +168,7 @@ REFUSED = {
     "list of lengths": (b"Content-Length: 3, 3\r\n\r\nabc", 400),
     "signed length": (b"Content-Length: +3\r\n\r\nabc", 400),
     "empty length": (b"Content-Length:\r\n\r\n", 400),
+    "length of many digits": (b"Content-Length: " + b"0" * 5000 + b"3\r\n\r\nabc", 400),
     "huge length": (b"Content-Length: 99999999999999999999999\r\n\r\n", 400),
     "other coding": (b"Transfer-Encoding: gzip\r\n\r\n", 501),
     "two codings": (b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),

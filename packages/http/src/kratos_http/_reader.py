@@ -24,6 +24,7 @@ _FRAMING_HEADERS: Final = frozenset(
 _VERSIONS: Final = ("1.1", "1.0")
 _SLASH: Final = ord("/")
 _IN_CHUNKS: Final = -1
+_MOST_DIGITS: Final = 20  # of 64 bits
 _CHUNKED_BODY: Final = b"transfer-encoding: chunked"
 
 
@@ -104,24 +105,8 @@ class Reader:
             Error: It is malformed or breaks a limit, or the receiver refuses it. Nothing can
                 be read any more.
         """
-        parser = self._parser
-        if parser is None:
-            return
-        self._feeding = len(data)
-        try:
-            parser.feed_data(data)
-        except HttpParserUpgrade as stop:
-            self._carry_on(data[stop.args[0] :])
-            return
-        except HttpParserCallbackError as error:
-            raise error.__context__ or error from None
-        except HttpParserError as error:
-            if self._parser is None:
-                return  # what follows a request that closes the connection is not read
-            raise _malformed(error) from None
-        self._fed += self._feeding
-        if self._fed > self._limits.max_head:
-            raise self._too_large()
+        while data := self._feed(data):
+            pass  # a loop, because a peer may ask for another protocol with every request
 
     def close(self) -> None:
         """Let go of the receiver; what is fed afterwards is dropped."""
@@ -192,6 +177,28 @@ class Reader:
                 self._parser = None
             self._receiver.on_end()
 
+    def _feed(self, data: bytes) -> bytes:
+        """Read what came, up to a request that asks for another protocol; return the rest."""
+        parser = self._parser
+        if parser is None:
+            return b""
+        self._feeding = len(data)
+        try:
+            parser.feed_data(data)
+        except HttpParserUpgrade as stop:
+            self._carry_on()
+            return data[stop.args[0] :]
+        except HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except HttpParserError as error:
+            if self._parser is None:
+                return b""  # what follows a request that closes the connection is not read
+            raise _malformed(error) from None
+        self._fed += self._feeding
+        if self._fed > self._limits.max_head:
+            raise self._too_large()
+        return b""
+
     def _hand_over(self, parser: HttpRequestParser, head: Head) -> None:
         hosts, length, expects, upgrade = 0, 0, False, False
         for name, value in self._headers:
@@ -199,7 +206,7 @@ class Reader:
                 if name == b"host":
                     hosts += 1
                 elif name == b"content-length":
-                    length = int(value)
+                    length = _length(value)
                 elif name == b"transfer-encoding":
                     length = _chunked(value, head.version)
                 elif name == b"expect":
@@ -219,8 +226,8 @@ class Reader:
             expects=expects and length != 0,
         )
 
-    def _carry_on(self, data: bytes) -> None:
-        """Read on after a request that asked for another protocol and did not get it.
+    def _carry_on(self) -> None:
+        """Get ready to read on after a request that asked for another protocol and did not get it.
 
         llhttp takes the body of such a request for that protocol. So the body is read by a
         fresh parser, which is told its framing. (Java's client asks for h2c with every first
@@ -230,8 +237,6 @@ class Reader:
             parser = self._parser = HttpRequestParser(self)
             parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._remainder)
             self._remainder = b""
-        if data:
-            self.feed(data)
 
     def _check_size(self) -> None:
         size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
@@ -271,6 +276,13 @@ def _split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
         return b"/" + path, query if query_mark else b""
     path, _, query = target.partition(b"?")
     return path, query
+
+
+def _length(value: bytes) -> int:
+    """Return a length that the parser took for one: digits, of which leading zeros may be many."""
+    if len(value) > _MOST_DIGITS:
+        raise Error(400, "BAD_REQUEST", f"a Content-Length of {len(value)} digits is no length")
+    return int(value)
 
 
 def _chunked(value: bytes, version: str) -> int:
