@@ -749,3 +749,16 @@ def test_any_bytes_are_read_or_refused(proto: Any, data: bytes) -> None:
     except CodecError:
         return
     assert isinstance(message, proto.Complex)
+
+
+def test_number_of_thousands_of_digits_is_refused_without_quoting_it(proto: Any) -> None:
+    for digits in (4000, 5000):
+        with pytest.raises(CodecError) as caught:
+            CODEC.decode(b'{"fInt32":' + b"9" * digits + b"}", proto.Scalars)
+        assert len(str(caught.value)) < 300
+        assert "sys." not in str(caught.value)
+
+
+def test_half_a_surrogate_pair_is_refused_in_plain_words(proto: Any) -> None:
+    with pytest.raises(CodecError, match="^name: the text holds one half of a surrogate pair"):
+        CODEC.decode(rb'{"name":"\ud800"}', proto.TestModel)

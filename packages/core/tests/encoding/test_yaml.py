@@ -131,3 +131,28 @@ def test_any_text_is_read_or_refused(proto: Any, text: str) -> None:
     except CodecError:
         return
     assert isinstance(message, proto.Everything)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param(r'name: "\UFFFFFFFF"', "no YAML", id="beyond Unicode"),
+        pytest.param("age: " + "9" * 5000, "longer than anybody reads", id="decimal"),
+        pytest.param("age: 0x" + "f" * 5000, "longer than anybody reads", id="hexadecimal"),
+    ],
+)
+def test_what_python_cannot_convert_is_refused(proto: Any, text: str, problem: str) -> None:
+    with pytest.raises(CodecError, match=problem):
+        read(proto.TestModel, text)
+
+
+def test_text_that_would_take_seconds_to_read_is_refused(proto: Any) -> None:
+    with pytest.raises(CodecError, match="131073 bytes of YAML exceed 131072"):
+        read(proto.TestModel, " " * (128 * 1024 + 1))
+
+
+def test_largest_text_can_be_chosen(proto: Any) -> None:
+    codec = YamlCodec(max_size=8)
+    assert codec.decode(b"name: ab", proto.TestModel).name == "ab"
+    with pytest.raises(CodecError, match="exceed 8"):
+        codec.decode(b"name: abc", proto.TestModel)

@@ -9,6 +9,7 @@ from kratos.encoding._codec import CodecError
 __all__ = ["Fault"]
 
 _LONGEST: Final = 80  # names of unknown fields are the peer's to choose
+_LONGEST_PROBLEM: Final = 200  # protobuf quotes values whole
 
 
 class Fault(ValueError):
@@ -22,7 +23,14 @@ class Fault(ValueError):
     @staticmethod
     def of(error: ValueError | TypeError) -> Fault:
         """Return ``error`` as a fault."""
-        return error if isinstance(error, Fault) else Fault(str(error))
+        if isinstance(error, Fault):
+            return error
+        if isinstance(error, UnicodeEncodeError):
+            return Fault("the text holds one half of a surrogate pair without the other")
+        problem = str(error)
+        if len(problem) > _LONGEST_PROBLEM:
+            problem = f"{problem[:_LONGEST_PROBLEM]}..."
+        return Fault(problem)
 
     def within(self, part: str) -> Fault:
         """Note that the value stands in the field ``part``, or in the element ``[part]``."""

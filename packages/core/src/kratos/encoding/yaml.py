@@ -18,9 +18,11 @@ from kratos.encoding._codec import CodecError, M
 from kratos.encoding._scalars import show
 from kratos.encoding.json import JsonCodec
 
-__all__ = ["YamlCodec", "built_in"]
+__all__ = ["YAML", "YamlCodec"]
 
 _TAG: Final = "tag:yaml.org,2002:"
+_LARGEST: Final = 128 * 1024
+_MOST_DIGITS: Final = 2048  # what Python converts at least, into both directions
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE: Final = frozenset({"true", "True", "TRUE"})
 _FALSE: Final = frozenset({"false", "False", "FALSE"})
@@ -40,13 +42,22 @@ class YamlCodec:
     Args:
         name: Subtype of its content type.
         json: Decides how values are expressed; by default as the JSON codecs do.
+        max_size: Bytes of the largest text that is read. Reading takes some ten seconds per
+            megabyte, during which an event loop does nothing else.
     """
 
-    __slots__ = ("_json", "_name")
+    __slots__ = ("_json", "_max_size", "_name")
 
-    def __init__(self, *, name: str = "yaml", json: JsonCodec | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str = "yaml",
+        json: JsonCodec | None = None,
+        max_size: int = _LARGEST,
+    ) -> None:
         self._name = name
         self._json = json or JsonCodec()
+        self._max_size = max_size
 
     @property
     def name(self) -> str:
@@ -67,15 +78,19 @@ class YamlCodec:
         """Return a new message; an empty document makes an empty one.
 
         Raises:
-            CodecError: The data is no YAML, uses what JSON lacks, or does not fit the type.
+            CodecError: The data is no YAML, too large, uses what JSON lacks, or does not fit
+                the type.
         """
+        if len(data) > self._max_size:
+            raise CodecError(
+                f"{len(data)} bytes of YAML exceed {self._max_size}: send JSON, or register a "
+                "YamlCodec of another max_size"
+            )
         value = _load(data)
         return message_type() if value is None else self._json.from_value(value, message_type)
 
 
-def built_in(name: str) -> YamlCodec:
-    """Return the codec that every table starts with."""
-    return YamlCodec(name=name)
+YAML: Final = YamlCodec()
 
 
 def _load(data: bytes) -> Any:
@@ -90,7 +105,7 @@ def _load(data: bytes) -> Any:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         context = f"{error.context}: " if error.context else ""
         raise CodecError(f"{place}{context}{error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise CodecError(f"no YAML: {error}") from None
     except RecursionError:
         raise CodecError("the YAML is nested too deeply") from None
@@ -128,12 +143,18 @@ def _plain(text: str) -> Any:
     if text in _FALSE:
         return False
     if _INTEGER.fullmatch(text):
-        return int(text)
+        return _integer(text, 10)
     if _OTHER_BASE.fullmatch(text):
-        return int(text, 0)
+        return _integer(text, 0)
     if _FLOAT.fullmatch(text):
         return float(_DOTTED.sub(r"\1", text))
     return text
+
+
+def _integer(text: str, base: int) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} characters is longer than anybody reads")
+    return int(text, base)
 
 
 def _require(node: Node, kind: str) -> None:
