@@ -8,6 +8,14 @@ from typing import Final
 __all__ = ["BUILT_IN"]
 
 BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
+    "kratos.encoding": {
+        "json": "kratos.encoding.json:JSON",
+        "proto": "kratos.encoding.proto:PROTO",
+        "protojson": "kratos.encoding.json:PROTOJSON",
+        "x-www-form-urlencoded": "kratos.encoding.form:FORM",
+        "xml": "kratos.encoding.xml:XML",
+        "yaml": "kratos.encoding.yaml:YAML",
+    },
     "kratos.registry": {
         "file": "kratos.registry.file:from_url",
         "memory": "kratos.registry.memory:from_url",

@@ -20,10 +20,15 @@ from kratos.errors import ConfigError, PluginConflict, PluginLoadError, PluginNo
 
 if TYPE_CHECKING:
     from kratos.config import Source
+    from kratos.encoding import Codec
     from kratos.registry import Registry
+    from kratos.selector import Selector
+    from kratos.transport import Connector
     from kratos.url import Url
 
+    ConnectorFactory: TypeAlias = Callable[..., Connector]
     RegistryFactory: TypeAlias = Callable[[Url], Registry]
+    SelectorFactory: TypeAlias = Callable[[], Selector]
     SourceFactory: TypeAlias = Callable[[Url], Source]
 
 __all__ = ["DISABLED", "Plugin", "clear", "find", "load", "register"]
@@ -80,6 +85,12 @@ def find(group: str) -> tuple[Plugin, ...]:
 def load(group: Literal["kratos.registry"], name: str) -> RegistryFactory: ...
 @overload
 def load(group: Literal["kratos.config"], name: str) -> SourceFactory: ...
+@overload
+def load(group: Literal["kratos.encoding"], name: str) -> Codec: ...
+@overload
+def load(group: Literal["kratos.selector"], name: str) -> SelectorFactory: ...
+@overload
+def load(group: Literal["kratos.transport"], name: str) -> ConnectorFactory: ...
 @overload
 def load(group: str, name: str) -> Any: ...
 def load(group: str, name: str) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kratos import encoding
+from kratos import encoding, plugins
 from kratos.encoding import (
     DEFAULT,
     Codec,
@@ -28,6 +31,7 @@ from kratos.encoding._text_cache import TextCache
 from kratos.encoding.http_body import from_raw, is_http_body, raw
 from kratos.encoding.json import JsonCodec, JsonOptions
 from kratos.encoding.proto import ProtoCodec
+from kratos.errors import ConfigError, PluginLoadError
 
 BUILT_IN = ["json", "protojson", "proto", "xml", "yaml", "x-www-form-urlencoded"]
 
@@ -97,6 +101,104 @@ def test_importing_the_table_imports_no_codec() -> None:
     assert "kratos.encoding" in loaded
     assert not loaded & {"yaml", "google.protobuf.json_format", "xml.parsers.expat", "pyexpat"}
     assert not loaded & {"kratos.encoding.json", "kratos.encoding.form", "kratos.encoding.proto"}
+
+
+# Plug-ins
+
+PLUGIN = """
+class Codec:
+    name = {name!r}
+    def encode(self, message): return b""
+    def decode(self, data, message_type): return message_type()
+CODEC = Codec()
+"""
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Put a distribution with a codec on the path, as an installer would."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    known = set(sys.modules)
+
+    def install(name: str, code: str) -> None:
+        info = tmp_path / f"kratos_{name}-1.2.3.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: kratos-{name}\nVersion: 1.2.3\n")
+        entry = f"[kratos.encoding]\n{name} = codec_of_{name}:CODEC\n"
+        (info / "entry_points.txt").write_text(entry)
+        (tmp_path / f"codec_of_{name}.py").write_text(code)
+        importlib.invalidate_caches()
+        plugins.clear()
+
+    yield install
+    plugins.clear()
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+def test_codec_of_a_plugin_is_found_by_name_and_by_header(install: Install) -> None:
+    install("msgpack", PLUGIN.format(name="msgpack"))
+    codecs = Codecs()
+    codec = codecs.get("msgpack")
+    assert codec is not None
+    assert codec is codecs.find("application/msgpack; charset=utf-8")
+    assert codec is codecs.select(["application/msgpack"]).codec
+
+
+def test_codec_of_a_plugin_is_not_imported_before_it_is_asked_for(install: Install) -> None:
+    install("msgpack", PLUGIN.format(name="msgpack"))
+    assert Codecs().get("cbor") is None
+    assert "codec_of_msgpack" not in sys.modules
+
+
+def test_registered_codec_comes_before_the_plugin_of_its_name(install: Install) -> None:
+    install("msgpack", "raise RuntimeError")
+    codecs = Codecs()
+    mine: Codec = NamedCodec("msgpack")
+    codecs.register(mine)
+    assert codecs.get("msgpack") is mine
+
+
+def test_plugin_that_is_no_codec_of_its_name_is_refused(install: Install) -> None:
+    install("msgpack", PLUGIN.format(name="cbor"))
+    with pytest.raises(ConfigError, match="no codec 'msgpack'"):
+        Codecs().get("msgpack")
+
+
+def test_plugin_that_cannot_be_imported_is_named(install: Install) -> None:
+    install("msgpack", "raise RuntimeError")
+    with pytest.raises(PluginLoadError, match=r"kratos-msgpack 1\.2\.3"):
+        Codecs().find("application/msgpack")
+
+
+def test_built_in_codec_is_found_without_a_look_at_what_is_installed() -> None:
+    program = """
+import sys
+from kratos import encoding, plugins
+assert encoding.find("application/json") is not None
+print(*sys.modules)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "importlib.metadata" not in ran.stdout.split()
+
+
+def test_what_is_installed_is_looked_at_once_however_many_names_peers_make_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def find(group: str) -> tuple[plugins.Plugin, ...]:
+        looks.append(group)
+        return ()
+
+    monkeypatch.setattr(plugins, "find", find)
+    codecs = Codecs()
+    assert [codecs.find(f"application/x{number}") for number in range(1000)] == [None] * 1000
+    assert looks == ["kratos.encoding"]
 
 
 # Content types

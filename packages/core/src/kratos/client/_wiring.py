@@ -59,7 +59,7 @@ def connector_factory(
     if not isinstance(transport, str):
         connector = transport
         return lambda: connector
-    factory: Callable[..., Connector] = plugins.load("kratos.transport", transport)
+    factory = plugins.load("kratos.transport", transport)
     configuration = None if isinstance(tls, bool) else tls
     return lambda: factory(tls=configuration)
 
@@ -72,8 +72,7 @@ def selector_of(selector: str | Selector) -> Selector:
         PluginNotFound: No selector of that name is installed.
     """
     if isinstance(selector, str):
-        build: Callable[[], Selector] = plugins.load("kratos.selector", selector)
-        return build()
+        return plugins.load("kratos.selector", selector)()
     if not callable(getattr(selector, "select", None)):
         raise ConfigError(
             f"selector {selector!r} is neither a name nor an object with apply and select"

@@ -8,21 +8,16 @@ from functools import partial
 from importlib import import_module
 from typing import Final
 
+from kratos import plugins
+from kratos._built_in import BUILT_IN
 from kratos.encoding._codec import Codec
 from kratos.encoding._content import candidates, content_type, ranked
 from kratos.encoding._text_cache import TextCache
+from kratos.errors import ConfigError
 
 __all__ = ["DEFAULT", "Codecs", "Selection"]
 
-# Modules are imported when a codec is first asked for: a gRPC server never loads YAML.
-_BUILT_IN: Final = {
-    "json": "kratos.encoding.json",
-    "protojson": "kratos.encoding.json",
-    "proto": "kratos.encoding.proto",
-    "x-www-form-urlencoded": "kratos.encoding.form",
-    "xml": "kratos.encoding.xml",
-    "yaml": "kratos.encoding.yaml",
-}
+_GROUP: Final = "kratos.encoding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +29,23 @@ class Selection:
 
 
 class Codecs:
-    """Codecs by name. Starts with the built-in ones.
+    """Codecs by name: registered ones, then built-in ones, then those of plug-ins.
+
+    Each is imported when it is first asked for: a gRPC server never loads YAML. What is
+    installed is looked at once, when a name is first asked for that is not built in.
 
     A server with formats or options of its own takes ``DEFAULT.copy()`` and registers
     them there. Choices are remembered per header text, within bounds, so a look-up per
     request is one look-up in a dictionary.
     """
 
-    __slots__ = ("_accepted", "_codecs", "_found")
+    __slots__ = ("_accepted", "_codecs", "_found", "_installed")
 
     def __init__(self) -> None:
         self._codecs: dict[str, Codec] = {}
         self._found: TextCache[Codec | None] = TextCache(self._find)
         self._accepted: dict[str, TextCache[Selection]] = {}
+        self._installed: frozenset[str] | None = None
 
     def copy(self) -> Codecs:
         """Return a table with the same codecs, to be changed by itself."""
@@ -68,11 +67,18 @@ class Codecs:
         self._accepted.clear()
 
     def get(self, name: str) -> Codec | None:
-        """Return the codec of that name, which must be in lower case as in Go."""
+        """Return the codec of that name, which must be in lower case as in Go.
+
+        Raises:
+            PluginConflict: Two distributions claim the name.
+            PluginLoadError: The plug-in of that name failed to import.
+            ConfigError: It is no codec of that name.
+        """
         codec = self._codecs.get(name)
-        if codec is None and name in _BUILT_IN:
-            codec = import_module(_BUILT_IN[name]).built_in(name)
-            self._codecs[name] = codec
+        if codec is None:
+            codec = _built_in(name) or self._plugged_in(name)
+            if codec is not None:
+                self._codecs[name] = codec
         return codec
 
     def find(self, content_type: str) -> Codec | None:
@@ -101,6 +107,17 @@ class Codecs:
             self._accepted[fallback] = cache
         return cache(accept if isinstance(accept, str) else ",".join(accept))
 
+    def _plugged_in(self, name: str) -> Codec | None:
+        # Peers choose the names: one that nobody announces must cost no more than this look-up.
+        if self._installed is None:
+            self._installed = frozenset(plugin.name for plugin in plugins.find(_GROUP))
+        if name not in self._installed:
+            return None
+        codec = plugins.load(_GROUP, name)
+        if getattr(codec, "name", None) != name:
+            raise ConfigError(f"the plug-in {name!r} of {_GROUP} is {codec!r}, no codec {name!r}")
+        return codec
+
     def _find(self, content_type: str) -> Codec | None:
         return self._first(candidates(content_type))
 
@@ -120,6 +137,15 @@ class Codecs:
 
     def _first(self, names: Iterable[str]) -> Codec | None:
         return next((codec for codec in map(self.get, names) if codec is not None), None)
+
+
+def _built_in(name: str) -> Codec | None:
+    target = BUILT_IN[_GROUP].get(name)
+    if target is None:
+        return None
+    module, _, attribute = target.partition(":")
+    codec: Codec = getattr(import_module(module), attribute)
+    return codec
 
 
 DEFAULT: Final = Codecs()

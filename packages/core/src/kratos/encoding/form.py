@@ -9,6 +9,8 @@ maps may hold dots, and what cannot be expressed is an error, not a loss.
 
 from __future__ import annotations
 
+from typing import Final
+
 from google.protobuf.message import Message
 
 from kratos.encoding._codec import M
@@ -24,10 +26,10 @@ from kratos.encoding._url import (
 )
 
 __all__ = [
+    "FORM",
     "FormCodec",
     "bind",
     "build_path",
-    "built_in",
     "encode_query",
     "field_mask_query",
     "field_text",
@@ -69,6 +71,4 @@ class FormCodec:
         return message
 
 
-def built_in(name: str) -> FormCodec:
-    """Return the codec that every table starts with."""
-    return FormCodec(name=name)
+FORM: Final = FormCodec()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -14,7 +14,7 @@ from kratos.encoding._json_read import JsonReader
 from kratos.encoding._json_text import dump_text, load_text
 from kratos.encoding._json_write import JsonWriter
 
-__all__ = ["JsonCodec", "JsonOptions", "built_in"]
+__all__ = ["JSON", "PROTOJSON", "JsonCodec", "JsonOptions"]
 
 
 class JsonCodec(FieldCodec):
@@ -118,9 +118,8 @@ class JsonCodec(FieldCodec):
             raise Fault.of(error).within(field).error() from None
 
 
-def built_in(name: str) -> JsonCodec:
-    """Return the codec that every table starts with."""
-    return JsonCodec(name=name)
+JSON: Final = JsonCodec()
+PROTOJSON: Final = JsonCodec(name="protojson")
 
 
 def _field(message: Message, name: str) -> FieldDescriptor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from google.protobuf.message import DecodeError, Message
 
 from kratos.encoding._codec import CodecError, M
 
-__all__ = ["ProtoCodec", "built_in"]
+__all__ = ["PROTO", "ProtoCodec"]
 
 
 class ProtoCodec:
@@ -42,6 +44,4 @@ class ProtoCodec:
         return message
 
 
-def built_in(name: str) -> ProtoCodec:
-    """Return the codec that every table starts with."""
-    return ProtoCodec(name=name)
+PROTO: Final = ProtoCodec()

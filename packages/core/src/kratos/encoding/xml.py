@@ -23,7 +23,7 @@ from kratos.encoding._json_options import JsonOptions
 from kratos.encoding._json_text import dump_text, load_text
 from kratos.encoding.json import JsonCodec
 
-__all__ = ["XmlCodec", "built_in"]
+__all__ = ["XML", "XmlCodec"]
 
 _JSON: Final = JsonCodec(options=JsonOptions(emit_unset=False, enum_numbers=True))
 _UNSPEAKABLE: Final = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")
@@ -86,9 +86,7 @@ class XmlCodec:
         return _JSON.from_value(value, message_type)
 
 
-def built_in(name: str) -> XmlCodec:
-    """Return the codec that every table starts with."""
-    return XmlCodec(name=name)
+XML: Final = XmlCodec()
 
 
 def _write(tag: str, key: str | None, kind: Descriptor | None, value: Any, out: list[str]) -> None:
