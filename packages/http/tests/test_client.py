@@ -36,7 +36,7 @@ from kratos.transport import (
 )
 from kratos_http import HttpConnector, HttpServer
 from kratos_http.connector import HttpConnection
-from kratos_http.plugin import transport
+from kratos_http.plugin import connector as connector_of
 from kratos_http.testing import running
 
 # By name: these modules ship without types.
@@ -211,7 +211,7 @@ Connecting = Callable[..., HttpConnection]
 
 
 def test_connector_is_what_a_client_asks_for() -> None:
-    connector: Connector = transport(tls=None, codec="json")
+    connector: Connector = connector_of(tls=None, codec="json")
     assert connector.scheme == "http"
     connection: Connection = connector.connect(Node(scheme="http", address="h:1"))
     assert connection.node.address == "h:1"

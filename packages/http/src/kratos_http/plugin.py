@@ -1,4 +1,4 @@
-"""What ``kratos.transport`` finds under the name ``http``."""
+"""What the entry points name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from kratos_http.connector import HttpConnector
 
-__all__ = ["transport"]
+__all__ = ["connector"]
 
 
-def transport(*, tls: Any = None, **options: Any) -> HttpConnector:
+def connector(*, tls: Any = None, **options: Any) -> HttpConnector:
     """Make a connector.
 
     Args:
