@@ -89,6 +89,7 @@ def test_demo_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert process.returncode == 0, err
+    assert err == ""
     wait_for_end(ends)
     assert list(tmp_path.iterdir()) == []
 
@@ -100,8 +101,9 @@ def test_services_end_with_the_demo_however_it_ends(number: signal.Signals, tmp_
         serving(process)
         ends = [os.pidfd_open(child) for child in children(process)]
         process.send_signal(number)
-        process.communicate()
+        _, err = process.communicate()
     assert process.returncode in (-number, 128 + number)
     wait_for_end(ends)
     if number is signal.SIGTERM:
+        assert err == ""
         assert list(tmp_path.iterdir()) == []

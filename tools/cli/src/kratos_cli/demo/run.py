@@ -138,12 +138,19 @@ async def _serve(
     account.plain(f"  curl '{addresses['bookshop']}/v1/shelves/novels/books?limit=1'")
     account.plain(f"  curl -i {addresses['bookshop']}/v1/shelves/novels/books/ulysses")
     account.plain(f'  PYTHONPATH={root / "generated"} {sys.executable} -c "{_snippet(addresses)}"')
+    await _until_one_ends(processes)
+
+
+async def _until_one_ends(processes: dict[str, Process]) -> None:
     ended = [asyncio.ensure_future(process.ended()) for process in processes.values()]
-    done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
-    for task in ended:
-        task.cancel()
-    for task in done:
-        task.result()
+    try:
+        done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in ended:
+            task.cancel()
+        await asyncio.gather(*ended, return_exceptions=True)
 
 
 def _snippet(addresses: dict[str, str]) -> str:
