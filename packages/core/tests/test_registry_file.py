@@ -15,7 +15,7 @@ from kratos.errors import ConfigError, RegistrationLost, RegistryUnavailable
 from kratos.registry import Keeper, Registry, ServiceInstance, from_url, get_service
 from kratos.registry._file_layout import entry_path
 from kratos.registry._file_root import Root, default_root
-from kratos.registry._file_store import take_out
+from kratos.registry._file_store import read_content, take_out
 from kratos.registry.file import FileRegistry
 from kratos.testing.clock import FakeClock
 from kratos.testing.faults import FaultyRegistry
@@ -172,6 +172,44 @@ async def test_what_is_no_regular_file_is_left_out(
 
     assert await get_service(registry, "orders") == (ONE,)
     assert registry.skipped == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names")
+@pytest.mark.parametrize("kind", ["directory", "pipe", "device", "link to itself"])
+async def test_entry_that_was_replaced_by_no_regular_file_is_lost(
+    root: Path, registry: FileRegistry, kind: str
+) -> None:
+    registration = await registry.register(ONE)
+    path = entry_path(root, ONE)
+    path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else path)
+
+    with pytest.raises(RegistrationLost, match="is gone"):
+        await registration.renew()
+    await registration.withdraw()
+
+
+async def test_what_cannot_be_cleared_away_does_not_hide_the_living(
+    root: Path, registry: FileRegistry, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await registry.register(replace(ONE, id="dead"))
+    (root / "orders" / ".abandoned").touch()
+    os.utime(root / "orders" / ".abandoned", (clock.wall() - 61, clock.wall() - 61))
+    await clock.advance(46)
+    await registry.register(ONE)
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "not yours", str(path))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+
+    assert await get_service(registry, "orders") == (ONE,)
 
 
 async def test_other_files_are_none_of_its_business(root: Path, registry: FileRegistry) -> None:
@@ -525,14 +563,13 @@ async def test_file_that_vanishes_while_it_is_read_is_not_there(
 ) -> None:
     await registry.register(ONE)
     await registry.register(replace(ONE, id="2"))
-    real = Path.read_bytes
 
     def vanish(path: Path) -> bytes:
         if path.name == "1.json":
             raise FileNotFoundError(path)
-        return real(path)
+        return read_content(path)
 
-    monkeypatch.setattr(Path, "read_bytes", vanish)
+    monkeypatch.setattr("kratos.registry._file_store.read_content", vanish)
 
     assert [instance.id for instance in await get_service(registry, "orders")] == ["2"]
     assert registry.skipped == 0

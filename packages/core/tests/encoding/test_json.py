@@ -760,5 +760,5 @@ def test_number_of_thousands_of_digits_is_refused_without_quoting_it(proto: Any)
 
 
 def test_half_a_surrogate_pair_is_refused_in_plain_words(proto: Any) -> None:
-    with pytest.raises(CodecError, match="^name: the text holds one half of a surrogate pair"):
+    with pytest.raises(CodecError, match=r"^name: the text holds one half of a surrogate pair"):
         CODEC.decode(rb'{"name":"\ud800"}', proto.TestModel)

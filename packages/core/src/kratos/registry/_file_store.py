@@ -6,6 +6,7 @@ after a crash of the machine nobody is alive whose entry would have to survive.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import uuid
@@ -19,12 +20,20 @@ from kratos.clock import Clock
 from kratos.registry._file_layout import HIDDEN, SUFFIX, Entry, decode, encode
 from kratos.registry._skips import Skips
 
-__all__ = ["Scanner", "put", "read_entry", "take_out", "touch"]
+__all__ = ["Scanner", "put", "read_content", "read_entry", "take_out", "touch"]
 
 _LARGEST: Final = 1 << 20  # bytes of one file
 _DEAD: Final = 3  # ttls without a touch after which a file is cleared away
 _ABANDONED: Final = 60.0  # seconds after which a temporary file has no writer any more
 _NEVER: Final = float("inf")
+_ODD: Final = "not a regular file"
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+)
 
 
 def put(path: Path, entry: Entry, *, clock: Clock) -> None:
@@ -50,9 +59,36 @@ def touch(path: Path, *, clock: Clock) -> None:
 def read_entry(path: Path) -> Entry | None:
     """Return what a file holds now; ``None`` if there is none, or nobody can decode it."""
     try:
-        return decode(path.read_bytes())
+        return decode(read_content(path))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a file, whatever somebody may have put in its place.
+
+    Opening a pipe would wait for its writer, and a device may have no end.
+
+    Raises:
+        ValueError: It is no regular file, or too large.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError(_ODD) from error
+        raise
+    try:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            raise ValueError(_ODD)
+        if info.st_size > _LARGEST:
+            raise ValueError(f"larger than {_LARGEST} bytes")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor has no path
+        return file.read(_LARGEST)
 
 
 def take_out(path: Path, *, if_: Callable[[Path], bool]) -> None:
@@ -147,10 +183,8 @@ class Scanner:
     ) -> Entry | None:
         try:
             if not stat.S_ISREG(info.st_mode):
-                raise ValueError("not a regular file")
-            if info.st_size > _LARGEST:
-                raise ValueError(f"larger than {_LARGEST} bytes")
-            return decode(path.read_bytes())
+                raise ValueError(_ODD)  # a socket cannot even be opened
+            return decode(read_content(path))
         except FileNotFoundError:
             raise
         except (OSError, ValueError) as error:
@@ -160,11 +194,13 @@ class Scanner:
     def _clear_dead(self, path: Path, seen: _Seen) -> None:
         if seen.entry is not None and seen.entry.ttl is not None and seen.expires <= seen.at:
             limit = _DEAD * seen.entry.ttl
-            take_out(path, if_=lambda file: self._age(file) > limit)
+            with suppress(OSError):  # who may only read leaves it to those who may write
+                take_out(path, if_=lambda file: self._age(file) > limit)
 
     def _clear_abandoned(self, path: Path, info: os.stat_result) -> None:
         if self._clock.wall() - info.st_mtime > _ABANDONED and stat.S_ISREG(info.st_mode):
-            path.unlink()
+            with suppress(OSError):  # as above
+                path.unlink()
 
     def _age(self, path: Path) -> float:
         try:
