@@ -7,17 +7,17 @@ that streams nothing, and give it a ``transport`` fixture.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.errors import Error
-from kratos.middleware import AnyMiddleware, Outcome, every_request, outcome, recovery
+from kratos.middleware import AnyMiddleware, every_request
+from kratos.testing._guard import Guard, Limiter, Timing, call_words, eventually, until
+from kratos.testing._served import Served, Transport
 from kratos.testing.echo import ALL, CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import (
     Arity,
@@ -26,7 +26,6 @@ from kratos.transport import (
     CallOptions,
     Handler,
     Method,
-    Service,
     Side,
     server_call,
 )
@@ -41,130 +40,6 @@ __all__ = [
 ]
 
 _SHORT = 0.05  # seconds; long enough to reach a handler that then waits for ever
-
-
-class Served(Protocol):
-    """A service behind a transport, with a client at its other end."""
-
-    @property
-    def caller(self) -> Caller:
-        """The client."""
-        ...
-
-    async def drain(self, timeout: float, /) -> None:
-        """Stop the server's calls: wait ``timeout`` seconds, then cancel the rest."""
-        ...
-
-
-class Transport(Protocol):
-    """How a suite opens one."""
-
-    def __call__(
-        self,
-        service: Service,
-        /,
-        *,
-        middleware: Sequence[AnyMiddleware] = (),
-        client_middleware: Sequence[AnyMiddleware] = (),
-        timeouts: dict[str, float] | None = None,
-    ) -> AbstractAsyncContextManager[Served]:
-        """Serve a service, without a default time limit on either side."""
-        ...
-
-
-class Timing:
-    """Notes how each call ended, once it has."""
-
-    def __init__(self) -> None:
-        self.ended: list[Outcome] = []
-        self.sent = 0
-        self.received = 0
-
-    async def __call__(self, call: Call, request: Any, next: Handler, /) -> Any:
-        """Note the end of the call."""
-        error: BaseException | None = None
-        try:
-            return await next(call, request)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.ended.append(outcome(call, error))
-            self.sent, self.received = call.sent, call.received
-
-
-class Limiter:
-    """Lets a number of calls in at a time."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.inside = 0
-        self.most = 0
-
-    async def __call__(self, call: Call, request: Any, next: Handler, /) -> Any:
-        """Refuse the call or count it in and out."""
-        if self.inside >= self.limit:
-            raise Error(429, "RATELIMIT", "service unavailable due to rate limit exceeded")
-        self.inside += 1
-        self.most = max(self.most, self.inside)
-        try:
-            return await next(call, request)
-        finally:
-            self.inside -= 1
-
-
-@dataclass
-class _Guard:
-    """The three middlewares of the contract, the same objects for every arity."""
-
-    timing: Timing
-    limiter: Limiter
-
-    @classmethod
-    def make(cls, *, limit: int = 10) -> _Guard:
-        return cls(Timing(), Limiter(limit))
-
-    @property
-    def chain(self) -> tuple[AnyMiddleware, ...]:
-        return (self.timing, recovery(), self.limiter)
-
-    def assert_ended(self, code: int, reason: str = "", *, cancelled: bool = False) -> None:
-        ends = [(end.code, end.reason, end.cancelled) for end in self.timing.ended]
-        assert ends == [(code, reason, cancelled)]
-        assert self.limiter.inside == 0
-
-
-async def _call(
-    caller: Caller, method: Method[Any, Any], *words: str, options: CallOptions | None = None
-) -> list[str]:
-    """Call a method of the echo service with words and return all that it answers."""
-    messages = [text(word) for word in words]
-    if method.arity is Arity.UNARY:
-        return [(await caller.unary(ECHO, messages[0], options)).value]
-    if method.arity is Arity.CLIENT_STREAM:
-        return [(await caller.client_stream(COLLECT, messages, options)).value]
-    if method.arity is Arity.SERVER_STREAM:
-        async with caller.server_stream(WATCH, text(" ".join(words)), options) as replies:
-            return [reply.value async for reply in replies]
-    answers: list[str] = []
-    async with caller.bidi_stream(CHAT, options) as stream:
-        for message in messages:
-            await stream.send(message)
-            answers.append((await stream.__anext__()).value)
-        await stream.end()
-        return answers + [reply.value async for reply in stream]
-
-
-async def _eventually(event: asyncio.Event) -> None:
-    async with asyncio.timeout(10):
-        await event.wait()
-
-
-async def _until(condition: Any) -> None:
-    """Wait for what another task is about to do; the test's own time limit bounds it."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  what a peer's task does sets no event here
-            await asyncio.sleep(0)
 
 
 every_stream = pytest.mark.parametrize(
@@ -196,10 +71,10 @@ class UnaryMiddlewareContract:
     async def test_chain_sees_the_whole_of_a_call_that_succeeds(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         async with transport(service, middleware=guard.chain) as served:
-            answers = await _call(served.caller, method, "ok")
-            await _until(lambda: guard.timing.ended)
+            answers = await call_words(served.caller, method, "ok")
+            await until(lambda: guard.timing.ended)
         assert answers == ["ok"]
         assert guard.limiter.most == 1
         assert service.call_was_current
@@ -208,11 +83,11 @@ class UnaryMiddlewareContract:
     async def test_refusal_before_next_keeps_the_handler_untouched(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, service = _Guard.make(limit=0), EchoService()
+        guard, service = Guard.make(limit=0), EchoService()
         async with transport(service, middleware=guard.chain) as served:
             with pytest.raises(Error) as refusal:
-                await _call(served.caller, method, "ok")
-            await _until(lambda: guard.timing.ended)
+                await call_words(served.caller, method, "ok")
+            await until(lambda: guard.timing.ended)
         assert (refusal.value.code, refusal.value.reason) == (429, "RATELIMIT")
         assert service.seen == []
         guard.assert_ended(429, "RATELIMIT")
@@ -220,11 +95,11 @@ class UnaryMiddlewareContract:
     async def test_error_of_the_handler_arrives_whole_and_is_seen_once(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         async with transport(service, middleware=guard.chain) as served:
             with pytest.raises(Error) as failure:
-                await _call(served.caller, method, "fail")
-            await _until(lambda: guard.timing.ended)
+                await call_words(served.caller, method, "fail")
+            await until(lambda: guard.timing.ended)
         error = failure.value
         assert (error.code, error.reason, error.message) == (409, "BUSY", "try later")
         assert error.metadata == {"table": "7", "ünï": "cödé"}
@@ -233,11 +108,11 @@ class UnaryMiddlewareContract:
     async def test_unexpected_exception_becomes_an_error_that_tells_nothing(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard = _Guard.make()
+        guard = Guard.make()
         async with transport(EchoService(), middleware=guard.chain) as served:
             with pytest.raises(Error) as failure:
-                await _call(served.caller, method, "crash")
-            await _until(lambda: guard.timing.ended)
+                await call_words(served.caller, method, "crash")
+            await until(lambda: guard.timing.ended)
         assert (failure.value.code, failure.value.reason) == (500, "UNKNOWN")
         assert "secret" not in str(failure.value)
         guard.assert_ended(500, "UNKNOWN")
@@ -247,34 +122,34 @@ class UnaryMiddlewareContract:
     ) -> None:
         async with transport(EchoService()) as served:
             with pytest.raises(Error) as failure:
-                await _call(served.caller, method, "crash")
+                await call_words(served.caller, method, "crash")
         assert (failure.value.code, failure.value.reason) == (500, "UNKNOWN")
         assert "secret" not in str(failure.value)
 
     async def test_peer_that_goes_away_cancels_the_handler(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         async with transport(service, middleware=guard.chain) as served:
-            calling = asyncio.create_task(_call(served.caller, method, "hang"))
-            await _eventually(service.entered)
+            calling = asyncio.create_task(call_words(served.caller, method, "hang"))
+            await eventually(service.entered)
             calling.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await calling
-            await _eventually(service.left)
-            await _until(lambda: guard.timing.ended)
+            await eventually(service.left)
+            await until(lambda: guard.timing.ended)
         assert service.interrupted == 1
         guard.assert_ended(499, "CLIENT_CLOSED", cancelled=True)
 
     async def test_time_limit_of_the_server_ends_the_call(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         limits = {method.operation: _SHORT}
         async with transport(service, middleware=guard.chain, timeouts=limits) as served:
             with pytest.raises(Error) as failure:
-                await _call(served.caller, method, "hang")
-            await _until(lambda: guard.timing.ended)
+                await call_words(served.caller, method, "hang")
+            await until(lambda: guard.timing.ended)
         assert failure.value.code == 504
         assert service.interrupted == 1
         guard.assert_ended(504, "DEADLINE_EXCEEDED")
@@ -285,26 +160,26 @@ class UnaryMiddlewareContract:
         service = EchoService()
         async with transport(service) as served:
             with pytest.raises(Error) as failure:
-                await _call(served.caller, method, "hang", options=CallOptions(timeout=_SHORT))
-            await _eventually(service.left)
+                await call_words(served.caller, method, "hang", options=CallOptions(timeout=_SHORT))
+            await eventually(service.left)
         assert failure.value.code == 504
         assert service.interrupted == 1
 
     async def test_reply_that_comes_too_late_is_dropped(self, transport: Transport) -> None:
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         limits = {ECHO.operation: _SHORT}
         async with transport(service, middleware=guard.chain, timeouts=limits) as served:
             with pytest.raises(Error) as failure:
-                await _call(served.caller, ECHO, "stubborn")
+                await call_words(served.caller, ECHO, "stubborn")
         assert failure.value.code == 504
 
     async def test_draining_is_told_from_a_clean_end(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         async with transport(service, middleware=guard.chain) as served:
-            calling = asyncio.create_task(_call(served.caller, method, "hang"))
-            await _eventually(service.entered)
+            calling = asyncio.create_task(call_words(served.caller, method, "hang"))
+            await eventually(service.entered)
             await served.drain(0.0)
             with pytest.raises(Error) as failure:
                 await calling
@@ -323,8 +198,8 @@ class UnaryMiddlewareContract:
             return await next(call, request)
 
         async with transport(EchoService(), middleware=[hold]) as served:
-            calling = asyncio.create_task(_call(served.caller, method, "ok"))
-            await _eventually(inside)
+            calling = asyncio.create_task(call_words(served.caller, method, "ok"))
+            await eventually(inside)
             draining = asyncio.create_task(served.drain(10.0))
             await asyncio.sleep(0)
             release.set()
@@ -350,7 +225,7 @@ class UnaryMiddlewareContract:
 
         chain = [mark("outer"), mark("inner")]
         async with transport(EchoService(), middleware=chain) as served:
-            answers = await _call(served.caller, method, "a", "b")
+            answers = await call_words(served.caller, method, "a", "b")
         came = "<outer<inner" if method.arity.client_streams else ""
         went = ">inner>outer" if method.arity.server_streams else ""
         want = {
@@ -368,12 +243,12 @@ class UnaryMiddlewareContract:
             if "bad" in message.value:
                 raise Error(400, "VALIDATOR", "no bad words")
 
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         chain = [*guard.chain, every_request(check)]
         async with transport(service, middleware=chain) as served:
             with pytest.raises(Error) as failure:
-                await _call(served.caller, method, "bad")
-            await _until(lambda: guard.timing.ended)
+                await call_words(served.caller, method, "bad")
+            await until(lambda: guard.timing.ended)
         assert (failure.value.code, failure.value.reason) == (400, "VALIDATOR")
         assert service.seen == []
         guard.assert_ended(400, "VALIDATOR")
@@ -393,7 +268,7 @@ class UnaryMiddlewareContract:
                 async with served.caller.bidi_stream(CHAT, None) as stream:
                     answers = [reply.value async for reply in stream]
             else:
-                answers = await _call(served.caller, method, "ok")
+                answers = await call_words(served.caller, method, "ok")
         assert answers == ["cached"]
         assert service.seen == []
 
@@ -412,7 +287,7 @@ class UnaryMiddlewareContract:
         ends: list[Call] = []
         options = CallOptions(headers={"x-md-global-color": ["red", "blue"]}, on_end=ends.append)
         async with transport(EchoService(), middleware=[exchange]) as served:
-            await _call(served.caller, method, "ok", options=options)
+            await call_words(served.caller, method, "ok", options=options)
         assert seen == ["red", "blue"]
         assert ends[0].reply_headers.values("x-served-by") == ["one", "two"]
         assert ends[0].reply_headers.get_bytes("x-raw-bin") == b"\x00\xff"
@@ -437,8 +312,8 @@ class UnaryMiddlewareContract:
                 return request
 
         async with transport(Painted(), middleware=[paint]) as served:
-            await _call(served.caller, method, "ok")
-            await _until(lambda: len(seen) > 1)
+            await call_words(served.caller, method, "ok")
+            await until(lambda: len(seen) > 1)
         assert seen == ["red", "none"]
         assert server_call() is None
 
@@ -456,8 +331,8 @@ class UnaryMiddlewareContract:
             return reply
 
         async with transport(EchoService(), middleware=[twice]) as served:
-            assert await _call(served.caller, method, "ok") == ["ok"]
-            await _until(lambda: refused)
+            assert await call_words(served.caller, method, "ok") == ["ok"]
+            await until(lambda: refused)
         assert "twice" in str(refused[0])
 
     async def test_hook_registered_too_late_is_refused(
@@ -478,18 +353,18 @@ class UnaryMiddlewareContract:
             return reply
 
         async with transport(EchoService(), middleware=[late]) as served:
-            await _call(served.caller, method, "ok")
-            await _until(lambda: refused)
+            await call_words(served.caller, method, "ok")
+            await until(lambda: refused)
 
     async def test_same_chain_guards_the_client_side(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard = _Guard.make()
+        guard = Guard.make()
         async with transport(EchoService(), client_middleware=guard.chain) as served:
-            assert await _call(served.caller, method, "ok") == ["ok"]
+            assert await call_words(served.caller, method, "ok") == ["ok"]
             guard.assert_ended(200)
             with pytest.raises(Error, match="BUSY"):
-                await _call(served.caller, method, "fail")
+                await call_words(served.caller, method, "fail")
         ends = [(end.code, end.reason) for end in guard.timing.ended]
         assert ends == [(200, ""), (409, "BUSY")]
         assert guard.limiter.inside == 0
@@ -497,10 +372,10 @@ class UnaryMiddlewareContract:
     async def test_refusal_on_the_client_side_sends_nothing(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, service = _Guard.make(limit=0), EchoService()
+        guard, service = Guard.make(limit=0), EchoService()
         async with transport(service, client_middleware=guard.chain) as served:
             with pytest.raises(Error, match="RATELIMIT"):
-                await _call(served.caller, method, "ok")
+                await call_words(served.caller, method, "ok")
         assert service.seen == []
         guard.assert_ended(429, "RATELIMIT")
 
@@ -522,8 +397,8 @@ class UnaryMiddlewareContract:
         service = Relay()
         async with transport(service) as served:
             service.caller = served.caller
-            await _call(served.caller, ECHO, "outer", options=CallOptions(timeout=5.0))
-            await _call(served.caller, ECHO, "outer")
+            await call_words(served.caller, ECHO, "outer", options=CallOptions(timeout=5.0))
+            await call_words(served.caller, ECHO, "outer")
         assert left[0] is not None
         assert left[0] <= 5.0
         assert left[1] is None
@@ -536,7 +411,7 @@ class UnaryMiddlewareContract:
             return await next(call, request)
 
         async with transport(EchoService(), middleware=[note], client_middleware=[note]) as served:
-            await _call(served.caller, ECHO, "ok")
+            await call_words(served.caller, ECHO, "ok")
         assert calls[Side.SERVER].method is ECHO
         assert calls[Side.SERVER].peer
         assert calls[Side.CLIENT].transport == calls[Side.SERVER].transport
@@ -552,11 +427,11 @@ class MiddlewareContract(UnaryMiddlewareContract):
     async def test_error_after_messages_is_no_clean_end(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard = _Guard.make()
+        guard = Guard.make()
         async with transport(EchoService(), middleware=guard.chain) as served:
             with pytest.raises(Error, match="BUSY"):
-                await _call(served.caller, method, "one", "two", "fail", "three")
-            await _until(lambda: guard.timing.ended)
+                await call_words(served.caller, method, "one", "two", "fail", "three")
+            await until(lambda: guard.timing.ended)
         assert guard.timing.sent == 2
         guard.assert_ended(409, "BUSY")
 
@@ -564,7 +439,7 @@ class MiddlewareContract(UnaryMiddlewareContract):
     async def test_leaving_a_stream_early_cancels_the_handler(
         self, transport: Transport, method: Method[Any, Any]
     ) -> None:
-        guard, client, service = _Guard.make(), _Guard.make(), EchoService()
+        guard, client, service = Guard.make(), Guard.make(), EchoService()
         async with transport(
             service, middleware=guard.chain, client_middleware=client.chain
         ) as served:
@@ -577,7 +452,7 @@ class MiddlewareContract(UnaryMiddlewareContract):
                 if method is CHAT:
                     await stream.send(text("one"))
                 assert (await stream.__anext__()).value == "one"
-            await _until(lambda: guard.timing.ended)
+            await until(lambda: guard.timing.ended)
         guard.assert_ended(499, "CLIENT_CLOSED", cancelled=True)
         client.assert_ended(499, "CANCELLED", cancelled=True)
 
@@ -590,10 +465,10 @@ class MiddlewareContract(UnaryMiddlewareContract):
             while True:
                 yield text("more")
 
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         async with transport(service, middleware=guard.chain) as served:
             reply = await served.caller.client_stream(COLLECT, words(), None)
-            await _until(lambda: guard.timing.ended)
+            await until(lambda: guard.timing.ended)
         assert reply.value == "stop"
         guard.assert_ended(200)
 
@@ -605,10 +480,10 @@ class MiddlewareContract(UnaryMiddlewareContract):
             yield text("one")
             raise LookupError("no more words")
 
-        guard, service = _Guard.make(), EchoService()
+        guard, service = Guard.make(), EchoService()
         async with transport(service, middleware=guard.chain) as served:
             with pytest.raises(LookupError, match="no more words"):
                 await served.caller.client_stream(COLLECT, words(), None)
-            await _until(lambda: guard.timing.ended)
+            await until(lambda: guard.timing.ended)
         assert guard.limiter.inside == 0
         assert guard.timing.ended[0].code == 499
