@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -161,74 +161,66 @@ MethodElement: TypeAlias = Element[MethodDescriptor, MethodDescriptorProto]
 def messages(file: SourceFile) -> Iterator[MessageElement]:
     """Yield the messages of the top level, in order."""
     linked = file.descriptor.message_types_by_name
-    for index, raw in enumerate(file.raw.message_type):
-        yield Element(file=file, path=(_MESSAGE, index), raw=raw, descriptor=linked[raw.name])
+    return _elements(file, (), _MESSAGE, file.raw.message_type, linked)
 
 
 def top_enums(file: SourceFile) -> Iterator[EnumElement]:
     """Yield the enums of the top level, in order."""
-    linked = file.descriptor.enum_types_by_name
-    for index, raw in enumerate(file.raw.enum_type):
-        yield Element(file=file, path=(_ENUM, index), raw=raw, descriptor=linked[raw.name])
+    return _elements(file, (), _ENUM, file.raw.enum_type, file.descriptor.enum_types_by_name)
 
 
 def services(file: SourceFile) -> Iterator[ServiceElement]:
     """Yield the services, in order."""
-    linked = file.descriptor.services_by_name
-    for index, raw in enumerate(file.raw.service):
-        yield Element(file=file, path=(_SERVICE, index), raw=raw, descriptor=linked[raw.name])
+    return _elements(file, (), _SERVICE, file.raw.service, file.descriptor.services_by_name)
 
 
 def extensions(file: SourceFile) -> Iterator[FieldElement]:
     """Yield the extensions of the top level, in order."""
-    linked = file.descriptor.extensions_by_name
-    for index, raw in enumerate(file.raw.extension):
-        yield Element(file=file, path=(_EXTENSION, index), raw=raw, descriptor=linked[raw.name])
+    return _elements(file, (), _EXTENSION, file.raw.extension, file.descriptor.extensions_by_name)
 
 
 def nested_messages(outer: MessageElement) -> Iterator[MessageElement]:
     """Yield the messages inside a message, in order, with the entries of its maps."""
     linked = outer.descriptor.nested_types_by_name
-    for index, raw in enumerate(outer.raw.nested_type):
-        path = (*outer.path, _NESTED, index)
-        yield Element(file=outer.file, path=path, raw=raw, descriptor=linked[raw.name])
+    return _elements(outer.file, outer.path, _NESTED, outer.raw.nested_type, linked)
 
 
 def nested_enums(outer: MessageElement) -> Iterator[EnumElement]:
     """Yield the enums inside a message, in order."""
     linked = outer.descriptor.enum_types_by_name
-    for index, raw in enumerate(outer.raw.enum_type):
-        path = (*outer.path, _NESTED_ENUM, index)
-        yield Element(file=outer.file, path=path, raw=raw, descriptor=linked[raw.name])
+    return _elements(outer.file, outer.path, _NESTED_ENUM, outer.raw.enum_type, linked)
 
 
 def nested_extensions(outer: MessageElement) -> Iterator[FieldElement]:
     """Yield the extensions inside a message, in order."""
     linked = outer.descriptor.extensions_by_name
-    for index, raw in enumerate(outer.raw.extension):
-        path = (*outer.path, _NESTED_EXTENSION, index)
-        yield Element(file=outer.file, path=path, raw=raw, descriptor=linked[raw.name])
+    return _elements(outer.file, outer.path, _NESTED_EXTENSION, outer.raw.extension, linked)
 
 
 def fields(message: MessageElement) -> Iterator[FieldElement]:
     """Yield the fields of a message, in order."""
     linked = message.descriptor.fields_by_name
-    for index, raw in enumerate(message.raw.field):
-        path = (*message.path, _FIELD, index)
-        yield Element(file=message.file, path=path, raw=raw, descriptor=linked[raw.name])
+    return _elements(message.file, message.path, _FIELD, message.raw.field, linked)
 
 
 def enum_values(enum: EnumElement) -> Iterator[EnumValueElement]:
     """Yield the values of an enum, in order, with aliases."""
-    linked = enum.descriptor.values_by_name
-    for index, raw in enumerate(enum.raw.value):
-        path = (*enum.path, _VALUE, index)
-        yield Element(file=enum.file, path=path, raw=raw, descriptor=linked[raw.name])
+    return _elements(enum.file, enum.path, _VALUE, enum.raw.value, enum.descriptor.values_by_name)
 
 
 def methods(service: ServiceElement) -> Iterator[MethodElement]:
     """Yield the methods of a service, in order."""
     linked = service.descriptor.methods_by_name
-    for index, raw in enumerate(service.raw.method):
-        path = (*service.path, _METHOD, index)
-        yield Element(file=service.file, path=path, raw=raw, descriptor=linked[raw.name])
+    return _elements(service.file, service.path, _METHOD, service.raw.method, linked)
+
+
+def _elements(
+    file: SourceFile,
+    outer: Path,
+    number: int,
+    raws: Iterable[RawT],
+    linked: Mapping[str, DescriptorT],
+) -> Iterator[Element[DescriptorT, RawT]]:
+    for index, raw in enumerate(raws):
+        path = (*outer, number, index)
+        yield Element(file=file, path=path, raw=raw, descriptor=linked[raw.name])
