@@ -10,6 +10,7 @@ import grpc.aio
 from kratos.errors import ConfigError
 from kratos.selector import Node
 from kratos_grpc._connection import GrpcConnection
+from kratos_grpc._process import claim
 from kratos_grpc.limits import ClientLimits, Options
 from kratos_grpc.tls import ClientTls
 
@@ -59,6 +60,7 @@ class GrpcConnector:
         return GrpcConnection(node, self._dial)
 
     def _dial(self, node: Node) -> grpc.aio.Channel:
+        claim()
         target = node.address if node.unix_path is not None else f"dns:///{node.address}"
         options = list(self._options)
         if not node.secure:

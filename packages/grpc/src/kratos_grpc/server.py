@@ -17,6 +17,7 @@ from kratos.transport import Cause, Dispatcher, Mount, Operation
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
 from kratos_grpc._metadata import Metadata
+from kratos_grpc._process import claim
 from kratos_grpc._reservation import Reservation, reserve
 from kratos_grpc.health import HEALTH_CHECK, HealthService
 from kratos_grpc.limits import Options, ServerLimits
@@ -146,6 +147,7 @@ class GrpcServer:
         await self.bind()
         if self._stopping.is_set():
             return
+        claim()
         # Not before: grpc.aio ties its objects to the running loop.
         server = grpc.aio.server(options=self._arguments())
         server.add_generic_rpc_handlers((_Router(self._operations(), self._terms),))
