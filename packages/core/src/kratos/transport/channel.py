@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 __all__ = ["Channel", "ChannelClosed"]
@@ -72,7 +73,12 @@ class Channel(AsyncIterator[T], Generic[T]):
     async def _wait(self) -> None:
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        await future
+        try:
+            await future
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # woken and cancelled at once
+                self._waiting.remove(future)
+            raise
 
     def _wake(self) -> None:
         waiting = self._waiting
