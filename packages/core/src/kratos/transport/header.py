@@ -13,7 +13,8 @@ __all__ = ["Header", "RawHeaders"]
 RawHeaders: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 
 _NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+\Z")
-_FORBIDDEN: Final = re.compile(r"[\r\n\0]")
+# Besides what would end the header early, lone surrogates that stand for no byte of a wire.
+_FORBIDDEN: Final = re.compile("[\\r\\n\\0\ud800-\udc7f\udd00-\udfff]")
 _BINARY_SUFFIX: Final = "-bin"
 
 
@@ -40,7 +41,9 @@ class Header:
         """Make a header of name and value pairs.
 
         Raises:
-            ValueError: A name is no token, or a value holds a line break or NUL.
+            ValueError: A name is no token, or a value holds a line break, NUL or a lone
+                surrogate.
+            TypeError: A value is no text.
         """
         header = cls()
         for name, value in pairs:
@@ -70,7 +73,9 @@ class Header:
         """Put one value in place of all present ones.
 
         Raises:
-            ValueError: The name is no token, or the value holds a line break or NUL.
+            ValueError: The name is no token, or the value holds a line break, NUL or a lone
+                surrogate.
+            TypeError: The value is no text.
         """
         self._writable()[_checked_name(name)] = [_checked_value(name, value)]
 
@@ -78,7 +83,9 @@ class Header:
         """Append a value.
 
         Raises:
-            ValueError: The name is no token, or the value holds a line break or NUL.
+            ValueError: The name is no token, or the value holds a line break, NUL or a lone
+                surrogate.
+            TypeError: The value is no text.
         """
         self._writable().setdefault(_checked_name(name), []).append(_checked_value(name, value))
 
@@ -169,9 +176,11 @@ def _checked_name(name: str) -> str:
     return lowered
 
 
-def _checked_value(name: str, value: str) -> str:
+def _checked_value(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"value of header {name!r} is {type(value).__name__}, not str")
     if _FORBIDDEN.search(value):
-        raise ValueError(f"value of header {name!r} holds a line break or NUL")
+        raise ValueError(f"value of header {name!r} holds a line break, NUL or lone surrogate")
     return value
 
 
