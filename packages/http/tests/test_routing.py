@@ -140,6 +140,22 @@ async def test_unclean_path_is_sent_to_the_clean_one(
     assert (answer.status, answer.header("location")) == (status, location)
 
 
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        (r"/\evil.example/", "/%5Cevil.example"),
+        ('/a|b"<>^`{}/', "/a%7Cb%22%3C%3E%5E%60%7B%7D"),
+        ("/a:b@c%2F;d=e,f!$&'()*+~/", "/a:b@c%2F;d=e,f!$&'()*+~"),
+    ],
+)
+async def test_redirect_holds_nothing_that_browsers_read_otherwise(
+    open_peer: OpenPeer, path: str, location: str
+) -> None:
+    async with open_peer(server_of("GET /{v}")) as peer:
+        answer = await peer.request("GET", path)
+    assert (answer.status, answer.header("location")) == (301, location)
+
+
 @pytest.mark.parametrize("path", ["/b/", "//evil.example", "/a//", "/a/b/../../c"])
 async def test_unclean_path_that_leads_nowhere_is_not_redirected(
     open_peer: OpenPeer, path: str

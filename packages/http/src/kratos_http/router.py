@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 from kratos.errors import Error
 from kratos.transport.http import Endpoint, Head, Reply
@@ -27,6 +28,7 @@ __all__ = ["ANY", "Route", "Router"]
 
 _SHOWN_PATH: Final = 128
 _ALL_METHODS: Final = b"*"
+_KEPT_IN_PATHS: Final = "/%:@!$&'()*+,;=-._~"  # RFC 3986, 3.3, and escapes as they came
 
 
 class Router:
@@ -137,7 +139,10 @@ class Router:
         }
 
     def _redirect(self, head: Head, clean: str) -> Reply:
-        location = clean.encode() + (b"?" + head.query if head.query else b"")
+        # Browsers take a backslash for a slash, so /\\host as it came would lead to another host.
+        location = quote(clean, safe=_KEPT_IN_PATHS).encode()
+        if head.query:
+            location += b"?" + head.query
         permanent = head.method in ("GET", "HEAD")
         status = HTTPStatus.MOVED_PERMANENTLY if permanent else HTTPStatus.PERMANENT_REDIRECT
         return Reply(status, ((b"location", location),))
