@@ -510,6 +510,13 @@ class TestEncoders:
         assert (reply.status, json.loads(reply.body)["code"]) == (500, 10001)
         assert "cannot speak" in caplog.text
 
+    def test_error_that_quotes_what_xml_cannot_carry_is_no_reason_to_log(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reply = encode_error(Error(400, "CODEC", "not a number: \x01"), "application/xml")
+        assert (reply.status, json.loads(reply.body)["message"]) == (400, "not a number: \x01")
+        assert caplog.text == ""
+
     def test_raw_reply_is_encoded_as_it_is(self) -> None:
         reply = encode_reply(HttpBody(content_type="image/png", data=b"x"), "application/json")
         assert (list(reply.headers), reply.body) == ([(b"content-type", b"image/png")], b"x")

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from kratos import encoding
-from kratos.encoding import Codecs
+from kratos.encoding import CodecError, Codecs
 from kratos.encoding.http_body import is_http_body, raw
 from kratos.errors import Error
 from kratos.transport import Call
@@ -82,6 +82,9 @@ def encode_error(error: Error, accept: str, *, codecs: Codecs = encoding.DEFAULT
     chosen = codecs.select(accept)
     try:
         body = chosen.codec.encode(to_message(error))
+    except CodecError as problem:  # peers choose texts that errors quote: nothing is broken
+        _log.debug("an error is sent as JSON: %s", problem)
+        return refusal(error, status=status)
     except Exception:
         _log.exception("codec %r cannot express an error", chosen.codec.name)
         return refusal(error, status=status)
