@@ -10,6 +10,7 @@ from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import RegistryUnavailable
 from kratos.limit import cancel_and_wait, shielded
 from kratos.registry import Discovery, Registrar, Registration, ServiceInstance
+from kratos.testing._line import Line
 from kratos.watch import Versioned, Watcher
 
 __all__ = ["Faults", "FaultyRegistry"]
@@ -43,7 +44,7 @@ class Faults(Protocol):
         ...
 
 
-class FaultyRegistry:
+class FaultyRegistry(Line):
     """A registry behind a line that can be disturbed, for registries without a network.
 
     A disturbed call raises ``RegistryUnavailable`` and does not reach the registry.
@@ -57,13 +58,9 @@ class FaultyRegistry:
     def __init__(
         self, registrar: Registrar, discovery: Discovery, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
+        super().__init__(clock)
         self._registrar = registrar
         self._discovery = discovery
-        self._clock = clock
-        self._open = asyncio.Event()
-        self._open.set()
-        self._is_cut = False
-        self._delay = 0.0
         self._running: set[asyncio.Future[None]] = set()
 
     def __str__(self) -> str:
@@ -80,20 +77,6 @@ class FaultyRegistry:
         for broken in list(self._running):
             if not broken.done():
                 broken.set_result(None)
-
-    def stall(self) -> None:
-        """Let nothing through and say nothing until ``restore``."""
-        self._open.clear()
-
-    def delay(self, seconds: float, /) -> None:
-        """Hold up every call for so long until ``restore``."""
-        self._delay = seconds
-
-    def restore(self) -> None:
-        """Be a good line again."""
-        self._is_cut = False
-        self._delay = 0.0
-        self._open.set()
 
     async def register(self, instance: ServiceInstance, /) -> Registration:
         """Publish an instance over the line."""

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.limit import cancel_and_wait
+from kratos.testing._line import Line
 
 __all__ = ["FaultProxy"]
 
@@ -17,11 +18,11 @@ _CHUNK: Final = 65536  # bytes
 _NO_LINGER: Final = struct.pack("ii", 1, 0)  # closing sends a reset instead of a clean end
 
 
-class FaultProxy:
+class FaultProxy(Line):
     """Forwards TCP connections to a server, and disturbs them on demand.
 
     An async context manager. ``cut``, ``reset``, ``stall``, ``delay`` and ``restore`` make it a
-    ``kratos.testing.faults.Faults``.
+    ``kratos.testing.faults.Faults``. Stalled, it accepts and keeps: neither side hears anything.
 
     Args:
         host: Host of the server.
@@ -30,13 +31,9 @@ class FaultProxy:
     """
 
     def __init__(self, host: str, port: int, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__(clock)
         self._upstream = (host, port)
-        self._clock = clock
         self._server: asyncio.Server | None = None
-        self._open = asyncio.Event()
-        self._open.set()
-        self._is_cut = False
-        self._delay = 0.0
         self._links: dict[asyncio.Task[object], list[asyncio.StreamWriter]] = {}
         self.port = 0
 
@@ -60,20 +57,6 @@ class FaultProxy:
         for writers in self._links.values():
             for writer in writers:
                 _break(writer)
-
-    def stall(self) -> None:
-        """Accept, keep and ignore until ``restore``: neither side hears anything."""
-        self._open.clear()
-
-    def delay(self, seconds: float, /) -> None:
-        """Hold up every piece of data for so long until ``restore``."""
-        self._delay = seconds
-
-    def restore(self) -> None:
-        """Forward everything, what was held up first."""
-        self._is_cut = False
-        self._delay = 0.0
-        self._open.set()
 
     async def start(self) -> None:
         """Listen on a free port of the loopback address."""
