@@ -30,8 +30,9 @@ LOOPS = [
 ]
 
 PROGRAM = """
-import asyncio, sys
-loop, hang, drain = sys.argv[1], sys.argv[2], float(sys.argv[3])
+import asyncio, logging, sys
+loop, hang, drain, level = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]
+logging.getLogger("kratos").setLevel(level)
 if loop == "asyncio":
     sys.modules["uvloop"] = None
 import kratos
@@ -80,9 +81,11 @@ class Program:
 
 
 @asynccontextmanager
-async def program(loop: str, *, hang: str = "-", drain: float = 0.0) -> AsyncGenerator[Program]:
+async def program(
+    loop: str, *, hang: str = "-", drain: float = 0.0, level: str = "WARNING"
+) -> AsyncGenerator[Program]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", JOB + PROGRAM, loop, hang, str(drain)),
+        *(sys.executable, "-c", JOB + PROGRAM, loop, hang, str(drain), level),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -104,6 +107,17 @@ async def test_signal_stops_in_order_and_well(loop: str, number: signal.Signals)
         await app.until("stop")
         await app.until("after_stop")
         assert await app.result() == (0, "")
+
+
+async def test_program_that_configures_no_logging_tells_what_it_does() -> None:
+    async with program("asyncio", level="NOTSET") as app:
+        await app.until("after_start")
+        app.send(signal.SIGTERM)
+        _, errors = await app.result()
+    started, stops, stopped = errors.splitlines()
+    assert "INFO kratos: application started id=" in started
+    assert 'application stops reason="signal SIGTERM"' in stops
+    assert "application stopped" in stopped
 
 
 @pytest.mark.parametrize("loop", LOOPS)

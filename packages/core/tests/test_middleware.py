@@ -84,6 +84,21 @@ async def test_log_of_a_failure_has_level_error_and_its_text(
     assert "try later" in fields(record)["error"]
 
 
+async def test_nothing_that_a_caller_sends_can_forge_a_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def core(call: Call, request: Any) -> Any:
+        raise Error(404, "NONE", f"no user {request}")
+
+    caplog.set_level(std_logging.INFO, "kratos.calls")
+    call = Call(ECHO, side=Side.SERVER, transport="t")
+    with pytest.raises(Error):
+        await logging()(call, "x\nserver request kind=server code=200", core)
+    told = caplog.records[0].getMessage()
+    assert "\n" not in told
+    assert 'args="x server request kind=server code=200" code=404' in told
+
+
 async def test_log_asks_a_request_what_may_be_shown(caplog: pytest.LogCaptureFixture) -> None:
 
     class Secret:

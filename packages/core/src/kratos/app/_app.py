@@ -21,6 +21,7 @@ from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.health import Health
 from kratos.limit import describe
 from kratos.log import Logger, StdLogger
+from kratos.log._console import shown
 from kratos.metrics import Meter, NopMeter
 from kratos.offload import CURRENT as CURRENT_OFFLOAD
 from kratos.offload import Offload
@@ -252,13 +253,17 @@ class App:
     def serve(self, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
         """Run in an event loop of its own and return when the application has stopped.
 
+        A program that has not configured ``logging`` shows Kratos' records from ``INFO`` on, on
+        standard error: where the application listens, and each call that ``logging()`` is told.
+
         Args:
             loop_factory: Makes the loop; by default uvloop's if it is installed, else asyncio's.
 
         Raises:
             Exception: As ``run``.
         """
-        with asyncio.Runner(loop_factory=loop_factory or default_loop_factory()) as runner:
+        make = loop_factory or default_loop_factory()
+        with shown(), asyncio.Runner(loop_factory=make) as runner:
             runner.run(self.run())
 
     async def ready(self) -> None:

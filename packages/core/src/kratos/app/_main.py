@@ -17,6 +17,7 @@ from kratos.errors import (
 )
 from kratos.limit import describe
 from kratos.log import Level, StdLogger
+from kratos.log._console import shown
 
 if TYPE_CHECKING:
     from kratos.app._app import App
@@ -40,6 +41,7 @@ def run(build: Callable[[], App], /) -> None:
     """Build an application and serve it: the last line of a program.
 
     Returns when the application has stopped as it was asked to, by a signal for instance.
+    Unless the program has configured ``logging``, Kratos' records go to standard error.
 
     Args:
         build: Makes the application; without side effects, so that others may call it too.
@@ -49,13 +51,14 @@ def run(build: Callable[[], App], /) -> None:
             was given (``StartupError``, ``ConfigError``, a missing plug-in), so starting it
             again will not help; code 1: anything else.
     """
-    try:
-        build().serve()
-    except Exception as error:
-        refused = isinstance(error, _REFUSALS)
-        shown = describe(error) if refused else error
-        StdLogger().log(Level.FATAL, "application failed", {"error": shown})
-        sys.exit(EXIT_REFUSED if refused else EXIT_FAILED)
+    with shown():
+        try:
+            build().serve()
+        except Exception as error:
+            refused = isinstance(error, _REFUSALS)
+            reason = describe(error) if refused else error
+            StdLogger().log(Level.FATAL, "application failed", {"error": reason})
+            sys.exit(EXIT_REFUSED if refused else EXIT_FAILED)
 
 
 def default_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

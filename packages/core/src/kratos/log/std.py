@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 
 from kratos.log._interface import NO_FIELDS, Level
+from kratos.log._text import Rendered
 
 __all__ = ["StdLogger"]
-
-_DELIMITERS = frozenset(' ="')
 
 
 class StdLogger:
@@ -37,33 +35,10 @@ class StdLogger:
         error = fields.get("error") if level >= Level.ERROR else None
         self._logger.log(
             level,
-            "%s%s",
+            "%s %s" if fields else "%s%s",
             message,
-            _Rendered(fields),
+            Rendered(fields),
             exc_info=error if isinstance(error, BaseException) else None,
             extra={"kratos": fields},
             stacklevel=2,
         )
-
-
-class _Rendered:
-    """Fields as text, made when the text is needed."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: Mapping[str, object]) -> None:
-        self._fields = fields
-
-    def __str__(self) -> str:
-        return "".join(f" {key}={_quoted(value)}" for key, value in self._fields.items())
-
-
-def _quoted(value: object) -> str:
-    if isinstance(value, BaseException):
-        text = str(value)
-        value = f"{type(value).__name__}: {text}" if text else type(value).__name__
-    text = str(value)
-    printable = text.isprintable()
-    if text and printable and _DELIMITERS.isdisjoint(text):
-        return text
-    return json.dumps(text, ensure_ascii=not printable)

@@ -6,6 +6,7 @@ import logging as _logging
 import time
 from typing import Any
 
+from kratos.log._text import Rendered
 from kratos.middleware._chain import Middleware
 from kratos.middleware._outcome import outcome
 from kratos.transport.call import Call, Handler, Side
@@ -16,8 +17,8 @@ __all__ = ["logging"]
 def logging(logger: _logging.Logger | None = None) -> Middleware:
     """Log each call when it has ended: kind, component, operation, args, code, reason, latency.
 
-    The fields stand in the record's ``extra`` under Go Kratos' names and in the text. An error
-    of the service's own making is logged at ERROR, everything else at INFO.
+    The fields stand in the record's ``extra`` under Go Kratos' names and in the text. A call
+    that was answered well is logged at INFO, any other at ERROR.
 
     Args:
         logger: Where to; ``kratos.calls`` of the standard library by default.
@@ -62,10 +63,9 @@ def _write(
     }
     if error is not None:
         fields["error"] = str(error)
-    text = " ".join(f"{key}={value}" for key, value in fields.items())
     side = "server" if call.side is Side.SERVER else "client"
     # "args" is the name of a LogRecord's own attribute, so the fields travel under one key.
-    log.log(level, "%s request %s", side, text, extra={"kratos": fields})
+    log.log(level, "%s request %s", side, Rendered(fields), extra={"kratos": fields})
 
 
 def _arguments(call: Call, request: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 
 from kratos import App, Client
@@ -81,4 +82,5 @@ def build(name: str, registry: str) -> App:
 
 
 if __name__ == "__main__":
+    logging.getLogger("kratos").setLevel(logging.WARNING)  # the demo tells the rest
     build(sys.argv[1], sys.argv[2]).serve()

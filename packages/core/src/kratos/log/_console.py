@@ -1,0 +1,38 @@
+"""What a program shows that has not configured the standard library's ``logging``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+__all__ = ["shown"]
+
+_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@contextmanager
+def shown() -> Generator[None]:
+    """Write Kratos' records from ``INFO`` on to standard error, unless they go somewhere already.
+
+    They do when the logger ``kratos`` or the root logger has a handler. If the program adds one
+    to the root logger later, for instance in a hook, this one falls silent. A level that the
+    logger ``kratos`` was given holds.
+    """
+    logger = logging.getLogger("kratos")
+    if logger.hasHandlers():
+        yield
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.addFilter(lambda _record: not logging.getLogger().handlers)
+    level = logger.level
+    if level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
