@@ -50,6 +50,16 @@ def test_a_value_without_any_code_is_no_error(generated: Generate) -> None:
     assert '__all__ = ["error_busy", "is_busy"]' in content
 
 
+def test_comment_of_a_value_follows_the_summary_at_its_margin(generated: Generate) -> None:
+    text = (
+        HEADER
+        + "enum E {\n  NONE = 0;\n  // Try\n  //   later.\n  BUSY = 1 [(errors.code) = 503];\n}"
+    )
+    content = typed(generated({"test.proto": text}))
+    assert content is not None
+    assert '    """Return the error 503 BUSY.\n\n    Try\n      later.\n    """' in content
+
+
 def test_a_file_without_errors_and_services_has_no_typed_module(generated: Generate) -> None:
     assert typed(generated({"test.proto": HEADER + "enum E { NONE = 0; }"})) is None
 

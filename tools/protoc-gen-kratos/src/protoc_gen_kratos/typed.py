@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import dedent
 from typing import Final
 
 from kratos.transport import Arity, HttpRule
@@ -193,7 +194,7 @@ def _about(service: ServiceModel) -> str:
 
 
 def _write_error(source: Source, error: ErrorModel, names: TypedNames) -> None:
-    comment = error.element.comment.rstrip()
+    comment = dedent(error.element.comment).strip()
     note = f"\n\n{comment}" if comment else ""
     kind, reason = names.known("Error"), literal(error.reason)
     source.gap(2)
