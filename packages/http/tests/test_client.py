@@ -475,6 +475,7 @@ class TestAnswers:
             pytest.param(
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", id="bad chunk"
             ),
+            pytest.param(b"HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n", id="no status"),
             pytest.param(
                 b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
                 id="other protocol",
@@ -504,6 +505,16 @@ class TestAnswers:
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 300,
                 id="trailers",
             ),
+            pytest.param(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"y" * 300_000,
+                id="one trailer",
+            ),
+            pytest.param(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 300_000,
+                id="chunk extension",
+            ),
+            pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 12_000, id="interim answers"),
+            pytest.param(b"\r\n" * 150_000, id="empty lines"),
         ],
     )
     async def test_answer_beyond_the_limit_is_given_up(

@@ -10,8 +10,11 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 __all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge"]
 
-_MAX_HEAD: Final = 256 * 1024  # bytes; servers are trusted more than their peers
+# Bytes without any of a body: head, interim answers, trailers, framing. Servers are trusted more
+# than their peers.
+_MAX_HEAD: Final = 256 * 1024
 _MAX_TRAILERS: Final = 256
+_FIRST_INTERIM: Final = 100
 _FIRST_FINAL: Final = 200
 _BODILESS: Final = (204, 304)
 
@@ -68,6 +71,8 @@ class ClientConnection(asyncio.Protocol):
         self._answered: asyncio.Future[RawReply] | None = None
         self._head_only = False
         self._begun = False
+        self._feeding = 0  # bytes of the present feed
+        self._overhead = 0  # bytes of the feeds since the last one that brought a piece of a body
         self._reset()
 
     async def exchange(self, data: bytes, *, head_only: bool = False) -> RawReply:
@@ -88,6 +93,7 @@ class ClientConnection(asyncio.Protocol):
             raise Lost("the connection was closed", begun=False, sent=False)
         self.reusable = False
         self._begun = False
+        self._overhead = 0
         self._head_only = head_only
         self._answered = asyncio.get_running_loop().create_future()
         transport.write(data)
@@ -121,18 +127,19 @@ class ClientConnection(asyncio.Protocol):
             self.close()  # nobody asked
             return
         self._begun = True
+        self._feeding = len(data)
         try:
             parser.feed_data(data)
         except HttpParserUpgrade:
             self._fail(Lost("the server changed the protocol", begun=True))
         except HttpParserError as error:
-            reason = error.__context__ if isinstance(error.__context__, TooLarge) else None
+            reason = error.__context__ if isinstance(error.__context__, (Lost, TooLarge)) else None
             self._fail(reason or Lost(f"the answer is malformed: {error}", begun=True))
             self.close()  # also after a whole answer: whatever follows it is not ours
-        if self._in_head:
-            self._size += len(data)
-            if self._size > _MAX_HEAD:
-                self._fail(TooLarge(f"its head exceeds {_MAX_HEAD} bytes"))
+        self._overhead += self._feeding
+        if self._overhead > _MAX_HEAD:
+            what = "its head exceeds" if self._in_head else "what is no body of it exceeds"
+            self._fail(TooLarge(f"{what} {_MAX_HEAD} bytes"))
 
     def eof_received(self) -> None:
         """Take the end for the end of a body without a length."""
@@ -172,6 +179,8 @@ class ClientConnection(asyncio.Protocol):
         self._in_head = False
         self._size = 0
         self._status = parser.get_status_code()
+        if self._status < _FIRST_INTERIM:
+            raise Lost(f"the answer has the status {self._status:03}", begun=True)
         self._keep = parser.should_keep_alive()
         names = {name for name, _ in self._headers}
         framed = b"content-length" in names or b"transfer-encoding" in names
@@ -183,6 +192,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
+        self._overhead = -self._feeding
         self._size += len(data)
         if self._size > self._max_reply:
             raise TooLarge(f"its body exceeds {self._max_reply} bytes")
