@@ -22,9 +22,9 @@ if TYPE_CHECKING:
         Service,
         detached,
         duplex,
-        local,
         server_call,
     )
+    from kratos.transport.local import local
 
     __version__: str
 
