@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+import math
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
@@ -142,10 +143,13 @@ class Call:
         """Send one message of a streaming reply; returns when the transport has room.
 
         Raises:
-            RuntimeError: The method does not stream replies, or this is a client's call.
+            RuntimeError: The method does not stream replies, this is a client's call, or the call
+            has ended.
         """
         if self._sink is None:
             raise RuntimeError(f"{self.method.operation} does not stream replies from this side")
+        if self._sink is _closed:
+            raise RuntimeError(f"{self.method.operation} has ended; nothing more can be sent")
         message = await self.outgoing(message)
         self.reply_headers.freeze()
         await self._sink(message)
@@ -156,16 +160,18 @@ class Call:
         hooks = self._send_hooks
         if hooks is not None:
             # Messages pass the chain as requests and replies do: a server's are replies.
-            for hook in reversed(hooks) if self.side is Side.SERVER else hooks:
-                message = await hook(message)
+            message = await _through(
+                reversed(hooks) if self.side is Side.SERVER else hooks, message
+            )
         return message
 
     async def incoming(self, message: Any, /) -> Any:
         """Run the hooks for a message that came in and count it (for transports)."""
         hooks = self._receive_hooks
         if hooks is not None:
-            for hook in hooks if self.side is Side.SERVER else reversed(hooks):
-                message = await hook(message)
+            message = await _through(
+                hooks if self.side is Side.SERVER else reversed(hooks), message
+            )
         self.received += 1
         return message
 
@@ -196,12 +202,14 @@ class Call:
 
     def limit(self, timeout: float, /) -> None:
         """Bring the deadline forward to ``timeout`` seconds from now; never puts it back."""
+        if not timeout < math.inf:
+            return
         deadline = asyncio.get_running_loop().time() + timeout
         if self.deadline is not None and self.deadline <= deadline:
             return
         self.deadline = deadline
         if self._wheel is not None:
-            self.disarm()
+            self._disarm()
             self._slot = self._wheel.enter(self, deadline)
 
     def remaining(self) -> float | None:
@@ -211,12 +219,25 @@ class Call:
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
     def cancel(self, cause: Cause, /) -> None:
-        """Cancel the task that runs the call; the first cause given stays."""
+        """Cancel the task that runs the call; the first cause given stays.
+
+        A call that has not begun to run never will: it ends with the error of its cause.
+        """
         if self.cause is None:
             self.cause = cause
-        if self._task is not None:
-            self._cancels += 1
-            self._task.cancel()
+        if self._task is None:
+            return
+        if self._task is asyncio.current_task():
+            # A task that cancels itself, and ends the call without waiting for anything, would
+            # take the cancellation along to whatever it does next.
+            self._task.get_loop().call_soon(self._interrupt)
+        else:
+            self._interrupt()
+
+    @property
+    def running(self) -> bool:
+        """Whether a task runs the call, under its deadline (for transports)."""
+        return self._task is not None
 
     def seal(self) -> None:
         """Enter the handler: no further hooks, and not twice (for transports).
@@ -238,43 +259,44 @@ class Call:
         if self.deadline is not None:
             self._slot = wheel.enter(self, self.deadline)
 
-    def disarm(self) -> None:
-        """Take the deadline off the wheel (for transports)."""
-        if self._slot is not None:
-            self._slot.discard(self)
-            self._slot = None
-
     def release(self) -> None:
         """Undo ``arm``: nothing cancels the task on behalf of this call any more."""
-        self.disarm()
+        self._disarm()
         self._task = None
         self._wheel = None
+        if self._sink is not None:
+            self._sink = _closed
 
     def settle(
         self, task: asyncio.Task[Any], cancelling: int, failure: BaseException | None
-    ) -> None:
-        """Take this call's own cancellations back and raise the error of its cause, if any.
+    ) -> BaseException | None:
+        """Take this call's own cancellations back and return what the call ends with.
 
-        A cancellation that came from elsewhere at the same time stays in force.
+        That is the error of its cause, if it has one. A cancellation that came from elsewhere
+        at the same time stays in force.
 
         Args:
             task: The task that ran the call.
             cancelling: ``task.cancelling()`` when the call began.
             failure: What the chain raised.
         """
-        if self.cause is None:
-            return
         for _ in range(self._cancels):
             task.uncancel()
         self._cancels = 0
+        if self.cause is None:
+            return failure
+        if isinstance(failure, asyncio.CancelledError):
+            # It says nothing by itself; who passed it on may have noted a reason.
+            cancelled, reason = failure, failure.__cause__
+        elif failure is None or isinstance(failure, Exception):
+            cancelled, reason = asyncio.CancelledError(), failure
+        else:
+            return failure
         if task.cancelling() > cancelling:
-            if isinstance(failure, asyncio.CancelledError):
-                raise failure
-            raise asyncio.CancelledError
-        # A cancellation says nothing by itself; who passed it on may have noted a reason.
-        raise self.cause.error() from (
-            failure.__cause__ if isinstance(failure, asyncio.CancelledError) else failure
-        )
+            return cancelled
+        error = self.cause.error()
+        error.__cause__ = reason
+        return error
 
     def expire(self) -> None:
         """Cancel the call because its deadline passed (for the wheel)."""
@@ -284,15 +306,40 @@ class Call:
     def __repr__(self) -> str:
         return f"<Call {self.method.operation} {self.side.value} {self.transport} {self.peer}>"
 
+    def _disarm(self) -> None:
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+
+    def _interrupt(self) -> None:
+        if self._task is not None:
+            self._cancels += 1
+            self._task.cancel()
+
     def _refuse_if_sealed(self) -> None:
         if self._sealed:
             raise RuntimeError("register message hooks before calling next")
 
 
+async def _closed(_message: Any) -> None:
+    """Stand for the sink of a call that has ended."""
+
+
+async def _through(hooks: Iterable[MessageHook], message: Any) -> Any:
+    """Hand a message from hook to hook."""
+    try:
+        for hook in hooks:
+            message = await hook(message)
+    except StopAsyncIteration as error:
+        # It would look like the end of the stream to whoever iterates.
+        raise RuntimeError("a message hook raised StopAsyncIteration") from error
+    return message
+
+
 Handler: TypeAlias = "Callable[[Call, Any], Awaitable[Any]]"
 
 # Read with ``server_call()``; only the edge sets it.
-SERVER_CALL: ContextVar[Call | None] = ContextVar("kratosSERVER_CALL", default=None)
+SERVER_CALL: ContextVar[Call | None] = ContextVar("kratos_server_call", default=None)
 _detached: ContextVar[bool] = ContextVar("kratos_detached", default=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -14,13 +15,15 @@ from kratos.transport.cause import Cause
 from kratos.transport.client_stream import StreamOpening
 from kratos.transport.method import Method
 from kratos.transport.stream import Duplexed, Incoming, Messages, Opening
-from kratos.transport.wheel import Wheel
+from kratos.transport.wheel import Wheel, time_limit
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
     from kratos.selector import NodeFilter
 
 __all__ = ["CallOptions", "Caller", "ChainCaller"]
+
+_log = logging.getLogger("kratos.transport")
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -33,14 +36,15 @@ class CallOptions:
     """What one call does differently from its client.
 
     Attributes:
-        timeout: Seconds for the whole call; zero or less for no limit, ``None`` for the
-            client's own.
+        timeout: Seconds for the whole call; zero, less or infinity for no limit, ``None`` for
+            the client's own.
         headers: Request headers to add; a sequence of values, or one.
         filters: Node filters that this call adds to the client's.
         avoid: Addresses to pick only when nothing else is left, as a retry wants it.
         fail_fast: Raise at once when no node is ready, instead of waiting for one.
         on_end: Told when the call has ended, with reply headers and trailers; not told of
-            calls that failed before they had begun.
+            calls that failed before they had begun. What it raises is logged, and changes
+            nothing.
     """
 
     timeout: float | None = None
@@ -102,7 +106,7 @@ class ChainCaller:
         self._transport = transport
         self._endpoint = endpoint
         self._middleware = tuple(middleware)
-        self._timeout = timeout if timeout is not None and timeout > 0 else None
+        self._timeout = time_limit(timeout)
         self._chains: dict[str, Handler] = {}
         self._wheel = Wheel()
 
@@ -151,7 +155,7 @@ class ChainCaller:
     ) -> Call:
         deadline = inherited_deadline()
         if options is not None and options.timeout is not None:
-            timeout = options.timeout if options.timeout > 0 else None
+            timeout = time_limit(options.timeout)
         if timeout is not None:
             own = asyncio.get_running_loop().time() + timeout
             deadline = own if deadline is None else min(own, deadline)
@@ -174,26 +178,37 @@ class ChainCaller:
         chain = self._chains.get(call.method.operation)
         if chain is None:
             chain = self._link(call.method)
+        try:
+            return await self._guard(chain, call, request)
+        finally:
+            call.opening = None  # which holds the call
+            if call.options is not None and call.options.on_end is not None:
+                _tell(call.options.on_end, call)
+
+    async def _guard(self, handler: Handler, call: Call, request: Any) -> Any:
+        """Run a handler in the current task, under the deadline of a call or of an attempt."""
+        if call.cause is not None:
+            raise call.cause.error()
+        if call.deadline is not None and call.deadline <= asyncio.get_running_loop().time():
+            raise Cause.DEADLINE.error()
         task = asyncio.current_task()
         assert task is not None, "a call runs in a task"
         cancelling = task.cancelling()
-        if call.deadline is not None and call.deadline <= asyncio.get_running_loop().time():
-            raise Cause.DEADLINE.error()
         call.arm(task, self._wheel)
         failure: BaseException | None = None
         reply: Any = None
         try:
-            reply = await chain(call, request)
+            reply = await handler(call, request)
         except BaseException as error:
             failure = error
-        finally:
-            call.release()
-            if call.options is not None and call.options.on_end is not None:
-                call.options.on_end(call)
-        call.settle(task, cancelling, failure)
-        if failure is not None:
+        call.release()
+        failure = call.settle(task, cancelling, failure)
+        if failure is None:
+            return reply
+        try:
             raise failure
-        return reply
+        finally:
+            del failure, task  # they hold the traceback, which holds this frame
 
     def _link(self, method: Method[Any, Any]) -> Handler:
         from kratos.middleware import chain
@@ -202,11 +217,20 @@ class ChainCaller:
 
         def core(call: Call, request: Any) -> Awaitable[Any]:
             call.seal()
-            return invoke(call, request)
+            if call.running:
+                return invoke(call, request)
+            return self._guard(invoke, call, request)  # an attempt, which has its own deadline
 
         linked = chain(self._middleware, method, core)
         self._chains[method.operation] = linked
         return linked
+
+
+def _tell(on_end: Callable[[Call], None], call: Call) -> None:
+    try:
+        on_end(call)
+    except Exception:
+        _log.exception("on_end of a call of %s failed", call.method.operation)
 
 
 def _require_type(method: Method[Any, Any], request: object) -> None:

@@ -15,7 +15,7 @@ from kratos.transport.cause import Cause
 from kratos.transport.handlers import handler_for
 from kratos.transport.method import Method, Service
 from kratos.transport.stream import Requests
-from kratos.transport.wheel import Wheel
+from kratos.transport.wheel import Wheel, time_limit
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -38,7 +38,15 @@ class Missing(Enum):
 class Operation:
     """One method on one server: edge, chain and handler, linked once at start."""
 
-    __slots__ = ("_calls", "_dispatcher", "_handler", "_timeout", "_wheel", "method")
+    __slots__ = (
+        "_calls",
+        "_dispatcher",
+        "_handler",
+        "_streams_requests",
+        "_timeout",
+        "_wheel",
+        "method",
+    )
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class Operation:
         self._handler = handler
         self._dispatcher = dispatcher
         self._timeout = timeout
+        self._streams_requests = method.arity.client_streams
         self._calls = dispatcher.calls
         self._wheel = dispatcher.wheel
 
@@ -69,24 +78,22 @@ class Operation:
         Raises:
             Error: Whatever failed, translated: unknown exceptions become 500 UNKNOWN,
                 a cancellation with a cause the error of that cause.
-            asyncio.CancelledError: Somebody else cancelled the task.
+            asyncio.CancelledError: Somebody else cancelled the task. That the handler awaited
+                something which was cancelled is an ``Error``.
         """
         dispatcher = self._dispatcher
         if dispatcher.draining:
             raise Cause.DRAINING.error()
-        loop = asyncio.get_running_loop()
-        if self._timeout is not None:
-            deadline = loop.time() + self._timeout
-            if call.deadline is None or deadline < call.deadline:
-                call.deadline = deadline
+        now = asyncio.get_running_loop().time
+        self._admit(call, now())
         task = asyncio.current_task()
         assert task is not None, "a call runs in a task"
         cancelling = task.cancelling()
-        if self.method.arity.client_streams:
+        if self._streams_requests:
             request = Requests(call, request)
         token = SERVER_CALL.set(call)
-        self._calls.add(call)
         call.arm(task, self._wheel)
+        self._calls.add(call)
         failure: BaseException | None = None
         reply: Any = None
         try:
@@ -95,23 +102,45 @@ class Operation:
             failure = error
         call.release()
         self._calls.discard(call)
-        SERVER_CALL.reset(token)
         if not self._calls:
             dispatcher.idle()
-        if call.cause is None and call.deadline is not None and loop.time() >= call.deadline:
+        SERVER_CALL.reset(token)
+        if call.cause is None and call.deadline is not None and now() >= call.deadline:
             call.cause = Cause.DEADLINE  # the reply is ready, but too late
-        if failure is not None or call.cause is not None:
-            call.settle(task, cancelling, failure)
-            assert failure is not None, "a call without a cause ended well or with a failure"
-            raise self._presentable(failure)
-        return reply
+        if failure is None and call.cause is None:
+            return reply
+        try:
+            raise self._ending(call, task, cancelling, failure)
+        finally:
+            del failure, task  # they hold the traceback, which holds this frame
 
-    def _presentable(self, failure: BaseException) -> BaseException:
-        """Return what may leave the process in place of an unexpected exception."""
-        if isinstance(failure, Error) or not isinstance(failure, Exception):
-            return failure
-        _log.error("%s failed", self.method.operation, exc_info=failure)
-        return Error(500, "UNKNOWN", "unknown request error").with_cause(failure)
+    def _admit(self, call: Call, now: float) -> None:
+        """Apply the server's own time limit; refuse what was cancelled or has no time left."""
+        if call.cause is not None:
+            raise call.cause.error()
+        if self._timeout is not None:
+            deadline = now + self._timeout
+            if call.deadline is None or deadline < call.deadline:
+                call.deadline = deadline
+        if call.deadline is not None and call.deadline <= now:
+            raise Cause.DEADLINE.error()
+
+    def _ending(
+        self, call: Call, task: asyncio.Task[Any], cancelling: int, failure: BaseException | None
+    ) -> BaseException:
+        """Return what may leave the process for a call that did not end well."""
+        end = call.settle(task, cancelling, failure)
+        assert end is not None, "a call without a cause ended well or with a failure"
+        replacement = Error(500, "UNKNOWN", "unknown request error")
+        if isinstance(end, asyncio.CancelledError):
+            if task.cancelling() > cancelling:
+                return end
+            # Nobody cancelled this task: the handler awaited something that was cancelled.
+            replacement = Cause.CALLER.error()
+        elif isinstance(end, Error) or not isinstance(end, Exception):
+            return end
+        _log.error("%s failed", self.method.operation, exc_info=end)
+        return replacement.with_cause(end)
 
 
 class Dispatcher:
@@ -142,7 +171,7 @@ class Dispatcher:
         self.wheel = Wheel()
         self.draining = False
         self._middleware = tuple(middleware)
-        self._timeout = timeout if timeout is not None and timeout > 0 else None
+        self._timeout = time_limit(timeout)
         self._timeouts = dict(timeouts or {})
         self._missing = missing
         self._cancel_grace = cancel_grace
@@ -210,15 +239,17 @@ class Dispatcher:
     async def _wait_idle(self, timeout: float | None) -> bool:
         if not self.calls:
             return True
-        self._idle = asyncio.Event()
+        if self._idle is None:  # else somebody waits already; no new call can come in between
+            self._idle = asyncio.Event()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
         return not self.calls
 
     def _timeout_of(self, method: Method[Any, Any]) -> float | None:
         named = self._timeouts.get(method.operation)
         if named is not None:
-            return named if named > 0 else None
+            return time_limit(named)
         streams = method.arity.client_streams or method.arity.server_streams
         return None if streams else self._timeout
 

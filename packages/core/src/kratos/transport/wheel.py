@@ -9,10 +9,11 @@ it waits.
 from __future__ import annotations
 
 import asyncio
+import math
 from heapq import heappop, heappush
 from typing import Final, Protocol
 
-__all__ = ["Expiring", "Wheel"]
+__all__ = ["Expiring", "Wheel", "time_limit"]
 
 _SLOTS_PER_SECOND: Final = 100
 _FARTHEST: Final = 1e9  # loop time, in seconds; whatever is later, infinity too, waits as long
@@ -120,3 +121,8 @@ class Wheel:
         for slot in due:
             while slot:  # an entry may take another one out
                 slot.pop().expire()
+
+
+def time_limit(seconds: float | None) -> float | None:
+    """Return a time limit; ``None`` for what limits nothing: zero, less, infinity."""
+    return seconds if seconds is not None and 0 < seconds < math.inf else None
