@@ -118,7 +118,7 @@ def test_any_bytes_can_be_read_and_passed_on(value: bytes) -> None:
     assert header.raw() == [(b"x", value)]
 
 
-@pytest.mark.parametrize("value", ["a\ud800b", "\udbff", "\udc7f", "\udfff"])
+@pytest.mark.parametrize("value", ["a\ud800b", "\udfff"], ids=["high", "low"])
 def test_text_that_no_wire_can_carry_is_refused_when_it_is_written(value: str) -> None:
     with pytest.raises(ValueError, match=r"'x' holds .* lone surrogate"):
         Header().set("x", value)
@@ -126,5 +126,5 @@ def test_text_that_no_wire_can_carry_is_refused_when_it_is_written(value: str) -
 
 @pytest.mark.parametrize("value", [5, b"bytes", None])
 def test_value_that_is_no_text_is_named(value: Any) -> None:
-    with pytest.raises(TypeError, match="value of header 'x' is (int|bytes|NoneType), not str"):
+    with pytest.raises(TypeError, match=r"value of header 'x' is (int|bytes|NoneType), not str"):
         Header().add("x", value)

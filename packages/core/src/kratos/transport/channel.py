@@ -52,13 +52,14 @@ class Channel(AsyncIterator[T], Generic[T]):
 
         Args:
             failure: Raised at the receiver after the last item; ``None`` for a clean end.
-            discard: Whether to drop what was not taken yet.
+            discard: Whether to drop what was not taken yet, a failure too.
         """
         if not self._closed:
             self._closed = True
             self._failure = failure
         if discard:
             self._items.clear()
+            self._failure = None  # once raised, it holds frames that hold this
         self._wake()
 
     async def __anext__(self) -> T:

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
+from kratos.limit import is_cancelled_from_outside
 from kratos.transport.call import Call
 from kratos.transport.cause import Cause
 from kratos.transport.header import Header
@@ -105,12 +106,20 @@ class ClientStream(Generic[Q, R]):
         Raises:
             TypeError: The message is not of the method's request type.
             Error: The call has failed.
+            Exception: What a hook of the chain raised, which ends the call.
+            RuntimeError: The call has ended.
         """
         _require_request(self._call, message)
-        if self._wire is None or self._ended:
+        if self._wire is None or self._ended or self._opening.over:
             await self._opening.finish(None)
             raise RuntimeError(f"{self._call.method.operation} has ended")
-        await self._wire.send(await self._call.outgoing(message))
+        try:
+            passed = await self._call.outgoing(message)
+        except Exception as error:
+            self._ended = True
+            await self._opening.finish(error)
+            raise  # the chain took the error for an end: the caller still learns of it
+        await self._wire.send(passed)
         self._call.sent += 1
 
     async def end(self) -> None:
@@ -133,8 +142,6 @@ class ClientStream(Generic[Q, R]):
         except StopAsyncIteration:
             self._ended = True
             await self._opening.finish(None)
-            raise
-        except asyncio.CancelledError:
             raise
         except Exception as error:
             self._ended = True
@@ -170,27 +177,35 @@ class StreamOpening(AbstractAsyncContextManager["ClientStream[Q, R]"], Generic[Q
         self._task: asyncio.Task[Any] | None = None
         self._opened: asyncio.Future[tuple[Call, WireStream]] | None = None
         self._ended: asyncio.Future[None] | None = None
+        self._left = False
 
     async def __aenter__(self) -> ClientStream[Q, R]:
-        if self._task is not None:
+        if self._call is not None or self._left:
             raise RuntimeError("a call can be opened once")
+        try:
+            return await self._enter()
+        except BaseException:
+            self._left = True  # nobody will call __aexit__
+            raise
+
+    async def _enter(self) -> ClientStream[Q, R]:
         loop = asyncio.get_running_loop()
         call = self._call = self._new_call()
         call.opening = self
-        self._opened = loop.create_future()
+        opened = self._opened = loop.create_future()
         self._ended = loop.create_future()
-        self._task = loop.create_task(
+        task = self._task = loop.create_task(
             _consume(self._run(call, self._request)), name=f"kratos {call.method.operation}"
         )
         try:
-            await asyncio.wait((self._opened, self._task), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((opened, task), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await self._leave()
             raise
-        if self._opened.done():
-            attempt, wire = self._opened.result()
+        if opened.done():
+            attempt, wire = opened.result()
             return ClientStream(self, attempt, wire)
-        self._task.result()  # raises what failed before the stream was open
+        await self._outcome(task)  # raises what failed before the stream was open
         return ClientStream(self, call, None)
 
     async def __aexit__(
@@ -200,10 +215,11 @@ class StreamOpening(AbstractAsyncContextManager["ClientStream[Q, R]"], Generic[Q
         trace: TracebackType | None,
         /,
     ) -> None:
+        self._left = True
         await self._leave()
 
     def __del__(self) -> None:
-        if self._task is None or not self._task.done():
+        if not self._left and (self._task is None or not self._task.done()):
             warnings.warn(
                 f"the stream of {self._method.operation} was not closed: use async with",
                 ResourceWarning,
@@ -222,26 +238,47 @@ class StreamOpening(AbstractAsyncContextManager["ClientStream[Q, R]"], Generic[Q
 
     async def finish(self, error: Exception | None) -> None:
         """Let the chain end as the stream did, and raise what the chain raises."""
-        assert self._ended is not None, "only open streams end"
-        assert self._task is not None, "only open streams end"
+        if self._task is None or self._ended is None:
+            raise Cause.CALLER.error()  # the caller has left the call before it ended
         if not self._ended.done():
             if error is None:
                 self._ended.set_result(None)
             else:
                 self._ended.set_exception(error)
-        await asyncio.shield(self._task)
+        error = None  # it is raised below, and would hold this frame
+        await self._outcome(self._task)
+
+    @property
+    def over(self) -> bool:
+        """Whether the chain has ended."""
+        return self._task is None or self._task.done()
+
+    async def _outcome(self, task: asyncio.Task[Any]) -> None:
+        """Wait for the chain, and raise what it raised."""
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled() or is_cancelled_from_outside():
+                raise
+            # The caller's other task left the stream; nobody has cancelled this one.
+            raise Cause.CALLER.error() from None
+        finally:
+            del task  # its failure holds this frame
 
     async def _leave(self) -> None:
         """Cancel the chain unless it has ended, and wait until it has."""
         task, call = self._task, self._call
-        if task is None or call is None or task.done():
-            _retrieve(task)
+        if task is None or call is None:
             return
-        if call.cause is None:
-            call.cause = Cause.CALLER
-        task.cancel()
-        await asyncio.wait((task,))
-        _retrieve(task)
+        if not task.done():
+            if call.cause is None:
+                call.cause = Cause.CALLER
+            task.cancel()
+            await asyncio.wait((task,))
+        self._opened = None  # it holds an attempt, which holds this
+        if task.cancelled() or task.exception() is not None:
+            # So do the frames of a failure. The caller got it, or did not want to know.
+            self._task = self._ended = call.opening = None
 
 
 def _require_request(call: Call, message: object) -> None:
@@ -254,9 +291,3 @@ def _require_request(call: Call, message: object) -> None:
 
 async def _consume(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
-
-
-def _retrieve(task: asyncio.Task[Any] | None) -> None:
-    """Mark a task's exception as seen; the caller got it from the iteration or has left."""
-    if task is not None and task.done() and not task.cancelled():
-        task.exception()

@@ -129,9 +129,10 @@ class Requests(AsyncIterator[Any]):
             if self._call.cause is not None:
                 raise self._call.cause.error() from None
             raise
+        else:
+            return await self._call.incoming(message)
         finally:
             self._busy = False
-        return await self._call.incoming(message)
 
 
 async def iterate(messages: Messages[T]) -> AsyncGenerator[T]:
