@@ -6,6 +6,7 @@ The reference implementation of the contract that the other transports are held 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from contextvars import Context
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import Message
 
 from kratos.errors import Error
+from kratos.limit import is_cancelled_from_outside
 from kratos.transport.call import Call, Side
 from kratos.transport.caller import ChainCaller
 from kratos.transport.cause import Cause
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
 
 __all__ = ["LocalTransport", "local"]
+
+_log = logging.getLogger("kratos.transport")
 
 _PEER: Final = "local"
 
@@ -66,6 +70,7 @@ class LocalTransport:
 
     Attributes:
         dispatcher: The serving end, for instance to drain it.
+        cancel_grace: Seconds that a client which has left waits for the handler to clean up.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class LocalTransport:
             timeouts=timeouts,
             cancel_grace=cancel_grace,
         )
+        self.cancel_grace = cancel_grace
         self._encode = encode
         for service in services:
             self.dispatcher.add(service)
@@ -141,12 +147,14 @@ class _Exchange:
         try:
             return await asyncio.shield(self._task)
         except asyncio.CancelledError:
+            if self._task.cancelled() and not is_cancelled_from_outside():
+                raise Cause.DRAINING.error() from None  # the server's task, not this one
             await self.abandon()
             raise
         except Error as error:
-            # What travels is what a wire would carry; causes and tracebacks stay behind.
-            raise Error(error.code, error.reason, error.message, error.metadata) from None
+            raise _as_on_a_wire(error) from None
         finally:
+            self._task = None  # its failure holds this frame
             self._copy_headers()
 
     async def collect(self, requests: Any) -> Any:
@@ -170,7 +178,12 @@ class _Exchange:
         """Tell the server that its peer has gone, and wait while it cleans up."""
         if self._task is not None and not self._task.done():
             self._server.cancel(Cause.PEER_GONE)
-            await asyncio.wait((self._task,))
+            await asyncio.wait((self._task,), timeout=self._transport.cancel_grace)
+            if not self._task.done():
+                _log.error(
+                    "%s ignored its cancellation and was left behind",
+                    self.client.method.operation,
+                )
         self.requests.close(discard=True)
         self.replies.close(discard=True)
 
@@ -178,7 +191,8 @@ class _Exchange:
         await self.requests.send(self._transport.carried(message, self.client.method.request))
 
     async def _send_reply(self, message: Any) -> None:
-        self._copy_headers()
+        if not self.client.reply_headers.frozen:
+            self._copy_headers()
         await self.replies.send(self._transport.carried(message, self.client.method.reply))
 
     async def _feed(self, requests: Any) -> None:
@@ -198,12 +212,10 @@ class _Exchange:
         self._copy_headers()
         self.requests.close(discard=True)
         failure = None if task.cancelled() else task.exception()
-        if task.cancelled():
-            self.replies.close(Cause.PEER_GONE.error())
-        elif isinstance(failure, Error):
-            self.replies.close(
-                Error(failure.code, failure.reason, failure.message, failure.metadata)
-            )
+        if isinstance(failure, Error):
+            self.replies.close(_as_on_a_wire(failure))
+        elif failure is not None or task.cancelled():
+            self.replies.close(Cause.DRAINING.error())  # never a clean end
         else:
             self.replies.close()
 
@@ -231,13 +243,20 @@ class _LocalStream:
         try:
             await self._exchange.send_request(message)
         except ChannelClosed:
-            return  # the reply says why; the unread rest is discarded
+            # The reply says why; the unread rest is discarded. One that sends on and on without
+            # reading must not keep the reply from coming.
+            await asyncio.sleep(0)
 
     async def end(self) -> None:
         self._exchange.requests.close()
 
     async def aclose(self) -> None:
         await self._exchange.abandon()
+
+
+def _as_on_a_wire(error: Error) -> Error:
+    """Return what a wire would carry of an error; causes and tracebacks stay behind."""
+    return Error(error.code, error.reason, error.message, error.metadata)
 
 
 def _frozen(header: Header) -> Header:

@@ -1,0 +1,77 @@
+"""Calls are freed when they end, not when the garbage collector comes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from kratos.errors import Error
+from kratos.testing.echo import ECHO, WATCH, EchoService, text
+from kratos.transport import (
+    Call,
+    CallOptions,
+    Dispatcher,
+    Method,
+    Service,
+    Side,
+    local,
+)
+
+
+def server(method: Method[Any, Any] = ECHO, **options: Any) -> Call:
+    return Call(method, side=Side.SERVER, transport="test", **options)
+
+
+def dispatcher(service: Service, **options: Any) -> Dispatcher:
+    made = Dispatcher(transport="test", **options)
+    made.add(service)
+    return made
+
+
+@pytest.mark.parametrize("word", ["ok", "fail", "crash", "hang"])
+async def test_calls_leave_no_cycles_however_they_end(word: str) -> None:
+    made = dispatcher(EchoService(), timeout=0.01)
+    caller = local(EchoService(), timeout=0.01)
+
+    async def call() -> None:
+        with suppress(Error):
+            await made.operations[ECHO.operation].run(server(), text(word))
+        with suppress(Error):
+            await caller.unary(ECHO, text(word))
+
+    await _assert_no_cycles(call)
+
+
+@pytest.mark.parametrize("words", ["a b", "a fail", "", "a hang"])
+@pytest.mark.parametrize("early", [False, True], ids=["to_its_end", "left_early"])
+async def test_streams_leave_no_cycles_however_they_end(words: str, early: bool) -> None:
+    caller = local(EchoService())
+
+    async def call() -> None:
+        options = CallOptions(timeout=0.01)
+        with suppress(Error):
+            async with caller.server_stream(WATCH, text(words), options) as replies:
+                async for _ in replies:
+                    if early:
+                        break
+
+    await _assert_no_cycles(call)
+
+
+async def _assert_no_cycles(use: Callable[[], Awaitable[None]]) -> None:
+    logging.disable(logging.CRITICAL)  # records of captured logs keep their tracebacks
+    try:
+        await use()
+        gc.collect()
+        gc.disable()
+        for _ in range(5):
+            await use()
+        assert gc.collect() < 5
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
