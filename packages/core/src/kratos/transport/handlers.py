@@ -82,12 +82,19 @@ def _pump(bound: Callable[[Any], AsyncIterator[Any]], where: str) -> Handler:
             await body.run(call.send)
             return
         if not hasattr(replies, "__anext__"):
+            _discard(replies)
             raise TypeError(f"{where} must stream replies: it returned {type(replies).__name__}")
         async with _closing(replies):
             async for message in replies:
                 await call.send(message)
 
     return handler
+
+
+def _discard(answer: object) -> None:
+    """Close a coroutine that nobody is going to await."""
+    if inspect.iscoroutine(answer):
+        answer.close()
 
 
 def _is_callable(candidate: object) -> bool:
