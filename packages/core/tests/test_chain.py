@@ -78,7 +78,12 @@ async def test_middleware_specialises_per_method_when_the_chain_is_built() -> No
     assert log == ["+chosen", "-chosen"] * 2
 
 
-@pytest.mark.parametrize("wrong", [recovery, "recovery", EchoService, None])
+class Unbound:
+    def bind(self, method: Method[Any, Any], /) -> Middleware | None:
+        return None
+
+
+@pytest.mark.parametrize("wrong", [recovery, "recovery", EchoService, Unbound, None])
 def test_what_is_no_middleware_is_named_when_the_chain_is_built(wrong: Any) -> None:
     with pytest.raises(StartupError, match=r"no middleware"):
         chain([wrong], ECHO, core)

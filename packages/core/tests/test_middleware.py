@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging as std_logging
+import math
 from typing import Any
 
 import pytest
@@ -213,8 +214,8 @@ def test_streams_are_limited_only_by_name() -> None:
     assert timeout(1.0).bind(WATCH) is None
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0])
-def test_timeout_that_is_not_positive_is_refused(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0, -1.0, math.nan, math.inf])
+def test_timeout_that_limits_nothing_is_refused(seconds: float) -> None:
     with pytest.raises(ConfigError, match="no time limit"):
         timeout(seconds)
     with pytest.raises(ConfigError, match="/a/b"):
@@ -236,3 +237,20 @@ def test_outcome_tells_success_error_exception_and_cancellation_apart() -> None:
     call.cause = Cause.PEER_GONE
     gone = outcome(call, asyncio.CancelledError())
     assert (gone.code, gone.cancelled) == (499, True)
+
+
+def test_outcome_of_a_call_that_was_cut_off_is_what_its_caller_gets() -> None:
+    call = Call(ECHO, side=Side.SERVER, transport="t")
+    call.cause = Cause.DEADLINE
+    turned = Error(409, "HALF_DONE")
+    end = outcome(call, turned)
+    assert (end.code, end.reason) == (504, "DEADLINE_EXCEEDED")
+    assert end.error is not None
+    assert end.error.cause is turned
+
+
+async def test_outcome_of_a_cancelled_attempt_tells_a_passed_deadline_from_a_caller() -> None:
+    now = asyncio.get_running_loop().time()
+    for deadline, code in ((now - 1, 504), (now + 60, 499), (None, 499)):
+        call = Call(ECHO, side=Side.CLIENT, transport="t", deadline=deadline)
+        assert outcome(call, asyncio.CancelledError()).code == code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
 from inspect import signature
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from kratos.errors import StartupError
 from kratos.transport.call import Call, Handler
@@ -42,10 +42,12 @@ def chain(
         StartupError: An element is neither callable nor specialises per method.
     """
     for element in reversed(tuple(middleware)):
-        bound = element.bind(method) if isinstance(element, PerMethod) else element
-        if bound is None and isinstance(element, PerMethod):
-            continue
-        if bound is None or not _is_middleware(bound):
+        bound: object = element
+        if isinstance(element, PerMethod) and not isinstance(element, type):
+            bound = element.bind(method)
+            if bound is None:
+                continue
+        if not _is_middleware(bound):
             raise StartupError(
                 f"{element!r} is no middleware: pass an async callable (call, request, next), "
                 "for example recovery() and not recovery"
@@ -54,7 +56,7 @@ def chain(
     return handler
 
 
-def _is_middleware(candidate: object) -> bool:
+def _is_middleware(candidate: object) -> TypeGuard[Middleware]:
     # A factory passed without its parentheses is callable too, with one parameter too few.
     if isinstance(candidate, type) or not callable(candidate):
         return False
@@ -62,6 +64,8 @@ def _is_middleware(candidate: object) -> bool:
         signature(candidate).bind(None, None, None)
     except TypeError:
         return False
+    except ValueError:  # written in C, without a signature
+        return True
     return True
 
 

@@ -45,14 +45,18 @@ def outcome(call: Call, error: BaseException | None) -> Outcome:
         call: The call.
         error: What ``next`` raised; ``None`` when it returned.
     """
-    if error is None and call.cause is None:
+    cancelled = isinstance(error, asyncio.CancelledError)
+    cause = call.cause
+    if cause is None and cancelled:
+        # The cause is noted on the call that was made; an attempt knows its deadline.
+        cause = Cause.DEADLINE if call.remaining() == 0 else Cause.CALLER
+    if cause is not None:  # whatever was made of the cancellation, this is what the caller gets
+        end = cause.error()
+        if not cancelled:
+            end.__cause__ = error
+        return Outcome(end.code, end.reason, end, cancelled=cause is not Cause.DEADLINE)
+    if error is None:
         return _SUCCESS
-    if call.cause is not None and (error is None or isinstance(error, asyncio.CancelledError)):
-        end = call.cause.error()
-        return Outcome(end.code, end.reason, end, cancelled=call.cause is not Cause.DEADLINE)
-    if isinstance(error, asyncio.CancelledError):
-        end = Cause.CALLER.error()
-        return Outcome(end.code, end.reason, end, cancelled=True)
     if isinstance(error, Error):
         return Outcome(error.code, error.reason, error)
     unknown = Error(500, "UNKNOWN", str(error)).with_cause(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,12 +25,14 @@ def timeout(
         operations: Seconds by operation name, for instance ``/helloworld.Greeter/SayHello``.
 
     Raises:
-        ConfigError: A limit is not positive.
+        ConfigError: A limit is not positive, or not finite.
     """
     named = dict(operations or {})
     for name, value in (("timeout", seconds), *named.items()):
-        if value is not None and value <= 0:
-            raise ConfigError(f"{name}: {value} seconds is no time limit; use a positive number")
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(
+                f"{name}: {value} seconds is no time limit; use a positive, finite one"
+            )
     return _Timeout(seconds, named)
 
 
