@@ -35,12 +35,13 @@ class Reservation:
         if sys.platform == "linux":
             self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
-            self._holder.close()  # elsewhere the option does not let two sockets share a port
+            self.close()  # elsewhere the option does not let two sockets share a port
 
     def close(self) -> None:
         """Release the address. Idempotent."""
         if self._holder is not None:
             self._holder.close()
+            self._holder = None
 
 
 async def reserve(address: Address, *, shared: bool = False) -> Reservation:
