@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,15 @@ def test_listening_address_is_understood(text: str, expected: Address) -> None:
 def test_text_that_is_no_listening_address_is_refused_with_examples(text: str) -> None:
     with pytest.raises(TargetError, match=r"write :8000, 127\.0\.0\.1:8000"):
         Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [(8000, "must be text, not 8000"), ("http://127.0.0.1:8000", "is a URL"), (None, "not None")],
+)
+def test_what_is_often_passed_for_an_address_is_named(address: Any, complaint: str) -> None:
+    with pytest.raises(TargetError, match=rf"{complaint}; write :8000"):
+        Address.parse(address)
 
 
 @given(st.text() | st.text(alphabet="unix:/[]0123.a "))

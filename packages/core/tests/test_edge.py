@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from kratos.errors import Error
+from kratos.errors import ConfigError, Error
 from kratos.middleware import AnyMiddleware, outcome, timeout
 from kratos.testing.echo import COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import (
@@ -55,6 +55,14 @@ async def test_call_whose_deadline_has_passed_is_not_served() -> None:
     with pytest.raises(Error, match="DEADLINE"):
         await dispatcher(service).operations[ECHO.operation].run(late, text("x"))
     assert service.seen == []
+
+
+async def test_what_is_no_number_is_no_time_limit_either() -> None:
+    wrong: Any = "2s"
+    with pytest.raises(ConfigError, match="timeout must be a number of seconds or None, not '2s'"):
+        dispatcher(EchoService(), timeouts={ECHO.operation: wrong})
+    with pytest.raises(ConfigError, match="not '2s'"):
+        local(EchoService(), timeout=wrong)
 
 
 @pytest.mark.parametrize("seconds", [math.inf, math.nan, 0.0, -1.0])

@@ -91,6 +91,13 @@ def test_near_spelling_is_suggested() -> None:
         plugins.load(GROUP, "memroy")
 
 
+def test_nobody_is_told_to_install_a_misspelling() -> None:
+    with pytest.raises(PluginNotFound) as caught:
+        plugins.load(GROUP, "memroy")
+
+    assert "pip install" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["os:system", "os.path:join", "Etcd", "../etcd", "", "a b"])
 def test_path_to_code_is_no_name(name: str) -> None:
     with pytest.raises(PluginNotFound) as caught:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from kratos.errors import TargetError
 
@@ -39,12 +39,16 @@ class Address:
         Raises:
             TargetError: It is none of these.
         """
+        if not isinstance(cast("object", text), str):
+            raise TargetError(f"address must be text, not {text!r}; {_EXAMPLES}")
         if text.startswith(_UNIX):
             path = text.removeprefix(_UNIX)
             path = path[2:] if path.startswith("///") else path
             if not path or "\0" in path:
                 raise TargetError(f"address {text!r} names no file; {_EXAMPLES}")
             return cls(path=path)
+        if "://" in text:
+            raise TargetError(f"address {text!r} is a URL; {_EXAMPLES}")
         try:
             host, port = split_host_port(text)
         except ValueError as error:

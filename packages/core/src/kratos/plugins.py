@@ -209,8 +209,8 @@ def _not_found(group: str, name: str) -> PluginNotFound:
         hint = "a name is a lower-case URL scheme such as etcd, never a path to code"
     else:
         near = get_close_matches(name, installed, n=1)
-        guess = f"did you mean {near[0]!r}? Else: " if near else ""
-        hint = f"{guess}pip install kratos-{name}"
+        # Nobody shall install what a slip of the pen has named.
+        hint = f"did you mean {near[0]!r}?" if near else f"pip install kratos-{name}"
     return PluginNotFound(group, name, installed=installed, hint=hint)
 
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 from kratos.clock import Clock
 from kratos.errors import ConfigError
@@ -87,6 +87,8 @@ class Options:
                 raise ConfigError(f"{option} must be text, not {value!r}")
         if not self.id:
             raise ConfigError("id must not be empty; leave it out to have one made")
+        if not isinstance(cast("object", self.metadata), Mapping):
+            raise ConfigError(f"metadata must map text to text, not {self.metadata!r}")
         for key, value in cast("Mapping[Any, Any]", self.metadata).items():
             if not isinstance(key, str) or not isinstance(value, str):
                 raise ConfigError(
@@ -108,6 +110,7 @@ class Options:
             if id(server) in seen:
                 raise ConfigError(f"servers[{index}]: {name_of(server)} is listed twice")
             seen.add(id(server))
+        _items("middleware", self.middleware)
         for index, service in enumerate(_items("services", self.services)):
             if isinstance(service, type):
                 raise ConfigError(
@@ -148,12 +151,16 @@ class Options:
 
     def _check_times(self) -> None:
         for option in ("registrar_timeout", "startup_timeout", "stop_timeout", "check_interval"):
-            value: float | None = getattr(self, option)
-            if value is not None and not (value > 0 and math.isfinite(value)):
+            value: object = getattr(self, option)
+            if value is not None and not (_is_time(value) and value > 0):
                 unlimited = " or None for no limit" if option.startswith("st") else ""
                 raise ConfigError(f"{option} must be a positive number of seconds{unlimited}")
-        if not (self.drain_delay >= 0 and math.isfinite(self.drain_delay)):
+        if not (_is_time(self.drain_delay) and self.drain_delay >= 0):
             raise ConfigError("drain_delay must be a number of seconds, 0 for none")
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _items(option: str, values: object) -> Sequence[object]:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import math
 from heapq import heappop, heappush
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
+
+from kratos.errors import ConfigError
 
 __all__ = ["Expiring", "Wheel", "time_limit"]
 
@@ -124,5 +126,11 @@ class Wheel:
 
 
 def time_limit(seconds: float | None) -> float | None:
-    """Return a time limit; ``None`` for what limits nothing: zero, less, infinity."""
+    """Return a time limit; ``None`` for what limits nothing: zero, less, infinity.
+
+    Raises:
+        ConfigError: It is no number.
+    """
+    if seconds is not None and not isinstance(cast("object", seconds), int | float):
+        raise ConfigError(f"timeout must be a number of seconds or None, not {seconds!r}")
     return seconds if seconds is not None and 0 < seconds < math.inf else None
