@@ -47,6 +47,16 @@ def test_an_unknown_option_is_answered_with_the_nearest(
     assert "did you mean '--include-imports'?" in capsys.readouterr().err
 
 
+def test_a_wrong_value_is_not_taken_for_a_wrong_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["proto", "x.proto", "--omitempty", "maybe"])
+    told = capsys.readouterr().err
+    assert "invalid choice: 'maybe'" in told
+    assert "did you mean" not in told
+
+
 def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["proto", "x.proto", "--include"])

@@ -334,3 +334,15 @@ def test_the_switches_of_the_plugin_are_options(folder: Path) -> None:
     assert main(["proto", "greeter.proto", "--out", "gen", *switches]) == 0
     content = (folder / "gen" / "greeter_kratos.py").read_text()
     assert 'path="/api/helloworld.v1.Greeter/SayHello"' in content
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_output_that_cannot_be_written_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], check: list[str]
+) -> None:
+    (folder / "greeter.proto").write_text(GREETER, encoding="utf-8")
+    (folder / "gen").write_text("a file", encoding="utf-8")
+    assert main(["proto", "greeter.proto", "--out", "gen", *check]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("kratos proto: error: gen")
+    assert told.endswith("choose a folder that can be written to with --out\n")

@@ -66,6 +66,8 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
     def _hint(self, message: str) -> str:
+        if message.startswith("argument "):  # the option was found, its value is wrong
+            return ""
         known = [name for action in self._actions for name in action.option_strings]
         words = (word.partition("=")[0] for word in message.split() if word.startswith("-"))
         return next((nearest(word, known) for word in words if word not in known), "")

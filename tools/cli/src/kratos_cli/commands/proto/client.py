@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "run"]
 
+_OUT: Final = "choose a folder that can be written to with --out"
 _DESCRIPTION: Final = """\
 Generate Python from protobuf definitions.
 
@@ -113,7 +114,10 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     _require_siblings(result, inputs, out)
     tree = Tree.plan(out, result.files)
-    return _compare(tree) if args.check else _write(tree)
+    try:
+        return _compare(tree) if args.check else _write(tree)
+    except OSError as error:
+        raise CommandFailure(f"{error.filename or out}: {error.strerror}; {_OUT}") from error
 
 
 def _options(args: argparse.Namespace) -> Options:
