@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -219,9 +219,8 @@ async def test_path_that_is_no_text_does_not_end_the_server(serve: Any) -> None:
         for _ in range(2):
             await send_path_that_is_no_text(served.address)
             async with grpc.aio.insecure_channel(served.address) as channel:
-                ask: Any = channel.unary_unary(ECHO.operation)
                 begun.clear()
-                later = asyncio.ensure_future(ask(b"", wait_for_ready=True))
+                later = cast("Any", channel).unary_unary(ECHO.operation)(b"", wait_for_ready=True)
                 await begun.wait()
                 release.set()
                 assert await later == b""

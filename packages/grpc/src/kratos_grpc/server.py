@@ -31,7 +31,7 @@ __all__ = ["GrpcServer"]
 _log = logging.getLogger("kratos.grpc")
 
 _TRANSPORT: Final = "grpc"
-_GLANCE: Final = 0.25  # seconds between two looks whether grpc still serves
+_GLANCE: Final = 0.1  # seconds between two looks whether grpc still serves
 _DELAYS: Final = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)  # seconds
 _FOR_EVER: Final = 365 * 86400.0  # seconds; None would mean at once
 
