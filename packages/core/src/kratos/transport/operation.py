@@ -84,9 +84,9 @@ class Operation:
         dispatcher = self._dispatcher
         if dispatcher.draining:
             raise Cause.DRAINING.error()
-        now = asyncio.get_running_loop().time
-        self._admit(call, now())
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        self._admit(call, loop.time())
+        task = asyncio.current_task(loop)
         assert task is not None, "a call runs in a task"
         cancelling = task.cancelling()
         if self._streams_requests:
@@ -105,7 +105,7 @@ class Operation:
         if not self._calls:
             dispatcher.idle()
         SERVER_CALL.reset(token)
-        if call.cause is None and call.deadline is not None and now() >= call.deadline:
+        if call.cause is None and call.deadline is not None and loop.time() >= call.deadline:
             call.cause = Cause.DEADLINE  # the reply is ready, but too late
         if failure is None and call.cause is None:
             return reply
