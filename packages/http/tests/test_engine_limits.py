@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
 from kratos.transport.http import Endpoint, Head, Reply
 from kratos_http import Limits
+from kratos_http._pieces import add_piece
 from kratos_http.testing import Listening, SocketPeer, eventually, listening
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -216,3 +218,16 @@ async def test_closing_the_engine_cuts_requests_off() -> None:
 def test_limit_must_be_positive(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         Limits(**{name: 0})
+
+
+def test_body_in_tiny_pieces_takes_little_more_than_its_size() -> None:
+    pieces: list[bytes | bytearray] = []
+    tracemalloc.start()
+    try:
+        for number in range(50_000):
+            add_piece(pieces, b"%04x" % number)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert b"".join(pieces) == b"".join(b"%04x" % number for number in range(50_000))
+    assert taken < 400_000

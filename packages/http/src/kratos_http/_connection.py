@@ -12,6 +12,7 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Buffered, Head, Streamed
 from kratos_http._answering import SLACK, Answer, Answering, internal
 from kratos_http._peer import peer_name
+from kratos_http._pieces import add_piece
 from kratos_http._reader import Reader
 from kratos_http._refusal import refusal
 from kratos_http._wire import ServerWire
@@ -66,7 +67,7 @@ class ServerConnection(Answering):
         self._wire: ServerWire | None = None
         self._answer: Answer | None = None
         self._room = 0
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._received = 0
 
     @property
@@ -162,7 +163,7 @@ class ServerConnection(Answering):
         self._received += len(data)
         if self._received > self._room:
             raise self._too_large()
-        self._pieces.append(data)
+        add_piece(self._pieces, data)
 
     def on_end(self) -> None:
         """Give the request its turn, or end its body."""

@@ -8,6 +8,8 @@ from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from kratos_http._pieces import add_piece
+
 __all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge"]
 
 # Bytes without any of a body: head, interim answers, trailers, framing. Servers are trusted more
@@ -196,7 +198,7 @@ class ClientConnection(asyncio.Protocol):
         self._size += len(data)
         if self._size > self._max_reply:
             raise TooLarge(f"its body exceeds {self._max_reply} bytes")
-        self._pieces.append(data)
+        add_piece(self._pieces, data)
 
     def on_message_complete(self) -> None:
         """Hand the answer over, unless it is an interim one."""
@@ -207,7 +209,7 @@ class ClientConnection(asyncio.Protocol):
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._trailers: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._size = 0
         self._in_head = False
         self._until_end = False
