@@ -276,6 +276,30 @@ async def test_two_servers_with_one_address_are_refused_by_name(stage: Stage) ->
     stage.assert_nothing_left()
 
 
+async def test_who_waits_for_a_start_that_fails_is_told(stage: Stage) -> None:
+    server = FakeServer()
+    server.failures["bind"] = OSError("in use")
+    app = App(servers=[server])
+    run = asyncio.create_task(app.run())
+    with pytest.raises(StartupError, match="ends before it has started") as told:
+        await app.ready()
+    with pytest.raises(StartupError, match="in use") as raised:
+        await run
+    assert told.value.__cause__ is raised.value
+
+
+async def test_who_waits_for_a_start_that_is_stopped_is_told() -> None:
+    def stop(app: App) -> None:
+        app.stop()
+
+    app = App(servers=[FakeServer()], before_start=[stop])
+    run = asyncio.create_task(app.run())
+    with pytest.raises(StartupError) as told:
+        await app.ready()
+    assert told.value.__cause__ is None
+    await run
+
+
 async def test_failing_hook_before_start_starts_nothing(stage: Stage) -> None:
     stage.failures["before_start"] = ValueError("no data base")
     assert await stage.fail() is stage.failures["before_start"]

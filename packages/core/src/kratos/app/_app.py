@@ -18,6 +18,7 @@ from kratos.app._main import default_loop_factory
 from kratos.app._options import Hook, Options
 from kratos.app._signals import Signals
 from kratos.clock import SYSTEM_CLOCK, Clock
+from kratos.errors import StartupError
 from kratos.health import Health
 from kratos.limit import describe
 from kratos.log import Logger, StdLogger
@@ -267,11 +268,19 @@ class App:
             runner.run(self.run())
 
     async def ready(self) -> None:
-        """Return when the start is complete, hooks included; pends for ever if it fails.
+        """Return when the start is complete, hooks included.
+
+        Raises:
+            StartupError: The start failed or was stopped; the cause is chained, and ``run``
+                raises it.
 
         Cancellation: safe.
         """
-        await self._life.started.wait()
+        await self._life.settled.wait()
+        if not self._life.started:
+            raise StartupError("the application ends before it has started") from (
+                self._life.failures.first
+            )
 
     def stop(self) -> None:
         """Ask the application to stop; ``run`` returns when it has.

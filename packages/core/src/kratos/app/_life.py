@@ -46,14 +46,16 @@ class Life:
         info: Who it is, with endpoints as soon as they are known.
         failures: What went wrong.
         spawned: Its tasks.
-        started: Set when all of the start is done.
+        started: Whether all of the start is done.
+        settled: Set when it is, or never will be.
     """
 
     def __init__(self, app: App, options: Options, info: AppInfo) -> None:
         self.info = info
         self.failures = Failures(options.log)
         self.spawned = Spawned(log=options.log, clock=options.clock)
-        self.started = asyncio.Event()
+        self.started = False
+        self.settled = asyncio.Event()
         self._app = app
         self._options = options
         self._health = options.health
@@ -118,6 +120,7 @@ class Life:
                 self.failures.add(self._step, error)
             finally:
                 self._ending.set()
+                self.settled.set()
                 self._health.advance(Phase.STOPPING)
         self._options.log.log(Level.INFO, "application stopped", {"id": self.info.id})
 
@@ -139,7 +142,8 @@ class Life:
         self._hooks_at_end("before-stop", options.before_stop)
         await self._run_hooks("after-start", options.after_start)
         self._begin("serving")
-        self.started.set()
+        self.started = True
+        self.settled.set()
         options.log.log(
             Level.INFO,
             "application started",

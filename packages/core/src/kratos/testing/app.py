@@ -25,7 +25,7 @@ async def running(app: App) -> AsyncGenerator[App]:
     ready = asyncio.create_task(app.ready())
     try:
         await asyncio.wait({run, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done():
+        if not ready.done() or ready.exception() is not None:
             await run
             raise RuntimeError("the application stopped before it served")
         yield app
