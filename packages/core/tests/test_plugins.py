@@ -80,10 +80,20 @@ def test_attribute_of_an_attribute_may_be_announced(install: Install) -> None:
 
 def test_unknown_name_tells_what_there_is_and_what_to_install() -> None:
     with pytest.raises(PluginNotFound) as caught:
-        plugins.load(GROUP, "etcd9")
+        plugins.load(GROUP, "etcd")
 
     assert "memory" in caught.value.installed
-    assert "pip install kratos-etcd9" in str(caught.value)
+    assert "pip install kratos-etcd" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("etcd9", "did you mean 'etcd'"), ("thrift", "no dist")]
+)
+def test_no_name_of_strangers_is_proposed_for_installation(name: str, hint: str) -> None:
+    with pytest.raises(PluginNotFound, match=hint) as caught:
+        plugins.load(GROUP, name)
+
+    assert "pip install" not in str(caught.value)
 
 
 def test_near_spelling_is_suggested() -> None:

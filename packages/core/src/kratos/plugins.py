@@ -200,6 +200,37 @@ def _disabled() -> set[tuple[str, str]]:
     return entries
 
 
+# Names whose distribution is kratos-<name>: only these are ever proposed for installation.
+_DISTRIBUTED: Final = frozenset(
+    [
+        "apollo",
+        "consul",
+        "datadog",
+        "discovery",
+        "etcd",
+        "eureka",
+        "fluent",
+        "grpc",
+        "http",
+        "jwt",
+        "kubernetes",
+        "loguru",
+        "mcp",
+        "msgpack",
+        "nacos",
+        "otel",
+        "polaris",
+        "prometheus",
+        "redis",
+        "sentry",
+        "servicecomb",
+        "structlog",
+        "validate",
+        "zookeeper",
+    ]
+)
+
+
 def _not_found(group: str, name: str) -> PluginNotFound:
     installed = sorted({plugin.name for plugin in find(group)})
     installed += sorted(key[1] for key in _overrides if key[0] == group)
@@ -208,9 +239,14 @@ def _not_found(group: str, name: str) -> PluginNotFound:
     elif not _NAME.fullmatch(name):
         hint = "a name is a lower-case URL scheme such as etcd, never a path to code"
     else:
-        near = get_close_matches(name, installed, n=1)
-        # Nobody shall install what a slip of the pen has named.
-        hint = f"did you mean {near[0]!r}?" if near else f"pip install kratos-{name}"
+        near = get_close_matches(name, {*installed, *_DISTRIBUTED}, n=1)
+        # Nobody shall install what a slip of the pen, or a stranger, has named.
+        if name in _DISTRIBUTED:
+            hint = f"pip install kratos-{name}"
+        elif near:
+            hint = f"did you mean {near[0]!r}?"
+        else:
+            hint = "no distribution of Kratos brings it; install the one that does, if there is one"
     return PluginNotFound(group, name, installed=installed, hint=hint)
 
 
