@@ -65,7 +65,7 @@ def test_long_names_that_begin_alike_stay_different(tail: int) -> None:
 def test_file_is_named_after_service_and_id() -> None:
     instance = ServiceInstance(id="a/b", name="../x")
 
-    assert entry_path(Path("/root"), instance) == Path("/root/%2e.%2fx/a%2fb.json")
+    assert entry_path(Path("/registry"), instance) == Path("/registry/%2e.%2fx/a%2fb.json")
 
 
 def test_file_holds_the_json_of_go_with_ttl_and_owner() -> None:

@@ -4,7 +4,6 @@
 ``try / finally`` sees the whole call.
 """
 
-from kratos.middleware._chain import AnyMiddleware, Middleware, PerMethod, chain
 from kratos.middleware._checks import every_request, on_type
 from kratos.middleware._outcome import Outcome, outcome
 from kratos.middleware.logging import logging
@@ -12,6 +11,7 @@ from kratos.middleware.metadata import metadata
 from kratos.middleware.recovery import recovery
 from kratos.middleware.timeout import timeout
 from kratos.transport.call import Call, Handler, MessageHook, Side
+from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, chain
 
 __all__ = [
     "AnyMiddleware",

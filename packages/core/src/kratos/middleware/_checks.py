@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from kratos.middleware._chain import Middleware, PerMethod
 from kratos.transport.call import Call, Handler
+from kratos.transport.chain import Middleware, PerMethod
 from kratos.transport.method import Method
 
 __all__ = ["every_request", "on_type"]

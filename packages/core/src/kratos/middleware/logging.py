@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from kratos.log._text import Rendered
-from kratos.middleware._chain import Middleware
 from kratos.middleware._outcome import outcome
 from kratos.transport.call import Call, Handler, Side
+from kratos.transport.chain import Middleware
 
 __all__ = ["logging"]
 

@@ -11,8 +11,8 @@ from kratos.metadata import (
     server_context,
     server_metadata,
 )
-from kratos.middleware._chain import Middleware
 from kratos.transport.call import Call, Handler, Side
+from kratos.transport.chain import Middleware
 
 __all__ = ["metadata"]
 

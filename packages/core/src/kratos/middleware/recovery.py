@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kratos.errors import Error
-from kratos.middleware._chain import Middleware
 from kratos.transport.call import Call, Handler
+from kratos.transport.chain import Middleware
 
 __all__ = ["recovery"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kratos.errors import ConfigError
-from kratos.middleware._chain import Middleware, PerMethod
 from kratos.transport.call import Call, Handler
+from kratos.transport.chain import Middleware, PerMethod
 from kratos.transport.method import Method
 
 __all__ = ["timeout"]

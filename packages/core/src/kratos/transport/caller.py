@@ -12,13 +12,13 @@ from google.protobuf.message import Message
 
 from kratos.transport.call import Call, Handler, Side, inherited_deadline
 from kratos.transport.cause import Cause
+from kratos.transport.chain import AnyMiddleware, chain
 from kratos.transport.client_stream import StreamOpening
 from kratos.transport.method import Method
 from kratos.transport.stream import Duplexed, Incoming, Messages, Opening
 from kratos.transport.wheel import Wheel, time_limit
 
 if TYPE_CHECKING:
-    from kratos.middleware import AnyMiddleware
     from kratos.selector import NodeFilter
 
 __all__ = ["CallOptions", "Caller", "ChainCaller"]
@@ -175,11 +175,11 @@ class ChainCaller:
 
     async def _run(self, call: Call, request: Any) -> Any:
         """Run the chain in the current task, under the call's deadline."""
-        chain = self._chains.get(call.method.operation)
-        if chain is None:
-            chain = self._link(call.method)
+        handler = self._chains.get(call.method.operation)
+        if handler is None:
+            handler = self._link(call.method)
         try:
-            return await self._guard(chain, call, request)
+            return await self._guard(handler, call, request)
         finally:
             call.opening = None  # which holds the call
             if call.options is not None and call.options.on_end is not None:
@@ -211,8 +211,6 @@ class ChainCaller:
             del failure, task  # they hold the traceback, which holds this frame
 
     def _link(self, method: Method[Any, Any]) -> Handler:
-        from kratos.middleware import chain
-
         invoke = self._invoke
 
         def core(call: Call, request: Any) -> Awaitable[Any]:

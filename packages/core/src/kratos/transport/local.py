@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
@@ -19,14 +19,12 @@ from kratos.limit import is_cancelled_from_outside
 from kratos.transport.call import Call, Side
 from kratos.transport.caller import ChainCaller
 from kratos.transport.cause import Cause
+from kratos.transport.chain import AnyMiddleware
 from kratos.transport.channel import Channel, ChannelClosed
 from kratos.transport.client_stream import converse, outgoing_requests
 from kratos.transport.header import Header
 from kratos.transport.method import Arity, Service
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT, Dispatcher, Operation
-
-if TYPE_CHECKING:
-    from kratos.middleware import AnyMiddleware
 
 __all__ = ["LocalTransport", "local"]
 

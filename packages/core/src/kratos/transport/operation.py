@@ -7,18 +7,16 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kratos.errors import Error, StartupError
 from kratos.transport.call import SERVER_CALL, Call, Handler
 from kratos.transport.cause import Cause
+from kratos.transport.chain import AnyMiddleware, chain
 from kratos.transport.handlers import handler_for
 from kratos.transport.method import Method, Service
 from kratos.transport.stream import Requests
 from kratos.transport.wheel import Wheel, time_limit
-
-if TYPE_CHECKING:
-    from kratos.middleware import AnyMiddleware
 
 __all__ = ["Dispatcher", "Missing", "Operation"]
 
@@ -184,8 +182,6 @@ class Dispatcher:
             StartupError: The service is incomplete, a method has the wrong shape, or an
                 operation is already there.
         """
-        from kratos.middleware import chain
-
         for method in _methods(service):
             if method.operation in self.operations:
                 raise StartupError(

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from kratos.transport.chain import AnyMiddleware
 from kratos.transport.method import Service
 from kratos.transport.operation import Missing
 
 if TYPE_CHECKING:
     from kratos.health import Health
-    from kratos.middleware import AnyMiddleware
 
 __all__ = ["AppInfo", "Endpointer", "Mount", "Mountable", "Readying", "Server"]
 
