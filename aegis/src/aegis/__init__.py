@@ -1,7 +1,30 @@
-"""Algorithms that keep services alive, without dependencies: back-off, subsetting, hashing."""
+"""Algorithms that keep services alive, without dependencies."""
 
 from aegis.backoff import Backoff, Jitter
+from aegis.clock import Clock, ManualClock
+from aegis.guard import Admission, Guard, Guarded
+from aegis.outcome import Classify, Outcome, outcome_of
+from aegis.refusal import BreakerOpen, Overloaded, RateExceeded, Refused
 from aegis.ring import Ring, RingAlgorithm
 from aegis.subset import Subsetter, subset
 
-__all__ = ["Backoff", "Jitter", "Ring", "RingAlgorithm", "Subsetter", "subset"]
+__all__ = [
+    "Admission",
+    "Backoff",
+    "BreakerOpen",
+    "Classify",
+    "Clock",
+    "Guard",
+    "Guarded",
+    "Jitter",
+    "ManualClock",
+    "Outcome",
+    "Overloaded",
+    "RateExceeded",
+    "Refused",
+    "Ring",
+    "RingAlgorithm",
+    "Subsetter",
+    "outcome_of",
+    "subset",
+]

@@ -1,0 +1,28 @@
+"""Checks of options, which all say the same: what was given, and what may be."""
+
+from __future__ import annotations
+
+from math import inf
+
+__all__ = ["above", "at_least", "between"]
+
+
+def above(name: str, value: float, bound: float = 0) -> None:
+    """Raise ``ValueError`` unless ``value`` is finite and more than ``bound``."""
+    if not bound < value < inf:
+        msg = f"{name} must be finite and more than {bound}, got {value!r}"
+        raise ValueError(msg)
+
+
+def at_least(name: str, value: float, bound: float) -> None:
+    """Raise ``ValueError`` unless ``value`` is finite and not less than ``bound``."""
+    if not bound <= value < inf:
+        msg = f"{name} must be finite and at least {bound}, got {value!r}"
+        raise ValueError(msg)
+
+
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Raise ``ValueError`` unless ``low <= value <= high``."""
+    if not low <= value <= high:
+        msg = f"{name} must lie between {low} and {high}, got {value!r}"
+        raise ValueError(msg)
