@@ -178,6 +178,34 @@ def test_threadsafe_variant_holds_its_lock_in_methods_and_properties() -> None:
     assert isinstance(gate, Guard)
 
 
+def test_threadsafe_variant_takes_arguments_as_the_plain_class_does() -> None:
+    class Notes(Lockable):
+        LOCKED: ClassVar[tuple[str, ...]] = ("one", "two", "named", "many")
+
+        def one(self, a: int, /) -> list[int]:
+            return [a]
+
+        def two(self, a: int, b: int = 2, /) -> list[int]:
+            return [a, b]
+
+        def named(self, a: int, b: int = 2) -> list[int]:
+            return [a, b]
+
+        def many(self, *a: int, b: int = 2) -> list[int]:
+            return [*a, b]
+
+    def calls(notes: Notes) -> list[list[int]]:
+        return [
+            notes.one(5),
+            notes.two(5),
+            notes.two(5, 6),
+            notes.named(b=6, a=5),
+            notes.many(5, 6, b=7),
+        ]
+
+    assert calls(Notes(threadsafe=True)) == calls(Notes())
+
+
 def test_plain_variant_has_no_lock() -> None:
     gate = Gate()
 

@@ -57,10 +57,14 @@ def _variant(plain: Any) -> Any:
 
 
 def _holding(method: Callable[..., Any]) -> Callable[..., Any]:
-    # The usual cases without star-arguments, which cost as much as the lock.
+    # The usual cases without star-arguments, which cost as much as the lock. Arguments only where
+    # they have no names for callers, so that the variant takes what the plain class takes.
     code = method.__code__
-    plain = not (code.co_kwonlyargcount or code.co_flags & 0x0C)
-    return _HOLDING.get(code.co_argcount - 1 if plain else -1, _holding_any)(method)
+    named = code.co_argcount > 1 and code.co_posonlyargcount < code.co_argcount
+    if named or code.co_kwonlyargcount or code.co_flags & 0x0C:
+        return _holding_any(method)
+    shape = (code.co_argcount - 1, len(method.__defaults__ or ()))
+    return _HOLDING.get(shape, _holding_any)(method)
 
 
 def _holding_none(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,6 +72,26 @@ def _holding_none(method: Callable[..., Any]) -> Callable[..., Any]:
     def holding(self: Any) -> Any:
         with self._lock:
             return method(self)
+
+    return holding
+
+
+def _holding_one(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def holding(self: Any, value: Any, /) -> Any:
+        with self._lock:
+            return method(self, value)
+
+    return holding
+
+
+def _holding_one_or_two(method: Callable[..., Any]) -> Callable[..., Any]:
+    (default,) = method.__defaults__ or (None,)
+
+    @wraps(method)
+    def holding(self: Any, value: Any, second: Any = default, /) -> Any:
+        with self._lock:
+            return method(self, value, second)
 
     return holding
 
@@ -81,4 +105,8 @@ def _holding_any(method: Callable[..., Any]) -> Callable[..., Any]:
     return holding
 
 
-_HOLDING: Final = {0: _holding_none}
+_HOLDING: Final = {  # by the number of arguments, and how many of them have defaults
+    (0, 0): _holding_none,
+    (1, 0): _holding_one,
+    (2, 1): _holding_one_or_two,
+}
