@@ -1,6 +1,7 @@
 """Algorithms that keep services alive, without dependencies."""
 
 from aegis.backoff import Backoff, Jitter
+from aegis.circuitbreaker import BreakerState, SreBreaker
 from aegis.clock import Clock, ManualClock
 from aegis.guard import Admission, Guard, Guarded
 from aegis.outcome import Classify, Outcome, outcome_of
@@ -12,6 +13,7 @@ __all__ = [
     "Admission",
     "Backoff",
     "BreakerOpen",
+    "BreakerState",
     "Classify",
     "Clock",
     "Guard",
@@ -24,6 +26,7 @@ __all__ = [
     "Refused",
     "Ring",
     "RingAlgorithm",
+    "SreBreaker",
     "Subsetter",
     "outcome_of",
     "subset",
