@@ -1,8 +1,9 @@
 """Algorithms that keep services alive, without dependencies."""
 
 from aegis.backoff import Backoff, Jitter
-from aegis.circuitbreaker import BreakerState, SreBreaker
+from aegis.circuitbreaker import BreakerState, SreBreaker, WindowBreaker
 from aegis.clock import Clock, ManualClock
+from aegis.group import Group
 from aegis.guard import Admission, Guard, Guarded
 from aegis.outcome import Classify, Outcome, outcome_of
 from aegis.refusal import BreakerOpen, Overloaded, RateExceeded, Refused
@@ -16,6 +17,7 @@ __all__ = [
     "BreakerState",
     "Classify",
     "Clock",
+    "Group",
     "Guard",
     "Guarded",
     "Jitter",
@@ -28,6 +30,7 @@ __all__ = [
     "RingAlgorithm",
     "SreBreaker",
     "Subsetter",
+    "WindowBreaker",
     "outcome_of",
     "subset",
 ]
