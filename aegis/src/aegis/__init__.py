@@ -1,14 +1,20 @@
 """Algorithms that keep services alive, without dependencies."""
 
 from aegis.backoff import Backoff, Jitter
+from aegis.budget import Budget, RetryBudget, TokenRetryBudget
 from aegis.circuitbreaker import BreakerState, SreBreaker, WindowBreaker
 from aegis.clock import Clock, ManualClock
 from aegis.concurrency import AdaptiveLimit, Aimd, FixedLimit, Gradient2, LimitStats, Vegas
 from aegis.group import Group
 from aegis.guard import Admission, Guard, Guarded
+from aegis.hedge import HedgePolicy, hedged
+from aegis.hotkey import CacheRule, HeavyKeeper, HotKey, HotKeyCache
 from aegis.outcome import Classify, Outcome, outcome_of
+from aegis.quantile import LatencyQuantile
 from aegis.refusal import BreakerOpen, Overloaded, RateExceeded, Refused
+from aegis.retry import RetryPolicy, retry, retry_blocking
 from aegis.ring import Ring, RingAlgorithm
+from aegis.rounds import RoundSubsetter
 from aegis.subset import Subsetter, subset
 
 __all__ = [
@@ -18,6 +24,8 @@ __all__ = [
     "Backoff",
     "BreakerOpen",
     "BreakerState",
+    "Budget",
+    "CacheRule",
     "Classify",
     "Clock",
     "FixedLimit",
@@ -25,19 +33,31 @@ __all__ = [
     "Group",
     "Guard",
     "Guarded",
+    "HeavyKeeper",
+    "HedgePolicy",
+    "HotKey",
+    "HotKeyCache",
     "Jitter",
+    "LatencyQuantile",
     "LimitStats",
     "ManualClock",
     "Outcome",
     "Overloaded",
     "RateExceeded",
     "Refused",
+    "RetryBudget",
+    "RetryPolicy",
     "Ring",
     "RingAlgorithm",
+    "RoundSubsetter",
     "SreBreaker",
     "Subsetter",
+    "TokenRetryBudget",
     "Vegas",
     "WindowBreaker",
+    "hedged",
     "outcome_of",
+    "retry",
+    "retry_blocking",
     "subset",
 ]
