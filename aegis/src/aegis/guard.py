@@ -11,12 +11,14 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from aegis.outcome import Classify, Outcome, classified, outcome_of
 from aegis.refusal import Refused
 
 __all__ = ["Admission", "Guard", "Guarded", "guarded"]
+
+_SUCCESS: Final = Outcome.SUCCESS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +104,9 @@ class Admission:
             msg = "this admission was left without being entered"
             raise RuntimeError(msg)
         self._token = None
+        if error is None:
+            self._guard.done(token, _SUCCESS)
+            return
         outcome = Outcome.IGNORED  # should the user's classify raise, the slot is free all the same
         try:
             outcome = classified(error, self._classify)
