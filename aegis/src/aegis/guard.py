@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
@@ -129,8 +130,12 @@ class Admission:
         return guarded(lambda: Admission(self._guard, self._classify), function)
 
 
-def guarded(admit: Callable[[], Admission], function: F, /) -> F:
+def guarded(admit: Callable[[], AbstractContextManager[object]], function: F, /) -> F:
     """Return ``function`` behind admissions, one per call, that ``admit`` makes.
+
+    Args:
+        admit: Makes an ``Admission``, or another context manager that raises on entry.
+        function: A function or a coroutine function.
 
     Raises:
         TypeError: It is a generator function, whose call only makes the generator.
