@@ -11,6 +11,17 @@ from aegis.hedge import HedgePolicy, hedged
 from aegis.hotkey import CacheRule, HeavyKeeper, HotKey, HotKeyCache
 from aegis.outcome import Classify, Outcome, outcome_of
 from aegis.quantile import LatencyQuantile
+from aegis.ratelimit import (
+    Decision,
+    FixedWindow,
+    Gcra,
+    KeyedFixedWindow,
+    KeyedGcra,
+    KeyedSlidingWindow,
+    KeyedTokenBucket,
+    SlidingWindow,
+    TokenBucket,
+)
 from aegis.refusal import BreakerOpen, Overloaded, RateExceeded, Refused
 from aegis.retry import RetryPolicy, retry, retry_blocking
 from aegis.ring import Ring, RingAlgorithm
@@ -28,7 +39,10 @@ __all__ = [
     "CacheRule",
     "Classify",
     "Clock",
+    "Decision",
     "FixedLimit",
+    "FixedWindow",
+    "Gcra",
     "Gradient2",
     "Group",
     "Guard",
@@ -38,6 +52,10 @@ __all__ = [
     "HotKey",
     "HotKeyCache",
     "Jitter",
+    "KeyedFixedWindow",
+    "KeyedGcra",
+    "KeyedSlidingWindow",
+    "KeyedTokenBucket",
     "LatencyQuantile",
     "LimitStats",
     "ManualClock",
@@ -50,8 +68,10 @@ __all__ = [
     "Ring",
     "RingAlgorithm",
     "RoundSubsetter",
+    "SlidingWindow",
     "SreBreaker",
     "Subsetter",
+    "TokenBucket",
     "TokenRetryBudget",
     "Vegas",
     "WindowBreaker",
