@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -15,6 +15,7 @@ from kratos.errors import StartupError
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
+from kratos_grpc._acceptor import acceptor
 from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
 from kratos_grpc._metadata import Metadata
 from kratos_grpc._process import claim
@@ -31,8 +32,6 @@ __all__ = ["GrpcServer"]
 _log = logging.getLogger("kratos.grpc")
 
 _TRANSPORT: Final = "grpc"
-_GLANCE: Final = 0.1  # seconds between two looks whether grpc still serves
-_DELAYS: Final = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)  # seconds
 _FOR_EVER: Final = 365 * 86400.0  # seconds; None would mean at once
 
 
@@ -90,7 +89,7 @@ class GrpcServer:
         self._dispatcher: Dispatcher | None = None
         self._probes = Dispatcher(transport=_TRANSPORT, timeout=None, cancel_grace=cancel_grace)
         self._reservation: Reservation | None = None
-        self._servers: dict[grpc.aio.Server, asyncio.Future[None] | None] = {}  # with their ends
+        self._server: grpc.aio.Server | None = None
         self._serving = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -150,16 +149,22 @@ class GrpcServer:
         if self._stopping.is_set():
             return
         claim()
+        # Not before: grpc.aio ties its objects to the running loop.
+        operations = self._operations()
+        server = acceptor(_Router(operations, self._terms), operations, self._arguments())
+        await self._listen(server)
+        self._server = server
         try:
-            server = await self._serve(self._listen)
+            await server.start()
+            if self._stopping.is_set():
+                await server.stop(None)  # what ``stop`` could not do before the start
             self._serving.set()
             _log.info("serving gRPC on %s", self._terms.endpoint)
-            while await self._has_fallen(server):
-                server = await self._serve(self._listen_again)
+            await self._wait_for_end(server)
         finally:
             if not self._stopped.is_set():
                 self._refuse_and_cancel()
-                await self._cut_off()
+                await self._cut_off(server)
 
     async def ready(self) -> None:
         """Return when calls are accepted; see ``Readying``."""
@@ -176,69 +181,41 @@ class GrpcServer:
         """
         self._stopping.set()
         try:
-            if self._servers:
-                await self._drain()
+            if self._server is not None:
+                await self._drain(self._server)
         finally:
             if self._reservation is not None:
                 self._reservation.close()
             self._stopped.set()
 
-    async def _serve(self, listen: Callable[[grpc.aio.Server], Awaitable[None]]) -> Any:
-        # Not before: grpc.aio ties its objects to the running loop.
-        server = grpc.aio.server(options=self._arguments())
-        server.add_generic_rpc_handlers((_Router(self._operations(), self._terms),))
-        await listen(server)
-        self._servers[server] = None
-        await server.start()
-        if self._stopping.is_set():
-            await server.stop(None)  # what ``stop`` could not do to one that had not started
-        return server
-
-    async def _has_fallen(self, server: grpc.aio.Server) -> bool:
-        """Return when ``stop`` has ended, or when the server fell and another is to follow it.
-
-        grpc.aio 1.85 decodes the path of a call where nothing catches it, so a peer can end a
-        server by one request whose path is no UTF-8.
-        """
+    async def _wait_for_end(self, server: grpc.aio.Server) -> None:
+        """Return when ``stop`` has ended; raise if grpc ended before it was asked to."""
         stopped = asyncio.ensure_future(self._stopped.wait())
-        ended = asyncio.ensure_future(_watch(server))
+        # Only with a timeout may it be cancelled: else that cancels what server.stop() waits for.
+        ended = asyncio.ensure_future(server.wait_for_termination(_FOR_EVER))
         try:
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
             if not self._stopping.is_set():
                 ended.result()
                 raise RuntimeError("grpc ended the server by itself")
             await stopped
-        except UnicodeDecodeError:
-            where = self._terms.endpoint
-            _log.error("gRPC fell on %s over a call whose path is no text; listening again", where)
-            self._close(server)  # its calls go on meanwhile
-            return True
         finally:
             stopped.cancel()
             ended.cancel()
-        return False
 
-    async def _drain(self) -> None:
+    async def _drain(self, server: grpc.aio.Server) -> None:
         self._probes.draining = True
         self._probes.cancel(Cause.DRAINING)
-        closing = [self._close(server) for server in tuple(self._servers)]
+        closing = asyncio.ensure_future(server.stop(_FOR_EVER))
         try:
             if self._dispatcher is not None:
                 await self._dispatcher.drain()
-            await asyncio.shield(asyncio.gather(*closing))
+            await asyncio.shield(closing)
         except asyncio.CancelledError:
             self._refuse_and_cancel()
-            await asyncio.wait(closing, timeout=self._cancel_grace)
-            await self._cut_off()
+            await asyncio.wait((closing,), timeout=self._cancel_grace)
+            await self._cut_off(server)
             raise
-
-    def _close(self, server: grpc.aio.Server) -> asyncio.Future[None]:
-        """Let a server end once its calls have; return what tells when."""
-        closing = self._servers[server]
-        if closing is None:
-            closing = self._servers[server] = asyncio.ensure_future(server.stop(_FOR_EVER))
-            closing.add_done_callback(lambda _: self._servers.pop(server, None))
-        return closing
 
     def _refuse_and_cancel(self) -> None:
         """Let every call in flight end with the cause, and new ones not begin."""
@@ -247,13 +224,11 @@ class GrpcServer:
                 dispatcher.draining = True
                 dispatcher.cancel(Cause.DRAINING)
 
-    async def _cut_off(self) -> None:
+    async def _cut_off(self, server: grpc.aio.Server) -> None:
         """End all connections."""
-        cutting = [asyncio.ensure_future(server.stop(None)) for server in self._servers]
-        if not cutting:
-            return
-        _, left = await asyncio.wait(cutting, timeout=self._cancel_grace)
-        if left:
+        cutting = asyncio.ensure_future(server.stop(None))
+        await asyncio.wait((cutting,), timeout=self._cancel_grace)
+        if not cutting.done():
             _log.error(
                 "gRPC calls on %s ignored their end and were left behind", self._terms.endpoint
             )
@@ -268,18 +243,6 @@ class GrpcServer:
             *self._limits.options(),
             *self._options,
         ]
-
-    async def _listen_again(self, server: grpc.aio.Server) -> None:
-        """Listen where a server has fallen, which lets go of the address in a moment."""
-        for delay in _DELAYS:
-            try:
-                await self._listen(server)
-            except StartupError as error:
-                _log.debug("not yet: %s", error)
-                await asyncio.sleep(delay)
-            else:
-                return
-        await self._listen(server)
 
     async def _listen(self, server: grpc.aio.Server) -> None:
         """Listen on the reserved address, and release it as a reservation."""
@@ -302,12 +265,6 @@ class GrpcServer:
             raise StartupError(f"cannot listen on {address}: {reason}") from error
         finally:
             self._reservation.close()
-
-
-async def _watch(server: grpc.aio.Server) -> None:
-    """Return when grpc has ended a server; raise what it fell over."""
-    while await server.wait_for_termination(timeout=_GLANCE):
-        pass  # only a wait that is over tells of a fall while calls are in flight
 
 
 class _Router(grpc.GenericRpcHandler):

@@ -1,0 +1,178 @@
+"""grpc.aio's server, accepting calls so that no path of a call ends it.
+
+Since 1.84, grpc.aio decodes the path of a call in the loop that accepts calls, where nothing
+catches what is no UTF-8. One such request ends the server, and with it every connection. Only
+calls of methods that the core does not know are decoded: it compares the paths of registered
+methods byte by byte. So every method that is served gets registered here, and accepted in a task
+of its own. Calls of other methods are left to grpc.aio's loop, which names them in its answer,
+until it has ended; then another task answers them all without a name.
+
+No connection and no other call notices. Older versions decode inside the call, and are used as
+they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import inspect
+import logging
+from collections.abc import Collection, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import grpc
+import grpc.aio
+
+__all__ = ["acceptor"]
+
+_cygrpc: Any = importlib.import_module("grpc._cython.cygrpc")
+_private: Any = importlib.import_module("grpc.aio._server")
+
+if TYPE_CHECKING:
+
+    class _Server:
+        """What grpc.aio shows of a server."""
+
+    class _AioServer:
+        """What is used of the class behind grpc.aio's."""
+
+        def __init__(self, *arguments: object) -> None: ...
+        def add_registered_method_handlers(self, handlers: dict[str, None]) -> None: ...
+        def is_running(self) -> bool: ...
+        def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]: ...
+        async def _request_call(self) -> Any: ...
+        async def _request_registered_call(self, method: bytes) -> Any: ...
+        def _serving_task_crash_handler(self, task: asyncio.Task[None]) -> None: ...
+        async def _start_shutting_down(self) -> None: ...
+
+else:
+    _Server = _private.Server
+    _AioServer = _cygrpc.AioServer
+
+_log = logging.getLogger("kratos.grpc")
+
+# What the classes below build on, besides what they override.
+_RequestCallError: Any = getattr(_cygrpc, "_RequestCallError", None)
+_augmented: Any = getattr(_private, "_augment_channel_arguments", None)
+_handle_rpc: Any = getattr(_cygrpc, "_handle_rpc", None)
+_schedule_rpc: Any = getattr(_cygrpc, "_schedule_rpc_coro", None)
+_HANDLE: Final = "method_name method_resolver interceptors rpc_state loop concurrency_exceeded"
+_SCHEDULE: Final = "rpc_coro rpc_state loop method_name"
+
+_NAMELESS: Final = "/"
+
+
+def acceptor(
+    router: grpc.GenericRpcHandler, paths: Collection[str], options: Sequence[tuple[str, Any]]
+) -> grpc.aio.Server:
+    """Make a server that is not listening yet.
+
+    Args:
+        router: Finds what serves a call.
+        paths: All that it knows.
+        options: Channel arguments.
+    """
+    if hasattr(_cygrpc.AioServer, "_make_request_call_future"):
+        if _is_familiar():
+            return cast("grpc.aio.Server", _Enduring(router, paths, options))
+        _log.warning(
+            "grpcio %s is new to kratos-grpc: a call whose path is no text may end the server",
+            grpc.__version__,
+        )
+    return grpc.aio.server(handlers=(router,), options=options)
+
+
+def _is_familiar() -> bool:
+    """Tell whether grpc.aio's insides are those that the classes below build on."""
+    return (
+        _parameters(_handle_rpc) == _HANDLE.split()
+        and _parameters(_schedule_rpc) == _SCHEDULE.split()
+        and None not in (_RequestCallError, _augmented)
+    )
+
+
+def _parameters(function: Any) -> list[str]:
+    code = getattr(function, "__code__", None)
+    return [] if code is None else list(code.co_varnames[: code.co_argcount])
+
+
+class _Enduring(_Server):
+    """A server whose listener is not ended by what peers send."""
+
+    def __init__(
+        self,
+        router: grpc.GenericRpcHandler,
+        paths: Collection[str],
+        options: Sequence[tuple[str, Any]],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        arguments = _augmented(options, None)
+        xds = (False,) if "xds" in inspect.signature(grpc.aio.server).parameters else ()
+        self._server = _Acceptor(self._loop, None, [router], (), arguments, None, *xds)
+        self._server.take(router, paths)
+
+
+class _Acceptor(_AioServer):
+    """The part of a server that accepts calls."""
+
+    _accepting: set[asyncio.Task[None]]
+    _calls: set[asyncio.Task[None]]
+    _resolver: SimpleNamespace
+
+    def take(self, router: grpc.GenericRpcHandler, paths: Collection[str]) -> None:
+        """Accept calls of these paths; to be called once, before the start."""
+        self._accepting = set()
+        self._calls = set()
+        self._resolver = SimpleNamespace(resolve_handler=router.service)
+        self.add_registered_method_handlers(dict.fromkeys(paths))
+
+    def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:
+        """Tell grpc.aio's loop of the next call; of registered methods it hears of none."""
+        if method is None:
+            return super()._make_request_call_future(None)
+        self._begin(method)
+        return asyncio.get_running_loop().create_future()
+
+    def _serving_task_crash_handler(self, task: asyncio.Task[None]) -> None:
+        """Go on where grpc.aio's loop has ended over a path."""
+        fallen = not task.cancelled() and isinstance(task.exception(), UnicodeDecodeError)
+        if fallen and self.is_running():
+            _log.warning(
+                "a peer called a path that is no text; calls of unknown operations are "
+                "answered without their names from now on"
+            )
+            self._begin(None)
+        else:
+            super()._serving_task_crash_handler(task)
+
+    async def _start_shutting_down(self) -> None:
+        with contextlib.suppress(Exception):  # wait_for_termination tells what matters of it
+            await super()._start_shutting_down()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+
+    def _begin(self, method: bytes | None) -> None:
+        accepting = asyncio.get_running_loop().create_task(self._accept(method))
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._serving_task_crash_handler)
+
+    async def _accept(self, method: bytes | None) -> None:
+        """Accept calls until the server stops."""
+        name = _NAMELESS if method is None else method.decode()
+        while self.is_running():
+            try:
+                if method is None:
+                    state = await self._request_call()
+                else:
+                    state = await self._request_registered_call(method)
+            except _RequestCallError:
+                continue  # the server stops, or the call ended before it was accepted
+            self._serve(name, state)
+
+    def _serve(self, name: str, state: Any) -> None:
+        loop = asyncio.get_running_loop()
+        running = _handle_rpc(name, self._resolver, (), state, loop, False)
+        call = loop.create_task(_schedule_rpc(running, state, loop, name))
+        self._calls.add(call)  # the loop alone would let it be collected
+        call.add_done_callback(self._calls.discard)
