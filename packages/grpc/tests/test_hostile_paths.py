@@ -17,6 +17,7 @@ import pytest
 from kratos.testing.echo import CHAT, ECHO, EchoService, text
 from kratos.transport import Mount, server_call
 from kratos_grpc import GrpcServer
+from kratos_grpc._acceptor import acceptor
 
 HEADERS, RST_STREAM, SETTINGS = 1, 3, 4
 END_OF_BOTH = 5  # of the headers, and of the stream
@@ -182,6 +183,21 @@ async def test_start_fails_when_grpc_stops_accepting_calls(
     with pytest.raises(RuntimeError, match="no calls any more"):
         await server.start()
     await server.stop()
+
+
+async def test_stops_that_overlap_all_end() -> None:
+    class Nothing(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: grpc.HandlerCallDetails) -> None:
+            return None
+
+    server = acceptor(Nothing(), ["/a/b", "/c/d"], ())
+    server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    stops: list[asyncio.Task[None]] = []
+    while not stops or not stops[0].done():
+        stops.append(asyncio.create_task(server.stop(None)))
+        await asyncio.sleep(0)
+    await asyncio.gather(*stops)
 
 
 async def test_grpc_with_other_insides_is_used_as_it_is_with_a_warning(

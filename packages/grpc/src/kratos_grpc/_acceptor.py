@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         async def _request_call(self) -> Any: ...
         async def _request_registered_call(self, method: bytes) -> Any: ...
         def _serving_task_crash_handler(self, task: asyncio.Task[None]) -> None: ...
+        async def shutdown(self, grace: float | None) -> None: ...
         async def _start_shutting_down(self) -> None: ...
 
 else:
@@ -120,11 +121,14 @@ class _Acceptor(_AioServer):
     _accepting: set[asyncio.Task[None]]
     _calls: set[asyncio.Task[None]]
     _resolver: SimpleNamespace
+    _settled: asyncio.Event
 
     def take(self, router: grpc.GenericRpcHandler, paths: Collection[str]) -> None:
         """Accept calls of these paths; to be called once, before the start."""
         self._accepting = set()
         self._calls = set()
+        self._settled = asyncio.Event()
+        self._settled.set()
         self._resolver = SimpleNamespace(resolve_handler=router.service)
         self.add_registered_method_handlers(dict.fromkeys(paths))
 
@@ -147,10 +151,24 @@ class _Acceptor(_AioServer):
         else:
             super()._serving_task_crash_handler(task)
 
+    async def shutdown(self, grace: float | None) -> None:
+        """Stop; see grpc.aio. Callers enter one by one.
+
+        One that waited for grpc.aio's lock until another had freed the core's server would go on
+        to use it, and crash the process.
+        """
+        await self._settled.wait()
+        await super().shutdown(grace)
+
     async def _start_shutting_down(self) -> None:
-        with contextlib.suppress(Exception):  # wait_for_termination tells what matters of it
-            await super()._start_shutting_down()
-        await asyncio.gather(*self._accepting, return_exceptions=True)
+        self._settled.clear()
+        try:
+            with contextlib.suppress(Exception):  # wait_for_termination tells what matters of it
+                await super()._start_shutting_down()
+            if self._accepting:
+                await asyncio.wait(self._accepting)  # the core has ended what they wait for
+        finally:
+            self._settled.set()
 
     def _begin(self, method: bytes | None) -> None:
         accepting = asyncio.get_running_loop().create_task(self._accept(method))
