@@ -33,7 +33,9 @@ class Held(EchoService):
         self.peers: set[str] = set()
 
     async def _answer(self, request: Any) -> Any:
-        self.peers.add(server_call().peer)
+        call = server_call()
+        assert call is not None
+        self.peers.add(call.peer)
         if request.value == "held":
             self.begun.set()
             await self.release.wait()
@@ -112,9 +114,9 @@ async def test_new_connection_is_served_after_a_path_that_is_no_text(serve: Any)
     async with serve(EchoService()) as served:
         await end_of(b"/\xff", served.address)
         await end_of(ECHO.operation.encode(), served.address)
-        async with grpc.aio.insecure_channel(served.address) as channel:
-            later: Any = channel.unary_unary(ECHO.operation)
-            assert await later(b"") == b""
+        channel: Any = grpc.aio.insecure_channel(served.address)
+        async with channel:
+            assert await channel.unary_unary(ECHO.operation)(b"") == b""
 
 
 async def test_unknown_operation_stays_unimplemented_after_a_path_that_is_no_text(
@@ -122,10 +124,10 @@ async def test_unknown_operation_stays_unimplemented_after_a_path_that_is_no_tex
 ) -> None:
     async with serve(EchoService()) as served:
         await end_of(b"/\xff", served.address)
-        async with grpc.aio.insecure_channel(served.address) as channel:
-            unknown: Any = channel.unary_unary("/no.such.Service/Echo")
+        channel: Any = grpc.aio.insecure_channel(served.address)
+        async with channel:
             with pytest.raises(grpc.aio.AioRpcError) as failure:
-                await unknown(b"")
+                await channel.unary_unary("/no.such.Service/Echo")(b"")
     assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

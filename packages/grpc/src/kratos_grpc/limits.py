@@ -24,7 +24,8 @@ class ServerLimits:
         max_receive: Bytes of one request message; larger ones end their call with
             RESOURCE_EXHAUSTED before they are read whole.
         max_send: Bytes of one reply message; a larger one is a failure of the service.
-        max_headers: Bytes of the headers of one call.
+        max_headers: Bytes of the headers of one call; before a client has acknowledged the
+            server's settings, gRPC takes up to 16 MiB.
         max_calls: Calls in flight on one connection; clients hold back what is beyond.
         min_ping_interval: Between two pings of a client; clients that ping more often are cut
             off. gRPC's own default of 300 cuts off clients of Go that keep alive.
