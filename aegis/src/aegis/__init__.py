@@ -6,6 +6,21 @@ from aegis.circuitbreaker import BreakerState, SreBreaker, WindowBreaker
 from aegis.clock import Clock, ManualClock
 from aegis.concurrency import AdaptiveLimit, Aimd, FixedLimit, Gradient2, LimitStats, Vegas
 from aegis.group import Group
+from aegis.concurrency import (
+    AdaptiveLimit,
+    Aimd,
+    Bbr,
+    BbrStats,
+    CpuLoad,
+    FixedLimit,
+    Gradient2,
+    LimitStats,
+    LoadSignal,
+    LoopLag,
+    Vegas,
+    cpu_load,
+    highest,
+)
 from aegis.guard import Admission, Guard, Guarded
 from aegis.hedge import HedgePolicy, hedged
 from aegis.hotkey import CacheRule, HeavyKeeper, HotKey, HotKeyCache
@@ -33,12 +48,15 @@ __all__ = [
     "Admission",
     "Aimd",
     "Backoff",
+    "Bbr",
+    "BbrStats",
     "BreakerOpen",
     "BreakerState",
     "Budget",
     "CacheRule",
     "Classify",
     "Clock",
+    "CpuLoad",
     "Decision",
     "FixedLimit",
     "FixedWindow",
@@ -58,6 +76,8 @@ __all__ = [
     "KeyedTokenBucket",
     "LatencyQuantile",
     "LimitStats",
+    "LoadSignal",
+    "LoopLag",
     "ManualClock",
     "Outcome",
     "Overloaded",
@@ -75,7 +95,9 @@ __all__ = [
     "TokenRetryBudget",
     "Vegas",
     "WindowBreaker",
+    "cpu_load",
     "hedged",
+    "highest",
     "outcome_of",
     "retry",
     "retry_blocking",

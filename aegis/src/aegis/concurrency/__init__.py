@@ -2,8 +2,25 @@
 
 from aegis.concurrency._limit import AdaptiveLimit, LimitStats
 from aegis.concurrency.aimd import Aimd
+from aegis.concurrency.bbr import Bbr, BbrStats
 from aegis.concurrency.fixed import FixedLimit
 from aegis.concurrency.gradient2 import Gradient2
+from aegis.concurrency.load import CpuLoad, LoadSignal, cpu_load, highest
+from aegis.concurrency.loop_lag import LoopLag
 from aegis.concurrency.vegas import Vegas
 
-__all__ = ["AdaptiveLimit", "Aimd", "FixedLimit", "Gradient2", "LimitStats", "Vegas"]
+__all__ = [
+    "AdaptiveLimit",
+    "Aimd",
+    "Bbr",
+    "BbrStats",
+    "CpuLoad",
+    "FixedLimit",
+    "Gradient2",
+    "LimitStats",
+    "LoadSignal",
+    "LoopLag",
+    "Vegas",
+    "cpu_load",
+    "highest",
+]
