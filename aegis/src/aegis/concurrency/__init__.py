@@ -3,6 +3,7 @@
 from aegis.concurrency._limit import AdaptiveLimit, LimitStats
 from aegis.concurrency.aimd import Aimd
 from aegis.concurrency.bbr import Bbr, BbrStats
+from aegis.concurrency.bulkhead import Bulkhead, BulkheadStats
 from aegis.concurrency.fixed import FixedLimit
 from aegis.concurrency.gradient2 import Gradient2
 from aegis.concurrency.load import CpuLoad, LoadSignal, cpu_load, highest
@@ -14,6 +15,8 @@ __all__ = [
     "Aimd",
     "Bbr",
     "BbrStats",
+    "Bulkhead",
+    "BulkheadStats",
     "CpuLoad",
     "FixedLimit",
     "Gradient2",

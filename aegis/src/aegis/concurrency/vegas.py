@@ -47,7 +47,7 @@ class Vegas(AdaptiveLimit):
         limit: int = 20,
         min_limit: int = 1,
         max_limit: int = 1000,
-        window: float = 0.1,
+        window: float = 0.25,
         window_samples: int = 10,
         probe: int = 30,
         clock: Clock = SYSTEM_CLOCK,
