@@ -10,10 +10,6 @@ from typing import Any, Final
 
 __all__ = ["Line", "Panel", "save"]
 
-# Typed in part only, so that the checkers would complain about each use.
-_MATPLOTLIB: Final[Any] = import_module("matplotlib")
-_FIGURES: Final[Any] = import_module("matplotlib.figure")
-
 _STYLE: Final = {
     "svg.hashsalt": "aegis",  # ids of elements are made from it; by default from a random number
     "svg.fonttype": "none",  # text stays text: small, and searchable
@@ -55,8 +51,11 @@ def save(path: Path, panels: Sequence[Panel], *, title: str, horizontal: str = "
     """Draw the panels above each other, and write them to ``path``, whose folder is made."""
     names = dict.fromkeys(line.label for panel in panels for line in panel.lines)
     colours = {name: f"C{number}" for number, name in enumerate(names)}
-    with _MATPLOTLIB.rc_context(_STYLE):
-        figure = _FIGURES.Figure(figsize=(8, 0.6 + 2.1 * len(panels)), layout="constrained")
+    # Not imported above: it takes a second, is not needed for tables, and is typed in part only.
+    matplotlib: Any = import_module("matplotlib")
+    figures: Any = import_module("matplotlib.figure")
+    with matplotlib.rc_context(_STYLE):
+        figure = figures.Figure(figsize=(8, 0.6 + 2.1 * len(panels)), layout="constrained")
         every = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
         axes = [row[0] for row in every]
         for axis, panel in zip(axes, panels, strict=True):

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+from benchmarks.simulations import shedding
 from benchmarks.simulations.__main__ import SIMULATIONS, main
 from benchmarks.simulations.limiters import BACK_ENDS, SUBJECTS
 from benchmarks.simulations.plot import Line, Panel, save
@@ -109,3 +110,22 @@ def test_unknown_simulation_is_refused(capsys: pytest.CaptureFixture[str]) -> No
         main(["nothing"])
 
     assert "no simulation nothing" in capsys.readouterr().err
+
+
+@seeds
+@pytest.mark.parametrize("back_end", shedding.BACK_ENDS)
+def test_shedding_gives_the_capacity_to_the_important_calls(back_end: str, seed: int) -> None:
+    run = shedding.run("Shedder on Gradient2", back_end, seed=seed)
+
+    critical, high, normal, low = (
+        1 - run.between(25, 80, priority=priority).refused for priority in shedding.MIX
+    )
+
+    assert critical > 0.98
+    assert high > 0.94
+    assert high > normal > low
+    assert low < 0.05
+    total = run.between(25, 80)
+    assert total.throughput > 0.85
+    assert total.p99 < 0.250
+    assert run.between(85, 100).refused < 0.02

@@ -8,6 +8,7 @@ from aegis.concurrency.fixed import FixedLimit
 from aegis.concurrency.gradient2 import Gradient2
 from aegis.concurrency.load import CpuLoad, LoadSignal, cpu_load, highest
 from aegis.concurrency.loop_lag import LoopLag
+from aegis.concurrency.shedder import Priority, Shedder, ShedderStats
 from aegis.concurrency.vegas import Vegas
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "LimitStats",
     "LoadSignal",
     "LoopLag",
+    "Priority",
+    "Shedder",
+    "ShedderStats",
     "Vegas",
     "cpu_load",
     "highest",

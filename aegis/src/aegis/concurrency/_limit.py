@@ -112,6 +112,11 @@ class AdaptiveLimit(Lockable, Guarded):
         self._latency = self._base = 0.0  # nanoseconds
         self._end = clock() + self._window
 
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight at present."""
+        return self._limit
+
     def allow(self) -> int | None:
         """Return the stamp at which the call starts, or ``None``: the limit is reached."""
         inflight = self._inflight

@@ -156,6 +156,11 @@ class Bbr(Lockable, Guarded):
         self._check_at = clock()
         self._end = self._check_at + self._bucket
 
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight at present; a huge number while load is low."""
+        return self._gate if self._gate == _OPEN else self._gate + 1
+
     def allow(self) -> int | None:
         """Return the stamp at which the call starts, or ``None``: the limit is reached."""
         now = self._clock()

@@ -121,6 +121,11 @@ class Bulkhead(Lockable, Guarded):
         self._since = 0  # when the queue was empty last
         self._inflight = self._admitted = self._refused = self._expired = 0
 
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight."""
+        return self._size
+
     def allow(self) -> int | None:
         """Return 0, or ``None`` if there is no slot; never waits."""
         if self._inflight >= self._size:

@@ -39,6 +39,11 @@ class FixedLimit(Lockable, Guarded):
         self._limit = limit
         self._inflight = self._ended = self._refused = self._dropped = 0
 
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight at present."""
+        return self._limit
+
     def allow(self) -> int | None:
         """Return 0, or ``None``: the limit is reached."""
         if self._inflight >= self._limit:
