@@ -68,7 +68,8 @@ def save(path: Path, panels: Sequence[Panel], *, title: str, horizontal: str = "
             if panel.log:
                 axis.set_yscale("log")
         axes[0].set_title(title)
-        axes[0].legend(ncols=3, fontsize=8, frameon=False)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
         axes[-1].set_xlabel(horizontal)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
