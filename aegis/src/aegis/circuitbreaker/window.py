@@ -257,10 +257,9 @@ class WindowBreaker(Lockable, Guarded):
         # the clock is coarse or goes back.
         if now > self._last:
             self._last = now
-        if self._free:
-            return self._last
-        self._last += 1  # and those of probes are unique
-        self._out[self._last] = now
+        if not self._free:
+            self._last += 1  # and those of probes are unique
+            self._out[self._last] = now
         return self._last
 
     def _may_probe(self, now: int) -> bool:
@@ -286,7 +285,7 @@ class WindowBreaker(Lockable, Guarded):
     def _note(self, token: int, outcome: Outcome, /) -> None:
         if token < self._epoch:
             return
-        if self._state is _HALF_OPEN:
+        if not self._free:  # so it is half open, and the call was a probe
             self._give_up(self._clock())
             if self._out.pop(token, None) is None:
                 return
@@ -298,7 +297,7 @@ class WindowBreaker(Lockable, Guarded):
             flags |= SLOW
         seen = self._seen
         seen.add(now, flags)
-        if seen.calls >= self._enough:
+        if (seen.failed or seen.slow or not self._free) and seen.calls >= self._enough:
             self._decide(now)
 
     def _decide(self, now: int) -> None:
