@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from aegis import BreakerOpen, BreakerState, ManualClock, Outcome, WindowBreaker
+from aegis import (
+    BreakerOpen,
+    BreakerState,
+    Guard,
+    ManualClock,
+    Outcome,
+    SreBreaker,
+    WindowBreaker,
+)
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 FORCED_OPEN, FORCED_CLOSED = BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED
@@ -66,6 +74,12 @@ def opened(breaker: WindowBreaker) -> WindowBreaker:
     feed(breaker, ok=5, failed=5)
     assert breaker.state is OPEN
     return breaker
+
+
+@pytest.mark.parametrize("threadsafe", [False, True])
+def test_breakers_are_guards(*, threadsafe: bool) -> None:
+    assert isinstance(WindowBreaker(threadsafe=threadsafe), Guard)
+    assert isinstance(SreBreaker(threadsafe=threadsafe), Guard)
 
 
 def test_fresh_breaker_is_closed_and_allows(make: Make) -> None:
