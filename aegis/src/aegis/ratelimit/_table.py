@@ -80,12 +80,13 @@ class Table:
 
     def add(self, key: Hashable, value: int, horizon: int) -> bool:
         """Take in a key that the table has not; false if there is no room for it."""
-        if self.old:
+        if len(self.young) + len(self.old) >= self.capacity:
+            if not self._make_room(horizon):
+                return False
+        elif self.old:
             self._sweep(horizon)
         elif len(self.young) >= self._turn:
             self._age()
-        if len(self) >= self.capacity and not self._make_room(horizon):
-            return False
         self.young[key] = value
         return True
 
@@ -99,25 +100,27 @@ class Table:
             if value > horizon:
                 young[key] = value
             if not old:
+                self.old = {}  # the emptied one still has its memory
                 self._turn = max(_LEAST, 2 * len(young))
                 return
 
     def _make_room(self, horizon: int) -> bool:
         self._credit = min(self._credit + _STEPS_FULL, self.capacity)
         while self._credit > 0:
-            self._credit -= 1
-            key, value = self._next()
-            if value <= horizon:
-                return True
-            self.young[key] = value
+            if not self.old:
+                self._age()
+            young, popitem = self.young, self.old.popitem
+            for _ in range(min(self._credit, len(self.old))):
+                self._credit -= 1
+                key, value = popitem()
+                if value <= horizon:
+                    return True
+                young[key] = value
         if self._when_full == "refuse":
             self.turned_away += 1
             return False
-        self._next()
-        self.evicted += 1
-        return True
-
-    def _next(self) -> tuple[Hashable, int]:
         if not self.old:
             self._age()
-        return self.old.popitem()
+        self.old.popitem()
+        self.evicted += 1
+        return True
