@@ -1,0 +1,51 @@
+"""Scripts that Redis runs: sent by their digest, and in full only when the server lacks them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from hashlib import sha1
+from typing import Any, Protocol
+
+from redis.exceptions import NoScriptError
+
+__all__ = ["Client", "Script"]
+
+
+class Client(Protocol):
+    """What is asked of a client: ``redis.asyncio.Redis`` and ``RedisCluster`` have it."""
+
+    def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Awaitable[Any]:
+        """Run a script."""
+        ...
+
+    def evalsha(self, sha: str, numkeys: int, /, *keys_and_args: Any) -> Awaitable[Any]:
+        """Run a script that the server has."""
+        ...
+
+
+class Script:
+    """A script over one key, which therefore runs on a cluster too, whatever the key is.
+
+    Args:
+        source: The script, in Lua.
+    """
+
+    __slots__ = ("_digest", "_source")
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._digest = sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, key: str, arguments: Sequence[int]) -> Any:
+        """Return what the script returns.
+
+        A server that has been restarted has forgotten all scripts; then, once, a second round trip
+        brings this one back.
+
+        Raises:
+            RedisError, OSError: As the client.
+        """
+        try:
+            return await client.evalsha(self._digest, 1, key, *arguments)
+        except NoScriptError:
+            return await client.eval(self._source, 1, key, *arguments)

@@ -1,0 +1,241 @@
+"""What the limiters do when there is no answer, with a client that fails to order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from aegis import Backoff, ManualClock
+from kratos_redis import OnError, RedisGcra, RedisSlidingWindow, RedisUnavailable
+from kratos_redis.limiter import Limiter
+
+BACKOFF = Backoff(base=1.0, cap=8.0, jitter="none")
+
+
+class Client:
+    """Answers what it is told to: with an error, never, or that the call is allowed."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.held: asyncio.Event | None = None
+        self.asked = 0
+
+    async def evalsha(self, sha: str, numkeys: int, /, *keys_and_args: Any) -> Any:
+        self.asked += 1
+        if self.held is not None:
+            await self.held.wait()
+        if self.error is not None:
+            raise self.error
+        return [1, 0, 0, 1]
+
+    async def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
+        return await self.evalsha("", numkeys, *keys_and_args)
+
+
+class Gcra(Client):
+    async def evalsha(self, sha: str, numkeys: int, /, *keys_and_args: Any) -> Any:
+        return (await super().evalsha(sha, numkeys, *keys_and_args))[:2]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def client() -> Client:
+    return Gcra()
+
+
+Make = Callable[..., Limiter]
+
+
+@pytest.fixture
+def make(client: Client, clock: ManualClock) -> Make:
+    def gcra(on_error: OnError = "local", **options: Any) -> Limiter:
+        defaults: dict[str, Any] = {"rate": 4, "burst": 8, "timeout": 5.0}
+        return RedisGcra(
+            client,
+            **(defaults | options),
+            on_error=on_error,
+            backoff=BACKOFF,
+            clock=clock,
+        )
+
+    return gcra
+
+
+async def allowed(limiter: Limiter, calls: int) -> int:
+    return sum([await limiter.allow("key") for _ in range(calls)])
+
+
+async def test_local_limiter_has_the_share_of_one_process(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make(replicas=2)
+
+    assert await allowed(limiter, 10) == 4
+    clock.advance(0.5)
+    assert await allowed(limiter, 10) == 1
+
+
+async def test_local_sliding_window_has_its_share_too(clock: ManualClock) -> None:
+    client = Client()
+    client.error = OSError("unreachable")
+    limiter = RedisSlidingWindow(client, limit=9, window=60.0, replicas=3, clock=clock)
+
+    assert await allowed(limiter, 10) == 3
+
+
+async def test_share_is_never_less_than_one_permit(make: Make, client: Client) -> None:
+    client.error = RedisConnectionError("gone")
+
+    assert await allowed(make(replicas=100), 10) == 1
+
+
+async def test_allow_lets_all_calls_through_that_could_be(make: Make, client: Client) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make("allow")
+
+    assert await allowed(limiter, 10) == 10
+    assert not await limiter.allow("key", 9)
+
+
+async def test_deny_refuses_and_tells_when_redis_is_asked_again(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make("deny")
+    await limiter.allow("key")
+    clock.advance(0.25)
+
+    decision = await limiter.take("key")
+
+    assert (decision.allowed, decision.remaining, decision.retry_after) == (False, 0, 0.75)
+
+
+async def test_raise_tells_the_cause_though_it_does_not_ask(make: Make, client: Client) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make("raise")
+
+    for _ in range(2):
+        with pytest.raises(RedisUnavailable, match="ConnectionError: gone") as caught:
+            await limiter.allow("key")
+        assert caught.value.__cause__ is client.error
+    assert client.asked == 1
+
+
+async def test_answer_that_does_not_come_in_time_is_none(make: Make, client: Client) -> None:
+    client.held = asyncio.Event()
+    limiter = make("allow", timeout=0.01)
+
+    assert await limiter.allow("key")
+
+    stats = limiter.stats()
+    assert (stats.failures, stats.unanswered, stats.is_away) == (1, 1, True)
+    assert stats.last_error.startswith("TimeoutError")
+
+
+async def test_redis_that_failed_is_asked_ever_more_seldom(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make("allow")
+    asked: list[float] = []
+    for tick in range(200):
+        before = client.asked
+        await limiter.allow("key")
+        if client.asked > before:
+            asked.append(tick / 4)
+        clock.advance(0.25)
+
+    assert asked == [0, 1, 3, 7, 15, 23, 31, 39, 47]
+
+
+async def test_redis_that_answers_again_decides_again(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make("deny")
+    assert await allowed(limiter, 3) == 0
+    client.error = None
+    clock.advance(1)
+
+    assert await allowed(limiter, 3) == 3
+
+    stats = limiter.stats()
+    assert (stats.answered, stats.failures, stats.unanswered) == (3, 1, 3)
+    assert (stats.unanswered_allowed, stats.is_away, stats.last_error) == (0, False, "")
+
+
+async def test_calls_that_fail_together_count_as_one_failure(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    client.held = asyncio.Event()
+    limiter = make("allow")
+    calls = [asyncio.create_task(limiter.allow("key")) for _ in range(20)]
+    await asyncio.sleep(0)
+    client.error = RedisConnectionError("gone")
+    client.held.set()
+    await asyncio.gather(*calls)
+    assert client.asked == 20
+
+    clock.advance(1)
+    await limiter.allow("key")
+
+    assert client.asked == 21
+
+
+async def test_one_call_alone_finds_out_whether_redis_is_back(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make("deny")
+    await limiter.allow("key")
+    client.error, client.held = None, asyncio.Event()
+    clock.advance(1)
+
+    finding = asyncio.create_task(limiter.allow("key"))
+    await asyncio.sleep(0)
+    assert await allowed(limiter, 5) == 0
+    assert client.asked == 2
+    client.held.set()
+
+    assert await finding
+
+
+async def test_next_call_asks_if_that_one_is_cancelled(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    client.error = RedisConnectionError("gone")
+    limiter = make("deny")
+    await limiter.allow("key")
+    client.error, client.held = None, asyncio.Event()
+    clock.advance(1)
+    finding = asyncio.create_task(limiter.allow("key"))
+    await asyncio.sleep(0)
+
+    finding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finding
+    client.held = None
+
+    assert await limiter.allow("key")
+
+
+async def test_error_that_redis_answers_with_does_not_keep_others_from_asking(
+    make: Make, client: Client
+) -> None:
+    client.error = ResponseError("WRONGTYPE")
+    limiter = make("raise")
+    with pytest.raises(RedisUnavailable, match="ResponseError: WRONGTYPE"):
+        await limiter.allow("key")
+    client.error = None
+
+    assert await limiter.allow("other")
