@@ -38,8 +38,8 @@ class Keyed(Lockable, ABC):
         recheck: Ticks after which a call that found no room for its key may try again.
         clock: Gives nanoseconds; a step back counts as no time.
         sleep: How ``wait`` waits; give another one together with another clock.
-        capacity: The most keys in memory. The default costs some 60 MB besides the keys
-            themselves, and only while a quarter million of them are busy; fewer cost less.
+        capacity: The most keys in memory. The default costs up to 125 MB besides the keys
+            themselves, and only if a quarter million of them are busy; fewer cost less.
         when_full: What happens to a new key when all others are busy. ``evict`` forgets one that
             was not used of late, which then begins anew: whoever wants to profit from that needs
             permits for a million other keys first. ``refuse`` refuses calls of new keys until a
