@@ -14,6 +14,7 @@ PLOTS: Final = Path(__file__).parents[2] / "docs" / "aegis" / "plots"
 # that it is given; in none if that is None.
 SIMULATIONS: Final = {
     "limiters": "benchmarks.simulations.limiters",
+    "rate": "benchmarks.simulations.rate",
     "shedding": "benchmarks.simulations.shedding",
 }
 

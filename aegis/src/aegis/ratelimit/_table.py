@@ -13,7 +13,6 @@ WhenFull: TypeAlias = Literal["evict", "refuse"]
 
 _LEAST: Final = 1024  # keys that are kept without looking whether they still matter
 _STEPS: Final = 4  # keys looked at for each new one
-_STEPS_FULL: Final = 8  # the same when there is no room
 
 
 class Table:
@@ -23,12 +22,13 @@ class Table:
     says. There are two generations. A new key goes to the young one; when that has grown, it
     becomes the old one, which is then taken apart, four keys for each new one: busy keys move to
     the young generation, as do keys that are asked for, and idle ones are dropped. So a table has
-    about four times as many keys as are busy, and no call ever pays for a look at all of them.
+    about four times as many keys as are busy, and no call pays for a look at all of them.
 
-    When ``capacity`` is reached, the search for an idle key goes on longer, at most for eight keys
-    per new one over time. So while at least one key in eight is idle, no busy one is forgotten.
-    Beyond that ``evict`` forgets one that has not been asked for of late, and ``refuse`` takes no
-    new ones.
+    When ``capacity`` is reached, the search for an idle key goes on until one is found. Over time
+    that is four keys for each new one, too; but the first call that finds all of them busy looks at
+    all of them (a million: some tenths of a second). So while at least one key in four is idle, no
+    busy one is forgotten. Beyond that ``evict`` forgets one that has not been asked for of late,
+    and ``refuse`` takes no new ones.
 
     Args:
         capacity: The most keys.
@@ -60,7 +60,7 @@ class Table:
         self.evicted = 0
         self.turned_away = 0
         self._when_full = when_full
-        self._turn = _LEAST
+        self._turn = self._next_turn()
         self._credit = capacity
 
     def __len__(self) -> int:
@@ -101,11 +101,16 @@ class Table:
                 young[key] = value
             if not old:
                 self.old = {}  # the emptied one still has its memory
-                self._turn = max(_LEAST, 2 * len(young))
+                self._turn = self._next_turn()
                 return
 
+    def _next_turn(self) -> int:
+        # From half of the capacity on the search never rests, so that few idle keys are left when
+        # there is no room.
+        return min(max(_LEAST, 2 * len(self.young)), self.capacity // 2 + 1)
+
     def _make_room(self, horizon: int) -> bool:
-        self._credit = min(self._credit + _STEPS_FULL, self.capacity)
+        self._credit = min(self._credit + _STEPS, self.capacity)
         while self._credit > 0:
             if not self.old:
                 self._age()
