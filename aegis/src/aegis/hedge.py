@@ -37,8 +37,8 @@ class HedgePolicy:
         attempts: Most copies per call, the first among them; from 1 to 5.
         delay: Seconds from one copy to the next, at least 0; or a quantile of latency, which
             ``hedged`` then feeds: at 0.95 about one call in 20 gets a second copy.
-        budget: What the copies of all calls have in common, perhaps with their retries; ``None``
-            for no such limit.
+        budget: What the copies of all calls have in common; ``None`` for no such limit. Not the
+            budget of a ``retry`` around ``hedged``: each answer would be paid in twice.
         non_fatal: Whether to go on after an error, always an ``Exception``, of one copy: the next
             copy is sent at once, and the others may still answer. By default any error ends the
             call.

@@ -64,6 +64,7 @@ class HotKeyCache(Lockable, Generic[V]):
         min_count: Keys that came less often are not hot.
         white_list: Keys whose values are kept, hot or not.
         black_list: Keys whose values are never kept.
+        exact: Whether hot keys are sought with Go's hash and Go's answers; see ``HeavyKeeper``.
         clock: Gives monotonic nanoseconds.
         random: Gives numbers of [0, 1).
         threadsafe: Whether to hold a lock in each method.
@@ -108,6 +109,7 @@ class HotKeyCache(Lockable, Generic[V]):
         min_count: int = 0,
         white_list: Iterable[CacheRule] = (),
         black_list: Iterable[CacheRule] = (),
+        exact: bool = False,
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = random.random,
         threadsafe: bool = False,
@@ -118,7 +120,9 @@ class HotKeyCache(Lockable, Generic[V]):
         at_least("min_count", min_count, 0)
         self._top: HeavyKeeper | None = None
         if hot_key_count:
-            self._top = HeavyKeeper(hot_key_count, min_count=min_count, random=random)
+            self._top = HeavyKeeper(
+                hot_key_count, min_count=min_count, exact=exact, random=random
+            )
         self._room = local_cache_count
         self._auto_cache = auto_cache
         self._ttl = round(cache_ttl * NANOSECONDS)
