@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from aegis import BreakerOpen, Guard, Guarded, Outcome, Refused
+from aegis import BreakerOpen, Guard, Guarded, Outcome, Refused, outcome_of
 from aegis._locked import Lockable
 
 
@@ -137,6 +137,60 @@ async def test_decorator_admits_each_call_of_function_and_coroutine_by_itself() 
     assert sorted(await asyncio.gather(wait(10), wait(20))) == [12, 21]
     assert (gate.inside, gate.ends) == (0, [Outcome.SUCCESS] * 5)
     assert wait.__name__ == "wait"
+
+
+async def test_decorated_call_that_is_refused_does_not_run() -> None:
+    gate = Gate(is_open=False)
+
+    @gate.guard()
+    def call() -> None:
+        pytest.fail("the function ran")
+
+    @gate.guard()
+    async def call_later() -> None:
+        pytest.fail("the coroutine ran")
+
+    with pytest.raises(BreakerOpen, match="shut"):
+        call()
+    with pytest.raises(BreakerOpen, match="shut"):
+        await call_later()
+    assert gate.ends == []
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (RuntimeError("down"), Outcome.FAILURE),
+        (TimeoutError("late"), Outcome.OVERLOAD),
+        (asyncio.CancelledError(), Outcome.IGNORED),
+        (LookupError("classify raises"), Outcome.IGNORED),
+    ],
+)
+async def test_error_of_a_decorated_call_tells_the_outcome_and_goes_on(
+    error: BaseException, outcome: Outcome
+) -> None:
+    def classify(error: BaseException) -> Outcome:
+        if isinstance(error, LookupError):
+            raise error
+        return outcome_of(error)
+
+    gate = Gate()
+
+    @gate.guard(classify=classify)
+    def call() -> None:
+        raise error
+
+    @gate.guard(classify=classify)
+    async def call_later() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        call()
+    assert caught.value is error
+    with pytest.raises(type(error)) as caught:
+        await call_later()
+    assert caught.value is error
+    assert (gate.inside, gate.ends) == (0, [outcome] * 2)
 
 
 def test_generator_functions_are_refused_as_their_call_runs_nothing() -> None:
