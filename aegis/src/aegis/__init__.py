@@ -4,8 +4,6 @@ from aegis.backoff import Backoff, Jitter
 from aegis.budget import Budget, RetryBudget, TokenRetryBudget
 from aegis.circuitbreaker import BreakerState, SreBreaker, WindowBreaker
 from aegis.clock import Clock, ManualClock
-from aegis.concurrency import AdaptiveLimit, Aimd, FixedLimit, Gradient2, LimitStats, Vegas
-from aegis.group import Group
 from aegis.concurrency import (
     AdaptiveLimit,
     Aimd,
@@ -26,6 +24,7 @@ from aegis.concurrency import (
     cpu_load,
     highest,
 )
+from aegis.group import Group
 from aegis.guard import Admission, Guard, Guarded
 from aegis.hedge import HedgePolicy, hedged
 from aegis.hotkey import CacheRule, HeavyKeeper, HotKey, HotKeyCache

@@ -120,9 +120,7 @@ class HotKeyCache(Lockable, Generic[V]):
         at_least("min_count", min_count, 0)
         self._top: HeavyKeeper | None = None
         if hot_key_count:
-            self._top = HeavyKeeper(
-                hot_key_count, min_count=min_count, exact=exact, random=random
-            )
+            self._top = HeavyKeeper(hot_key_count, min_count=min_count, exact=exact, random=random)
         self._room = local_cache_count
         self._auto_cache = auto_cache
         self._ttl = round(cache_ttl * NANOSECONDS)
