@@ -13,6 +13,7 @@ PLOTS: Final = Path(__file__).parents[2] / "docs" / "aegis" / "plots"
 # Each module has ``report(plots)``, which prints its tables, and saves its plots in the folder
 # that it is given; in none if that is None.
 SIMULATIONS: Final = {
+    "breaker": "benchmarks.simulations.breaker",
     "limiters": "benchmarks.simulations.limiters",
     "rate": "benchmarks.simulations.rate",
     "shedding": "benchmarks.simulations.shedding",
