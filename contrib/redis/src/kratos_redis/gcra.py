@@ -61,8 +61,9 @@ class RedisGcra(Limiter):
     a failover to a server whose clock is behind) counts as no time. One round trip; a key on Redis
     lives until its burst is whole again.
 
-    A refusal is remembered for as long as it is certain, at most a second, so that under overload
-    few of the refused calls cost a round trip. Deleting a key on Redis takes effect after that.
+    A refusal is remembered for as long as it is certain, at most a second. That saves the round
+    trips of a key that one process asks for more often than its permits come. Deleting a key on
+    Redis takes effect after that.
 
     If Redis gives no answer within ``timeout``, the call is decided as ``on_error`` says, and so
     are the calls of the next moments without asking: of ``backoff`` after the first failure, more

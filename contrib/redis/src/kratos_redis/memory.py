@@ -18,7 +18,8 @@ class Memory:
     """The refusals of late, one per key.
 
     Who has to wait a second for ``n`` permits has to wait no less if others are charged meanwhile:
-    until then every answer would be the same. Under overload this saves most of the round trips.
+    until then every answer would be the same. It saves the round trips of a key that one process
+    asks for more often than its permits come.
 
     Args:
         clock: Gives nanoseconds.
