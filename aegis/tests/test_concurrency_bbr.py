@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis import Bbr, Guard, ManualClock, Outcome, Overloaded
+from aegis.concurrency._buckets import LongMinimum
 
 BUCKET = 0.1
 
@@ -266,6 +268,37 @@ def test_least_latency_is_remembered_past_the_window_until_the_horizon() -> None
 
     assert (seen[10], seen[45]) == (0.005, 0.005)
     assert seen[75] == pytest.approx(0.050)
+
+
+def test_least_latency_is_forgotten_after_an_idle_horizon() -> None:
+    clock = ManualClock()
+    limiter = Bbr(load=Load(), clock=clock)
+    run(limiter, clock, 100, milliseconds=5)
+    clock.advance(BUCKET)
+    assert limiter.stats().min_rt == 0.005
+
+    clock.advance(75)
+    run(limiter, clock, 1, milliseconds=40)
+    clock.advance(BUCKET)
+
+    assert limiter.stats().min_rt == 0.040  # of one call, as there is nothing better
+
+
+@given(steps=st.lists(st.tuples(st.floats(0, 9), st.integers(0, 30)), min_size=1, max_size=40))
+def test_long_minimum_keeps_what_is_younger_than_all_but_a_slice(
+    steps: list[tuple[float, int]],
+) -> None:
+    minimum, now = LongMinimum(4, 5), 0
+    seen: list[tuple[int, float]] = []
+    for value, skipped in steps:
+        seen.append((now, value))
+        now += 1 + skipped
+        least = minimum.add(value, skipped)
+
+        young = [value for at, value in seen if now - at <= 15]
+        old = [value for at, value in seen if now - at <= 20]
+        assert least <= min(young, default=inf)
+        assert least >= min(old, default=inf)
 
 
 def test_lasting_overload_dips_the_limit_until_a_latency_has_been_measured() -> None:

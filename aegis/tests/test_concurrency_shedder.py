@@ -102,6 +102,19 @@ def test_load_sheds_more_in_bounded_steps_and_less_in_small_ones() -> None:
     assert shares == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.39, 0.38, 0.37])
 
 
+def test_nothing_is_shed_after_an_idle_time() -> None:
+    load = Load(1.0)
+    shedder, clock = make(limit=10, load=load)
+    offer(shedder, clock, rounds=50)
+    assert shedder.stats().shedding > 0.5
+    load.value = 0.0
+
+    clock.advance(60)
+
+    assert shedder.allow(Priority.LOW) is not None
+    assert (shedder.stats().shedding, shedder.stats().cursor) == (0.0, 128)
+
+
 def test_load_just_at_the_threshold_changes_little() -> None:
     shedder, clock = make(load=Load(0.81))
 

@@ -58,7 +58,7 @@ class LongMinimum:
 
     Args:
         slices: How many slices the time has; one of them at a time is forgotten.
-        length: Calls of ``add`` that make a slice.
+        length: Steps that make a slice.
     """
 
     __slots__ = ("_left", "_length", "_slices")
@@ -67,11 +67,19 @@ class LongMinimum:
         self._slices = [inf] * slices
         self._length = self._left = length
 
-    def add(self, value: float) -> float:
-        """Add a value, infinite if there is none; return the least one known."""
+    def add(self, value: float, skipped: int = 0) -> float:
+        """Add a value, infinite if there is none, of one step; return the least one known.
+
+        Args:
+            value: The value.
+            skipped: Steps without a value that came after it.
+        """
+        slices = self._slices
+        slices[0] = min(slices[0], value)
+        self._left -= 1 + skipped
         if self._left <= 0:
-            self._slices = [inf, *self._slices[:-1]]
-            self._left = self._length
-        self._left -= 1
-        self._slices[0] = min(self._slices[0], value)
-        return min(self._slices)
+            begun = -self._left // self._length + 1
+            self._left += begun * self._length
+            kept = max(len(slices) - begun, 0)
+            self._slices = slices = [inf] * (len(slices) - kept) + slices[:kept]
+        return min(slices)

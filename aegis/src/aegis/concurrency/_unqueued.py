@@ -62,14 +62,22 @@ class Unqueued:
         """Whether the limit is cut at present."""
         return self._dip_end is not None
 
-    def add(self, timed: int, total: int) -> None:
-        """Add a bucket of ``timed`` calls that took ``total`` nanoseconds together."""
+    def add(self, timed: int, total: int, skipped: int) -> None:
+        """Add a bucket of ``timed`` calls that took ``total`` nanoseconds together.
+
+        Args:
+            timed: Calls.
+            total: Nanoseconds.
+            skipped: Empty buckets after it.
+        """
         self._timed += timed
         self._total += total
+        mean = self._total / self._timed if self._timed else inf
         if self._timed < self._enough:
-            self.least = self._minimum.add(inf)
+            least = self._minimum.add(inf, skipped)
+            self.least = mean if least == inf else least  # better than nothing
             return
-        self.least = self._minimum.add(self._total / self._timed)
+        self.least = min(self._minimum.add(mean, skipped), mean)
         self._timed = self._total = 0
         self._sampled = True
 

@@ -260,6 +260,6 @@ class Bbr(Lockable, Guarded):
         timed = self._passed - self._untimed
         self._buckets.push(self._passed, self._total / timed if timed else inf, steps - 1)
         if self._unqueued is not None:
-            self._unqueued.add(timed, self._total)
+            self._unqueued.add(timed, self._total, steps - 1)
         self._counted += self._passed
         self._passed = self._untimed = self._total = 0

@@ -245,30 +245,31 @@ class Shedder(Lockable, Guarded):
 
     def _turn(self, now: int) -> None:
         """End the window: set anew what is shed, and how much room each priority has."""
-        kept = exp(-(now - self._end + self._window) / (_MEMORY * NANOSECONDS))
+        late = now - self._end
+        idle = exp(-late / (_MEMORY * NANOSECONDS))
+        kept = idle * exp(-self._window / (_MEMORY * NANOSECONDS))
         self._counts = [
-            kept * count + new for count, new in zip(self._counts, self._came, strict=True)
+            kept * count + idle * new for count, new in zip(self._counts, self._came, strict=True)
         ]
         refused = sum(self._refused)
-        self._lately = kept * self._lately + refused - self._seen_refused
+        self._lately = kept * self._lately + idle * (refused - self._seen_refused)
         self._seen_refused = refused
         self._came = [0] * self._levels
         self._end = now + self._window
         total = sum(self._counts)
-        if not total:
-            return
-        lately = self._lately / total
-        self._by_load = min(max(self._by_load + self._load_step(), 0.0), 1.0)
+        lately = self._lately / total if total >= 1 else 0.0
+        by_load = self._by_load + self._load_step(late // self._window + 1)
+        self._by_load = min(max(by_load, 0.0), 1.0)
         self._share = max(self._by_load, lately - _MARGIN, 0.0)
         self._point(total)
         if self._limiter is not None:
             self._divide(self._limiter.limit, total, lately)
 
-    def _load_step(self) -> float:
+    def _load_step(self, windows: int) -> float:
         if self._load is None:
             return 0.0
         excess = (self._load() - self._threshold) / (1 - self._threshold)
-        return self._rise * min(excess, 1.0) if excess > 0 else -self._fall
+        return self._rise * min(excess, 1.0) if excess > 0 else -self._fall * windows
 
     def _point(self, total: float) -> None:
         """Find the priority at which the share to shed begins."""
@@ -286,12 +287,16 @@ class Shedder(Lockable, Guarded):
 
     def _divide(self, limit: int, total: float, lately: float) -> None:
         """Say up to how many calls in flight each priority is let in."""
+        if not lately:
+            self._room = [inf] * self._levels  # the limiter decides
+            return
         reserve = self._reserve * min(lately / _MARGIN, 1.0) * sqrt(limit)
         scale = 1 / (total * max(1 - lately, 0.01))
         before = 0.0
         for level, count in enumerate(self._counts):
             self._room[level] = max(1.0, limit - reserve * min(before * scale, 1.0))
             before += count
+        self._room[0] = inf
 
 
 class _AtPriority:
