@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from kratos.errors import Error
+from kratos.middleware import circuitbreaker, ratelimit
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
+from kratos.testing.guard import Ledger
 from kratos.transport import (
     Call,
     CallOptions,
@@ -59,6 +61,25 @@ async def test_streams_leave_no_cycles_however_they_end(words: str, early: bool)
                 async for _ in replies:
                     if early:
                         break
+
+    await _assert_no_cycles(call)
+
+
+@pytest.mark.parametrize("word", ["ok", "fail", "crash", "hang"])
+@pytest.mark.parametrize("refused", [False, True], ids=["admitted", "refused"])
+async def test_calls_behind_guards_leave_no_cycles(word: str, refused: bool) -> None:
+    ledger = Ledger(retry_after=1.0)
+    ledger.open = not refused
+    caller = local(
+        EchoService(),
+        middleware=[ratelimit(ledger)],
+        client_middleware=[circuitbreaker()],
+        timeout=0.01,
+    )
+
+    async def call() -> None:
+        with suppress(Error):
+            await caller.unary(ECHO, text(word))
 
     await _assert_no_cycles(call)
 

@@ -13,6 +13,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.errors import Error
 from kratos.middleware import AnyMiddleware
+from kratos.testing.availability_contract import AvailabilityContract
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.testing.middleware_contract import MiddlewareContract, Served, Transport
 from kratos.transport import CallOptions, ChainCaller, Method, Service
@@ -53,6 +54,12 @@ class TestLocal(MiddlewareContract):
     @pytest.fixture(params=[False, True], ids=["by_reference", "encoded"])
     def transport(self, request: pytest.FixtureRequest) -> Transport:
         return opener(encode=request.param)
+
+
+class TestLocalAvailability(AvailabilityContract):
+    @pytest.fixture
+    def transport(self) -> Transport:
+        return opener(encode=True)
 
 
 async def test_client_does_not_wait_for_ever_for_a_handler_that_ignores_its_end(

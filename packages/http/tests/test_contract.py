@@ -10,6 +10,7 @@ import pytest
 
 from kratos.client import Client
 from kratos.middleware import AnyMiddleware
+from kratos.testing.availability_contract import UnaryAvailabilityContract
 from kratos.testing.middleware_contract import Transport, UnaryMiddlewareContract
 from kratos.transport import Caller, Mount, Service
 from kratos_http import HttpConnector, HttpServer
@@ -50,6 +51,14 @@ async def over_http(
 
 class TestHttp(UnaryMiddlewareContract):
     """Holds what a transport carries to the contract."""
+
+    @pytest.fixture
+    def transport(self) -> Transport:
+        return over_http
+
+
+class TestHttpAvailability(UnaryAvailabilityContract):
+    """The same for limiters and breakers."""
 
     @pytest.fixture
     def transport(self) -> Transport:

@@ -9,7 +9,7 @@ and keeps the child, so that a call costs one method call:
     hello.inc()
 """
 
-from kratos.metrics._interface import Counter, Gauge, Meter, Observer
+from kratos.metrics._interface import Collecting, Counter, Gauge, Meter, Observer
 from kratos.metrics._nop import NopMeter
 
-__all__ = ["Counter", "Gauge", "Meter", "NopMeter", "Observer"]
+__all__ = ["Collecting", "Counter", "Gauge", "Meter", "NopMeter", "Observer"]

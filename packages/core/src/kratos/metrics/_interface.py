@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Counter", "Gauge", "Meter", "Observer"]
+__all__ = ["Collecting", "Counter", "Gauge", "Meter", "Observer"]
 
 
 class Counter(Protocol):
@@ -104,5 +104,22 @@ class Meter(Protocol):
             unit: Unit of the values.
             labels: Names of the labels.
             buckets: Upper bounds, rising; empty for the back end's own.
+        """
+        ...
+
+
+@runtime_checkable
+class Collecting(Protocol):
+    """What a meter has besides if it can say when its gauges are about to be read; optional.
+
+    States that change with every call are then written when somebody looks, and not per call.
+    A meter that cannot is sent them by a job: ``Periodic(middleware.publish, interval=10)``.
+    """
+
+    def on_collect(self, publish: Callable[[], None], /) -> None:
+        """Call ``publish``, which sets gauges, before each time that they are read.
+
+        Called in the thread of the event loop, where the states belong to. What it raises is
+        logged and spoils nothing else. The meter keeps it for good.
         """
         ...

@@ -5,9 +5,13 @@
 """
 
 from kratos.middleware._checks import every_request, on_type
+from kratos.middleware._guarding import Guarding
 from kratos.middleware._outcome import Outcome, outcome
+from kratos.middleware.circuitbreaker import circuitbreaker
+from kratos.middleware.keys import by_caller, by_header, by_peer
 from kratos.middleware.logging import logging
 from kratos.middleware.metadata import metadata
+from kratos.middleware.ratelimit import ratelimit
 from kratos.middleware.recovery import recovery
 from kratos.middleware.timeout import timeout
 from kratos.transport.call import Call, Handler, MessageHook, Side
@@ -16,18 +20,24 @@ from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, chain
 __all__ = [
     "AnyMiddleware",
     "Call",
+    "Guarding",
     "Handler",
     "MessageHook",
     "Middleware",
     "Outcome",
     "PerMethod",
     "Side",
+    "by_caller",
+    "by_header",
+    "by_peer",
     "chain",
+    "circuitbreaker",
     "every_request",
     "logging",
     "metadata",
     "on_type",
     "outcome",
+    "ratelimit",
     "recovery",
     "timeout",
 ]

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.errors import Error
 from kratos.middleware import AnyMiddleware, every_request
+from kratos.testing._arities import OfArities, client_stream_only, every_stream
 from kratos.testing._guard import Guard, Limiter, Timing, call_words, eventually, until
 from kratos.testing._served import Served, Transport
-from kratos.testing.echo import ALL, CHAT, COLLECT, ECHO, WATCH, EchoService, text
+from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import (
     Arity,
     Call,
@@ -42,31 +43,11 @@ __all__ = [
 _SHORT = 0.05  # seconds; long enough to reach a handler that then waits for ever
 
 
-every_stream = pytest.mark.parametrize(
-    "method", [WATCH, CHAT], ids=["server_stream", "bidi_stream"]
-)
-client_stream_only = pytest.mark.parametrize("method", [COLLECT], ids=["client_stream"])
-
-
-class UnaryMiddlewareContract:
+class UnaryMiddlewareContract(OfArities):
     """What every transport has to show, on the arities that it carries.
 
     Provide a fixture ``transport``.
-
-    Attributes:
-        arities: Those that the transport carries.
     """
-
-    arities: ClassVar[frozenset[Arity]] = frozenset({Arity.UNARY})
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run a test that names no methods of its own once for each arity."""
-        marked = any(
-            "method" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
-        )
-        if "method" in metafunc.fixturenames and not marked:
-            carried = [method for method in ALL if method.arity in self.arities]
-            metafunc.parametrize("method", carried, ids=[m.arity.value for m in carried])
 
     async def test_chain_sees_the_whole_of_a_call_that_succeeds(
         self, transport: Transport, method: Method[Any, Any]

@@ -1,0 +1,95 @@
+"""The links of a chain that ask before a call and tell afterwards, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from aegis.guard import Guard
+from aegis.outcome import Outcome as Verdict
+from kratos.middleware._refusal import Refusals
+from kratos.middleware._verdict import Judge
+from kratos.transport.call import Call, Handler
+from kratos.transport.chain import Middleware
+
+__all__ = ["Key", "admitting", "by_key", "indifferent", "opening", "settle"]
+
+_SUCCESS: Final = Verdict.SUCCESS
+_IGNORED: Final = Verdict.IGNORED
+
+
+class Key(Protocol):
+    """Tells on whose account a call is."""
+
+    def __call__(self, call: Call, /) -> str | None:
+        """Return the account; ``None`` lets the call pass unasked."""
+        ...
+
+
+def indifferent(_call: Call, _error: BaseException | None) -> Verdict:
+    """Return ``IGNORED``: the end frees the slot and teaches nothing."""
+    return _IGNORED
+
+
+def settle(
+    done: Callable[[int, Verdict], None],
+    token: int,
+    judge: Judge,
+    call: Call,
+    error: BaseException | None,
+) -> None:
+    """Tell a guard of an end that is not plainly good; should ``judge`` raise, the slot is free."""
+    verdict = _IGNORED
+    try:
+        verdict = judge(call, error)
+    finally:
+        done(token, verdict)
+
+
+def admitting(guard: Guard, refusals: Refusals, judge: Judge) -> Middleware:
+    """Return the link of one guard, which is looked up here and not per call."""
+    allow, done = guard.allow, guard.done
+    well = _IGNORED if judge is indifferent else _SUCCESS
+
+    async def admitted(call: Call, request: Any, next: Handler, /) -> Any:
+        token = allow()
+        if token is None:
+            raise refusals.error(call, guard.refusal())
+        try:
+            reply = await next(call, request)
+        except BaseException as error:
+            settle(done, token, judge, call, error)
+            raise
+        if call.cause is None:
+            done(token, well)
+        else:  # what was made of the cancellation is not what the caller gets
+            settle(done, token, judge, call, None)
+        return reply
+
+    return admitted
+
+
+def opening(guard: Guard, refusals: Refusals) -> Middleware:
+    """Return a link that asks before a stream and holds nothing while it is open."""
+    allow, done = guard.allow, guard.done
+
+    async def admitted(call: Call, request: Any, next: Handler, /) -> Any:
+        token = allow()
+        if token is None:
+            raise refusals.error(call, guard.refusal())
+        done(token, _IGNORED)
+        return await next(call, request)
+
+    return admitted
+
+
+def by_key(key: Key, links: Callable[[str], Middleware]) -> Middleware:
+    """Return a link that finds the link of its account."""
+
+    async def admitted(call: Call, request: Any, next: Handler, /) -> Any:
+        account = key(call)
+        if account is None:
+            return await next(call, request)
+        return await links(account)(call, request, next)
+
+    return admitted
