@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from aegis.group import Group
 from aegis.guard import Guard
@@ -109,22 +109,27 @@ class OfMethods(Guarding):
         self._make: Final = make
         self._per: Final = check_per(per)
         self._linking: Final = linking
-        self._links: Final = Group(self._made, capacity=keys)
+        self._limited: Final = Group(self._new, capacity=keys)
 
     def _link(self, method: Method[Any, Any], *, streaming: bool) -> Middleware:
-        per, links = self._per, self._links.get
+        per, limited = self._per, self._limited.get
         if callable(per):
-            return by_key(per, lambda key: links(key)[streaming])
-        return links(_ALL if per == "instance" else method.operation)[streaming]
+            return by_key(per, lambda key: limited(key).links[streaming])
+        name = _ALL if per == "instance" else method.operation
+        one = limited(name)
+        self._gauges.watch(name, one.limiter)
+        return one.links[streaming]
 
-    def _made(self, name: str) -> tuple[Middleware, Middleware]:
-        limiter = self._make()
-        if not callable(self._per):
-            self._gauges.watch(name, limiter)
-        return (
-            self._linking.link(limiter, streaming=False),
-            self._linking.link(limiter, streaming=True),
-        )
+    def _new(self) -> _Limited:
+        limiter, link = self._make(), self._linking.link
+        return _Limited(limiter, (link(limiter, streaming=False), link(limiter, streaming=True)))
+
+
+class _Limited(NamedTuple):
+    """A limiter, and its links for unary calls and for streams."""
+
+    limiter: Guard | Rate
+    links: tuple[Middleware, Middleware]
 
 
 class OfKeys(Guarding):

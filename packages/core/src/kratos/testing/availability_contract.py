@@ -21,7 +21,7 @@ from kratos.testing._guard import call_words, eventually, until
 from kratos.testing._served import Transport
 from kratos.testing.echo import CHAT, WATCH, EchoService, text
 from kratos.testing.guard import Ledger
-from kratos.transport import Arity, Method
+from kratos.transport import Arity, Method, Side
 
 __all__ = ["AvailabilityContract", "UnaryAvailabilityContract"]
 
@@ -152,15 +152,19 @@ class UnaryAvailabilityContract(OfArities):
                 await call_words(served.caller, method, "ok")
         assert refusal.value.metadata == {"retry_after": "1.5"}
 
-    @pytest.mark.parametrize("side", ["middleware", "client_middleware"])
+    @pytest.mark.parametrize("side", list(Side), ids=[side.value for side in Side])
     async def test_open_breaker_refuses_on_either_side_as_go_does(
-        self, transport: Transport, method: Method[Any, Any], side: str
+        self, transport: Transport, method: Method[Any, Any], side: Side
     ) -> None:
         def eager() -> SreBreaker:
             return SreBreaker.kratos3(request=1, random=lambda: 0.0)
 
-        service, options = EchoService(), {side: [circuitbreaker(eager)]}
-        async with transport(service, **options) as served:
+        service, chain = EchoService(), [circuitbreaker(eager)]
+        async with transport(
+            service,
+            middleware=chain if side is Side.SERVER else (),
+            client_middleware=chain if side is Side.CLIENT else (),
+        ) as served:
             with pytest.raises(Error, match="UNKNOWN"):
                 await call_words(served.caller, method, "crash")
             with pytest.raises(Error) as refusal:
