@@ -32,8 +32,9 @@ from interop.v1.interop_pb2 import (
 
 from kratos import App, Client, Error, server_call
 from kratos.metadata import Metadata, client_context, server_metadata
-from kratos.middleware import metadata, recovery
+from kratos.middleware import circuitbreaker, metadata, ratelimit, recovery
 from kratos.testing.app import running
+from kratos.testing.guard import Ledger
 from kratos.transport import CallOptions
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
@@ -164,6 +165,41 @@ async def test_go_client_is_served(
         "meta",
     ]
     assert [check for check in checks if not check["ok"]] == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("refused_by", ["limiter", "breaker"])
+async def test_refusal_is_to_a_go_client_what_go_refuses_with(
+    transport: str, refused_by: str, go_program: Path
+) -> None:
+    ledger = Ledger(retry_after=2.5 if refused_by == "limiter" else None)
+    ledger.open = False
+    refusing = ratelimit(ledger) if refused_by == "limiter" else circuitbreaker(lambda: ledger)
+    app = App(
+        name="interop",
+        services=[Service()],
+        middleware=[recovery(), refusing],
+        servers=[HttpServer("127.0.0.1:0") if transport == "http" else GrpcServer("127.0.0.1:0")],
+        signals=(),
+    )
+    async with running(app):
+        (url,) = app.info.endpoints
+        process = await asyncio.create_subprocess_exec(
+            go_program,
+            "refused",
+            transport,
+            url.partition("://")[2],
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    seen = json.loads(out)
+    assert (seen["limiter"], seen["breaker"]) == (
+        refused_by == "limiter",
+        refused_by == "breaker",
+    )
+    assert (seen["metadata"] or {}) == ({"retry_after": "2.5"} if refused_by == "limiter" else {})
 
 
 def connect(transport: str, addresses: dict[str, str]) -> Client:

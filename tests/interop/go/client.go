@@ -40,25 +40,25 @@ var codes = []int32{400, 401, 403, 404, 409, 412, 429, 499, 500, 501, 503, 504}
 func call(kind, addr string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+	c, err := connect(ctx, kind, addr)
+	if err != nil {
+		return err
+	}
+	return run(ctx, c)
+}
+
+func connect(ctx context.Context, kind, addr string) (caller, error) {
 	chain := []middleware.Middleware{mmd.Client()}
-	var c caller
 	switch kind {
 	case "http":
 		client, err := http.NewClient(ctx, http.WithEndpoint(addr), http.WithMiddleware(chain...), http.WithTimeout(10*time.Second))
-		if err != nil {
-			return err
-		}
-		c = overHTTP{client}
+		return overHTTP{client}, err
 	case "grpc":
 		conn, err := grpc.NewClient(ctx, grpc.WithEndpoint(addr), grpc.WithMiddleware(chain...), grpc.WithTimeout(10*time.Second))
-		if err != nil {
-			return err
-		}
-		c = overGRPC{api.NewInteropClient(conn)}
+		return overGRPC{api.NewInteropClient(conn)}, err
 	default:
-		return fmt.Errorf("unknown transport %q", kind)
+		return nil, fmt.Errorf("unknown transport %q", kind)
 	}
-	return run(ctx, c)
 }
 
 func run(ctx context.Context, c caller) error {
