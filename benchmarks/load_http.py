@@ -9,7 +9,7 @@ from typing import cast
 
 import uvloop
 
-__all__ = ["drive"]
+__all__ = ["content_length", "drive"]
 
 _CONNECTIONS = 32
 
@@ -31,7 +31,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found or len(rest) < _length(head):
+        if not found or len(rest) < content_length(head):
             return
         if not head.startswith(b"HTTP/1.1 200"):
             self.failed = (head + rest)[:300].decode(errors="replace")
@@ -48,7 +48,8 @@ class _Connection(asyncio.Protocol):
         self._done.set()
 
 
-def _length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
+    """Return how many bytes follow the head of an answer."""
     lowered = head.lower()
     start = lowered.index(b"content-length:") + len(b"content-length:")
     end = lowered.find(b"\r\n", start)

@@ -11,10 +11,18 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from aegis.group import Group
 from aegis.guard import Guard
 from kratos.errors import ConfigError
-from kratos.middleware._admission import Key, admitting, by_key, indifferent, opening
+from kratos.middleware._admission import (
+    Key,
+    admitting,
+    admitting_in_turn,
+    by_key,
+    indifferent,
+    opening,
+)
 from kratos.middleware._guard_gauges import GuardGauges
 from kratos.middleware._rate import KeyedRate, Rate, SharedRate, by_rate, by_rate_of_key, by_shared
 from kratos.middleware._refusal import Refusals
+from kratos.middleware._turns import Turns
 from kratos.middleware._verdict import Judge
 from kratos.transport.chain import Middleware
 from kratos.transport.method import Method
@@ -75,18 +83,22 @@ class Linking:
         judge: What the end of a unary call says.
         judge_stream: What the end of a stream says.
         streams: What a stream is.
+        turns: Where unary calls wait that have been admitted; ``None`` for nowhere.
     """
 
     refusals: Refusals
     judge: Judge
     judge_stream: Judge = indifferent
     streams: Streams = "hold"
+    turns: Turns | None = None
 
     def link(self, limiter: Guard | Rate, *, streaming: bool) -> Middleware:
         """Return the link of one limiter."""
         if not isinstance(limiter, Guard):
             return by_rate(limiter, self.refusals)
         if not streaming:
+            if self.turns is not None:
+                return admitting_in_turn(limiter, self.refusals, self.judge, self.turns)
             return admitting(limiter, self.refusals, self.judge)
         if self.streams == "opening":
             return opening(limiter, self.refusals)
@@ -118,7 +130,8 @@ class OfMethods(Guarding):
         name = _ALL if per == "instance" else method.operation
         one = limited(name)
         self._gauges.watch(name, one.limiter)
-        return one.links[streaming]
+        # A link of its own, as links may remember something of their method.
+        return self._linking.link(one.limiter, streaming=streaming)
 
     def _new(self) -> _Limited:
         limiter, link = self._make(), self._linking.link

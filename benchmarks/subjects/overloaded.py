@@ -1,0 +1,73 @@
+"""A service that more is asked of than it can do.
+
+``overloaded HOST:PORT http|grpc computes|waits none|bbr|...``. Either way it can answer 200 calls a
+second: ``computes`` needs 5 ms of CPU for each, ``waits`` has a back end that answers 8 at a time in
+40 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bench.bench_pb2 import HelloReply, HelloRequest
+
+from aegis.concurrency import Bbr, Gradient2
+from benchmarks.subjects.kratos_service import BenchService
+from kratos import App
+from kratos.middleware import AnyMiddleware, ratelimit, recovery
+from kratos_grpc import GrpcServer
+from kratos_http import HttpServer
+
+_COMPUTING: Final = 0.005  # seconds of CPU
+_WAITING: Final = 0.04  # seconds
+_AT_A_TIME: Final = 8
+
+PROTECTIONS: Final[dict[str, Callable[[], AnyMiddleware]]] = {
+    "bbr": lambda: ratelimit("bbr"),
+    "gradient2": lambda: ratelimit("gradient2"),
+}
+
+
+class Computes(BenchService):
+    """Takes the CPU for itself while it computes."""
+
+    async def hello(self, request: HelloRequest, /) -> HelloReply:
+        """Greet, after a lot of thought."""
+        end = time.thread_time() + _COMPUTING
+        while time.thread_time() < end:
+            pass
+        return HelloReply(message="Hello " + request.name)
+
+
+class Waits(BenchService):
+    """Waits for a back end that does a few things at a time."""
+
+    def __init__(self) -> None:
+        self._back_end = asyncio.Semaphore(_AT_A_TIME)
+
+    async def hello(self, request: HelloRequest, /) -> HelloReply:
+        """Greet, when the back end has answered."""
+        async with self._back_end:
+            await asyncio.sleep(_WAITING)
+        return HelloReply(message="Hello " + request.name)
+
+
+def build(address: str, transport: str, work: str, protection: str) -> App:
+    """Return the application."""
+    chain: list[AnyMiddleware] = [recovery()]
+    if protection != "none":
+        chain.append(PROTECTIONS[protection]())
+    return App(
+        name="overloaded",
+        services=[Computes() if work == "computes" else Waits()],
+        middleware=chain,
+        servers=[HttpServer(address) if transport == "http" else GrpcServer(address)],
+    )
+
+
+if __name__ == "__main__":
+    build(*sys.argv[1:5]).serve()
