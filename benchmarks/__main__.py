@@ -1,4 +1,4 @@
-"""``python -m benchmarks http|grpc|import [--json] [--seconds S] [--rounds N]``."""
+"""``python -m benchmarks http|grpc|import|overload [--json] [--seconds S] [--rounds N]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pathlib import Path
 from benchmarks import measure
 from kratos_cli.proto import compile_protos
 
-_BENCHES = {"http": "benchmarks.http", "grpc": "benchmarks.grpc", "import": "benchmarks.startup"}
+_BENCHES = {
+    "http": "benchmarks.http",
+    "grpc": "benchmarks.grpc",
+    "import": "benchmarks.startup",
+    "overload": "benchmarks.overload",
+}
 _ROOT = Path(__file__).parent
 
 
@@ -21,6 +26,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--seconds", type=float, default=2.0, help="per round and subject")
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
+    parser.add_argument("--only", default="", help="rows of overload, such as computes,http,5x")
     options = parser.parse_args()
     bench = importlib.import_module(_BENCHES[options.bench])
     if hasattr(bench, "measured"):
@@ -28,13 +34,18 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as generated:
         compile_protos([_ROOT / "proto"], roots=[_ROOT / "proto"], out=Path(generated))
+        path = [Path(generated), _ROOT.parent]
+        if hasattr(bench, "show"):
+            only = options.only.split(",")
+            bench.show(seconds=options.seconds, path=path, as_json=options.json, only=only)
+            return
         results = measure.run(
             options.bench,
             bench.SUBJECTS,
             bench.loads(),
             seconds=options.seconds,
             rounds=options.rounds,
-            path=[Path(generated), _ROOT.parent],
+            path=path,
         )
     measure.report(results, as_json=options.json)
 

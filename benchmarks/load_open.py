@@ -20,12 +20,12 @@ import grpc.aio
 
 from benchmarks.load_http import content_length
 
-__all__ = ["PATIENCE", "Opened", "Tally", "drive_open", "over_grpc", "over_http"]
+__all__ = ["PATIENCE", "Opened", "Tally", "drive_closed", "drive_open", "over_grpc", "over_http"]
 
 PATIENCE: Final = 2.0  # seconds that a caller waits
 
 _SEED: Final = 7
-_BEFORE: Final = 3.0  # seconds without overload
+_BEFORE: Final = 3.0  # seconds without overload, at most
 _KEPT: Final = 200  # connections
 _GAVE_UP: Final = 0
 
@@ -48,6 +48,7 @@ class Tally:
     Attributes:
         seconds: How long calls arrived.
         latencies: Seconds of those that were answered well.
+        counted: Those that were answered well, in seconds that nobody knows.
         refused: Calls that the server refused for want of room.
         late: Calls for which the time ran out, at the server or at the caller.
         failed: Calls that ended otherwise.
@@ -55,6 +56,7 @@ class Tally:
 
     seconds: float
     latencies: list[float] = field(default_factory=list[float])
+    counted: int = 0
     refused: int = 0
     late: int = 0
     failed: int = 0
@@ -73,12 +75,17 @@ class Tally:
     @property
     def sent(self) -> int:
         """All calls."""
-        return len(self.latencies) + self.refused + self.late + self.failed
+        return self.good + self.refused + self.late + self.failed
 
     @property
     def goodput(self) -> float:
         """Good answers in a second."""
-        return len(self.latencies) / self.seconds
+        return self.good / self.seconds
+
+    @property
+    def good(self) -> int:
+        """Good answers."""
+        return len(self.latencies) + self.counted
 
     def share(self, count: int) -> float:
         """Return what part of all calls a count is."""
@@ -95,7 +102,7 @@ class Tally:
 def drive_open(
     opened: Opened, address: str, *, before: float, rate: float, seconds: float
 ) -> Tally:
-    """Let calls arrive at the rate ``before`` per second for a while, then at ``rate``.
+    """Let calls arrive at ``before`` per second for some seconds, then at ``rate``.
 
     Only the latter count.
     """
@@ -103,6 +110,27 @@ def drive_open(
     async def drive() -> Tally:
         async with opened(address) as ask:
             return await _arrivals(ask, before, rate, seconds)
+
+    return asyncio.run(drive())
+
+
+def drive_closed(opened: Opened, address: str, *, calls: int, seconds: float) -> float:
+    """Keep a number of calls in flight; return how many were answered well in a second."""
+
+    async def drive() -> float:
+        good = 0
+        end = time.perf_counter() + seconds
+
+        async def again(ask: Ask) -> None:
+            nonlocal good
+            while time.perf_counter() < end:
+                if await ask() == 200:
+                    good += 1
+
+        async with opened(address) as ask, asyncio.TaskGroup() as group:
+            for _ in range(calls):
+                group.create_task(again(ask))
+        return good / seconds
 
     return asyncio.run(drive())
 
@@ -117,14 +145,14 @@ async def _arrivals(ask: Ask, before: float, rate: float, seconds: float) -> Tal
         if counts:
             tally.add(status, time.perf_counter() - sent)
 
-    due = 0.0
+    due, change = 0.0, min(_BEFORE, seconds)
     async with asyncio.TaskGroup() as group:
-        while due < _BEFORE + seconds:
-            due += draw.expovariate(before if due < _BEFORE else rate)
+        while due < change + seconds:
+            due += draw.expovariate(before if due < change else rate)
             wait = begin + due - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
-            group.create_task(one(counts=due >= _BEFORE))
+            group.create_task(one(counts=due >= change))
     return tally
 
 

@@ -14,12 +14,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-__all__ = ["Load", "Result", "Subject", "free_port", "report", "run"]
+__all__ = ["Load", "Result", "Subject", "free_port", "report", "run", "serving"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_TIMEOUT = 30.0  # seconds
@@ -110,6 +111,22 @@ def run(
                 process.kill()
                 process.wait()
     return list(results.values())
+
+
+@contextmanager
+def serving(subject: Subject, path: Sequence[Path]) -> Iterator[str]:
+    """Run one server, and yield the address that it serves on."""
+    _, address, process = _start(subject, path)
+    try:
+        _await(address, process)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _round(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aegis.circuitbreaker import SreBreaker
+from aegis import ManualClock, Outcome
+from aegis.circuitbreaker import SreBreaker, WindowBreaker
 from aegis.concurrency import Gradient2
 from kratos.errors import Error
 from kratos.metrics import Counter, Gauge, NopMeter
@@ -122,6 +123,24 @@ def test_state_of_a_breaker_is_one_series_for_each_member() -> None:
     assert states.pop("closed") == 1
     assert set(states.values()) == {0}
     assert meter.values["circuitbreaker_drop_probability", "", ECHO.operation] == 0
+
+
+def test_value_that_is_gone_is_zero_and_one_that_never_was_is_absent() -> None:
+    clock, meter = ManualClock(), CollectingBook()
+    breaker = WindowBreaker(last_calls=1, open_for=3.0, clock=clock)
+    guarded = circuitbreaker(lambda: breaker, meter=meter)
+    guarded.bind(ECHO)
+    key = ("circuitbreaker_retry_after", "", ECHO.operation)
+    assert key not in meter.collect()
+    token = breaker.allow()
+    assert token is not None
+    breaker.done(token, Outcome.FAILURE)
+    assert meter.collect()[key] == 3
+    clock.advance(3)
+    token = breaker.allow()
+    assert token is not None
+    breaker.done(token)
+    assert meter.collect()[key] == 0
 
 
 def test_limiters_of_keys_make_no_series() -> None:

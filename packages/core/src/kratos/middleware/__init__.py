@@ -7,6 +7,7 @@
 from kratos.middleware._checks import every_request, on_type
 from kratos.middleware._guarding import Guarding
 from kratos.middleware._outcome import Outcome, outcome
+from kratos.middleware.bulkhead import bulkhead
 from kratos.middleware.circuitbreaker import circuitbreaker
 from kratos.middleware.keys import by_caller, by_header, by_peer
 from kratos.middleware.logging import logging
@@ -27,6 +28,7 @@ __all__ = [
     "Outcome",
     "PerMethod",
     "Side",
+    "bulkhead",
     "by_caller",
     "by_header",
     "by_peer",

@@ -20,7 +20,7 @@ class GuardGauges:
 
     A number in the field ``limit`` becomes ``<prefix>_limit``, by name of the middleware and
     operation. A field with an enumeration becomes a series per member, 1 for the present one.
-    What has no value yet (``None``) is left out.
+    What has no value (``None``) is left out, and 0 where it had one before.
 
     Args:
         meter: Makes the gauges; one that is ``Collecting`` says when to write them.
@@ -53,7 +53,8 @@ class GuardGauges:
         """Set the gauges."""
         for operation, stats in self.stats().items():
             for field, state, value in _numbers(stats):
-                self._gauge(field, operation, state).set(value)
+                if value is not None or (field, operation, state) in self._gauges:
+                    self._gauge(field, operation, state).set(float(value or 0))
 
     def _gauge(self, field: str, operation: str, state: str) -> Gauge:
         key = (field, operation, state)
@@ -69,7 +70,7 @@ class GuardGauges:
         return child
 
 
-def _numbers(stats: object) -> Iterator[tuple[str, str, float]]:
+def _numbers(stats: object) -> Iterator[tuple[str, str, float | None]]:
     """Iterate over fields of statistics: name, member of an enumeration or nothing, value."""
     if not is_dataclass(stats):
         return
@@ -78,5 +79,5 @@ def _numbers(stats: object) -> Iterator[tuple[str, str, float]]:
         if isinstance(value, Enum):
             for member in type(value):
                 yield field.name, str(member.value), float(member is value)
-        elif isinstance(value, (bool, int, float)):
-            yield field.name, "", float(value)
+        elif value is None or isinstance(value, (bool, int, float)):
+            yield field.name, "", value

@@ -7,11 +7,12 @@ that streams nothing, and give it a ``transport`` fixture. The chain is the same
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import pytest
 
-from aegis.circuitbreaker import SreBreaker
+from aegis.circuitbreaker import SreBreaker, WindowBreaker
 from aegis.concurrency import Aimd, Bbr, Gradient2, Vegas
 from aegis.outcome import Outcome as Verdict
 from kratos.errors import Error
@@ -37,25 +38,29 @@ _BROKEN: Final = (503, "CIRCUITBREAKER", "request failed due to circuit breaker 
 
 
 class _Guards:
-    """Every limiter of concurrency and a breaker, one behind the other."""
+    """Both breakers and every limiter of concurrency, one behind the other."""
 
     def __init__(self) -> None:
-        self.breaker = Ledger(SreBreaker.kratos3())
+        self.breakers = [Ledger(SreBreaker.kratos3()), Ledger(WindowBreaker())]
         self.limiters = [Ledger(make()) for make in (Bbr, Gradient2, Vegas, Aimd)]
         self.chain: tuple[AnyMiddleware, ...] = (
             recovery(),
-            circuitbreaker(lambda: self.breaker),
+            *(circuitbreaker(partial(_itself, breaker)) for breaker in self.breakers),
             *map(ratelimit, self.limiters),
         )
 
     async def heard(self, method: Method[Any, Any], limiters: Verdict, breaker: Verdict) -> None:
         """Wait for the end of the one call, and check what everybody was told of it."""
-        await until(lambda: self.breaker.outcomes)
+        await until(lambda: self.breakers[0].outcomes)
         if method.arity is not Arity.UNARY:
             limiters = _IGNORED  # how long a stream is open says nothing of the load
         assert [ledger.outcomes for ledger in self.limiters] == [[limiters]] * len(self.limiters)
-        assert self.breaker.outcomes == [breaker]
-        assert all(ledger.inside == 0 for ledger in (*self.limiters, self.breaker))
+        assert [ledger.outcomes for ledger in self.breakers] == [[breaker]] * len(self.breakers)
+        assert all(ledger.inside == 0 for ledger in (*self.limiters, *self.breakers))
+
+
+def _itself(ledger: Ledger) -> Ledger:
+    return ledger
 
 
 class UnaryAvailabilityContract(OfArities):
