@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +114,7 @@ def run(
 
 
 @contextmanager
-def serving(subject: Subject, path: Sequence[Path]) -> Iterator[str]:
+def serving(subject: Subject, path: Sequence[Path]) -> Generator[str]:
     """Run one server, and yield the address that it serves on."""
     _, address, process = _start(subject, path)
     try:

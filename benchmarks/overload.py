@@ -20,7 +20,7 @@ from benchmarks.measure import Subject, serving
 __all__ = ["show"]
 
 _WORK: Final = ("computes", "waits")
-_PROTECTIONS: Final = ("none", "bbr", "gradient2")
+_PROTECTIONS: Final = ("none", "bbr", "gradient2", "shedder")
 _TRANSPORTS: Final[dict[str, Opened]] = {"http": over_http, "grpc": over_grpc}
 _MULTIPLES: Final = {"2x": 2, "5x": 5}
 _IN_FLIGHT: Final = 8  # as many as the back end of ``waits`` does at a time
@@ -37,7 +37,8 @@ class _Row:
 
     def shown(self) -> str:
         tally = self.tally
-        p50, p99 = (f"{tally.percentile(p) * 1000:.0f}" if tally.latencies else "" for p in (50, 99))
+        known = bool(tally.latencies)
+        p50, p99 = (f"{tally.percentile(p) * 1000:.0f}" if known else "" for p in (50, 99))
         return (
             f"{self.work:9} {self.transport:9} {self.load:20} {self.protection:10} "
             f"{tally.goodput:9.0f} {tally.goodput / self.capacity:9.2f} "

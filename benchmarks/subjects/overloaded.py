@@ -1,8 +1,8 @@
 """A service that more is asked of than it can do.
 
-``overloaded HOST:PORT http|grpc computes|waits none|bbr|...``. Either way it can answer 200 calls a
-second: ``computes`` keeps the CPU busy for 5 ms each, ``waits`` has a back end that answers 8 at a time in
-40 ms.
+``overloaded HOST:PORT http|grpc computes|waits none|bbr|...``. Either way it can answer some 200
+calls a second: ``computes`` keeps the CPU busy for 5 ms each, ``waits`` has a back end that does
+8 at a time in 40 ms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.bench_pb2 import HelloReply, HelloRequest
 
 from benchmarks.subjects.kratos_service import BenchService
 from kratos import App
-from kratos.middleware import AnyMiddleware, ratelimit, recovery
+from kratos.middleware import AnyMiddleware, ratelimit, recovery, shedding
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
 
@@ -28,6 +28,7 @@ _AT_A_TIME: Final = 8
 PROTECTIONS: Final[dict[str, Callable[[], AnyMiddleware]]] = {
     "bbr": lambda: ratelimit("bbr"),
     "gradient2": lambda: ratelimit("gradient2"),
+    "shedder": shedding,
 }
 
 

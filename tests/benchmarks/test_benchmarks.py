@@ -36,3 +36,20 @@ def test_bench_prints_one_object_for_each_case_and_subject(
         assert row["bench"] == bench
         assert row["unit"] == unit
         assert row["value"] > 0
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(sys.platform != "linux", reason="servers are bound to cores")
+def test_limiter_of_an_overloaded_server_refuses_something() -> None:
+    command = [sys.executable, "-m", "benchmarks", "overload", "--json", "--seconds=1"]
+    command.append("--only=waits,http,5x,gradient2")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert row["bench"] == "overload"
+    assert (row["work"], row["transport"], row["load"]) == ("waits", "http", "5x")
+    assert row["protection"] == "gradient2"
+    assert row["refused"] > 0
+    assert row["goodput"] > 0

@@ -14,11 +14,13 @@ from kratos.middleware.logging import logging
 from kratos.middleware.metadata import metadata
 from kratos.middleware.ratelimit import ratelimit
 from kratos.middleware.recovery import recovery
+from kratos.middleware.shedding import PRIORITY_HEADER, priority_by_header, shedding
 from kratos.middleware.timeout import timeout
 from kratos.transport.call import Call, Handler, MessageHook, Side
 from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, chain
 
 __all__ = [
+    "PRIORITY_HEADER",
     "AnyMiddleware",
     "Call",
     "Guarding",
@@ -39,7 +41,9 @@ __all__ = [
     "metadata",
     "on_type",
     "outcome",
+    "priority_by_header",
     "ratelimit",
     "recovery",
+    "shedding",
     "timeout",
 ]

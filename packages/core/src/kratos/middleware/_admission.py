@@ -85,9 +85,7 @@ def admitting(guard: Guard, refusals: Refusals, judge: Judge) -> Middleware:
     return admitted
 
 
-def admitting_in_turn(
-    guard: Guard, refusals: Refusals, judge: Judge, turns: Turns
-) -> Middleware:
+def admitting_in_turn(guard: Guard, refusals: Refusals, judge: Judge, turns: Turns) -> Middleware:
     """Return the link of a guard to which calls that wait for the event loop are in flight.
 
     A handler that computes and awaits nothing is never in flight next to another: the others wait
@@ -102,6 +100,7 @@ def admitting_in_turn(
 
     async def admitted(call: Call, request: Any, next: Handler, /) -> Any:
         nonlocal long
+        turns.asked += 1
         token = allow()
         if token is None:
             raise refusals.error(call, guard.refusal())

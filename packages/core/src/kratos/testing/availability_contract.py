@@ -13,10 +13,10 @@ from typing import Any, Final
 import pytest
 
 from aegis.circuitbreaker import SreBreaker, WindowBreaker
-from aegis.concurrency import Aimd, Bbr, Gradient2, Vegas
+from aegis.concurrency import Aimd, Bbr, Gradient2, Shedder, Vegas
 from aegis.outcome import Outcome as Verdict
 from kratos.errors import Error
-from kratos.middleware import AnyMiddleware, circuitbreaker, ratelimit, recovery
+from kratos.middleware import AnyMiddleware, bulkhead, circuitbreaker, ratelimit, recovery, shedding
 from kratos.testing._arities import OfArities, every_stream
 from kratos.testing._guard import call_words, eventually, until
 from kratos.testing._served import Transport
@@ -38,15 +38,20 @@ _BROKEN: Final = (503, "CIRCUITBREAKER", "request failed due to circuit breaker 
 
 
 class _Guards:
-    """Both breakers and every limiter of concurrency, one behind the other."""
+    """Both breakers, every limiter of concurrency, a shedder, a bulkhead, one behind the other."""
 
     def __init__(self) -> None:
         self.breakers = [Ledger(SreBreaker.kratos3()), Ledger(WindowBreaker())]
-        self.limiters = [Ledger(make()) for make in (Bbr, Gradient2, Vegas, Aimd)]
+        limiters = [Ledger(make()) for make in (Bbr, Gradient2, Vegas, Aimd)]
+        shed = Ledger(Gradient2())
+        self.limiters = [*limiters, shed]
+        self.bulkhead = bulkhead(1)
         self.chain: tuple[AnyMiddleware, ...] = (
             recovery(),
             *(circuitbreaker(partial(_itself, breaker)) for breaker in self.breakers),
-            *map(ratelimit, self.limiters),
+            *map(ratelimit, limiters),
+            shedding(Shedder(shed)),
+            self.bulkhead,
         )
 
     async def heard(self, method: Method[Any, Any], limiters: Verdict, breaker: Verdict) -> None:
@@ -57,6 +62,7 @@ class _Guards:
         assert [ledger.outcomes for ledger in self.limiters] == [[limiters]] * len(self.limiters)
         assert [ledger.outcomes for ledger in self.breakers] == [[breaker]] * len(self.breakers)
         assert all(ledger.inside == 0 for ledger in (*self.limiters, *self.breakers))
+        assert [stats.inflight for stats in self.bulkhead.stats().values()] == [0]
 
 
 def _itself(ledger: Ledger) -> Ledger:

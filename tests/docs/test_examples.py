@@ -1,0 +1,30 @@
+"""Examples of the documentation run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = (Path(__file__).parents[2] / "docs" / "aegis" / "middleware.md",)
+
+
+def examples() -> list[tuple[str, str]]:
+    return [
+        (f"{page.stem} {number}", code)
+        for page in PAGES
+        for number, code in enumerate(
+            re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        )
+    ]
+
+
+@pytest.mark.parametrize(("name", "code"), examples(), ids=[name for name, _ in examples()])
+def test_example_of_a_page_runs(name: str, code: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert ran.returncode == 0, f"{name}: {ran.stderr}"
