@@ -52,7 +52,8 @@ class Loaded:
         try:
             await self.linked(server(priority), "x")
         except Error as error:
-            assert (error.code, error.reason) == (429, "SHEDDING")
+            if (error.code, error.reason) != (429, "SHEDDING"):
+                raise
             return False
         return True
 
@@ -137,7 +138,7 @@ def test_one_shedder_cannot_be_one_per_operation() -> None:
         ("999", 127),
         ("1000", 64),
         ("-1", 64),
-        ("١", 64),
+        ("\u0661", 64),
         ("urgent", 64),
     ],
 )

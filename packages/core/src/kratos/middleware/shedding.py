@@ -31,7 +31,7 @@ so that all calls made for one request are as important as that."""
 PriorityOf: TypeAlias = Callable[[Call], int]
 
 _NAMES: Final = {priority.name.lower(): int(priority) for priority in Priority}
-_NORMAL: Final = int(Priority.NORMAL)
+_SUCCESS: Final = Verdict.SUCCESS
 _LAST: Final = 127
 _DIGITS: Final = 3
 
@@ -152,13 +152,19 @@ class _ByPriority(Linking):
 class _AtLevel:
     """A shedder as a guard for the calls of one priority."""
 
-    __slots__ = ("_allow", "_level", "done", "refusal")
+    __slots__ = ("_allow", "_done", "_level", "_shedder")
 
     def __init__(self, shedder: Shedder, level: int) -> None:
+        self._shedder = shedder
         self._allow = shedder.allow
+        self._done = shedder.done
         self._level = level
-        self.done: Callable[[int, Verdict], None] = shedder.done
-        self.refusal: Callable[[], Refused] = shedder.refusal
 
     def allow(self) -> int | None:
         return self._allow(self._level)
+
+    def done(self, token: int, outcome: Verdict = _SUCCESS, /) -> None:
+        self._done(token, outcome)
+
+    def refusal(self) -> Refused:
+        return self._shedder.refusal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from aegis.guard import Guard
@@ -47,6 +48,12 @@ class Ledger:
     def inside(self) -> int:
         """How many calls have been admitted and not ended."""
         return len(self._inside)
+
+    @property
+    def limit(self) -> int:
+        """The limit of the guard that decides, or one that is never reached."""
+        found: int = getattr(self._guard, "limit", sys.maxsize)
+        return found
 
     def allow(self) -> int | None:
         """Admit a call, or refuse it."""
