@@ -12,12 +12,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from benchmarks.simulations.plot import Line, Panel, save
-
 from aegis.circuitbreaker import SreBreaker, WindowBreaker
 from aegis.clock import NANOSECONDS, ManualClock
 from aegis.guard import Guarded
 from aegis.outcome import Outcome
+from benchmarks.simulations.plot import Line, Panel, save
 
 __all__ = ["RATE", "SUBJECTS", "Row", "capacity", "errors", "outage", "plot", "report", "run"]
 
