@@ -14,8 +14,10 @@ PLOTS: Final = Path(__file__).parents[2] / "docs" / "aegis" / "plots"
 # that it is given; in none if that is None.
 SIMULATIONS: Final = {
     "breaker": "benchmarks.simulations.breaker",
+    "keys": "benchmarks.simulations.keys",
     "limiters": "benchmarks.simulations.limiters",
     "rate": "benchmarks.simulations.rate",
+    "retry": "benchmarks.simulations.retry",
     "shedding": "benchmarks.simulations.shedding",
 }
 
