@@ -1,4 +1,4 @@
-"""``python -m benchmarks http|grpc|import|overload [--json] [--seconds S] [--rounds N]``."""
+"""``python -m benchmarks http|grpc|import|overload|aegis [--json] [--seconds S] [--rounds N]``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import measure
-from kratos_cli.proto import compile_protos
 
 _BENCHES = {
     "http": "benchmarks.http",
     "grpc": "benchmarks.grpc",
     "import": "benchmarks.startup",
     "overload": "benchmarks.overload",
+    "aegis": "benchmarks.aegis",
 }
 _ROOT = Path(__file__).parent
 
@@ -30,8 +30,11 @@ def main() -> None:
     options = parser.parse_args()
     bench = importlib.import_module(_BENCHES[options.bench])
     if hasattr(bench, "measured"):
-        measure.report(bench.measured(rounds=options.rounds), as_json=options.json)
+        results = bench.measured(rounds=options.rounds, seconds=options.seconds)
+        measure.report(results, as_json=options.json)
         return
+    from kratos_cli.proto import compile_protos  # the environment of aegis has no other member
+
     with tempfile.TemporaryDirectory() as generated:
         compile_protos([_ROOT / "proto"], roots=[_ROOT / "proto"], out=Path(generated))
         path = [Path(generated), _ROOT.parent]

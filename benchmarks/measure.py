@@ -207,14 +207,21 @@ def report(results: Sequence[Result], *, as_json: bool) -> None:
             }
             print(json.dumps(line))
         return
-    unit = results[0].unit.replace("_", " ")
-    print(f"{'case':8} {'subject':24} {unit:>20} {'median':>8} {'ratio':>6} {'best/s':>8}")
+    for unit in dict.fromkeys(result.unit for result in results):
+        _table(unit, [result for result in results if result.unit == unit])
+
+
+def _table(unit: str, results: Sequence[Result]) -> None:
+    wide = max(8, *(len(result.case) for result in results))
+    name = unit.replace("_", " ")
+    print(f"{'case':{wide}} {'subject':24} {name:>20} {'median':>8} {'ratio':>6} {'best/s':>9}")
     for case in dict.fromkeys(result.case for result in results):
         rows = [result for result in results if result.case == case]
         ours = next((r.value for r in rows if r.subject == "kratos"), None)
         for row in sorted(rows, key=lambda r: r.value):
             ratio = f"{row.value / ours:6.2f}" if ours else ""
+            rate = f"{row.rate:9.0f}" if row.rate else ""
             print(
-                f"{case:8} {row.subject:24} {row.value:20.1f} {median(row.values):8.1f} "
-                f"{ratio:>6} {row.rate:8.0f}"
+                f"{case:{wide}} {row.subject:24} {row.value:20.1f} {median(row.values):8.1f} "
+                f"{ratio:>6} {rate:>9}".rstrip()
             )

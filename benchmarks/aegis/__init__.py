@@ -1,0 +1,5 @@
+"""Algorithms of availability, ours and those of other packages, in nanoseconds per call."""
+
+from benchmarks.aegis.run import measured
+
+__all__ = ["measured"]
