@@ -14,7 +14,6 @@ DOCS = ROOT / "docs" / "aegis"
 PAGES = {
     **{page: DOCS / f"{page}.md" for page in ("gcra", "token-bucket", "ratelimit")},
     **{page: DOCS / f"{page}.md" for page in ("sliding-window", "fixed-window")},
-    "README": ROOT / "aegis" / "README.md",
 }
 
 
@@ -30,8 +29,6 @@ def examples() -> list[tuple[str, int, str]]:
 
 
 SHOWN = {
-    ("README", 0): r"\[0",
-    ("README", 1): r"True 9 0\.0\n",
     ("ratelimit", 0): r"allowed\nTrue 9 0\.0 0\.(1\d+|2)\n",
     ("ratelimit", 1): r"\[True, True, True, True, True, False\]",
     ("ratelimit", 2): r"(called\n){6}",
