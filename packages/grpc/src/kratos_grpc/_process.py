@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
-from kratos.errors import StartupError
+import grpc
+import grpc.aio
 
-__all__ = ["claim"]
+from kratos.errors import StartupError
+from kratos.process import add_probe
+
+__all__ = ["claim", "in_use"]
+
+_OBJECTS = (grpc.Channel, grpc.Server, grpc.aio.Channel, grpc.aio.Server)
 
 _claimed: list[int] = []  # the first process here that made gRPC objects; a fork copies it
 
@@ -26,3 +33,15 @@ def claim() -> None:
             "calls would hang: start processes by exec (subprocess, or multiprocessing with "
             "'spawn'), or fork before gRPC is used"
         )
+
+
+def in_use() -> str | None:
+    """Tell by what this process uses gRPC: through this package, or objects made by others."""
+    if _claimed:
+        return "gRPC (a server or a connection of kratos-grpc was started here)"
+    kinds: set[type[object]] = {type(found) for found in gc.get_objects()}
+    found = sorted(kind.__qualname__ for kind in kinds if issubclass(kind, _OBJECTS))
+    return f"gRPC (there is a {found[0]})" if found else None
+
+
+add_probe(in_use)

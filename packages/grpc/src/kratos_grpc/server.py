@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,6 +84,7 @@ class GrpcServer:
         self._limits = limits or ServerLimits()
         self._health = health
         self._share_port = share_port
+        self._place: Address | None = None
         self._options = tuple(options)
         self._cancel_grace = cancel_grace
         self._terms = Terms(endpoint=endpoint or "", max_send=self._limits.max_send)
@@ -93,6 +95,22 @@ class GrpcServer:
         self._serving = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
+
+    @property
+    def address(self) -> Address | None:
+        """Where it is to listen; ``None`` for a Unix socket, which gRPC cannot share."""
+        return None if self._address.path else self._address
+
+    @property
+    def takes_socket(self) -> bool:
+        """Whether it can listen on a socket that another process made: gRPC cannot."""
+        return False
+
+    def share(self, place: socket.socket | Address, /) -> None:
+        """Listen at an address where other processes do, too; see ``Shareable``."""
+        assert isinstance(place, Address), "takes_socket says so"
+        self._place = place
+        self._share_port = True
 
     def mount(self, mount: Mount, /) -> None:
         """Link the chains of all services; see ``Mountable``.
@@ -124,7 +142,8 @@ class GrpcServer:
             StartupError: The address is in use or does not exist here; names it.
         """
         if self._reservation is None:
-            self._reservation = await reserve(self._address, shared=self._share_port)
+            where = self._place or self._address
+            self._reservation = await reserve(where, shared=self._share_port)
         if self._endpoint is None:
             address = self._reservation.address
             if address.path:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from kratos import encoding
 from kratos.address import Address
@@ -101,6 +102,7 @@ class HttpServer:
         self._tls = tls
         self._sock = sock
         self._bound_here = False
+        self._shared = False
         self._health_paths = health_paths
         self._cancel_grace = cancel_grace
         self._limits = limits or Limits()
@@ -133,6 +135,22 @@ class HttpServer:
     def routes(self) -> tuple[Route, ...]:
         """All routes in the order in which they were added."""
         return self._router.routes
+
+    @property
+    def address(self) -> Address | None:
+        """Where it is to listen; ``None`` for a socket that it was given."""
+        return None if self._sock is not None and not self._shared else self._address
+
+    @property
+    def takes_socket(self) -> bool:
+        """Whether it can listen on a socket that another process made; see ``Shareable``."""
+        return True
+
+    def share(self, place: socket.socket | Address, /) -> None:
+        """Serve on a socket that other processes have, too; see ``Shareable``."""
+        assert isinstance(place, socket.socket), "takes_socket says so"
+        self._sock = place
+        self._bound_here = self._shared = True
 
     def handle(self, verb: str, path: str, endpoint: Endpoint, /) -> None:
         """Serve an endpoint beside the services, without their middleware.
@@ -246,15 +264,17 @@ class HttpServer:
     async def _listen(self, sock: socket.socket) -> asyncio.Server:
         listen(sock, self._address)
         loop = asyncio.get_running_loop()
-        unix = sock.family == socket.AF_UNIX
-        create = loop.create_unix_server if unix else loop.create_server
-        return await create(
-            self._engine.protocol,
-            sock=sock,
-            ssl=self._tls,
-            ssl_handshake_timeout=_TLS_HANDSHAKE if self._tls else None,
-            backlog=BACKLOG,
-        )
+        options: dict[str, Any] = {
+            "sock": sock,
+            "ssl": self._tls,
+            "ssl_handshake_timeout": _TLS_HANDSHAKE if self._tls else None,
+            "backlog": BACKLOG,
+        }
+        if sock.family != socket.AF_UNIX:
+            return await loop.create_server(self._engine.protocol, **options)
+        if sys.version_info >= (3, 13):
+            options["cleanup_socket"] = False  # done below, and not for a path that is shared
+        return await loop.create_unix_server(self._engine.protocol, **options)
 
     def _route(self, operation: Operation) -> None:
         method = operation.method
@@ -278,5 +298,5 @@ class HttpServer:
         elif self._sock is not None and not self._serving.is_set():
             self._sock.close()
         path = self._address.path
-        if path and self._sock is not None:
+        if path and self._sock is not None and not self._shared:
             Path(path).unlink(missing_ok=True)

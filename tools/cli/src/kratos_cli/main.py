@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "Command", "main"]
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "kratos_cli.commands.demo",
     "proto": "kratos_cli.commands.proto",
+    "run": "kratos_cli.commands.run",
 }
 """Modules of the subcommands, by name. They import what they need when they run."""
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kratos.app._context import CURRENT
 from kratos.app._life import Life
 from kratos.app._main import default_loop_factory
-from kratos.app._options import Hook, Options
+from kratos.app._options import Hook, Options, RegistrationBy, Workers
 from kratos.app._signals import Signals
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import StartupError
 from kratos.health import Health
 from kratos.limit import describe
-from kratos.log import Logger, StdLogger
+from kratos.log import Level, Logger, StdLogger
 from kratos.log._console import shown
 from kratos.metrics import Meter, NopMeter
 from kratos.offload import CURRENT as CURRENT_OFFLOAD
@@ -64,6 +64,9 @@ class App:
         services: Objects to serve on every server that serves services.
         middleware: Their chain, outermost first; a server's own middleware follows it.
         servers: Anything with ``start`` and ``stop``: transports, cron jobs, consumers.
+        host_servers: Servers of which the machine needs one, however many workers there are: the
+            supervisor runs them, and without workers this process does. They serve health and
+            no services, and what they are bound to is not published.
         resources: Asynchronous context managers that services use, such as clients and
             connection pools. Entered in order before anything is bound, left in reverse order
             when the last call and the last spawned task have ended.
@@ -72,6 +75,11 @@ class App:
         registrar_timeout: Seconds for one attempt to register or to deregister.
         require_registration: Whether the start fails if the first attempt to register does.
             Otherwise the application serves, unready, and keeps trying.
+        workers: Processes that ``kratos.run`` and ``kratos run`` start and supervise, ``"auto"``
+            for one on each core; 0 serves in this process.
+        registration: Whether a supervisor registers once for all workers (``"host"``), or each
+            worker registers, with an id and a port of its own (``"worker"``).
+        min_ready: Of a supervisor: how many workers have to serve for it to stay registered.
         startup_timeout: Seconds for servers to serve and startup checks to pass; ``None`` for
             no limit.
         stop_timeout: Seconds for servers to finish what is in flight before it is cancelled;
@@ -108,11 +116,15 @@ class App:
         services: Sequence[Service] = (),
         middleware: Sequence[AnyMiddleware] = (),
         servers: Sequence[Server] = (),
+        host_servers: Sequence[Server] = (),
         resources: Sequence[AbstractAsyncContextManager[Any]] = (),
         missing: Missing = Missing.REFUSE,
         registrar: Registrar | str | None = None,
         registrar_timeout: float = 10.0,
         require_registration: bool = False,
+        workers: Workers = 0,
+        registration: RegistrationBy = "host",
+        min_ready: int = 1,
         startup_timeout: float | None = 30.0,
         stop_timeout: float | None = 10.0,
         drain_delay: float = 0.0,
@@ -137,11 +149,15 @@ class App:
             services=services,
             middleware=middleware,
             servers=servers,
+            host_servers=host_servers,
             resources=resources,
             missing=missing,
             registrar=registrar,
             registrar_timeout=registrar_timeout,
             require_registration=require_registration,
+            workers=workers,
+            registration=registration,
+            min_ready=min_ready,
             startup_timeout=startup_timeout,
             stop_timeout=stop_timeout,
             drain_delay=drain_delay,
@@ -158,15 +174,14 @@ class App:
             clock=clock,
         )
         self._options.check()
-        info = AppInfo(
-            id=self._options.id,
-            name=name,
-            version=version,
-            metadata=dict(self._options.metadata),
-            endpoints=tuple(endpoints),
-        )
-        self._life = Life(self, self._options, info)
+        self._life = Life(self, self._options)
         self._ran = False
+        self._adapted = False
+
+    @property
+    def options(self) -> Options:
+        """What it is made of."""
+        return self._options
 
     @property
     def info(self) -> AppInfo:
@@ -230,6 +245,13 @@ class App:
             raise RuntimeError("an App runs once; build another to run again")
         self._ran = True
         life = self._life
+        if self._options.workers and not self._adapted:
+            self._options.log.log(
+                Level.WARN,
+                "this process serves alone: workers are started by kratos.run(build) "
+                "and by the command kratos run",
+                {"workers": self._options.workers},
+            )
         context = copy_context()
         context.run(CURRENT.set, self)
         context.run(CURRENT_OFFLOAD.set, self.offload)
@@ -282,13 +304,42 @@ class App:
                 self._life.failures.first
             )
 
-    def stop(self) -> None:
+    def stop(self, reason: str = "stop() was called", /) -> None:
         """Ask the application to stop; ``run`` returns when it has.
 
         Idempotent, and allowed at any time: before ``run`` it keeps it from starting. From
         another thread, use ``loop.call_soon_threadsafe(app.stop)``.
+
+        Args:
+            reason: For the log.
         """
-        self._life.stop("stop() was called")
+        self._life.stop(reason)
+
+    def hurry(self) -> None:
+        """Skip what is left of ``drain_delay``, now or when it comes to that. Idempotent."""
+        self._life.hurry()
+
+    def want_registered(self, wanted: bool, /) -> None:  # noqa: FBT001  the only argument
+        """Say whether to be in the registry from now on, which follows in the background.
+
+        It has no effect before registration begins, after it ended, and without a registrar.
+        """
+        self._life.publication.want(wanted)
+
+    def adapt(self, change: Callable[[Options], Options], /) -> None:
+        """Run with other options: for what runs an application on behalf of another.
+
+        Args:
+            change: Returns the options to run with.
+
+        Raises:
+            RuntimeError: It ran before.
+        """
+        if self._ran:
+            raise RuntimeError("an App that has run cannot be changed")
+        self._options = change(self._options)
+        self._life = Life(self, self._options)
+        self._adapted = True
 
     def spawn(
         self,

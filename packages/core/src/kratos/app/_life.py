@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -40,7 +41,6 @@ class Life:
     Args:
         app: The application, for its hooks.
         options: What it is made of.
-        info: Who it is.
 
     Attributes:
         info: Who it is, with endpoints as soon as they are known.
@@ -50,8 +50,14 @@ class Life:
         settled: Set when it is, or never will be.
     """
 
-    def __init__(self, app: App, options: Options, info: AppInfo) -> None:
-        self.info = info
+    def __init__(self, app: App, options: Options) -> None:
+        self.info = AppInfo(
+            id=options.id,
+            name=options.name,
+            version=options.version,
+            metadata=dict(options.metadata),
+            endpoints=tuple(options.endpoints),
+        )
         self.failures = Failures(options.log)
         self.spawned = Spawned(log=options.log, clock=options.clock)
         self.started = False
@@ -62,6 +68,7 @@ class Life:
         self._clock = options.clock
         self._servers = Servers(
             options.servers,
+            unpublished=options.host_servers,
             ended=lambda name: self.stop(f"{name} ended"),
             failures=self.failures,
             log=options.log,
@@ -236,10 +243,13 @@ class Life:
 
     async def _drain(self) -> None:
         delay = self._options.drain_delay
-        if delay and self._servers.alive and not self._draining.interrupted:
+        if not delay or not self._servers.alive or self._draining.interrupted:
+            return
+        async with self._draining:
+            if delay == math.inf:  # until somebody who knows says ``hurry``
+                await asyncio.get_running_loop().create_future()
             self._options.log.log(Level.INFO, "draining", {"drain_delay": delay})
-            async with self._draining:
-                await self._clock.sleep(delay)
+            await self._clock.sleep(delay)
 
     async def _stop_servers(self) -> None:
         timeout = self._options.stop_timeout

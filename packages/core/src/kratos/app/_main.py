@@ -18,11 +18,13 @@ from kratos.errors import (
 from kratos.limit import describe
 from kratos.log import Level, StdLogger
 from kratos.log._console import shown
+from kratos.process import worker_slot
 
 if TYPE_CHECKING:
     from kratos.app._app import App
+    from kratos.app._options import Workers
 
-__all__ = ["default_loop_factory", "run"]
+__all__ = ["default_loop_factory", "exit_code", "refused", "run"]
 
 EXIT_FAILED: Final = 1
 EXIT_REFUSED: Final = 2
@@ -37,28 +39,64 @@ _REFUSALS: Final = (
 )
 
 
-def run(build: Callable[[], App], /) -> None:
+def run(build: Callable[[], App] | str, /, *, workers: Workers | None = None) -> None:
     """Build an application and serve it: the last line of a program.
 
     Returns when the application has stopped as it was asked to, by a signal for instance.
     Unless the program has configured ``logging``, Kratos' records go to standard error.
 
+    With workers, this process becomes their supervisor: it starts them anew from the program's
+    file, so what the program does besides defining things belongs under
+    ``if __name__ == "__main__":``, as this call does. SIGHUP replaces them one after another.
+
     Args:
-        build: Makes the application; without side effects, so that others may call it too.
+        build: Makes the application; without side effects, because the supervisor calls it as
+            well as each worker. Or its name, ``module:build`` or ``path/service.py:build``. With
+            workers it must be one, because they find it by its name.
+        workers: How many processes, ``"auto"`` for one on each core, 0 for none but this;
+            default: what the application says.
 
     Raises:
+        StartupError: A worker came to this line when it imported the program.
         SystemExit: It failed; the reason is logged. Code 2: it could not start with what it
             was given (``StartupError``, ``ConfigError``, a missing plug-in), so starting it
             again will not help; code 1: anything else.
     """
+    if worker_slot() is not None:
+        raise StartupError(
+            "run() was called while a worker imported the program: "
+            "put the call under if __name__ == '__main__':"
+        )
     with shown():
         try:
-            build().serve()
+            _application(build, workers).serve()
         except Exception as error:
-            refused = isinstance(error, _REFUSALS)
-            reason = describe(error) if refused else error
+            reason = describe(error) if refused(error) else error
             StdLogger().log(Level.FATAL, "application failed", {"error": reason})
-            sys.exit(EXIT_REFUSED if refused else EXIT_FAILED)
+            sys.exit(exit_code(error))
+
+
+def refused(error: BaseException) -> bool:
+    """Tell whether an application could not start with what it was given."""
+    return isinstance(error, _REFUSALS)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return what a process ends with that failed."""
+    return EXIT_REFUSED if refused(error) else EXIT_FAILED
+
+
+def _application(build: Callable[[], App] | str, workers: Workers | None) -> App:
+    # Programs without workers do not pay for them.
+    from kratos.workers._target import load, name_of_factory
+
+    app: App = load(build)() if isinstance(build, str) else build()
+    wanted = app.options.workers if workers is None else workers
+    if wanted:
+        from kratos.workers import supervise
+
+        supervise(app, build if isinstance(build, str) else name_of_factory(build), workers=wanted)
+    return app
 
 
 def default_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast
 
 from kratos.clock import Clock
 from kratos.errors import ConfigError
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from kratos.app._app import App
     from kratos.middleware import AnyMiddleware
 
-__all__ = ["Hook", "Options", "name_of"]
+__all__ = ["Hook", "Options", "RegistrationBy", "Workers", "check_workers", "name_of"]
 
 Hook: TypeAlias = "Callable[[App], Awaitable[None] | None]"
+RegistrationBy: TypeAlias = Literal["host", "worker"]
+Workers: TypeAlias = int | Literal["auto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +43,15 @@ class Options:
     services: Sequence[Service]
     middleware: Sequence[AnyMiddleware]
     servers: Sequence[Server]
+    host_servers: Sequence[Server]
     resources: Sequence[AbstractAsyncContextManager[Any]]
     missing: Missing
     registrar: Registrar | str | None
     registrar_timeout: float
     require_registration: bool
+    workers: Workers
+    registration: RegistrationBy
+    min_ready: int
     startup_timeout: float | None
     stop_timeout: float | None
     drain_delay: float
@@ -71,6 +77,7 @@ class Options:
         self._check_servers()
         self._check_resources()
         self._check_registrar()
+        self._check_workers()
         self._check_times()
         for number in _items("signals", self.signals):
             if not isinstance(number, signal.Signals):
@@ -102,14 +109,16 @@ class Options:
 
     def _check_servers(self) -> None:
         seen: set[int] = set()
-        for index, server in enumerate(_items("servers", self.servers)):
-            if isinstance(server, type) or not isinstance(server, Server):
-                raise ConfigError(
-                    f"servers[{index}]: {server!r} must be an object with async start() and stop()"
-                )
-            if id(server) in seen:
-                raise ConfigError(f"servers[{index}]: {name_of(server)} is listed twice")
-            seen.add(id(server))
+        for option in ("servers", "host_servers"):
+            for index, server in enumerate(_items(option, getattr(self, option))):
+                where = f"{option}[{index}]"
+                if isinstance(server, type) or not isinstance(server, Server):
+                    raise ConfigError(
+                        f"{where}: {server!r} must be an object with async start() and stop()"
+                    )
+                if id(server) in seen:
+                    raise ConfigError(f"{where}: {name_of(server)} is listed twice")
+                seen.add(id(server))
         _items("middleware", self.middleware)
         for index, service in enumerate(_items("services", self.services)):
             if isinstance(service, type):
@@ -149,6 +158,18 @@ class Options:
                 f"registrar: {self.registrar!r} has no register(); pass a registry or its URL"
             )
 
+    def _check_workers(self) -> None:
+        check_workers(self.workers)
+        if self.registration not in ("host", "worker"):
+            raise ConfigError(f"registration must be 'host' or 'worker', not {self.registration!r}")
+        if not isinstance(cast("object", self.min_ready), int) or self.min_ready < 1:
+            raise ConfigError(f"min_ready must be a number of workers from 1, not {self.min_ready}")
+        if self.registration == "worker" and self.endpoints:
+            raise ConfigError(
+                "endpoints are the same for all workers, so they go with registration='host'; "
+                "leave them out to have each worker publish its own"
+            )
+
     def _check_times(self) -> None:
         for option in ("registrar_timeout", "startup_timeout", "stop_timeout", "check_interval"):
             value: object = getattr(self, option)
@@ -157,6 +178,19 @@ class Options:
                 raise ConfigError(f"{option} must be a positive number of seconds{unlimited}")
         if not (_is_time(self.drain_delay) and self.drain_delay >= 0):
             raise ConfigError("drain_delay must be a number of seconds, 0 for none")
+
+
+def check_workers(workers: object) -> None:
+    """Refuse what is no number of workers.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    number = isinstance(workers, int) and not isinstance(workers, bool) and workers >= 0
+    if not number and workers != "auto":
+        raise ConfigError(
+            f"workers must be a number from 0, or 'auto' for one on each core, not {workers!r}"
+        )
 
 
 def _is_time(value: object) -> TypeGuard[float]:

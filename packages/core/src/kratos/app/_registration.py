@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from kratos.app._options import Options
 from kratos.errors import KratosError
 from kratos.health import Health
-from kratos.limit import describe
+from kratos.limit import cancel_and_wait, describe
 from kratos.log import Level
 from kratos.registry import (
     Keeper,
@@ -37,6 +38,12 @@ class Publication:
         self._options = options
         self._changed = changed
         self._keeper: Keeper | None = None
+        self._registrar: Registrar | None = None
+        self._info: AppInfo | None = None
+        self._wanted = True
+        self._withdrawn = False
+        self._woken = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
         self._own: Registry | None = None  # made from a URL, so ours to close
         self._states = options.metrics.gauge(
             "kratos_registration_state",
@@ -80,22 +87,31 @@ class Publication:
             self._options.log.log(
                 Level.WARN, "the application registers without an endpoint: nobody can call it"
             )
-        self._keeper = Keeper(
-            registrar,
-            instance_of(info),
-            timeout=self._options.registrar_timeout,
-            clock=self._options.clock,
-            on_change=self._note,
-        )
+        self._registrar, self._info = registrar, info
+        self._keeper = self._keep(registrar, info)
         await self._keeper.start(require=self._options.require_registration)
+        self._following = asyncio.create_task(self._follow(), name="kratos-registration")
+
+    def want(self, wanted: bool) -> None:  # noqa: FBT001  the only argument
+        """Have the application registered, or not; it follows in the background."""
+        self._wanted = wanted
+        self._woken.set()
 
     def update(self, info: AppInfo) -> None:
         """Publish other metadata in place of the present ones."""
-        if self._keeper is not None:
+        if self._keeper is None:
+            return
+        if self._withdrawn:
+            raise RuntimeError(f"{info.name} is deregistered already")
+        if self._keeper.status.state is not RegistrationState.GONE:
             self._keeper.update(instance_of(info))
+        self._info = info
 
     async def withdraw(self) -> None:
         """Deregister; a failure is logged by the keeper and stops nothing."""
+        if self._following is not None:
+            await cancel_and_wait(self._following)
+        self._withdrawn = True
         if self._keeper is not None:
             await self._keeper.aclose()
 
@@ -103,6 +119,30 @@ class Publication:
         """Release a registry that was made from a URL."""
         if self._own is not None:
             await self._own.aclose()
+
+    async def _follow(self) -> None:
+        """Register and deregister as is wanted."""
+        assert self._keeper is not None
+        assert self._registrar is not None
+        assert self._info is not None
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            gone = self._keeper.status.state is RegistrationState.GONE
+            if not self._wanted and not gone:
+                await self._keeper.aclose()
+            elif self._wanted and gone:
+                self._keeper = self._keep(self._registrar, self._info)
+                await self._keeper.start()
+
+    def _keep(self, registrar: Registrar, info: AppInfo) -> Keeper:
+        return Keeper(
+            registrar,
+            instance_of(info),
+            timeout=self._options.registrar_timeout,
+            clock=self._options.clock,
+            on_change=self._note,
+        )
 
     def _check(self) -> None:
         status = self.status

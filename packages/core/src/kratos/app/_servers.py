@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +29,7 @@ class _Member:
 
     server: Server
     name: str
+    published: bool = True
     bound: bool = False
     ready: bool = False
     running: asyncio.Task[None] | None = None
@@ -39,6 +40,7 @@ class Servers:
 
     Args:
         servers: In the order in which they start.
+        unpublished: Those that start after them, and whose endpoints are kept back.
         ended: Called when a server ended by itself, with its name.
         failures: Where errors go that nobody waits for.
         log: Where lines go.
@@ -49,12 +51,17 @@ class Servers:
         self,
         servers: Sequence[Server],
         *,
+        unpublished: Sequence[Server] = (),
         ended: Callable[[str], None],
         failures: Failures,
         log: Logger,
         clock: Clock,
     ) -> None:
-        self._members = [_Member(server=server, name=name_of(server)) for server in servers]
+        self._members = [
+            _Member(server=server, name=name_of(server), published=published)
+            for group, published in ((servers, True), (unpublished, False))
+            for server in group
+        ]
         self._ended = ended
         self._failures = failures
         self._log = log
@@ -72,13 +79,13 @@ class Servers:
         return [m.name for m in self._members if not m.ready]
 
     def mount(self, mount: Mount) -> None:
-        """Give services and middleware to the servers that take them."""
+        """Give services and middleware to the servers that take them; health to all of these."""
         for member in self._members:
             if isinstance(member.server, Mountable):
-                member.server.mount(mount)
+                member.server.mount(mount if member.published else replace(mount, services=()))
 
     async def bind(self) -> tuple[str, ...]:
-        """Reserve every port and return the endpoints, in the order of the servers.
+        """Reserve every port and return the endpoints to publish, in the order of the servers.
 
         Raises:
             StartupError: A port cannot be had, or two servers have the same; names them.
@@ -101,7 +108,8 @@ class Servers:
                         f"{owner.name} and {member.name} have the same address in {url}; "
                         "give one of them another port"
                     )
-            endpoints.extend(urls)
+            if member.published:
+                endpoints.extend(urls)
         return tuple(endpoints)
 
     def start(self) -> None:

@@ -13,19 +13,22 @@ _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
-def shown() -> Generator[None]:
+def shown(who: str = "") -> Generator[None]:
     """Write Kratos' records from ``INFO`` on to standard error, unless they go somewhere already.
 
     They do when the logger ``kratos`` or the root logger has a handler. If the program adds one
     to the root logger later, for instance in a hook, this one falls silent. A level that the
     logger ``kratos`` was given holds.
+
+    Args:
+        who: Put before each message, where several processes write to one place.
     """
     logger = logging.getLogger("kratos")
     if logger.hasHandlers():
         yield
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(logging.Formatter(_FORMAT.replace("%(message)", f"{who}%(message)")))
     handler.addFilter(lambda _record: not logging.getLogger().handlers)
     level = logger.level
     if level == logging.NOTSET:

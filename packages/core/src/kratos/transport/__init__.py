@@ -16,7 +16,15 @@ from kratos.transport.header import Header, RawHeaders
 from kratos.transport.local import local
 from kratos.transport.method import Arity, HttpRule, Method, Service
 from kratos.transport.operation import Dispatcher, Missing, Operation
-from kratos.transport.server import AppInfo, Endpointer, Mount, Mountable, Readying, Server
+from kratos.transport.server import (
+    AppInfo,
+    Endpointer,
+    Mount,
+    Mountable,
+    Readying,
+    Server,
+    Shareable,
+)
 from kratos.transport.stream import Duplexed, Incoming, Messages, Opening, Send, duplex, iterate
 
 __all__ = [
@@ -49,6 +57,7 @@ __all__ = [
     "Send",
     "Server",
     "Service",
+    "Shareable",
     "Side",
     "WireStream",
     "converse",

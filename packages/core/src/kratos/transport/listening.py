@@ -17,7 +17,7 @@ from typing import Any, Final
 from kratos.address import Address
 from kratos.errors import StartupError
 
-__all__ = ["BACKLOG", "listen", "require_free_path", "reserve"]
+__all__ = ["BACKLOG", "allow_sharing", "listen", "require_free_path", "reserve"]
 
 BACKLOG: Final = 1024
 """How many connections may wait to be accepted."""
@@ -67,6 +67,15 @@ def listen(reserved: socket.socket, address: Address, *, backlog: int = BACKLOG)
         reserved.listen(backlog)
     except OSError as error:
         raise _refused(address, error) from error
+
+
+def allow_sharing(reserved: socket.socket) -> None:
+    """Let further sockets of this user be bound beside a reserved one, with ``shared``.
+
+    Because it was reserved alone, no stranger has the port; because it is shared from now on,
+    none can get it who does not ask for sharing.
+    """
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def require_free_path(address: Address) -> None:

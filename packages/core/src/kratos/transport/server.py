@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from kratos.address import Address
 from kratos.transport.chain import AnyMiddleware
 from kratos.transport.method import Service
 from kratos.transport.operation import Missing
@@ -13,7 +15,7 @@ from kratos.transport.operation import Missing
 if TYPE_CHECKING:
     from kratos.health import Health
 
-__all__ = ["AppInfo", "Endpointer", "Mount", "Mountable", "Readying", "Server"]
+__all__ = ["AppInfo", "Endpointer", "Mount", "Mountable", "Readying", "Server", "Shareable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +113,31 @@ class Readying(Protocol):
 
     async def ready(self) -> None:
         """Return when the server accepts calls; pends for ever if ``start`` fails first."""
+        ...
+
+
+@runtime_checkable
+class Shareable(Protocol):
+    """A server that several processes can run, each serving a part of the connections."""
+
+    @property
+    def address(self) -> Address | None:
+        """Where it is to listen; ``None`` if that cannot be shared."""
+        ...
+
+    @property
+    def takes_socket(self) -> bool:
+        """Whether it can listen on a socket that another process made.
+
+        One that cannot binds by itself, to an address that others have bound with SO_REUSEPORT.
+        """
+        ...
+
+    def share(self, place: socket.socket | Address, /) -> None:
+        """Serve at a place that other processes serve, too; called before ``bind``.
+
+        Args:
+            place: A bound socket, which becomes the server's own but not the path of a Unix
+                socket; or, for a server that takes none, the address with its real port.
+        """
         ...

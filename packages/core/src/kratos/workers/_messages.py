@@ -1,0 +1,157 @@
+"""What a supervisor and its workers tell each other, and how that looks on the channel.
+
+A frame is its length as four bytes, big-endian, and a JSON object. After an upgrade both ends
+may differ in version, so what one does not know it passes over, and new fields have defaults.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, TypeAlias, cast
+
+from kratos.errors import KratosError
+
+__all__ = [
+    "Decoder",
+    "Failed",
+    "Finish",
+    "Leaving",
+    "Message",
+    "Ready",
+    "Report",
+    "Setup",
+    "Stop",
+    "encode",
+]
+
+_HEAD: Final = 4
+_LARGEST: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Supervisor: who the worker is; the first frame.
+
+    Attributes:
+        slot: Its number, from 0.
+        id: Id of the instance it is, or is a part of.
+        registers: Whether it registers itself.
+        path: Where modules are looked for.
+        argv: Arguments of the program.
+        sockets: File descriptors of listening sockets, by the index of the server.
+        addresses: Addresses to share, by the index of the server.
+        expected: Addresses that the servers had when the places were made, by index.
+    """
+
+    slot: int
+    id: str
+    registers: bool = False
+    path: list[str] = field(default_factory=list[str])
+    argv: list[str] = field(default_factory=list[str])
+    sockets: dict[str, int] = field(default_factory=dict[str, int])
+    addresses: dict[str, str] = field(default_factory=dict[str, str])
+    expected: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Supervisor: be no longer ready, and tell when hooks before the stop have run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Supervisor: stop accepting, finish what is in flight, end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Worker: the start is complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Worker: its health.
+
+    Attributes:
+        ready: Whether calls shall come to it.
+        failed: Texts of failed checks, by name.
+    """
+
+    ready: bool
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """Worker: it is about to stop accepting; it waits for ``Finish``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Worker: why it ends.
+
+    Attributes:
+        reason: For operators.
+        refused: Whether it could not start with what it was given.
+    """
+
+    reason: str
+    refused: bool = False
+
+
+Message: TypeAlias = Setup | Stop | Finish | Ready | Report | Leaving | Failed
+
+_KINDS: Final[Mapping[str, type[Message]]] = {
+    kind.__name__: kind for kind in (Setup, Stop, Finish, Ready, Report, Leaving, Failed)
+}
+
+
+def encode(message: Message, /) -> bytes:
+    """Return the frame of a message."""
+    body = json.dumps({"kind": type(message).__name__, **asdict(message)}).encode()
+    return len(body).to_bytes(_HEAD, "big") + body
+
+
+class Decoder:
+    """Takes bytes as they come and gives messages."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes, /) -> Iterator[Message]:
+        """Return the messages that are complete now.
+
+        Raises:
+            KratosError: The bytes are no frames.
+        """
+        self._buffer += data
+        while len(self._buffer) >= _HEAD:
+            end = _HEAD + int.from_bytes(self._buffer[:_HEAD], "big")
+            if end - _HEAD > _LARGEST:
+                raise KratosError(f"a frame of {end - _HEAD} bytes came from the other process")
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_HEAD:end])
+            del self._buffer[:end]
+            message = _decode(body)
+            if message is not None:
+                yield message
+
+
+def _decode(body: bytes) -> Message | None:
+    try:
+        found: object = json.loads(body)
+        if not isinstance(found, dict):
+            raise TypeError(f"{found!r} is no object")
+        values = cast("dict[str, Any]", found)
+        kind = _KINDS.get(str(values.get("kind")))
+        if kind is None:
+            return None
+        known = {item.name for item in fields(kind)}
+        return kind(**{name: value for name, value in values.items() if name in known})
+    except (TypeError, ValueError) as error:
+        raise KratosError(f"no message, but {body[:100]!r}, came from the other process") from error
