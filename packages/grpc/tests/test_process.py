@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,58 @@ def test_child_that_was_forked_after_grpc_was_used_refuses_to_start_and_says_why
     assert done.returncode == 3, done.stderr
     assert "was then forked" in done.stdout
     assert "spawn" in done.stdout
+
+
+SUPERVISE = """
+import asyncio, sys
+import grpc, grpc.aio
+import kratos_grpc
+from kratos import App, run
+from kratos.testing.app import running
+from kratos.testing.echo import EchoService
+
+def build():
+    return App(services=[EchoService()], servers=[kratos_grpc.GrpcServer("127.0.0.1:0")])
+
+async def serve():
+    async with running(build()):
+        pass
+
+def use(how):
+    if how == "server":
+        asyncio.run(serve())
+    elif how == "channel":
+        return grpc.insecure_channel("127.0.0.1:1")
+
+if __name__ == "__main__":
+    used = use(sys.argv[1])
+    run(build, workers=2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
+@pytest.mark.parametrize(
+    ("how", "what"),
+    [
+        ("server", "a server or a connection of kratos-grpc was started here"),
+        ("channel", "there is a Channel"),
+    ],
+)
+def test_process_that_used_grpc_does_not_become_a_supervisor_and_says_why(
+    how: str, what: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "service.py"
+    program.write_text(SUPERVISE)
+    done = subprocess.run(
+        [sys.executable, program, how], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert what in done.stderr
+    assert "App(resources=...)" in done.stderr
+
+
+def test_importing_grpc_alone_ties_a_process_to_nothing() -> None:
+    done = run("import grpc, grpc.aio, kratos_grpc; from kratos.process import ties; print(ties())")
+    assert done.stdout == "()\n", done.stderr

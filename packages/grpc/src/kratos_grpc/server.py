@@ -227,9 +227,10 @@ class GrpcServer:
         self._probes.cancel(Cause.DRAINING)
         closing = asyncio.ensure_future(server.stop(_FOR_EVER))
         try:
+            # Calls that gRPC still lets in, because their clients have not heard yet, are served.
+            await asyncio.shield(closing)
             if self._dispatcher is not None:
                 await self._dispatcher.drain()
-            await asyncio.shield(closing)
         except asyncio.CancelledError:
             self._refuse_and_cancel()
             await asyncio.wait((closing,), timeout=self._cancel_grace)

@@ -101,7 +101,7 @@ class Answering(asyncio.Protocol, ABC):
 
     def keeps(self, keep: bool, /) -> bool:  # noqa: FBT001
         """Tell whether the present answer may announce that the connection goes on."""
-        return keep and (not self._engine.draining or bool(self._queue))
+        return keep and (not self._engine.leaving or bool(self._queue))
 
     def send(self, data: bytes) -> None:
         """Write, if there still is somebody to write to."""
@@ -228,7 +228,7 @@ class Answering(asyncio.Protocol, ABC):
         transport = self._transport
         if transport is None:
             return
-        keep = keep and (not self._engine.draining or bool(self._queue))
+        keep = keep and (not self._engine.leaving or bool(self._queue))
         date = self._engine.date
         try:
             pieces = render(reply, method, version=version, keep=keep, date=date)

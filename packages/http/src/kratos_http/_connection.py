@@ -25,6 +25,7 @@ __all__ = ["ServerConnection"]
 _log = logging.getLogger("kratos.http")
 
 _QUEUED_BYTES: Final = 64 * 1024  # of bodies that wait for their turn before reading pauses
+_FIRST_REQUEST: Final = 1.0  # seconds after which a connection without one is idle
 _SLICE: Final = 32 * 1024  # bytes read in one go: what is queued is looked at in between
 
 
@@ -40,6 +41,7 @@ class ServerConnection(Answering):
         "_in_body",
         "_in_head",
         "_keep",
+        "_made",
         "_paused",
         "_pieces",
         "_reader",
@@ -56,6 +58,7 @@ class ServerConnection(Answering):
         self._in_head = False
         self._in_body = False
         self._since = engine.now  # when the peer last did what it is expected to do
+        self._made = 0.0  # the loop's time
         self._deaf = False  # what still comes is dropped
         self._paused = False
         self._feeding = False  # the reader is at work, and cannot be entered again
@@ -92,8 +95,9 @@ class ServerConnection(Answering):
             tls=transport.get_extra_info("sslcontext") is not None,
         )
         self._engine.connections.add(self)
+        self._made = asyncio.get_running_loop().time()
         if self._engine.draining:
-            self._close()
+            self.drain()
 
     def data_received(self, data: bytes) -> None:
         """Read requests and give them their turns."""
@@ -227,7 +231,13 @@ class ServerConnection(Answering):
 
     def drain(self) -> None:
         """Close the connection as soon as it is idle."""
-        if self.is_idle:
+        if not self.is_idle:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._made + _FIRST_REQUEST - loop.time()
+        if self._head is None and left > 0 and self._transport is not None:
+            loop.call_later(left, self.drain)
+        else:
             self._close()
 
     def check(self, now: float) -> None:

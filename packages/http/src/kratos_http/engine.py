@@ -33,7 +33,9 @@ class Engine:
 
     Attributes:
         connections: All that are open, or whose request is still being answered.
-        draining: Whether connections are closed after their present request.
+        leaving: Whether every answer is the last one of its connection, so that peers go
+            elsewhere before they are sent away.
+        draining: Whether idle connections are closed.
         now: The loop's time at the latest tick; exact enough for limits of seconds.
         date: The Date header of the latest tick.
     """
@@ -42,6 +44,7 @@ class Engine:
         self.application = application
         self.limits = limits or Limits()
         self.connections: set[ServerConnection] = set()
+        self.leaving = False
         self.draining = False
         self.now = 0.0
         self.date = b""
@@ -93,9 +96,11 @@ class Engine:
     async def drain(self) -> None:
         """Close idle connections, the others after their present requests, and wait for all.
 
+        One that was opened a moment ago is not idle: its first request may be on its way.
+
         Cancellation: stops waiting; connections stay as they are.
         """
-        self.draining = True
+        self.leaving = self.draining = True
         for connection in tuple(self.connections):
             connection.drain()
         while self.connections:

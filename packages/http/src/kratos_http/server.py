@@ -16,6 +16,7 @@ from kratos import encoding
 from kratos.address import Address
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
+from kratos.health import Health, Phase, Status
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Arity, Dispatcher, Mount, Operation
 from kratos.transport.cause import Cause
@@ -125,6 +126,7 @@ class HttpServer:
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._listener: asyncio.Server | None = None
+        self._health: Health | None = None
 
     @property
     def application(self) -> HttpApplication:
@@ -185,6 +187,7 @@ class HttpServer:
             self._dispatcher.add(service)
         for operation in self._dispatcher.operations.values():
             self._route(operation)
+        self._health = mount.health
         if self._health_paths is not None and mount.health is not None:
             for path, kind in self._health_paths.questions().items():
                 self._router.add("GET", path, probe(mount.health, kind))
@@ -220,12 +223,14 @@ class HttpServer:
         if self._stopping.is_set():
             return
         self._engine.start()
+        forget = self._watch_health()
         try:
             self._listener = await self._listen(self._sock)
             self._serving.set()
             _log.info("serving HTTP on %s", self._options.endpoint)
             await self._stopped.wait()
         finally:
+            forget()
             self._close_listener()
             await self._engine.aclose(grace=self._cancel_grace)
 
@@ -260,6 +265,20 @@ class HttpServer:
             raise
         finally:
             self._stopped.set()
+
+    def _watch_health(self) -> Callable[[], None]:
+        """Send peers elsewhere, one answer later, as soon as the application is to stop.
+
+        So a connection that is in use is not closed under a request that is on its way.
+        """
+        health = self._health
+        if health is None:
+            return lambda: None
+
+        def listen(_status: Status | None) -> None:
+            self._engine.leaving = health.phase is Phase.STOPPING
+
+        return health.subscribe("", listen)
 
     async def _listen(self, sock: socket.socket) -> asyncio.Server:
         listen(sock, self._address)

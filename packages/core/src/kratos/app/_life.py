@@ -107,6 +107,7 @@ class Life:
             self.stop(f"signal {number.name}")
         elif not self.hurry():
             self._options.log.log(Level.WARN, "application ends at once", {"signal": number.name})
+            self._servers.abandon()
             end_process(number)
 
     async def live(self, context: Context) -> None:

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from kratos.app._failures import Failures
@@ -21,6 +21,13 @@ from kratos.log import Level, Logger
 from kratos.transport.server import Endpointer, Mount, Mountable, Readying, Server
 
 __all__ = ["Servers"]
+
+
+@runtime_checkable
+class _Abandoning(Protocol):
+    """A server that has something to end when there is no time for ``stop``."""
+
+    def abandon(self) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -163,6 +170,12 @@ class Servers:
             # First stop(), which then ends at once what is in flight; then what is left.
             await self._cancel(list(stopping))
             await self._cancel([m.running for m in self._members if m.running is not None])
+
+    def abandon(self) -> None:
+        """End what would outlive this process, which is about to end at once."""
+        for member in self._members:
+            if isinstance(member.server, _Abandoning):
+                member.server.abandon()
 
     async def _ready(self, member: _Member) -> None:
         if isinstance(member.server, Readying):

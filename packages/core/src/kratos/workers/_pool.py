@@ -113,7 +113,7 @@ class Pool:
         finally:
             await cancel_and_wait(*running, stopped)
             if not self._stopped.is_set():
-                self._kill()
+                self.abandon()
 
     async def ready(self) -> None:
         """Return when every worker has served once; see ``Readying``."""
@@ -167,11 +167,16 @@ class Pool:
             for child in children:
                 await child.ended()
         finally:
-            self._kill()
+            self.abandon()
             for child in children:
                 await child.ended()
             self._places.close()
             self._stopped.set()
+
+    def abandon(self) -> None:
+        """Kill the workers, because this process ends at once."""
+        for child in self._children():
+            child.kill()
 
     async def _retire(self) -> None:
         self._retired = True
@@ -197,10 +202,6 @@ class Pool:
 
     def _children(self) -> list[Child]:
         return [child for slot in self._slots for child in slot.children]
-
-    def _kill(self) -> None:
-        for child in self._children():
-            child.kill()
 
     def _slot(self, number: int) -> Slot:
         options = self._options

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from kratos.app._interrupt import Interruptible
 from kratos.clock import Clock
@@ -16,6 +18,8 @@ from kratos.workers._child import Child
 from kratos.workers._restarts import Restarts, Verdict
 
 __all__ = ["Slot", "SlotLimits"]
+
+_LINGER: Final = 1.0  # seconds in which clients of a replaced worker hear that it is leaving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +127,13 @@ class Slot:
 
         Cancellation: ends it at once.
         """
-        limit = Limit(self._clock, self._limits.stop)
-        child.finish()
+        child.stop()
         try:
-            async with limit:
+            with suppress(TimeoutError):
+                async with Limit(self._clock, _LINGER):
+                    await child.ended()
+            child.finish()
+            async with Limit(self._clock, self._limits.stop):
                 await child.ended()
         except TimeoutError:
             self._tell(Level.WARN, "a worker did not end in time and is killed", child)

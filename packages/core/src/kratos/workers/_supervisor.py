@@ -15,7 +15,7 @@ from kratos.workers._pool import BOOT, GRACE, Pool
 if TYPE_CHECKING:
     from kratos.app import App
 
-__all__ = ["available_cores", "supervise"]
+__all__ = ["available_cores", "supervise", "supervising"]
 
 
 def available_cores() -> int:
@@ -46,10 +46,11 @@ def supervise(app: App, target: str, /, *, workers: Workers) -> None:
         raise ConfigError(f"min_ready={app.options.min_ready} can never be met by workers={count}")
     _require_safety()
     pool = Pool(target, app.options, workers=count, registered=app.want_registered)
-    app.adapt(lambda options: _supervising(options, pool))
+    app.adapt(lambda options: supervising(options, pool))
 
 
-def _supervising(options: Options, pool: Pool) -> Options:
+def supervising(options: Options, pool: Pool) -> Options:
+    """Return the options of the supervisor whose workers are ``pool``."""
     start, stop = options.startup_timeout, options.stop_timeout
     apart = options.registration == "worker"
     if stop is not None:
@@ -62,7 +63,8 @@ def _supervising(options: Options, pool: Pool) -> Options:
         resources=(),
         registrar=None if apart else options.registrar,
         require_registration=options.require_registration and not apart,
-        startup_timeout=None if start is None else start + BOOT,
+        # Longer than a worker's own limit, which tells more when it is over.
+        startup_timeout=None if start is None else start + BOOT + GRACE,
         stop_timeout=stop,
         drain_delay=0.0 if apart else options.drain_delay,
         before_start=(),

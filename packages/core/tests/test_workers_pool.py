@@ -1,0 +1,475 @@
+"""A supervisor over workers that are no processes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from kratos import process
+from kratos.address import Address
+from kratos.app import App
+from kratos.clock import Clock
+from kratos.errors import ConfigError, KratosError, StartupError
+from kratos.health import Kind
+from kratos.log import Level
+from kratos.registry import get_service
+from kratos.registry.memory import MemoryRegistry
+from kratos.testing.app import FakeServer, running
+from kratos.testing.clock import FakeClock
+from kratos.testing.log import MemoryLogger
+from kratos.workers import available_cores, supervise
+from kratos.workers._messages import Failed, Report, Setup
+from kratos.workers._pool import Pool
+from kratos.workers._supervisor import supervising
+
+
+class FakeChild:
+    """A worker that does what a test says."""
+
+    def __init__(self, stage: Stage, setup: Setup, changed: Callable[[], None]) -> None:
+        self.stage = stage
+        self.setup = setup
+        self.pid = 1000 + len(stage.children)
+        self.ready_at: float | None = None
+        self.report: Report | None = None
+        self.failure: Failed | None = None
+        self.code: int | None = None
+        self.holds = False  # calls that keep it from ending
+        self._changed = changed
+        self._settled = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def serve(self) -> None:
+        self.ready_at = self.stage.clock.time()
+        self.report = Report(ready=True)
+        self._settled.set()
+        self._changed()
+
+    def tell(self, report: Report) -> None:
+        self.report = report
+        self._changed()
+
+    def die(self, code: int = -9, failure: Failed | None = None) -> None:
+        if self.code is None:
+            self.code, self.failure = code, failure
+            for event in (self._settled, self._leaving, self._ended):
+                event.set()
+            self.stage.journal.append(f"{self.setup.slot} ended {code}")
+            self._changed()
+
+    async def settled(self) -> None:
+        await self._settled.wait()
+
+    async def leaving(self) -> None:
+        await self._leaving.wait()
+
+    async def ended(self) -> None:
+        await self._ended.wait()
+
+    def stop(self) -> None:
+        self.stage.journal.append(f"{self.setup.slot} stop")
+        self._leaving.set()
+
+    def finish(self) -> None:
+        self.stage.journal.append(f"{self.setup.slot} finish")
+        if not self.holds:
+            self.die(0)
+
+    def kill(self) -> None:
+        self.die(-9)
+
+
+class Server(FakeServer):
+    """A server that can be shared."""
+
+    def __init__(self, address: str = "127.0.0.1:0", *, takes_socket: bool = True) -> None:
+        super().__init__("web")
+        self.wanted = Address.parse(address)
+        self.takes_socket = takes_socket
+        self.places: list[socket.socket | Address] = []
+
+    @property
+    def address(self) -> Address | None:
+        return self.wanted
+
+    def share(self, place: socket.socket | Address, /) -> None:
+        self.places.append(place)
+
+    async def bind(self) -> Sequence[str]:
+        place = self.places[-1]
+        if isinstance(place, socket.socket):
+            host, port, *_ = place.getsockname()
+            place.close()
+            return [f"http://{host}:{port}"]
+        return [f"grpc://{place}"]
+
+
+class Stage:
+    """A supervisor, its workers, and what happened."""
+
+    def __init__(self) -> None:
+        self.journal: list[str] = []
+        self.clock = FakeClock()
+        self.log = MemoryLogger()
+        self.registry = MemoryRegistry()
+        self.server = Server()
+        self.children: list[FakeChild] = []
+        self.serves = True  # whether new workers do at once
+        self.refusal: Failed | None = None  # why new workers end at once, if they do
+
+    def make(self, *, workers: int = 2, **options: Any) -> App:
+        app = App(
+            **{
+                "name": "orders",
+                "id": "host",
+                "servers": [self.server],
+                "registrar": self.registry,
+                "clock": self.clock,
+                "log": self.log,
+                "signals": (),
+                **options,
+            }
+        )
+        self.pool = Pool(
+            "module:build",
+            app.options,
+            workers=workers,
+            registered=app.want_registered,
+            launch=self.launch,
+        )
+        app.adapt(lambda options: supervising(options, self.pool))
+        return app
+
+    async def launch(
+        self,
+        target: str,
+        setup: Setup,
+        sockets: Sequence[socket.socket],
+        *,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> FakeChild:
+        assert target == "module:build"
+        child = FakeChild(self, setup, changed)
+        self.children.append(child)
+        self.journal.append(f"{setup.slot} start")
+        if self.refusal is not None:
+            child.die(2, self.refusal)
+        elif self.serves:
+            child.serve()
+        return child
+
+    async def registered(self) -> list[str]:
+        await self.clock.settle()
+        return [instance.id for instance in await get_service(self.registry, "orders")]
+
+    async def launched(self, count: int) -> FakeChild:
+        """Return a worker, waiting for its start: addresses are looked up in a thread."""
+        async with asyncio.timeout(10):
+            while len(self.children) < count:
+                await asyncio.sleep(0)
+        await self.clock.settle()
+        return self.children[count - 1]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+async def test_host_is_registered_once_with_the_shared_address(stage: Stage) -> None:
+    async with running(stage.make()) as app:
+        assert await stage.registered() == ["host"]
+        assert len(app.endpoints) == 1
+        assert {child.setup.id for child in stage.children} == {"host"}
+        assert not any(child.setup.registers for child in stage.children)
+
+
+async def test_host_is_not_registered_before_every_worker_has_served(stage: Stage) -> None:
+    stage.serves = False
+    run = asyncio.create_task((app := stage.make()).run())
+    (await stage.launched(2)).serve()
+    assert await stage.registered() == []
+    stage.children[0].serve()
+    await app.ready()
+    assert await stage.registered() == ["host"]
+    app.stop()
+    await run
+
+
+async def test_host_is_registered_only_while_enough_workers_serve(stage: Stage) -> None:
+    async with running(stage.make(min_ready=2)):
+        assert await stage.registered() == ["host"]
+        stage.serves = False
+        stage.children[0].die()
+        assert await stage.registered() == []
+        (await stage.launched(3)).serve()
+        assert await stage.registered() == ["host"]
+
+
+async def test_worker_that_dies_is_replaced_at_once_and_by_one_of_its_slot(stage: Stage) -> None:
+    async with running(stage.make()):
+        stage.children[1].die()
+        successor = await stage.launched(3)
+        assert successor.setup.slot == stage.children[1].setup.slot
+        assert successor.setup.sockets == stage.children[1].setup.sockets
+        assert "worker ended by itself: SIGKILL" in stage.log.messages(Level.ERROR)
+
+
+async def test_worker_that_cannot_start_again_is_waited_for_and_its_socket_is_closed(
+    stage: Stage,
+) -> None:
+    async with running(stage.make()) as app:
+        address = app.endpoints[0].partition("://")[2]
+        port = int(address.rpartition(":")[2])
+        stage.refusal = Failed(reason="ConfigError: no luck today", refused=True)
+        stage.children[0].die()
+        await stage.launched(3)
+        assert "worker 0 could not start: ConfigError: no luck today" in stage.log.messages()
+        open_before = len(stage.pool._places.of(1).sockets)
+        assert open_before == 1
+        with pytest.raises(KeyError):
+            stage.pool._places.of(0)
+        stage.refusal = None
+        await stage.clock.advance(60)
+        successor = await stage.launched(4)
+        assert successor.setup.slot == 0
+        assert stage.pool._places.of(0).sockets[0].getsockname()[1] == port
+
+
+async def test_start_ends_with_the_reason_of_the_first_worker_that_cannot_start(
+    stage: Stage,
+) -> None:
+    stage.refusal = Failed(reason="ConfigError: no luck today", refused=True)
+    with pytest.raises(StartupError, match="worker 0 could not start: ConfigError: no luck today"):
+        await stage.make().run()
+    assert all(child.code is not None for child in stage.children)
+
+
+async def test_first_worker_that_failed_otherwise_may_be_started_again(stage: Stage) -> None:
+    stage.refusal = Failed(reason="LookupError: no luck today")
+    with pytest.raises(KratosError, match="no luck today") as caught:
+        await stage.make().run()
+    assert not isinstance(caught.value, StartupError)
+
+
+async def test_worker_that_is_not_ready_in_time_is_killed(stage: Stage) -> None:
+    stage.serves = False
+    run = asyncio.create_task(stage.make(startup_timeout=1.0).run())
+    await stage.launched(2)
+    await stage.clock.advance(31.0)
+    with pytest.raises(KratosError, match="was not ready within 31.0 s"):
+        await run
+    assert {child.code for child in stage.children} == {-9}
+
+
+async def test_stop_goes_in_order(stage: Stage) -> None:
+    async with running(stage.make(drain_delay=5.0)) as app:
+        stage.journal.clear()
+        app.stop()
+        assert await stage.registered() == []
+        assert stage.journal == ["0 stop", "1 stop"]
+        await stage.clock.advance(5.0)
+    assert stage.journal == [
+        *("0 stop", "1 stop"),
+        *("0 finish", "0 ended 0", "1 finish", "1 ended 0"),
+    ]
+
+
+async def test_worker_that_does_not_end_is_killed(stage: Stage) -> None:
+    run = asyncio.create_task((app := stage.make(stop_timeout=3.0)).run())
+    await app.ready()
+    stage.children[0].holds = True
+    app.stop()
+    await stage.clock.advance(3.0)
+    assert stage.children[0].code is None
+    await stage.clock.advance(10.0)
+    await run
+    assert stage.children[0].code == -9
+
+
+async def test_worker_that_dies_during_the_stop_is_not_replaced(stage: Stage) -> None:
+    async with running(stage.make(drain_delay=5.0)) as app:
+        app.stop()
+        await stage.clock.settle()
+        stage.children[0].die()
+        await stage.clock.advance(60.0)
+    assert len(stage.children) == 2
+
+
+async def test_reload_replaces_one_worker_after_another(stage: Stage) -> None:
+    async with running(stage.make()):
+        stage.journal.clear()
+        stage.pool.reload()
+        await stage.launched(3)
+        assert stage.journal == ["0 start", "0 stop"]
+        await stage.clock.advance(1.0)
+        await stage.launched(4)
+        await stage.clock.advance(1.0)
+        assert stage.journal == [
+            *("0 start", "0 stop", "0 finish", "0 ended 0"),
+            *("1 start", "1 stop", "1 finish", "1 ended 0"),
+        ]
+        assert await stage.registered() == ["host"]
+        assert stage.log.messages()[-1] == "workers are replaced"
+
+
+async def test_reload_ends_where_a_new_worker_cannot_start(stage: Stage) -> None:
+    async with running(stage.make()):
+        stage.refusal = Failed(reason="SyntaxError: oh")
+        stage.pool.reload()
+        await stage.launched(3)
+        assert "the reload ends here" in stage.log.messages(Level.ERROR)
+        assert [child.code for child in stage.children] == [None, None, 2]
+
+
+async def test_reload_that_is_asked_for_twice_meanwhile_is_done_once_more(stage: Stage) -> None:
+    async with running(stage.make(workers=1)):
+        stage.pool.reload()
+        await stage.launched(2)
+        stage.pool.reload()
+        stage.pool.reload()
+        await stage.clock.advance(1.0)
+        await stage.launched(3)
+        await stage.clock.advance(10.0)
+        assert len(stage.children) == 3
+
+
+async def test_worker_that_dies_while_it_is_replaced_gets_one_successor(stage: Stage) -> None:
+    async with running(stage.make(workers=1)):
+        stage.serves = False
+        stage.pool.reload()
+        successor = await stage.launched(2)
+        stage.children[0].die()
+        await stage.clock.settle()
+        successor.serve()
+        await stage.clock.advance(60.0)
+        assert len(stage.children) == 2
+        assert stage.pool._slots[0].current is successor
+
+
+async def test_reload_starts_what_waits_for_its_next_start(stage: Stage) -> None:
+    async with running(stage.make(workers=1)):
+        stage.refusal = Failed(reason="no luck")
+        stage.children[0].die()
+        await stage.launched(2)
+        stage.refusal = None
+        stage.pool.reload()
+        await stage.launched(3)
+        await stage.clock.advance(60.0)
+        assert len(stage.children) == 3
+        assert stage.children[2].code is None
+
+
+async def test_health_of_the_host_is_that_of_its_workers(stage: Stage) -> None:
+    async with running(stage.make()) as app:
+        await stage.clock.settle()
+        assert (await app.health.report(Kind.READY)).ok
+        stage.children[1].tell(Report(ready=False, failed={"database": "away"}))
+        report = await app.health.report(Kind.READY)
+        assert report.ok
+        told = {result.name: result.message for result in report.results}
+        assert told["worker 1"] == "KratosError: database: away"
+        stage.children[0].tell(Report(ready=False))
+        report = await app.health.report(Kind.READY)
+        assert [result.message for result in report.failed] == [
+            "KratosError: 0 of 2 workers are ready; min_ready=1"
+        ]
+
+
+async def test_each_worker_gets_an_id_and_a_port_of_its_own_when_it_registers(
+    stage: Stage,
+) -> None:
+    async with running(stage.make(registration="worker")) as app:
+        setups = [child.setup for child in stage.children]
+        assert len({setup.id for setup in setups}) == 2
+        assert all(setup.registers for setup in setups)
+        ports = {stage.pool._places.of(slot).sockets[0].getsockname()[1] for slot in (0, 1)}
+        assert len(ports) == 2
+        assert app.endpoints == ()
+        assert await stage.registered() == []
+
+
+async def test_successor_that_registers_is_not_taken_for_the_one_before(stage: Stage) -> None:
+    async with running(stage.make(registration="worker", workers=1)):
+        stage.children[0].die()
+        successor = await stage.launched(2)
+        assert successor.setup.id != stage.children[0].setup.id
+
+
+async def test_server_that_takes_no_socket_gets_the_address_that_is_held(stage: Stage) -> None:
+    stage.server = Server(takes_socket=False)
+    async with running(stage.make()) as app:
+        address = app.endpoints[0].partition("://")[2]
+        assert {child.setup.addresses["0"] for child in stage.children} == {address}
+        with socket.socket() as probe, pytest.raises(OSError, match="in use"):
+            probe.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+
+
+async def test_unix_socket_is_one_for_all_workers_and_gone_at_the_end(
+    stage: Stage, tmp_path: Any
+) -> None:
+    path = tmp_path / "socket"
+
+    class Local(Server):
+        async def bind(self) -> Sequence[str]:
+            place = self.places[-1]
+            assert isinstance(place, socket.socket)
+            place.close()
+            return ()
+
+    stage.server = Local(f"unix:{path}")
+    async with running(stage.make()):
+        inodes = {
+            stage.pool._places.of(slot).sockets[0].getsockname() for slot in (0, 1)
+        }
+        assert inodes == {str(path)}
+    assert not path.exists()
+
+
+async def test_server_that_cannot_be_shared_is_refused(stage: Stage) -> None:
+    app = stage.make(servers=[FakeServer("legacy", endpoint="tcp://10.0.0.1:1")])
+    with pytest.raises(StartupError, match="legacy has an address, and cannot share it"):
+        await app.run()
+
+
+async def test_servers_of_the_host_run_once_beside_the_workers(stage: Stage) -> None:
+    admin = FakeServer("admin", endpoint="http://10.0.0.1:9")
+    async with running(stage.make(host_servers=[admin])) as app:
+        assert admin.mounts[0].health is app.health
+        assert admin.mounts[0].services == ()
+        assert len(app.endpoints) == 1
+    assert admin.journal[-1] == "admin end"
+
+
+def test_more_ready_workers_than_there_are_cannot_be_asked_for() -> None:
+    with pytest.raises(ConfigError, match="min_ready=3 can never be met by workers=2"):
+        supervise(App(min_ready=3), "module:build", workers=2)
+
+
+def test_process_that_is_tied_to_something_does_not_become_a_supervisor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "_probes", [lambda: None, lambda: "a library (with threads)"])
+    with pytest.raises(StartupError, match=r"uses a library \(with threads\)") as caught:
+        supervise(App(), "module:build", workers=2)
+    assert "App(resources=...)" in str(caught.value)
+
+
+def test_worker_does_not_become_a_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_slots", [])
+    process.become_worker(1)
+    assert process.worker_slot() == 1
+    with pytest.raises(StartupError, match="if __name__ == '__main__'"):
+        supervise(App(), "module:build", workers=2)
+
+
+def test_there_is_a_core() -> None:
+    assert available_cores() >= 1
+
+

@@ -1,0 +1,241 @@
+"""Worker processes: started by exec, told apart, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kratos.clock import SYSTEM_CLOCK
+from kratos.workers._child import ChildProcess, start
+from kratos.workers._messages import Failed, Setup
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux"),
+]
+
+SERVICE = """
+import asyncio, os, sys
+from kratos import App, process
+
+def serve():
+    return App(name="idle", after_start=[note])
+
+def note(app):
+    with open(sys.argv[1], "a") as file:
+        print(app.id, process.worker_slot(), *sys.argv[2:], file=file)
+
+def refuse():
+    raise ValueError("no luck today")
+
+def leave():
+    sys.exit(7)
+
+def stubborn():
+    async def hang(app):
+        await asyncio.Event().wait()
+    return App(before_stop=[hang])
+
+def restless():
+    return App(after_start=[lambda app: app.stop()])
+
+def what():
+    return 7
+
+if __name__ != "__main__" and os.environ.get("NO_GUARD"):
+    import kratos
+    kratos.run(serve)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "idle.py").write_text(SERVICE)
+    return tmp_path
+
+
+class Starter:
+    """Starts workers of one program and ends what a test leaves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[ChildProcess] = []
+
+    async def __call__(self, factory: str) -> ChildProcess:
+        child = await start(
+            f"{self.folder / 'idle.py'}:{factory}",
+            Setup(
+                slot=3,
+                id="id-1",
+                path=list(sys.path),
+                argv=["idle.py", str(self.folder / "notes"), "--option"],
+            ),
+            (),
+            clock=SYSTEM_CLOCK,
+            changed=lambda: None,
+        )
+        self.made.append(child)
+        return child
+
+
+@pytest.fixture
+async def launch(folder: Path) -> AsyncIterator[Starter]:
+    starter = Starter(folder)
+    yield starter
+    for child in starter.made:
+        child.kill()
+        await child.ended()
+
+
+async def test_worker_knows_who_it_is_and_ends_when_it_is_told_to(launch: Starter) -> None:
+    child = await launch("serve")
+    await child.settled()
+    assert (launch.folder / "notes").read_text() == "id-1 3 --option\n"
+    assert child.ready_at is not None
+    assert child.report is not None
+    assert child.report.ready
+    child.stop()
+    await child.leaving()
+    assert child.code is None
+    child.finish()
+    await child.ended()
+    assert child.code == 0
+    assert child.failure is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+async def test_worker_leaves_signals_to_its_supervisor(
+    number: signal.Signals, launch: Starter
+) -> None:
+    child = await launch("serve")
+    await child.settled()
+    os.kill(child.pid, number)
+    child.stop()
+    await child.leaving()
+    child.finish()
+    await child.ended()
+    assert child.code == 0
+
+
+async def test_worker_tells_why_it_could_not_start(launch: Starter) -> None:
+    child = await launch("refuse")
+    await child.settled()
+    await child.ended()
+    assert child.failure == Failed(reason="ValueError: no luck today")
+    assert child.code == 1
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason", "code"),
+    [
+        ("missing", "there is no missing in", 2),
+        ("what", "returns 7; it must return an App", 2),
+        ("leave", "SystemExit: 7", 1),
+    ],
+)
+async def test_factory_that_makes_no_application_is_told_apart(
+    factory: str, reason: str, code: int, launch: Starter
+) -> None:
+    child = await launch(factory)
+    await child.ended()
+    assert child.failure is not None
+    assert reason in child.failure.reason
+    assert child.code == code
+
+
+async def test_program_that_runs_on_import_is_refused_and_told_what_to_do(
+    launch: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_GUARD", "1")
+    child = await launch("serve")
+    await child.ended()
+    assert child.failure is not None
+    assert child.failure.refused
+    assert "if __name__ == '__main__':" in child.failure.reason
+
+
+async def test_worker_that_stops_of_its_own_accord_ends(launch: Starter) -> None:
+    child = await launch("restless")
+    await child.ended()
+    assert child.code == 0
+
+
+async def test_worker_that_does_not_listen_is_killed(launch: Starter) -> None:
+    child = await launch("stubborn")
+    await child.settled()
+    child.finish()
+    child.kill()
+    child.kill()
+    await child.ended()
+    assert child.code == -signal.SIGKILL
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+async def test_ended_workers_leave_no_process_no_descriptor_and_no_thread(
+    launch: Starter,
+) -> None:
+    before, threads = open_descriptors(), threading.active_count()
+    for _ in range(3):
+        child = await launch("serve")
+        child.kill()
+        await child.ended()
+        with pytest.raises(ChildProcessError):
+            os.waitpid(child.pid, os.WNOHANG)
+    for thread in threading.enumerate():
+        if thread.name.startswith("kratos-wait"):
+            thread.join()
+    await asyncio.sleep(0)
+    assert open_descriptors() <= before
+    assert threading.active_count() <= threads
+
+
+async def test_worker_inherits_the_sockets_it_is_given_and_nothing_else(folder: Path) -> None:
+    (folder / "seen.py").write_text(
+        "import os, sys\n"
+        "fds = sorted(os.listdir('/proc/self/fd'), key=int)\n"
+        "links = [os.readlink(f'/proc/self/fd/{fd}') for fd in fds if os.path.exists(f'/proc/self/fd/{fd}')]\n"
+        "sys.exit(str([link for link in links if link.startswith('socket')]))\n"
+    )
+    with socket.socket() as given, socket.socket() as kept:
+        names = {os.readlink(f"/proc/self/fd/{sock.fileno()}"): sock for sock in (given, kept)}
+        child = await start(
+            f"{folder / 'seen.py'}:build",
+            Setup(slot=0, id="a", path=list(sys.path)),
+            (given,),
+            clock=SYSTEM_CLOCK,
+            changed=lambda: None,
+        )
+        await child.ended()
+        assert child.failure is not None
+        seen = {name for name in names if name in child.failure.reason}
+        assert seen == {name for name, sock in names.items() if sock is given}
+
+
+GUARDED = """
+import socket, sys, time
+from kratos.workers._guard import Guard
+ours, theirs = socket.socketpair()
+guard = Guard(ours)
+guard.patience = float(sys.argv[1])
+guard.start()
+theirs.close()
+time.sleep(3600)
+"""
+
+
+def test_process_whose_supervisor_is_gone_ends_though_its_loop_is_stuck() -> None:
+    ended = subprocess.run([sys.executable, "-c", GUARDED, "0.05"], check=False, timeout=30)
+    assert ended.returncode == 3

@@ -1,0 +1,76 @@
+"""A service of several workers: ``worker_service.py REGISTRY [OPTIONS]``, the latter as JSON.
+
+Calls are answered with the process id; ``hold`` is answered when the worker is told to stop, and
+``stick`` keeps its event loop busy. Prints ``serving PID``, ``held`` and ``stopped PID``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from google.protobuf.wrappers_pb2 import StringValue
+
+from kratos import App, run
+from kratos.errors import ConfigError
+from kratos.process import worker_slot
+from kratos.testing.echo import EchoService
+from kratos.transport import Server
+from kratos_http import HttpServer
+from kratos_http.health import HealthPaths
+
+
+def say(text: str) -> None:
+    # One write, so that lines of several processes do not mix.
+    os.write(1, f"{text}\n".encode())
+
+
+class Held(EchoService):
+    def __init__(self) -> None:
+        super().__init__()
+        self._release = asyncio.Event()
+
+    async def echo(self, request: StringValue, /) -> StringValue:
+        if request.value == "hold":
+            say("held")
+            await self._release.wait()
+        if request.value == "stick":
+            say("stuck")
+            time.sleep(3600)  # noqa: ASYNC251  what it is for
+        return StringValue(value=str(os.getpid()))
+
+    def release(self, _app: App) -> None:
+        self._release.set()
+
+
+def build() -> App:
+    options: dict[str, Any] = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    failure = options.pop("failure", None)
+    if failure is not None and worker_slot() is not None:
+        raise {"refused": ConfigError, "failed": LookupError}[failure]("no luck today")
+    servers: list[Server] = [HttpServer(options.pop("http", "127.0.0.1:0"), timeout=60)]
+    if grpc := options.pop("grpc", ""):
+        from kratos_grpc import GrpcServer
+
+        servers.append(GrpcServer(grpc, timeout=60))
+    host = options.pop("host", None)
+    service = Held()
+    return App(
+        **{"workers": 2, **options},
+        name="held",
+        services=[service],
+        servers=servers,
+        host_servers=[] if host is None else [HttpServer(host, health_paths=HealthPaths())],
+        registrar=sys.argv[1],
+        after_start=[lambda _: say(f"serving {os.getpid()}")],
+        before_stop=[service.release],
+        after_stop=[lambda _: say(f"stopped {os.getpid()}")],
+    )
+
+
+if __name__ == "__main__":
+    run(build)
