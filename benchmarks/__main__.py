@@ -1,4 +1,4 @@
-"""``python -m benchmarks http|grpc|import|overload|aegis [--json] [--seconds S] [--rounds N]``."""
+"""``python -m benchmarks NAME [--json] [--seconds S] [--rounds N]``; ``_BENCHES`` has the names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks import measure
 _BENCHES = {
     "http": "benchmarks.http",
     "grpc": "benchmarks.grpc",
+    "workers": "benchmarks.workers",
     "import": "benchmarks.startup",
     "overload": "benchmarks.overload",
     "aegis": "benchmarks.aegis",

@@ -9,7 +9,7 @@ from typing import cast
 
 import uvloop
 
-__all__ = ["content_length", "drive"]
+__all__ = ["content_length", "drive", "tally"]
 
 _CONNECTIONS = 32
 
@@ -17,6 +17,7 @@ _CONNECTIONS = 32
 class _Connection(asyncio.Protocol):
     def __init__(self, request: bytes, end: float, done: asyncio.Event) -> None:
         self.answered = 0
+        self.body = b""  # of the newest answer
         self.failed: str = ""
         self._request = request
         self._end = end
@@ -38,6 +39,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._buffer = b""
+        self.body = rest
         self.answered += 1
         if time.monotonic() < self._end:
             self._transport.write(self._request)
@@ -56,12 +58,14 @@ def content_length(head: bytes) -> int:
     return int(lowered[start : end if end > 0 else None])
 
 
-async def _drive(address: str, request: bytes, seconds: float) -> int:
+async def _drive(
+    address: str, request: bytes, seconds: float, connecting: int
+) -> list[tuple[bytes, int]]:
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
     end = time.monotonic() + seconds
     connections: list[tuple[_Connection, asyncio.Event]] = []
-    for _ in range(_CONNECTIONS):
+    for _ in range(connecting):
         done = asyncio.Event()
         connection = _Connection(request, end, done)
         await loop.create_connection(partial(_itself, connection), host, int(port))
@@ -71,7 +75,7 @@ async def _drive(address: str, request: bytes, seconds: float) -> int:
             await done.wait()
         if connection.failed:
             raise SystemExit(f"{address} answered {connection.failed}")
-    return sum(connection.answered for connection, _ in connections)
+    return [(connection.body, connection.answered) for connection, _ in connections]
 
 
 def _itself(connection: _Connection) -> _Connection:
@@ -80,5 +84,13 @@ def _itself(connection: _Connection) -> _Connection:
 
 def drive(address: str, request: bytes, seconds: float) -> int:
     """Send one request again and again and return how many answers came."""
+    told = tally(address, request, seconds, connections=_CONNECTIONS)
+    return sum(answers for _, answers in told)
+
+
+def tally(
+    address: str, request: bytes, seconds: float, *, connections: int
+) -> list[tuple[bytes, int]]:
+    """Send one request again and again; return each connection's last body, and its answers."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_drive(address, request, seconds))
+        return runner.run(_drive(address, request, seconds, connections))

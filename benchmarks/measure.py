@@ -34,11 +34,13 @@ class Subject:
         name: As printed; ours is ``kratos``.
         module: Program that serves ``HOST:PORT`` given as its argument.
         options: Further arguments.
+        pinned: Whether all of it shares one core, as is fair to what uses one.
     """
 
     name: str
     module: str
     options: tuple[str, ...] = ()
+    pinned: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ def _start(subject: Subject, path: Sequence[Path]) -> tuple[Subject, str, subpro
         stdout=subprocess.DEVNULL,
     )
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
+    if len(cores) > 1 and subject.pinned:
         os.sched_setaffinity(process.pid, {cores[1]})
     return subject, address, process
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
     [
         ("http", "us_cpu_per_request", {"raw uvicorn", "fastapi on uvicorn", "kratos on uvicorn"}),
         ("grpc", "us_cpu_per_request", {"raw grpc.aio"}),
+        ("workers", "us_cpu_per_request", {"kratos, 1 worker", "kratos, 2 workers"}),
         ("import", "ms_per_import", {"fastapi", "grpc.aio", "protobuf alone"}),
     ],
 )

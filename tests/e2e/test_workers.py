@@ -57,6 +57,14 @@ class Service:
         while self.heard[word] < count:
             assert await self.hear(), f"all processes ended before {word} was heard {count} times"
 
+    async def told(self, text: str) -> str:
+        """Return the rest of the first line of the supervisor's log that has a text."""
+        assert self.process.stderr is not None
+        while line := (await self.process.stderr.readline()).decode():
+            if text in line:
+                return line.partition(text)[2]
+        raise AssertionError(f"the log ended without {text!r}")
+
     async def instances(self, count: int) -> list[ServiceInstance]:
         """Return what is in the registry when there is so much."""
         watcher = await from_url(self.registry).watch("held")
@@ -103,22 +111,29 @@ async def service(tmp_path: Path, **options: Any) -> AsyncGenerator[Service]:
         sys.stderr.write(errors.decode())
 
 
-async def ask(url: str, word: str = "who") -> int:
-    """Ask on a connection of its own and return which process answered."""
+async def exchange(url: str, request: bytes) -> bytes:
+    """Send a request on a connection of its own and return the body of the answer."""
     host, _, port = url.partition("://")[2].rpartition(":")
-    body = json.dumps(word).encode()
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
-        writer.write(
-            b"POST /kratos.testing/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
-            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-        )
+        writer.write(request)
         answer = await reader.read()
     finally:
         writer.close()
-    head, _, reply = answer.partition(b"\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), answer
-    return int(json.loads(reply))
+    return body
+
+
+async def ask(url: str, word: str = "who") -> int:
+    """Return which process answered."""
+    body = json.dumps(word).encode()
+    answer = await exchange(
+        url,
+        b"POST /kratos.testing/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body),
+    )
+    return int(json.loads(answer))
 
 
 def where(transport: str) -> str:
@@ -202,14 +217,13 @@ async def test_reload_replaces_the_workers_and_fails_no_call(
 ) -> None:
     over = asyncio.Event()
 
-    async def call(caller: Client) -> int:
-        failures = 0
+    async def call(caller: Client) -> list[int]:
+        failures: list[int] = []
         while not over.is_set():
             try:
                 await caller.unary(REPEATABLE, text("who"))
             except Error as error:
-                assert error.code in (499, 503)
-                failures += 1
+                failures.append(error.code)
         return failures
 
     async with service(tmp_path, grpc=where(transport)) as held, AsyncExitStack() as stack:
@@ -220,7 +234,9 @@ async def test_reload_replaces_the_workers_and_fails_no_call(
         held.process.send_signal(signal.SIGHUP)
         await held.until("stopped", 2)
         over.set()
-        assert max(await asyncio.gather(*calling)) <= lost
+        for failures in await asyncio.gather(*calling):
+            assert len(failures) <= lost
+            assert set(failures) <= {499, 503}
         assert len(held.workers) == 2
         assert before.isdisjoint(held.workers)
 
@@ -265,6 +281,20 @@ async def test_second_supervisor_on_the_same_port_is_refused(tmp_path: Path) -> 
             code, errors = await second.result()
     assert code == 2
     assert f"{address}: the address is in use" in errors
+
+
+async def test_server_of_the_host_tells_the_health_of_all_workers(tmp_path: Path) -> None:
+    async with service(tmp_path, host=ANY) as held:
+        instance = (await held.instances(1))[0]
+        assert len(instance.endpoints) == 1  # that of the host is nobody's to call
+        url = (await held.told("kratos.http: serving HTTP on ")).strip()
+        assert url not in instance.endpoints
+        probe = b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        answer = await exchange(url, probe)
+        checks = {check["name"]: check["ok"] for check in json.loads(answer)["checks"]}
+        assert checks == {
+            "workers": True, "worker 0": True, "worker 1": True, "registration": True
+        }
 
 
 async def test_each_worker_registers_by_itself_when_asked_to(tmp_path: Path) -> None:

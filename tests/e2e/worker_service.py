@@ -1,4 +1,4 @@
-"""A service of several workers: ``worker_service.py REGISTRY [OPTIONS]``, the latter as JSON.
+"""A service of several workers: ``worker_service.py REGISTRY OPTIONS``, the latter as JSON.
 
 Calls are answered with the process id; ``hold`` is answered when the worker is told to stop, and
 ``stick`` keeps its event loop busy. Prints ``serving PID``, ``held`` and ``stopped PID``.
@@ -48,7 +48,7 @@ class Held(EchoService):
 
 
 def build() -> App:
-    options: dict[str, Any] = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    options: dict[str, Any] = {"workers": 2, **json.loads(sys.argv[2])}
     failure = options.pop("failure", None)
     if failure is not None and worker_slot() is not None:
         raise {"refused": ConfigError, "failed": LookupError}[failure]("no luck today")
@@ -60,7 +60,7 @@ def build() -> App:
     host = options.pop("host", None)
     service = Held()
     return App(
-        **{"workers": 2, **options},
+        **options,
         name="held",
         services=[service],
         servers=servers,

@@ -10,7 +10,7 @@ import pytest
 
 from kratos.address import Address
 from kratos.errors import StartupError
-from kratos.transport.listening import listen, require_free_path, reserve
+from kratos.transport.listening import allow_sharing, listen, require_free_path, reserve
 
 LOOPBACK = Address(host="127.0.0.1")
 
@@ -38,6 +38,18 @@ async def test_reserved_address_is_in_use_for_others_whether_it_is_listened_on_o
         listen(reserved, address)
         with pytest.raises(StartupError, match=rf"{address}: the address is in use"):
             await reserve(address)
+
+
+async def test_reserved_address_can_be_had_beside_only_by_those_who_share_it() -> None:
+    with await reserve(LOOPBACK) as reserved:
+        address = address_of(reserved)
+        with pytest.raises(StartupError, match="the address is in use"):
+            await reserve(address, shared=True)
+        allow_sharing(reserved)
+        with await reserve(address, shared=True) as second:
+            listen(second, address)
+            with pytest.raises(StartupError, match="the address is in use"):
+                await reserve(address)
 
 
 async def test_address_of_every_host_cannot_be_had_beside_one_of_them() -> None:

@@ -16,7 +16,17 @@ from kratos.address import Address
 from kratos.errors import ConfigError, Error, StartupError, TargetError
 from kratos.health import Health
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
-from kratos.transport import ChainCaller, Endpointer, Mount, Mountable, Readying, Server
+from kratos.transport import (
+    ChainCaller,
+    Endpointer,
+    Mount,
+    Mountable,
+    Readying,
+    Server,
+    Shareable,
+)
+from kratos.transport.listening import allow_sharing
+from kratos.transport.listening import reserve as reserve_socket
 from kratos_grpc import GrpcServer, ServerLimits, ServerTls
 from kratos_grpc._reservation import Reservation, reserve
 
@@ -38,7 +48,7 @@ async def occupied() -> AsyncIterator[Occupied]:
 
 def test_server_is_all_that_an_application_asks_for() -> None:
     server = GrpcServer()
-    for protocol in (Server, Mountable, Endpointer, Readying):
+    for protocol in (Server, Mountable, Endpointer, Readying, Shareable):
         assert isinstance(server, protocol)
 
 
@@ -332,3 +342,25 @@ async def test_connection_that_is_too_old_takes_no_more_calls_and_is_replaced(se
         while served.connection.ready:  # noqa: ASYNC110  the news comes from the other end
             await asyncio.sleep(0)
         assert (await served.caller.unary(ECHO, text("two"))).value == "two"
+
+
+async def test_servers_share_an_address_that_a_socket_holds() -> None:
+    with await reserve_socket(Address(host="127.0.0.1")) as holder:
+        allow_sharing(holder)
+        place = Address(host="127.0.0.1", port=holder.getsockname()[1])
+        servers = [GrpcServer("localhost:0"), GrpcServer("localhost:0")]
+        for server in servers:
+            assert server.address == Address(host="localhost")
+            assert not server.takes_socket
+            server.mount(Mount(services=[EchoService()]))
+            server.share(place)
+            assert await server.bind() == (f"grpc://localhost:{place.port}",)
+        runs = [asyncio.create_task(server.start()) for server in servers]
+        for server in servers:
+            await server.ready()
+            await server.stop()
+        await asyncio.gather(*runs)
+
+
+def test_unix_socket_cannot_be_shared() -> None:
+    assert GrpcServer("unix:/tmp/some.socket").address is None

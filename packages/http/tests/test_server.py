@@ -13,11 +13,22 @@ import pytest
 import trustme
 from google.protobuf.wrappers_pb2 import StringValue
 
+from kratos.address import Address
 from kratos.errors import ConfigError, StartupError, TargetError
 from kratos.health import Health, Kind, Phase
 from kratos.middleware import outcome
 from kratos.testing.echo import EchoService
-from kratos.transport import Call, Endpointer, Handler, Mount, Mountable, Readying, Server
+from kratos.transport import (
+    Call,
+    Endpointer,
+    Handler,
+    Mount,
+    Mountable,
+    Readying,
+    Server,
+    Shareable,
+)
+from kratos.transport.listening import reserve
 from kratos_http import HealthPaths, HttpServer
 from kratos_http.testing import SocketPeer, running
 
@@ -57,7 +68,7 @@ async def echo(peer: SocketPeer, word: str) -> Any:
 
 def test_server_is_what_an_application_asks_for() -> None:
     server = HttpServer()
-    for protocol in (Server, Mountable, Endpointer, Readying):
+    for protocol in (Server, Mountable, Endpointer, Readying, Shareable):
         assert isinstance(server, protocol)
 
 
@@ -353,3 +364,81 @@ async def test_health_is_not_answered_by_default(peers: list[SocketPeer]) -> Non
     async with running(server):
         peer = await connect(server, peers)
         assert (await peer.request("GET", "/livez")).status == 404
+
+
+async def test_server_shares_a_socket_that_another_process_keeps(peers: list[SocketPeer]) -> None:
+    with await reserve(Address(host="127.0.0.1")) as kept:
+        port = kept.getsockname()[1]
+        server = server_of(EchoService(), "localhost:0")
+        assert server.takes_socket
+        assert server.address == Address(host="localhost", port=0)
+        server.share(kept.dup())
+        assert server.address == Address(host="localhost", port=0)
+        async with running(server):
+            assert await server.bind() == (f"http://localhost:{port}",)
+            assert (await echo(await connect(server, peers), "ok")).status == 200
+        # Nobody serves, and yet who comes now waits for the next server.
+        waiting = await SocketPeer.connect("127.0.0.1", port)
+        peers.append(waiting)
+        successor = server_of(EchoService())
+        successor.share(kept.dup())
+        async with running(successor):
+            assert (await echo(waiting, "ok")).status == 200
+
+
+async def test_path_of_a_shared_unix_socket_stays(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with await reserve(Address(path=str(path))) as kept:
+        server = server_of(EchoService(), f"unix:{path}")
+        server.share(kept.dup())
+        async with running(server):
+            peer = await SocketPeer.connect_unix(str(path))
+            assert (await echo(peer, "ok")).status == 200
+            await peer.aclose()
+        assert path.exists()
+
+
+def test_server_with_a_socket_of_its_own_cannot_be_shared() -> None:
+    with socket.socket() as own:
+        assert HttpServer(sock=own).address is None
+
+
+async def test_answers_are_the_last_ones_of_their_connections_when_the_application_is_to_stop(
+    peers: list[SocketPeer],
+) -> None:
+    health = Health()
+    server = HttpServer("127.0.0.1:0")
+    server.mount(Mount(services=[EchoService()], health=health))
+    async with running(server):
+        health.advance(Phase.SERVING)
+        busy, idle = await connect(server, peers), await connect(server, peers)
+        for peer in (busy, idle):
+            assert (await echo(peer, "ok")).header("connection") != "close"
+        health.advance(Phase.STOPPING)
+        answer = await echo(busy, "ok")
+        assert (answer.status, answer.header("connection")) == (200, "close")
+        assert await busy.rest() == b""
+        # One that nobody uses is left alone until the server stops.
+        assert (await echo(idle, "ok")).status == 200
+
+
+async def test_first_request_of_a_connection_is_answered_though_the_server_stops(
+    peers: list[SocketPeer],
+) -> None:
+    async with running(server_of(EchoService())) as server:
+        used, fresh = await connect(server, peers), await connect(server, peers)
+        assert (await echo(used, "ok")).status == 200
+        stopping = asyncio.create_task(server.stop())
+        assert await used.rest() == b""
+        answer = await echo(fresh, "ok")
+        assert (answer.status, answer.header("connection")) == (200, "close")
+        await stopping
+
+
+async def test_connection_that_never_asks_does_not_hold_the_stop_up(
+    peers: list[SocketPeer],
+) -> None:
+    async with running(server_of(EchoService())) as server:
+        fresh = await connect(server, peers)
+        await server.stop()
+        assert await fresh.rest() == b""
