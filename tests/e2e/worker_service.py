@@ -1,6 +1,6 @@
 """A service of several workers: ``worker_service.py REGISTRY OPTIONS``, the latter as JSON.
 
-Calls are answered with the process id; ``hold`` is answered when the worker is told to stop, and
+Calls are answered with the process id, after a moment; ``hold`` is answered when the worker is told to stop, and
 ``stick`` keeps its event loop busy. Prints ``serving PID``, ``held`` and ``stopped PID``.
 """
 
@@ -41,6 +41,7 @@ class Held(EchoService):
         if request.value == "stick":
             say("stuck")
             time.sleep(3600)  # noqa: ASYNC251  what it is for
+        await asyncio.sleep(0.01)
         return StringValue(value=str(os.getpid()))
 
     def release(self, _app: App) -> None:

@@ -14,7 +14,7 @@ from kratos.address import Address
 from kratos.app import App
 from kratos.clock import Clock
 from kratos.errors import ConfigError, KratosError, StartupError
-from kratos.health import Kind
+from kratos.health import Health, Kind
 from kratos.log import Level
 from kratos.registry import get_service
 from kratos.registry.memory import MemoryRegistry
@@ -388,6 +388,20 @@ async def test_health_of_the_host_is_that_of_its_workers(stage: Stage) -> None:
         assert [result.message for result in report.failed] == [
             "KratosError: 0 of 2 workers are ready; min_ready=1"
         ]
+
+
+async def test_checks_of_the_application_are_left_to_the_workers(stage: Stage) -> None:
+    health = Health(clock=stage.clock)
+    health.add_check("migrated", lambda: False, kind=Kind.STARTUP)
+    async with running(stage.make(health=health)) as app:
+        await stage.clock.settle()
+        report = await app.health.report(Kind.READY)
+        assert {result.name for result in report.results} == {
+            "registration",
+            "worker 0",
+            "worker 1",
+            "workers",
+        }
 
 
 async def test_each_worker_gets_an_id_and_a_port_of_its_own_when_it_registers(

@@ -211,7 +211,8 @@ async def start(
             # Nothing waits from here on, so no cancellation can lose track of the process.
             process = subprocess.Popen(  # noqa: ASYNC220  it takes a millisecond
                 [
-                    *(sys.executable, *_interpreter_flags(), "-m", "kratos.worker"),
+                    # -P: what lies in the current folder must not take the place of modules.
+                    *(sys.executable, *_interpreter_flags(), "-P", "-m", "kratos.worker"),
                     *("--channel", str(theirs.fileno()), target),
                 ],
                 stdin=subprocess.DEVNULL,

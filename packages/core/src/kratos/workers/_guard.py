@@ -21,9 +21,8 @@ class Guard(threading.Thread):
         end: Our end; it is left alone.
 
     Attributes:
-        patience: Seconds that the process has, from then on, to end by itself. None while it
-            has nothing to finish, and none when it was already told to stop: then the supervisor
-            was ended at once, and that is meant for its workers, too.
+        patience: Seconds that the process has, from then on, to end by itself; 0 as long as it
+            has nothing to finish.
     """
 
     def __init__(self, end: socket.socket) -> None:

@@ -138,7 +138,7 @@ def _working(options: Options, setup: Setup) -> Options:
 async def _serve(app: App, channel: Channel, guard: Guard) -> None:
     await channel.open()
     app.adapt(lambda options: _announcing(options, channel))
-    async with _task(_obey(app, channel, guard)), _task(_tell(app, channel, guard)):
+    async with _task(_obey(app, channel)), _task(_tell(app, channel, guard)):
         try:
             await app.run()
         finally:
@@ -152,12 +152,11 @@ def _announcing(options: Options, channel: Channel) -> Options:
     return replace(options, before_stop=(*options.before_stop, leaving))
 
 
-async def _obey(app: App, channel: Channel, guard: Guard) -> None:
+async def _obey(app: App, channel: Channel) -> None:
     """Do as the supervisor says; leave when it is gone."""
     async for message in channel.messages():
         match message:
             case Stop():
-                guard.patience = 0.0
                 app.stop("the supervisor says so")
             case Finish():
                 app.hurry()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kratos.app._options import Options, Workers, check_workers
 from kratos.errors import ConfigError, StartupError
+from kratos.health import Health
 from kratos.process import ties, worker_slot
 from kratos.workers._pool import BOOT, GRACE, Pool
 
@@ -61,6 +62,8 @@ def supervising(options: Options, pool: Pool) -> Options:
         middleware=(),
         servers=(pool,),
         resources=(),
+        # Checks that the factory added ask for what only workers have.
+        health=Health(clock=options.clock),
         registrar=None if apart else options.registrar,
         require_registration=options.require_registration and not apart,
         # Longer than a worker's own limit, which tells more when it is over.
