@@ -1,7 +1,8 @@
 """A service of several workers: ``worker_service.py REGISTRY OPTIONS``, the latter as JSON.
 
-Calls are answered with the process id, after a moment; ``hold`` is answered when the worker is told to stop, and
-``stick`` keeps its event loop busy. Prints ``serving PID``, ``held`` and ``stopped PID``.
+Calls are answered with the process id, after a moment. ``hold`` is answered when the worker is
+told to stop; ``stick`` keeps its event loop busy. Prints ``serving PID``, ``held``, ``stuck`` and
+``stopped PID``.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
@@ -794,3 +795,51 @@ async def test_running_notices_a_stop_before_the_start() -> None:
     with pytest.raises(RuntimeError, match="stopped before it served"):
         async with running(app):
             pytest.fail("the block must not run")
+
+
+async def test_drain_delay_can_be_cut_short(stage: Stage) -> None:
+    run = await start_of(stage, drain_delay=3600.0)
+    stage.app.stop("somebody says so")
+    await stage.clock.settle()
+    assert not run.done()
+    stage.app.hurry()
+    await run
+    assert ("application stops", {"reason": "somebody says so"}) in [
+        (message, fields) for _, message, fields in stage.log.records
+    ]
+
+
+async def start_of(stage: Stage, **changes: Any) -> asyncio.Task[None]:
+    stage.make(**changes)
+    return await stage.start()
+
+
+async def test_options_can_be_changed_before_it_runs_and_not_after(stage: Stage) -> None:
+    stage.app.adapt(lambda options: replace(options, id="other", registrar=None))
+    assert stage.app.id == stage.app.options.id == "other"
+    run = await stage.start()
+    assert "register" not in stage.journal
+    with pytest.raises(RuntimeError, match="cannot be changed"):
+        stage.app.adapt(lambda options: options)
+    stage.app.stop()
+    await run
+
+
+async def test_application_that_runs_without_its_workers_says_so(stage: Stage) -> None:
+    run = await start_of(stage, workers=2)
+    assert any("this process serves alone" in text for text in stage.log.messages(Level.WARN))
+    stage.app.stop()
+    await run
+
+
+async def test_server_of_the_host_is_served_without_workers_and_not_published(
+    stage: Stage,
+) -> None:
+    admin = FakeServer("admin", endpoint="http://10.0.0.1:99", journal=stage.journal)
+    run = await start_of(stage, host_servers=[admin], services=[EchoService()])
+    assert admin.mounts[0].services == ()
+    assert stage.web.mounts[0].services != ()
+    assert "http://10.0.0.1:99" not in stage.app.endpoints
+    assert "admin ready" in stage.journal
+    stage.app.stop()
+    await run

@@ -99,6 +99,13 @@ def test_making_one_touches_nothing() -> None:
         ({"drain_delay": -1.0}, "drain_delay must be a number of seconds"),
         ({"before_start": print}, "before_start must be a list"),
         ({"after_stop": [None]}, "after_stop: None is no function"),
+        ({"host_servers": [None]}, "host_servers[0]: None must be an object"),
+        ({"workers": -1}, "workers must be a number from 0, or 'auto' for one on each core"),
+        ({"workers": True}, "workers must be a number from 0"),
+        ({"workers": "all"}, "workers must be .*not 'all'"),
+        ({"registration": "both"}, "registration must be 'host' or 'worker', not 'both'"),
+        ({"min_ready": 0}, "min_ready must be a number of workers from 1"),
+        ({"registration": "worker", "endpoints": ["http://h:1"]}, "endpoints are the same for all"),
         ({"signals": [15]}, "signals: 15 is no signal; write it like signal.SIGTERM"),
     ],
 )

@@ -279,3 +279,32 @@ async def test_registering_without_an_endpoint_is_warned_of(
     assert log.messages(Level.WARN) == [
         "the application registers without an endpoint: nobody can call it"
     ]
+
+
+async def test_registration_follows_what_is_wanted(
+    options: dict[str, Any], registry: Registry, clock: FakeClock
+) -> None:
+    async with running(App(**options)) as app:
+        await clock.settle()
+        assert await registry.names() == [app.id]
+        app.want_registered(False)
+        await clock.settle()
+        assert await registry.names() == []
+        assert not app.health.ready
+        app.update_metadata({"weight": "7"})
+        app.want_registered(True)
+        await clock.settle()
+        assert await registry.names() == [app.id]
+        assert registry.told[-1].metadata == {"weight": "7"}
+    assert await registry.names() == []
+
+
+async def test_registration_that_is_wanted_no_more_ends_with_the_application(
+    options: dict[str, Any], registry: Registry, clock: FakeClock
+) -> None:
+    async with running(App(**options)) as app:
+        app.want_registered(False)
+        await clock.settle()
+    app.want_registered(True)
+    await clock.settle()
+    assert await registry.names() == []
