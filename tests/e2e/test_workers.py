@@ -292,9 +292,7 @@ async def test_server_of_the_host_tells_the_health_of_all_workers(tmp_path: Path
         probe = b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
         answer = await exchange(url, probe)
         checks = {check["name"]: check["ok"] for check in json.loads(answer)["checks"]}
-        assert checks == {
-            "workers": True, "worker 0": True, "worker 1": True, "registration": True
-        }
+        assert checks == {"workers": True, "worker 0": True, "worker 1": True, "registration": True}
 
 
 async def test_each_worker_registers_by_itself_when_asked_to(tmp_path: Path) -> None:

@@ -348,6 +348,35 @@ async def test_reload_that_is_asked_for_twice_meanwhile_is_done_once_more(stage:
         assert len(stage.children) == 3
 
 
+async def test_stop_during_a_reload_lets_the_replaced_worker_finish(stage: Stage) -> None:
+    run = asyncio.create_task((app := stage.make(workers=1)).run())
+    await app.ready()
+    replaced = stage.children[0]
+    replaced.holds = True
+    stage.pool.reload()
+    await stage.launched(2)
+    await stage.clock.advance(1.0)
+    assert stage.journal[-1] == "0 finish"
+    app.stop()
+    await stage.clock.settle()
+    assert replaced.code is None
+    replaced.die(0)
+    await run
+    assert {child.code for child in stage.children} == {0}
+
+
+async def test_replaced_worker_that_does_not_end_is_killed(stage: Stage) -> None:
+    async with running(stage.make(workers=1, stop_timeout=3.0)):
+        stage.children[0].holds = True
+        stage.pool.reload()
+        await stage.launched(2)
+        await stage.clock.advance(13.0)
+        assert "0 ended -9" not in stage.journal
+        await stage.clock.advance(1.0)
+        assert "0 ended -9" in stage.journal
+        assert "a worker did not end in time and is killed" in stage.log.messages(Level.WARN)
+
+
 async def test_worker_that_dies_while_it_is_replaced_gets_one_successor(stage: Stage) -> None:
     async with running(stage.make(workers=1)):
         stage.serves = False

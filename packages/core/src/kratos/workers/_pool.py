@@ -108,8 +108,9 @@ class Pool:
                 waiting = {*running, stopped}
                 while not stopped.done():
                     done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        task.result()
+                    for task in running:  # in their order: of several failures, the first is told
+                        if task in done:
+                            task.result()
         finally:
             await cancel_and_wait(*running, stopped)
             if not self._stopped.is_set():

@@ -125,7 +125,7 @@ class Slot:
     async def dismiss(self, child: Child) -> None:
         """Let a worker finish, within its time, and return when it has ended.
 
-        Cancellation: ends it at once.
+        Cancellation: leaves it to ``children``.
         """
         child.stop()
         try:
@@ -137,7 +137,6 @@ class Slot:
                 await child.ended()
         except TimeoutError:
             self._tell(Level.WARN, "a worker did not end in time and is killed", child)
-        finally:
             child.kill()
         await child.ended()
         self.children.discard(child)
