@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME [--json] [--seconds S] [--rounds N]``; ``_BENCHES`` has the names."""
+"""``python -m benchmarks BENCH [--json] [--seconds S] [--rounds N]``; ``--help`` names them."""
 
 from __future__ import annotations
 
