@@ -11,7 +11,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from kratos.errors import Error
 from kratos.transport import Arity, HttpRule, Method, Service, server_call
 
-__all__ = ["ALL", "CHAT", "COLLECT", "ECHO", "WATCH", "EchoService", "text"]
+__all__ = ["ALL", "CHAT", "COLLECT", "ECHO", "NEVER", "SHORT", "WATCH", "EchoService", "text"]
 
 ECHO: Final = Method(
     operation="/kratos.testing.Echo/Echo",
@@ -46,6 +46,11 @@ CHAT: Final = Method(
     http=(HttpRule(verb="POST", path="/kratos.testing/chat", body="*"),),
 )
 ALL: Final = (ECHO, COLLECT, WATCH, CHAT)
+
+SHORT: Final = (0.05, 0.5, 5.0)
+"""Time limits, in seconds, to try one after the other until a call reached its handler in time:
+the first suffices unless the machine is very busy."""
+NEVER: Final = f"no call reached its handler within {SHORT[-1]} s"
 
 
 def text(value: str) -> StringValue:
