@@ -21,6 +21,7 @@ Projects = Mapping[str, Mapping[str, Any]]
 CORE_LIBRARIES = {
     "aegis": "kratos-aegis",
     "google": "protobuf",
+    "kratos_protojson": "kratos-protojson",
     "pydantic": "pydantic",
     "watchfiles": "watchfiles",
     "yaml": "PyYAML",

@@ -26,12 +26,12 @@ from kratos.encoding import (
     content_type,
 )
 from kratos.encoding._codec import M
-from kratos.encoding._fields import PlanCache
 from kratos.encoding._text_cache import TextCache
 from kratos.encoding.http_body import from_raw, is_http_body, raw
 from kratos.encoding.json import JsonCodec, JsonOptions
 from kratos.encoding.proto import ProtoCodec
 from kratos.errors import ConfigError, PluginLoadError
+from kratos_protojson.descriptors import PlanCache
 
 BUILT_IN = ["json", "protojson", "proto", "xml", "yaml", "x-www-form-urlencoded"]
 

@@ -137,7 +137,7 @@ def test_shortest_text_of_a_32_bit_float_is_written(proto: Any) -> None:
 
 def test_timestamp_is_written_in_utc_wherever_the_process_runs() -> None:
     program = (
-        "from kratos.encoding._scalars import timestamp_text as t; "
+        "from kratos_protojson.scalars import timestamp_text as t; "
         "print(t(0, 0), t(20, 500000000), t(-1, 1000))"
     )
     ran = subprocess.run(

@@ -135,7 +135,7 @@ def test_doubles_are_printed_like_gos(proto: Any, value: float, text: str) -> No
         (0.1, b"0.1"),
         (16777216.0, b"16777216"),
         (3.4028234663852886e38, b"3.4028235e+38"),
-        (1.3644169484905433e-05, b"1.36441695e-05"),
+        (1.3644169484905433e-05, b"0.0000136441695"),
     ],
 )
 def test_32_bit_floats_are_printed_with_the_fewest_digits(

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from kratos.encoding import _fields as f
 from kratos.encoding._codec import CodecError
 from kratos.encoding._form_put import Put, entry_putter, put_struct_entry, putter
-from kratos.encoding._scalars import show
+from kratos_protojson import descriptors as f
+from kratos_protojson.scalars import show
 
 __all__ = ["FormPlan", "Target", "claim"]
 

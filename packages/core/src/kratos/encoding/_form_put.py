@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 
-from kratos.encoding import _fields as f
 from kratos.encoding._codec import CodecError
-from kratos.encoding._fault import Fault
 from kratos.encoding._form_scalars import FILLERS, NULL, Fill, parser
-from kratos.encoding._json_read import JsonReader
-from kratos.encoding._json_text import load_text
+from kratos.encoding.json import codec_error
+from kratos_protojson import JsonError, ParseOptions, Parser
+from kratos_protojson import descriptors as f
 
 __all__ = ["Put", "PutEntry", "entry_putter", "has_text_form", "put_struct_entry", "putter"]
 
@@ -28,7 +28,7 @@ class PutEntry(Protocol):
         ...
 
 
-_READER: Final = JsonReader(discard_unknown=True)
+_PARSER: Final = Parser(ParseOptions(plain_objects=True))
 _NULLABLE: Final = frozenset({f.TIMESTAMP, f.DURATION})
 _JSON_TYPES: Final = frozenset({f.STRUCT, f.LIST_VALUE})
 
@@ -171,8 +171,8 @@ def _filler(descriptor: Descriptor) -> Fill:
     return FILLERS.get(name) or _refuse
 
 
-def _fill_from_json(message: Any, text: str) -> None:
-    _READER.message(message.DESCRIPTOR)(message, load_text(text), 1)
+def _fill_from_json(message: Message, text: str) -> None:
+    message.CopyFrom(_PARSER.from_json(text, type(message)))
 
 
 def _refuse(message: Any, _text: str) -> None:
@@ -188,5 +188,5 @@ def _only(field: FieldDescriptor, values: list[str]) -> str:
 
 
 def _failure(what: str, field: FieldDescriptor, error: ValueError) -> CodecError:
-    problem = error.error().message if isinstance(error, Fault) else str(error)
+    problem = codec_error(error).message if isinstance(error, JsonError) else str(error)
     return CodecError(f'parsing {what} "{field.name}": {problem}', field.name)

@@ -12,11 +12,11 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from kratos.encoding import _fields as f
 from kratos.encoding._codec import CodecError
 from kratos.encoding._form_path import FormPlan, claim
 from kratos.encoding._form_put import has_text_form
 from kratos.errors import ConfigError
+from kratos_protojson import descriptors as f
 
 __all__ = ["bind", "setter"]
 

@@ -10,19 +10,17 @@ from typing import Any, Final, TypeAlias
 from google.protobuf.descriptor import FieldDescriptor
 
 from kratos.duration import clamp_nanoseconds, format_nanoseconds, parse_nanoseconds
-from kratos.encoding import _fields as f
-from kratos.encoding._scalars import (
+from kratos.encoding._scalars import encode_url_base64, float_text, split_nanoseconds
+from kratos_protojson import descriptors as f
+from kratos_protojson.scalars import (
     camel_case,
     decode_base64,
     encode_base64,
-    encode_url_base64,
     fits_float32,
-    float_text,
     parse_timestamp,
     shortest_float32,
     show,
     snake_case,
-    split_nanoseconds,
     timestamp_text,
 )
 

@@ -8,13 +8,11 @@ from typing import Any, Final, TypeAlias, cast
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from kratos.encoding import _fields as f
 from kratos.encoding._codec import CodecError
-from kratos.encoding._fault import Fault
 from kratos.encoding._form_scalars import PRINTERS, printer
-from kratos.encoding._json_options import JsonOptions
-from kratos.encoding._json_text import dump_text
-from kratos.encoding._json_write import JsonWriter
+from kratos.encoding.json import codec_error
+from kratos_protojson import JsonError, Printer
+from kratos_protojson import descriptors as f
 
 __all__ = ["field_mask_pair", "pairs", "text_of"]
 
@@ -22,7 +20,7 @@ Pairs: TypeAlias = list[tuple[str, str]]
 Step: TypeAlias = Callable[[Any, str, Pairs], None]
 """Appends the pairs of one field; the text is the key of its message with a dot, or empty."""
 
-_JSON: Final = JsonWriter(JsonOptions())
+_PRINTER: Final = Printer()
 _JSON_TYPES: Final = frozenset({f.STRUCT, f.LIST_VALUE})
 
 
@@ -83,7 +81,7 @@ def _append(message: Message, prefix: str, found: Pairs, omit: Collection[str] =
         except RecursionError:
             raise CodecError("the message is nested too deeply") from None
         except ValueError as error:
-            problem = error.error().message if isinstance(error, Fault) else str(error)
+            problem = codec_error(error).message if isinstance(error, JsonError) else str(error)
             key = prefix + field
             raise CodecError(f'encoding field "{key}": {problem}', key) from None
 
@@ -174,7 +172,7 @@ def _refusal(field: FieldDescriptor, problem: str) -> Step:
 
 
 def _json_text(message: Any) -> str:
-    return dump_text(_JSON.message(message.DESCRIPTOR)(message)).decode()
+    return _PRINTER.to_json(message).decode()
 
 
 _PLANS: Final = f.PlanCache(_plan)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kratos_protojson import ParseOptions, PrintOptions
+
 __all__ = ["JsonOptions"]
 
 
@@ -27,3 +29,16 @@ class JsonOptions:
     proto_names: bool = False
     int64_numbers: bool = False
     discard_unknown: bool = True
+
+    def printing(self) -> PrintOptions:
+        """Return the part that is about writing."""
+        return PrintOptions(
+            emit_unset=self.emit_unset,
+            enum_numbers=self.enum_numbers,
+            proto_names=self.proto_names,
+            int64_numbers=self.int64_numbers,
+        )
+
+    def parsing(self) -> ParseOptions:
+        """Return the part that is about reading; both dialects of Kratos are read."""
+        return ParseOptions(ignore_unknown=self.discard_unknown, plain_objects=True)

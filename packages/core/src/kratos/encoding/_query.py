@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from kratos.encoding._codec import CodecError
-from kratos.encoding._scalars import show
+from kratos_protojson.scalars import show
 
 __all__ = ["format_query", "parse_query"]
 

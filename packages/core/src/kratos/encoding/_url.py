@@ -9,11 +9,11 @@ from urllib.parse import quote
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from kratos.encoding import _fields as f
 from kratos.encoding._form_write import field_mask_pair, pairs, text_of
 from kratos.encoding._query import format_query
 from kratos.errors import ConfigError
 from kratos.transport.rule import PathTemplate
+from kratos_protojson import descriptors as f
 
 __all__ = ["build_path", "encode_query", "field_mask_query", "field_text", "path_builder"]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from kratos.encoding._codec import M
-from kratos.encoding._fields import AnyDescriptor
+from kratos_protojson.descriptors import AnyDescriptor
 
 __all__ = ["DEFAULT_CONTENT_TYPE", "from_raw", "is_http_body", "raw"]
 

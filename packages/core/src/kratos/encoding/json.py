@@ -1,20 +1,22 @@
-"""Codecs ``json`` and ``protojson``: protobuf JSON out, both Kratos dialects in."""
+"""Codecs ``json`` and ``protojson``: protobuf JSON out, both Kratos dialects in.
+
+What they do is done by ``kratos-protojson``; here is what makes codecs of it.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+import re
+from typing import Any, Final
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from kratos.encoding._codec import CodecError, FieldCodec, M
-from kratos.encoding._fault import Fault
 from kratos.encoding._json_options import JsonOptions
-from kratos.encoding._json_read import JsonReader
-from kratos.encoding._json_text import dump_text, load_text
-from kratos.encoding._json_write import JsonWriter
+from kratos_protojson import JsonError, Parser, Printer
 
-__all__ = ["JSON", "PROTOJSON", "JsonCodec", "JsonOptions"]
+__all__ = ["JSON", "PROTOJSON", "JsonCodec", "JsonOptions", "codec_error"]
+
+_POSITIONS: Final = re.compile(r"\[[^\]]*\]")
 
 
 class JsonCodec(FieldCodec):
@@ -30,13 +32,13 @@ class JsonCodec(FieldCodec):
         options: How messages are written, and how strictly they are read.
     """
 
-    __slots__ = ("_name", "_reader", "_writer", "options")
+    __slots__ = ("_name", "_parser", "_printer", "options")
 
     def __init__(self, *, name: str = "json", options: JsonOptions | None = None) -> None:
         self._name = name
         self.options = options or JsonOptions()
-        self._reader = JsonReader(discard_unknown=self.options.discard_unknown)
-        self._writer = JsonWriter(self.options)
+        self._printer = Printer(self.options.printing())
+        self._parser = Parser(self.options.parsing())
 
     @property
     def name(self) -> str:
@@ -47,9 +49,13 @@ class JsonCodec(FieldCodec):
         """Return a message as JSON.
 
         Raises:
-            CodecError: JSON has no form for a value, such as a timestamp in year 10000.
+            CodecError: JSON has no form for a value, such as a timestamp in year 10000; its
+                ``field`` leaves positions in lists out.
         """
-        return dump_text(self.to_value(message))
+        try:
+            return self._printer.to_json(message)
+        except JsonError as error:
+            raise _unwritable(error) from None
 
     def decode(self, data: bytes, message_type: type[M], /) -> M:
         """Return a new message; empty data makes an empty one.
@@ -57,7 +63,12 @@ class JsonCodec(FieldCodec):
         Raises:
             CodecError: The data is no JSON, or does not fit the message type.
         """
-        return self.from_value(load_text(data), message_type) if data else message_type()
+        if not data:
+            return message_type()
+        try:
+            return self._parser.from_json(data, message_type)
+        except JsonError as error:
+            raise codec_error(error) from None
 
     def to_value(self, message: Message, /) -> Any:
         """Return a message as the dictionaries, lists and scalars of its JSON.
@@ -66,11 +77,9 @@ class JsonCodec(FieldCodec):
             CodecError: JSON has no form for a value.
         """
         try:
-            return self._writer.message(message.DESCRIPTOR)(message)
-        except Fault as fault:
-            raise fault.error() from None
-        except RecursionError:
-            raise CodecError("the message is nested too deeply") from None
+            return self._printer.to_dict(message)
+        except JsonError as error:
+            raise _unwritable(error) from None
 
     def from_value(self, value: Any, message_type: type[M], /) -> M:
         """Return a new message made of dictionaries, lists and scalars.
@@ -78,12 +87,10 @@ class JsonCodec(FieldCodec):
         Raises:
             CodecError: They do not fit the message type.
         """
-        message = message_type()
         try:
-            self._reader.message(message_type.DESCRIPTOR)(message, value, 1)
-        except (ValueError, TypeError) as error:
-            raise Fault.of(error).error() from None
-        return message
+            return self._parser.from_dict(value, message_type)
+        except JsonError as error:
+            raise codec_error(error) from None
 
     def encode_field(self, message: Message, field: str, /) -> bytes:
         """Return one field as JSON; an unset message is ``null``.
@@ -91,16 +98,10 @@ class JsonCodec(FieldCodec):
         Raises:
             CodecError: There is no such field, or JSON has no form for its value.
         """
-        descriptor = _field(message, field)
-        if descriptor.message_type and not descriptor.is_repeated and not message.HasField(field):
-            return b"null"
         try:
-            value = self._writer.field(descriptor)(getattr(message, field))
-        except ValueError as error:
-            raise Fault.of(error).within(field).error() from None
-        except RecursionError:
-            raise CodecError("the message is nested too deeply") from None
-        return dump_text(value)
+            return self._printer.field_to_json(message, field)
+        except JsonError as error:
+            raise _unwritable(error) from None
 
     def decode_field(self, data: bytes, message: Message, field: str, /) -> None:
         """Read one field; empty data and ``null`` leave it alone.
@@ -108,22 +109,23 @@ class JsonCodec(FieldCodec):
         Raises:
             CodecError: There is no such field, or the data does not fit it.
         """
-        descriptor = _field(message, field)
-        value = load_text(data) if data else None
-        if value is None:
-            return
         try:
-            self._reader.field(descriptor)(message, value, 1)
-        except (ValueError, TypeError) as error:
-            raise Fault.of(error).within(field).error() from None
+            self._parser.field_from_json(data or b"null", message, field)
+        except JsonError as error:
+            raise codec_error(error) from None
 
 
 JSON: Final = JsonCodec()
 PROTOJSON: Final = JsonCodec(name="protojson")
 
 
-def _field(message: Message, name: str) -> FieldDescriptor:
-    field = message.DESCRIPTOR.fields_by_name.get(name)
-    if field is None:
-        raise CodecError(f"{message.DESCRIPTOR.full_name} has no field {name!r}")
-    return cast("FieldDescriptor", field)
+def codec_error(error: JsonError) -> CodecError:
+    """Return an error of kratos-protojson as one of codecs."""
+    field = error.field
+    return CodecError(f"{field}: {error.problem}" if field else error.problem, field)
+
+
+def _unwritable(error: JsonError) -> CodecError:
+    found = codec_error(error)
+    found.field = _POSITIONS.sub("", found.field)
+    return found

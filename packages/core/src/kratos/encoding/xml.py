@@ -17,11 +17,12 @@ from xml.sax.saxutils import escape, quoteattr
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from kratos.encoding import _fields as f
 from kratos.encoding._codec import CodecError, M
 from kratos.encoding._json_options import JsonOptions
-from kratos.encoding._json_text import dump_text, load_text
-from kratos.encoding.json import JsonCodec
+from kratos.encoding.json import JsonCodec, codec_error
+from kratos_protojson import JsonError
+from kratos_protojson import descriptors as f
+from kratos_protojson.text import dump_text, load_text
 
 __all__ = ["XML", "XmlCodec"]
 
@@ -123,7 +124,10 @@ def _read(kind: Descriptor, element: _Element) -> Any:
     if name in f.WRAPPERS:
         return _read_scalar(kind.fields_by_name["value"], text)
     if name in _JSON_TYPES:
-        return load_text(text)
+        try:
+            return load_text(text)
+        except JsonError as error:
+            raise codec_error(error) from None
     members: dict[str, Any] = {}
     names = _NAMES(kind)
     for child in element.children:

@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kratos.encoding._codec import CodecError, M
-from kratos.encoding._scalars import show
 from kratos.encoding.json import JsonCodec
+from kratos_protojson.scalars import show
 
 __all__ = ["YAML", "YamlCodec"]
 

@@ -1,14 +1,22 @@
-"""What every codec asks about message descriptors, and the cache of compiled plans."""
+"""What codecs ask about message descriptors, and the cache of compiled plans."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import (
+    Descriptor,
+    EnumDescriptor,
+    EnumValueDescriptor,
+    FieldDescriptor,
+)
 
 __all__ = [
+    "ANY",
     "DURATION",
+    "EMPTY",
     "FIELD_MASK",
     "FLOATS",
     "INTEGERS",
@@ -28,12 +36,17 @@ __all__ = [
     "enum_of",
     "is_map",
     "is_null_value",
+    "json_enum_names",
+    "json_enum_numbers",
     "map_fields",
     "message_name",
 ]
 
 MAX_DEPTH: Final = 100
+"""Levels of messages, as many as protobuf itself reads."""
 
+ANY: Final = "google.protobuf.Any"
+EMPTY: Final = "google.protobuf.Empty"
 TIMESTAMP: Final = "google.protobuf.Timestamp"
 DURATION: Final = "google.protobuf.Duration"
 FIELD_MASK: Final = "google.protobuf.FieldMask"
@@ -104,6 +117,7 @@ class PlanCache(Generic[V]):
         return len(self._plans)
 
     def __call__(self, descriptor: AnyDescriptor) -> V:
+        """Return the plan of a message type."""
         plan = self._plans.get(descriptor)
         if plan is None:
             plan = self._make(cast("Descriptor", descriptor))
@@ -153,3 +167,32 @@ def enum_names(field: FieldDescriptor) -> dict[int, str]:
 def enum_numbers(field: FieldDescriptor) -> dict[str, int]:
     """Return the number of every name of an enum field, aliases too."""
     return {value.name: value.number for value in enum_of(field).values}
+
+
+def json_enum_names(field: FieldDescriptor) -> dict[int, str]:
+    """Return the name of every number in JSON, which the option ``pb.enumvalue.json`` may set."""
+    names: dict[int, str] = {}
+    for value in enum_of(field).values:
+        names.setdefault(value.number, _custom_name(value) or value.name)
+    return names
+
+
+def json_enum_numbers(field: FieldDescriptor) -> dict[str, int]:
+    """Return the number of every name that JSON may use for a value of an enum field."""
+    numbers = enum_numbers(field)
+    for value in enum_of(field).values:
+        custom = _custom_name(value)
+        if custom:
+            numbers[custom] = value.number
+    return numbers
+
+
+def _custom_name(value: EnumValueDescriptor) -> str:
+    if not value.has_options:
+        return ""
+    options: Any = value.GetOptions()
+    try:
+        found: Any = descriptor_pool.Default().FindExtensionByName("pb.enumvalue.json")
+    except KeyError:  # nobody has imported the option, so nobody has set it
+        return ""
+    return str(options.Extensions[found].string) if options.HasExtension(found) else ""

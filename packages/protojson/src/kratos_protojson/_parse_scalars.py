@@ -9,11 +9,20 @@ from typing import Any, Final, TypeAlias, TypeGuard
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from kratos.encoding import _fields as f
-from kratos.encoding._fault import Fault
-from kratos.encoding._scalars import decode_base64, fits_float32, show
+from kratos_protojson import descriptors as f
+from kratos_protojson._error import JsonError
+from kratos_protojson.scalars import decode_base64, fits_float32, show
+from kratos_protojson.text import Huge
 
-__all__ = ["Convert", "key_converter", "listed", "members", "scalar_converter"]
+__all__ = [
+    "AS_IT_IS",
+    "Convert",
+    "is_object",
+    "key_converter",
+    "listed",
+    "members",
+    "scalar_converter",
+]
 
 Convert: TypeAlias = Callable[[Any], Any]
 """Returns the field's value; ``None`` for a value that is to be left out."""
@@ -25,10 +34,10 @@ _SPELLED: Final = ("NaN", "Infinity", "-Infinity")
 _MAX_MAGNITUDE: Final = 20
 
 
-def scalar_converter(field: FieldDescriptor, *, discard_unknown: bool) -> Convert:
+def scalar_converter(field: FieldDescriptor, *, ignore_unknown: bool) -> Convert:
     """Return the converter of one element of a scalar or enum field."""
     if field.enum_type is not None:
-        return _enum(field, discard_unknown=discard_unknown)
+        return _enum(field, ignore_unknown=ignore_unknown)
     return _integer if field.type in f.INTEGERS else _SCALARS[field.type]
 
 
@@ -42,14 +51,14 @@ def key_converter(field: FieldDescriptor) -> Callable[[str], Any]:
 def listed(value: Any) -> list[Any]:
     """Return the elements of a JSON array."""
     if not _is_list(value):
-        raise Fault(f"expected a list, got {show(value)}")
+        raise JsonError(f"expected a list, got {show(value)}")
     return value
 
 
 def members(value: Any) -> ItemsView[str, Any]:
     """Return the members of a JSON object."""
-    if not _is_object(value):
-        raise Fault(f"expected an object, got {show(value)}")
+    if not is_object(value):
+        raise JsonError(f"expected an object, got {show(value)}")
     return value.items()
 
 
@@ -57,7 +66,8 @@ def _is_list(value: Any) -> TypeGuard[list[Any]]:
     return type(value) is list
 
 
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Tell whether a JSON value is an object."""
     return type(value) is dict
 
 
@@ -71,17 +81,17 @@ def _integer(value: Any) -> int:
             return int(value)
         if _NUMBER.fullmatch(value):
             return _integral(value)
-    raise Fault(f"expected an integer, got {show(value)}")
+    raise JsonError(f"expected an integer, got {show(value)}")
 
 
 def _integral(text: str) -> int:
     """Read ``1e5`` and ``1.0`` exactly, without expanding ``1e999999999``."""
     number = Decimal(text)
     if number and abs(number.adjusted()) > _MAX_MAGNITUDE:
-        raise Fault(f"{show(text)} is no integer of 64 bits")
+        raise JsonError(f"{show(text)} is no integer of 64 bits")
     numerator, denominator = number.as_integer_ratio()
     if denominator != 1:
-        raise Fault(f"expected an integer, got {show(text)}")
+        raise JsonError(f"expected an integer, got {show(text)}")
     return numerator
 
 
@@ -90,60 +100,60 @@ def _double(value: Any) -> float:
         if value in _SPELLED:
             return float(value)
         if not _NUMBER.fullmatch(value):
-            raise Fault(f"expected a number, got {show(value)}")
-    elif type(value) is not float and type(value) is not int:
-        raise Fault(f"expected a number, got {show(value)}")
+            raise JsonError(f"expected a number, got {show(value)}")
+    elif type(value) not in (float, int, Huge):
+        raise JsonError(f"expected a number, got {show(value)}")
     try:
         number = float(value)
     except OverflowError:
-        raise Fault(f"{show(value)} is out of range") from None
+        raise JsonError(f"{show(value)} is out of range") from None
     if number - number != 0:
-        raise Fault(f"{show(value)} is out of range")
+        raise JsonError(f"{show(value)} is out of range")
     return number
 
 
 def _float(value: Any) -> float:
     number = _double(value)
     if not fits_float32(number):
-        raise Fault(f"{show(value)} is out of range of a 32-bit float")
+        raise JsonError(f"{show(value)} is out of range of a 32-bit float")
     return number
 
 
 def _bool(value: Any) -> bool:
     if value is True or value is False:
         return bool(value)
-    raise Fault(f"expected true or false, got {show(value)}")
+    raise JsonError(f"expected true or false, got {show(value)}")
 
 
 def _text(value: Any) -> str:
     if type(value) is str:
         return value
-    raise Fault(f"expected a string, got {show(value)}")
+    raise JsonError(f"expected a string, got {show(value)}")
 
 
 def _bytes(value: Any) -> bytes:
     if type(value) is str:
         return decode_base64(value)
-    raise Fault(f"expected base64 text, got {show(value)}")
+    raise JsonError(f"expected base64 text, got {show(value)}")
 
 
-def _enum(field: FieldDescriptor, *, discard_unknown: bool) -> Convert:
+def _enum(field: FieldDescriptor, *, ignore_unknown: bool) -> Convert:
     enum = f.enum_of(field)
-    numbers = f.enum_numbers(field)
+    numbers = f.json_enum_numbers(field)
     known = frozenset(numbers.values())
     null = f.is_null_value(field)
 
     def convert(value: Any) -> int | None:
         if type(value) is str:
             number = numbers.get(value)
-            if number is None and not discard_unknown:
-                raise Fault(f"{show(value)} is no value of {enum.full_name}")
+            if number is None and not ignore_unknown:
+                raise JsonError(f"{show(value)} is no value of {enum.full_name}")
             return number
         if value is None and null:
             return 0
         number = _integer(value)
         if number not in known and enum.is_closed:
-            raise Fault(f"{show(value)} is no value of {enum.full_name}")
+            raise JsonError(f"{show(value)} is no value of {enum.full_name}")
         return number
 
     return convert
@@ -152,13 +162,13 @@ def _enum(field: FieldDescriptor, *, discard_unknown: bool) -> Convert:
 def _bool_key(value: str) -> bool:
     if value == "true" or value == "false":
         return value == "true"
-    raise Fault(f"expected a key true or false, got {show(value)}")
+    raise JsonError(f"expected a key true or false, got {show(value)}")
 
 
 def _integer_key(value: str) -> int:
     if _INTEGER.fullmatch(value):
         return int(value)
-    raise Fault(f"expected an integer as key, got {show(value)}")
+    raise JsonError(f"expected an integer as key, got {show(value)}")
 
 
 _SCALARS: Final[dict[int, Convert]] = {
@@ -168,3 +178,10 @@ _SCALARS: Final[dict[int, Convert]] = {
     FieldDescriptor.TYPE_STRING: _text,
     FieldDescriptor.TYPE_BYTES: _bytes,
 }
+
+AS_IT_IS: Final[dict[int, type]] = {
+    FieldDescriptor.TYPE_STRING: str,
+    FieldDescriptor.TYPE_BOOL: bool,
+    **dict.fromkeys(f.INTEGERS, int),
+}
+"""JSON types that fields take without conversion, after which protobuf checks the range."""
