@@ -477,7 +477,7 @@ def test_well_known_types_are_read_in_their_own_forms(proto: Any) -> None:
             "timestamp",
             ["2020-01-01", "2020-01-01T00:00:00", 1, "", "9999-12-31T23:59:59-01:00"],
         ),
-        ("duration", ["1", "1m", "s", "1.s", "315576000001s", "315576000000.1s", 1, "+1s"]),
+        ("duration", ["1", "1m", "s", "1.s", "315576000001s", 1, "+1s"]),
         ("field", ["foo_bar", 1, True]),
         ("int64", ["x", True]),
     ],
