@@ -19,6 +19,7 @@ from kratos_protojson._print_source import Convert, Field, compile_plan
 from kratos_protojson._print_values import SCALARS, SPECIAL, EnumNames, Write, null
 from kratos_protojson.options import PrintOptions
 from kratos_protojson.scalars import show
+from kratos_protojson.text import dump_text
 
 __all__ = ["PrintPlans"]
 
@@ -46,6 +47,18 @@ class PrintPlans:
         if isinstance(convert, slice):
             return list
         return convert or _same
+
+    def describe(self, field: FieldDescriptor) -> tuple[str, str | None]:
+        """Return the name of a field as it is written, and its JSON if it is not set."""
+        options = self._options
+        unset = None
+        if field.has_presence:
+            unset = "null" if options.emit_unset and _has_unset_form(field) else None
+        elif options.emit_unset or options.emit_defaults:
+            empty: Any = {} if f.is_map(field) else [] if field.is_repeated else None
+            value = empty if field.is_repeated else self.field(field)(field.default_value)
+            unset = dump_text(value).decode()
+        return field.name if options.proto_names else field.json_name, unset
 
     def _plan(self, descriptor: Descriptor) -> Write:
         special = self._special(descriptor)

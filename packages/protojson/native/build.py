@@ -1,0 +1,40 @@
+"""``./hatchw run native``: build the extension and install it into this environment.
+
+Nothing is written into the checkout: Cargo's files and the wheel go to the user's cache. Without
+Cargo the extension is left out, which is no failure but in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Build and install."""
+    if shutil.which("cargo") is None:
+        print("left out: Cargo is missing, so kratos-protojson-native is not built")
+        return 1 if os.environ.get("CI") == "true" else 0
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = caches / "kratos-protojson-native"
+    wheels = home / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(home / "target")}
+    build = [sys.executable, "-m", "maturin", "build", "--release", "--locked", "--quiet"]
+    build += ["--manifest-path", str(HERE / "Cargo.toml"), "--out", str(wheels)]
+    build += ["--interpreter", sys.executable]
+    subprocess.run(build, check=True, env=environment)
+    [wheel] = wheels.glob("*.whl")
+    print(f"built {wheel}")
+    install = ["uv", "pip", "install", "--quiet", "--no-deps", "--reinstall", str(wheel)]
+    subprocess.run([*install, "--python", sys.executable], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
