@@ -14,6 +14,7 @@ _BENCHES = {
     "grpc": "benchmarks.grpc",
     "workers": "benchmarks.workers",
     "import": "benchmarks.startup",
+    "json": "benchmarks.codec",
     "overload": "benchmarks.overload",
     "aegis": "benchmarks.aegis",
 }

@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from kratos_protojson import descriptors as f
 from kratos_protojson._error import JsonError
-from kratos_protojson._parse_scalars import members
+from kratos_protojson._parse_scalars import members, too_deep
 from kratos_protojson._parse_wellknown import NATIVE, TEXTS, Read
 from kratos_protojson.options import ParseOptions
 from kratos_protojson.scalars import show
@@ -25,7 +25,7 @@ def any_reader(plans: f.PlanCache[Read], options: ParseOptions, read_object: Rea
 
     def read(message: Any, value: Any, depth: int) -> None:
         if depth > max_depth:
-            raise JsonError(f"nested deeper than {max_depth} messages")
+            raise too_deep(max_depth)
         found = dict(members(value))
         if "@type" not in found:
             if options.plain_objects and {"type_url", "typeUrl"} & found.keys():

@@ -28,14 +28,27 @@ from kratos_protojson._parse_fields import (
     scalar_reader,
 )
 from kratos_protojson._parse_names import conflicts
-from kratos_protojson._parse_scalars import AS_IT_IS, key_converter, members, scalar_converter
+from kratos_protojson._parse_scalars import (
+    AS_IT_IS,
+    SCALARS,
+    Convert,
+    is_object,
+    key_converter,
+    no_object,
+    scalar_converter,
+    too_deep,
+)
 from kratos_protojson._parse_wellknown import TEXTS, Natives, Read, wrapper
 from kratos_protojson.options import ParseOptions
 
 __all__ = ["ParsePlans"]
 
-Entry: TypeAlias = tuple[type | None, str, Read]
-"""The JSON type that the field takes as it is, the field's name, and how others are read."""
+Entry: TypeAlias = tuple[type, str, Convert | None, Read]
+"""How a field is read.
+
+The JSON type that it takes as it is; its name; for a scalar, what makes its value of others; and
+for all other fields, what reads any value.
+"""
 
 _NO_TYPE: Final = type("_NoType", (), {})
 
@@ -100,32 +113,30 @@ class ParsePlans:
         find = self._entries(descriptor).get
         unknown = self._unknown(descriptor)
         check = conflicts(descriptor)
-        nullable = {
-            name
-            for field in descriptor.fields
-            if _nullable(field)
-            for name in (field.json_name, field.name)
-        }
+        nullable = _nullable_names(descriptor)
         max_depth = self._options.max_depth
 
         def read(message: Any, value: Any, depth: int) -> None:
-            if depth > max_depth:
-                raise JsonError(f"nested deeper than {max_depth} messages")
-            found = members(value)
+            if depth > max_depth or not is_object(value):
+                raise too_deep(max_depth) if depth > max_depth else no_object(value)
             if check is not None:
                 check(value)
             key = ""
             try:
-                for key, item in found:
+                for key, item in value.items():
                     entry = find(key)
                     if entry is None:
                         unknown(message, key, item, depth)
                         continue
-                    expected, name, read_field = entry
+                    expected, name, convert, read_field = entry
                     if type(item) is expected:
                         setattr(message, name, item)
-                    elif item is not None or key in nullable:
+                    elif item is None and key not in nullable:
+                        continue
+                    elif convert is None:
                         read_field(message, item, depth)
+                    else:
+                        setattr(message, name, convert(item))
             except (ValueError, TypeError) as error:
                 raise JsonError.of(error).within(key) from None
 
@@ -134,8 +145,12 @@ class ParsePlans:
     def _entries(self, descriptor: Descriptor) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
         for field in descriptor.fields:
-            as_it_is = None if field.is_repeated else AS_IT_IS.get(field.type)
-            entries[field.json_name] = (as_it_is or _NO_TYPE, field.name, self.field(field))
+            as_it_is, convert = None, None
+            if not field.is_repeated and field.type in SCALARS:
+                as_it_is = AS_IT_IS.get(field.type)
+                convert = SCALARS[field.type]
+            read = self.field(field)
+            entries[field.json_name] = (as_it_is or _NO_TYPE, field.name, convert, read)
         for field in descriptor.fields:
             entries.setdefault(field.name, entries[field.json_name])
         return entries
@@ -173,8 +188,11 @@ class ParsePlans:
         return scalar_map_reader(get, convert_key, convert)
 
 
-def _nullable(field: FieldDescriptor) -> bool:
-    """Tell whether ``null`` is a value of the field rather than its absence."""
-    if field.is_repeated:
-        return False
-    return f.is_null_value(field) or f.message_name(field) == f.VALUE
+def _nullable_names(descriptor: Descriptor) -> frozenset[str]:
+    """Return the names of fields of which ``null`` is a value rather than their absence."""
+    names: set[str] = set()
+    for field in descriptor.fields:
+        takes_null = f.is_null_value(field) or f.message_name(field) == f.VALUE
+        if takes_null and not field.is_repeated:
+            names |= {field.name, field.json_name}
+    return frozenset(names)

@@ -16,12 +16,15 @@ from kratos_protojson.text import Huge
 
 __all__ = [
     "AS_IT_IS",
+    "SCALARS",
     "Convert",
     "is_object",
     "key_converter",
     "listed",
     "members",
+    "no_object",
     "scalar_converter",
+    "too_deep",
 ]
 
 Convert: TypeAlias = Callable[[Any], Any]
@@ -38,7 +41,7 @@ def scalar_converter(field: FieldDescriptor, *, ignore_unknown: bool) -> Convert
     """Return the converter of one element of a scalar or enum field."""
     if field.enum_type is not None:
         return _enum(field, ignore_unknown=ignore_unknown)
-    return _integer if field.type in f.INTEGERS else _SCALARS[field.type]
+    return SCALARS[field.type]
 
 
 def key_converter(field: FieldDescriptor) -> Callable[[str], Any]:
@@ -55,15 +58,25 @@ def listed(value: Any) -> list[Any]:
     return value
 
 
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return type(value) is list
+
+
 def members(value: Any) -> ItemsView[str, Any]:
     """Return the members of a JSON object."""
     if not is_object(value):
-        raise JsonError(f"expected an object, got {show(value)}")
+        raise no_object(value)
     return value.items()
 
 
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return type(value) is list
+def no_object(value: Any) -> JsonError:
+    """Return the error for what should be a JSON object."""
+    return JsonError(f"expected an object, got {show(value)}")
+
+
+def too_deep(max_depth: int) -> JsonError:
+    """Return the error for messages below the last level."""
+    return JsonError(f"nested deeper than {max_depth} messages")
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -72,7 +85,10 @@ def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
 
 
 def _integer(value: Any) -> int:
-    if type(value) is int:
+    if type(value) is str and value.isascii() and value.isdigit() and value[0] != "0":
+        if len(value) < _MAX_MAGNITUDE:
+            return int(value)
+    elif type(value) is int:
         return int(value)
     if type(value) is float and value.is_integer():
         return int(value)
@@ -96,6 +112,8 @@ def _integral(text: str) -> int:
 
 
 def _double(value: Any) -> float:
+    if type(value) is float and value - value == 0:
+        return float(value)
     if type(value) is str:
         if value in _SPELLED:
             return float(value)
@@ -171,13 +189,15 @@ def _integer_key(value: str) -> int:
     raise JsonError(f"expected an integer as key, got {show(value)}")
 
 
-_SCALARS: Final[dict[int, Convert]] = {
+SCALARS: Final[dict[int, Convert]] = {
+    **dict.fromkeys(f.INTEGERS, _integer),
     FieldDescriptor.TYPE_DOUBLE: _double,
     FieldDescriptor.TYPE_FLOAT: _float,
     FieldDescriptor.TYPE_BOOL: _bool,
     FieldDescriptor.TYPE_STRING: _text,
     FieldDescriptor.TYPE_BYTES: _bytes,
 }
+"""Converters of the scalar types, which leave no value out."""
 
 AS_IT_IS: Final[dict[int, type]] = {
     FieldDescriptor.TYPE_STRING: str,

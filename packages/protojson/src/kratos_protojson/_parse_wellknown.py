@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from kratos_protojson import descriptors as f
 from kratos_protojson._error import JsonError
-from kratos_protojson._parse_scalars import is_object, listed, members
+from kratos_protojson._parse_scalars import is_object, listed, members, too_deep
 from kratos_protojson.scalars import (
     duration_text,
     parse_json_duration,
@@ -111,7 +111,7 @@ class Natives:
 
     def _value(self, message: Any, value: Any, depth: int) -> None:
         if depth > self._max_depth:
-            raise JsonError(f"nested deeper than {self._max_depth} messages")
+            raise too_deep(self._max_depth)
         if type(value) is str:
             message.string_value = value
         elif type(value) is bool:

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _TIMESTAMP: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.([0-9]{1,9}))?"
     r"(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _JSON_DURATION: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
@@ -31,7 +31,6 @@ _MIN_SECONDS: Final = -62135596800
 _MAX_SECONDS: Final = 253402300799
 _MAX_DURATION: Final = 315576000000
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # its text must have no zone
-_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY: Final = 86400
 _NANOS: Final = 1_000_000_000
 # From here on, rounding to 32 bits gives infinity.
@@ -103,22 +102,34 @@ def parse_timestamp(text: str) -> tuple[int, int]:
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
         raise ValueError(f"{show(text)} is not RFC 3339, such as 2006-01-02T15:04:05.5Z")
-    year, month, day, hour, minute, second = map(int, found.group(1, 2, 3, 4, 5, 6))
-    fraction, sign, zone_hour, zone_minute = found.group(7, 8, 9, 10)
+    moment = _moment(text)
+    fraction, sign, zone_hour, zone_minute = found.groups()
+    seconds = moment.days * _DAY + moment.seconds
+    if sign:
+        if int(zone_minute) > 59:
+            raise ValueError(f"{show(text)} is no time of a day")
+        offset = (int(zone_hour) * 60 + int(zone_minute)) * 60
+        if offset >= _DAY:
+            raise ValueError(f"{show(text)} has a zone of more than a day")
+        seconds += offset if sign == "-" else -offset
+        if not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
+            raise ValueError(f"{show(text)} is outside the years 1 to 9999")
+    return seconds, int(fraction.ljust(9, "0")) if fraction else 0
+
+
+def _moment(text: str) -> timedelta:
+    """Return the time since 1970 of RFC 3339 text, without fraction and zone."""
     try:
-        days = date(year, month, day).toordinal() - _EPOCH_DAY
+        # Newer Pythons take 24:00 for the next day.
+        if text[11:13] <= "23":
+            return datetime.fromisoformat(text[:19]) - _EPOCH
+    except ValueError:
+        pass
+    try:
+        date.fromisoformat(text[:10])
     except ValueError:
         raise ValueError(f"{show(text)} is no day of the calendar") from None
-    offset = (int(zone_hour) * 60 + int(zone_minute)) * 60 if sign else 0
-    if hour > 23 or minute > 59 or second > 59 or (sign and int(zone_minute) > 59):
-        raise ValueError(f"{show(text)} is no time of a day")
-    if offset >= _DAY:
-        raise ValueError(f"{show(text)} has a zone of more than a day")
-    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
-    seconds += offset if sign == "-" else -offset
-    if not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
-        raise ValueError(f"{show(text)} is outside the years 1 to 9999")
-    return seconds, int(fraction.ljust(9, "0")) if fraction else 0
+    raise ValueError(f"{show(text)} is no time of a day")
 
 
 def duration_text(seconds: int, nanos: int) -> str:
