@@ -7,7 +7,7 @@ use crate::{text, times, wire as w};
 /// Deeper messages are refused before the stack is at risk.
 pub(crate) const MAX_DEPTH: u32 = 200;
 
-/// Where the plan's answer to unknown fields of extendable messages is taken for the last word.
+/// Prints messages; `last_word` tells that the plan knows all extensions there are.
 pub struct Printer<'p> {
     pub(crate) plan: &'p Plan,
     pub out: Vec<u8>,
@@ -131,9 +131,14 @@ impl<'p> Printer<'p> {
         while at < data.len() {
             let (number, kind) = w::tag(data, &mut at)?;
             let start = at;
-            w::skip(data, &mut at, number, kind)?;
+            let stop = if kind == w::GROUP {
+                w::group(data, &mut at, number)?
+            } else {
+                w::skip(data, &mut at, number, kind)?;
+                at
+            };
             match message.slot(number) {
-                Some(slot) => self.note(slot, kind, start, at)?,
+                Some(slot) => self.note(slot, kind, start, stop)?,
                 None => self.unknown(message, index)?,
             }
         }
@@ -281,13 +286,7 @@ impl<'p> Printer<'p> {
         let (mut start, stop) = (found.start as usize, found.stop as usize);
         match found.kind {
             w::BYTES if field.ty == ty::MESSAGE => Ok(Some(w::bytes(data, &mut start)?)),
-            // Without the tag at its end, which is as long as it is in the plan or longer.
-            w::GROUP if field.ty == ty::GROUP => {
-                let inner = &data[start..stop];
-                let last = inner.len() - 1;
-                let tail = inner[..last].iter().rev().take_while(|&&byte| byte >= 0x80).count();
-                Ok(Some(&inner[..last - tail]))
-            }
+            w::GROUP if field.ty == ty::GROUP => Ok(Some(&data[start..stop])),
             _ => Ok(None),
         }
     }

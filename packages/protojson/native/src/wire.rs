@@ -83,21 +83,27 @@ pub fn skip(data: &[u8], at: &mut usize, number: u32, kind: u8) -> Result<()> {
         FIXED64 => fixed::<8>(data, at).map(drop),
         BYTES => bytes(data, at).map(drop),
         FIXED32 => fixed::<4>(data, at).map(drop),
-        GROUP => skip_group(data, at, number, MAX_GROUPS),
+        GROUP => group(data, at, number).map(drop),
         _ => wire("a field has no valid type"),
     }
 }
 
-fn skip_group(data: &[u8], at: &mut usize, number: u32, left: u32) -> Result<()> {
+/// Pass over a group that has begun; returns where its content ends.
+pub fn group(data: &[u8], at: &mut usize, number: u32) -> Result<usize> {
+    skip_group(data, at, number, MAX_GROUPS)
+}
+
+fn skip_group(data: &[u8], at: &mut usize, number: u32, left: u32) -> Result<usize> {
     if left == 0 {
         return wire("groups are nested too deeply");
     }
     loop {
+        let end = *at;
         let (inner, kind) = tag(data, at)?;
         match kind {
-            END if inner == number => return Ok(()),
+            END if inner == number => return Ok(end),
             END => return wire("a group ends that has not begun"),
-            GROUP => skip_group(data, at, inner, left - 1)?,
+            GROUP => skip_group(data, at, inner, left - 1).map(drop)?,
             _ => skip(data, at, inner, kind)?,
         }
     }

@@ -7,6 +7,7 @@ from typing import Final, Self
 __all__ = ["JsonError"]
 
 _LONGEST: Final = 80  # names of unknown fields are the peer's to choose
+_MOST_PARTS: Final = 10
 _LONGEST_PROBLEM: Final = 200  # protobuf quotes values whole
 
 
@@ -50,7 +51,10 @@ class JsonError(ValueError):
     @property
     def field(self) -> str:
         """Path of the field at fault as the input spells it, empty if there is none."""
-        return ".".join(reversed(self._parts)).replace(".[", "[")
+        parts = self._parts[::-1]
+        if len(parts) > 2 * _MOST_PARTS:  # nesting is the peer's to choose too
+            parts = [*parts[:_MOST_PARTS], "...", *parts[-_MOST_PARTS:]]
+        return ".".join(parts).replace(".[", "[")
 
     @property
     def path(self) -> str:

@@ -12,7 +12,7 @@ from kratos_protojson._error import JsonError
 from kratos_protojson._native import NativePlan, module
 from kratos_protojson._print_plan import PrintPlans
 from kratos_protojson.options import PrintOptions
-from kratos_protojson.text import dump_text, encoder
+from kratos_protojson.text import dump_text, encoder, refuse_bytes
 
 __all__ = ["MOST_TYPES", "M", "Printer", "field_of"]
 
@@ -70,7 +70,13 @@ class Printer:
         return write
 
     def _by_plans(self, message: Message) -> bytes:
-        return self._dump(self.to_dict(message))
+        value = self.to_dict(message)
+        try:
+            return self._dump(value)
+        except TypeError:
+            # Where protobuf does not check text, it hands out bytes for what is none.
+            refuse_bytes(value)
+            raise
 
     def _by_extension(
         self, pool: Any, descriptor: Descriptor, message_type: type[Message]

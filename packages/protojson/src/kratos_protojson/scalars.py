@@ -33,6 +33,7 @@ _MAX_DURATION: Final = 315576000000
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # its text must have no zone
 _DAY: Final = 86400
 _NANOS: Final = 1_000_000_000
+_SMALLEST_NORMAL: Final = 2.0**-126
 # From here on, rounding to 32 bits gives infinity.
 _FLOAT32_LIMIT: Final = 3.4028235677973366e38
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
@@ -75,7 +76,8 @@ def decode_base64(text: str) -> bytes:
 def shortest_float32(value: float) -> float:
     """Return the double with the fewest digits that is ``value`` when rounded to 32 bits."""
     packed = struct.pack("f", value)
-    for digits in (6, 7, 8):
+    # Six digits are always exact, but for the smallest numbers, which have fewer.
+    for digits in (6, 7, 8) if abs(value) >= _SMALLEST_NORMAL else range(1, 9):
         short = float(f"{value:.{digits}g}")
         if fits_float32(short) and struct.pack("f", short) == packed:
             return short

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from kratos_protojson._error import JsonError
 
-__all__ = ["Huge", "dump_text", "encoder", "load_text"]
+__all__ = ["Huge", "dump_text", "encoder", "load_text", "refuse_bytes"]
 
 
 def _fast() -> Any:
@@ -147,6 +147,22 @@ def _complain(value: Any) -> None:
     for part, item in _parts(value):
         try:
             _complain(item)
+        except JsonError as error:
+            raise error.within(part) from None
+
+
+def refuse_bytes(value: Any) -> None:
+    """Find bytes where text should be, and name their place.
+
+    Raises:
+        JsonError: There are some.
+    """
+    if isinstance(value, bytes):
+        raise JsonError("the text is not UTF-8")
+    for part, item in _parts(value):
+        refuse_bytes(part)
+        try:
+            refuse_bytes(item)
         except JsonError as error:
             raise error.within(part) from None
 
