@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,22 @@ def test_limiter_of_an_overloaded_server_refuses_something() -> None:
     assert row["protection"] == "gradient2"
     assert row["refused"] > 0
     assert row["goodput"] > 0
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_bench_of_json_compares_what_is_installed() -> None:
+    command = [sys.executable, "-m", "benchmarks", "json", "--json", "--rounds=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    subjects = {"json_format", "plans"}
+    if find_spec("kratos_protojson_native") is not None:
+        subjects.add("rust")
+    sizes = ("order1", "order10", "4mib")
+    cases = {f"{verb}-{size}" for verb in ("print", "parse") for size in sizes}
+    assert {(row["case"], row["subject"]) for row in rows} == {
+        (case, subject) for case in cases for subject in subjects
+    }
+    assert all(row["value"] > 0 and row["unit"] == "us_cpu_per_op" for row in rows)
