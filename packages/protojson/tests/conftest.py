@@ -53,9 +53,20 @@ def proto() -> Any:
 def backend(request: pytest.FixtureRequest) -> str:
     """Each backend in turn; the extension only where it is installed."""
     name: str = request.param
-    if name == "native" and find_spec("kratos_protojson_native") is None:
+    if name == "native":
+        _require_extension()
+    return name
+
+
+@pytest.fixture(scope="session")
+def native() -> None:
+    """The extension, for tests that compare it with the plans."""
+    _require_extension()
+
+
+def _require_extension() -> None:
+    if find_spec("kratos_protojson_native") is None:
         problem = "kratos-protojson-native is missing: ./hatchw run native builds it"
         if os.environ.get("CI") == "true":
             pytest.fail(problem, pytrace=False)
         pytest.skip(problem)
-    return name

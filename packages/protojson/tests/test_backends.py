@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -18,25 +19,26 @@ from kratos_protojson import JsonError, ParseOptions, Parser, Printer, PrintOpti
 LOADED = "import sys; print('kratos_protojson_native' in sys.modules)"
 
 
-def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, *, choice: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "KRATOS_PROTOJSON": choice}
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("choice", ["", "auto"])
 def test_extension_is_taken_where_it_is_installed(choice: str) -> None:
-    ran = run(f"import kratos_protojson; {LOADED}", KRATOS_PROTOJSON=choice)
+    ran = run(f"import kratos_protojson; {LOADED}", choice=choice)
     installed = find_spec("kratos_protojson_native") is not None
     assert ran.stdout.strip() == str(installed)
 
 
 def test_environment_keeps_to_the_plans() -> None:
-    ran = run(f"import kratos_protojson; {LOADED}", KRATOS_PROTOJSON="python")
+    ran = run(f"import kratos_protojson; {LOADED}", choice="python")
     assert ran.stdout.strip() == "False", ran.stderr
 
 
 def test_environment_that_says_something_else_is_refused() -> None:
-    ran = run("import kratos_protojson", KRATOS_PROTOJSON="rust")
+    ran = run("import kratos_protojson", choice="rust")
     assert "KRATOS_PROTOJSON is 'rust': say auto, native, python" in ran.stderr
 
 
@@ -55,7 +57,7 @@ def test_plans_do_without_orjson() -> None:
         "from google.protobuf.struct_pb2 import Struct; "
         "print(k.to_json(k.from_json('{\"a\":[1]}', Struct)))"
     )
-    ran = run(program, KRATOS_PROTOJSON="python")
+    ran = run(program, choice="python")
     assert ran.stdout.strip() == "b'{\"a\":[1]}'", ran.stderr
 
 

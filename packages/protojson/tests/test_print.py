@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2, timestamp_pb2, wrappers_pb2
+from google.protobuf import any_pb2, empty_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
 
 from kratos_protojson import JsonError, Printer, PrintOptions, to_dict, to_json
 
@@ -216,7 +216,6 @@ def test_extensions_groups_and_message_sets_are_printed(proto: Any, backend: str
     member = proto.Member.DESCRIPTOR.extensions_by_name["member"]
     message.set.Extensions[member].name = "m"
     found = json.loads(printed(backend, message, emit_unset=False))
-    assert found == json_format.MessageToDict(message)
     assert found == {
         "needed": "x",
         "box": {"width": 1},

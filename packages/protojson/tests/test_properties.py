@@ -8,7 +8,6 @@ import os
 from random import Random
 from typing import Any
 
-import pytest
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
@@ -306,10 +305,3 @@ def test_extension_survives_any_wire_bytes(
     except JsonError:
         return
     assert json.loads(text)["@type"] == f"x/{name}"
-
-
-@pytest.fixture(scope="session")
-def native(backend: str) -> None:
-    """Only where the extension is installed, and once."""
-    if backend != "native":
-        pytest.skip("compares the extension with the plans")
