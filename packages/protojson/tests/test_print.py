@@ -207,6 +207,13 @@ def test_any_of_foreign_bytes_is_printed_as_protobuf_reads_them(proto: Any, back
     assert json.loads(printed(backend, message, emit_unset=False)).keys() == {"@type"}
 
 
+def test_keys_of_foreign_maps_are_cut_to_their_type(proto: Any, backend: str) -> None:
+    wire = b"\x12\x12\x08\x9e\xb5\xdd\x8b\xf9\x82\xff\xff\xff\x01\x11" + bytes(8)
+    message = any_pb2.Any(type_url="x/kratos.protojson.three.Maps", value=b"\x12\x14" + wire[2:])
+    found = json.loads(printed(backend, message, emit_unset=False))
+    assert found["int32Double"] == {"-1854448994": 0}
+
+
 def test_extensions_groups_and_message_sets_are_printed(proto: Any, backend: str) -> None:
     message = proto.Closed(needed="x", box={"width": 1}, item=[{"label": "a"}, {}])
     extension = message.DESCRIPTOR.file.extensions_by_name

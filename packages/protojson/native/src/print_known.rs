@@ -30,7 +30,7 @@ impl<'p> Printer<'p> {
             let found = self.found[at];
             if found.kind == w::BYTES {
                 let mut start = found.start as usize;
-                entries.push(entry(keys, w::bytes(data, &mut start)?)?);
+                entries.extend(entry(keys, values, w::bytes(data, &mut start)?)?);
             }
         }
         // In order, because the hash order of a map would give equal messages different bytes.
@@ -268,14 +268,21 @@ impl<'p> Printer<'p> {
     }
 }
 
-/// Key of a map's entry, and the entry.
-fn entry<'b>(keys: &Field, entry: &'b [u8]) -> Result<(Key<'b>, &'b [u8])> {
+/// Key of a map's entry, and the entry; `None` for one that holds anything else, which protobuf
+/// takes for an unknown field.
+fn entry<'b>(
+    keys: &Field,
+    values: &Field,
+    entry: &'b [u8],
+) -> Result<Option<(Key<'b>, &'b [u8])>> {
     let wanted = w::type_of(keys.ty);
     let (mut at, mut place) = (0, None);
     while at < entry.len() {
         let (number, kind) = w::tag(entry, &mut at)?;
         if (number, kind) == (1, wanted) {
             place = Some(at);
+        } else if (number, kind) != (2, w::type_of(values.ty)) {
+            return Ok(None);
         }
         w::skip(entry, &mut at, number, kind)?;
     }
@@ -286,8 +293,11 @@ fn entry<'b>(keys: &Field, entry: &'b [u8]) -> Result<(Key<'b>, &'b [u8])> {
     let key = match keys.ty {
         ty::STRING if place.is_none() => Key::Text(b""),
         ty::STRING => Key::Text(w::bytes(entry, &mut at)?),
-        ty::INT64 | ty::INT32 => Key::Signed(w::varint(data, &mut at)? as i64),
-        ty::SINT32 | ty::SINT64 => Key::Signed(w::zigzag(w::varint(data, &mut at)?)),
+        ty::INT32 => Key::Signed(i64::from(w::varint(data, &mut at)? as i32)),
+        ty::INT64 => Key::Signed(w::varint(data, &mut at)? as i64),
+        ty::SINT32 => Key::Signed(w::zigzag(u64::from(w::varint(data, &mut at)? as u32))),
+        ty::SINT64 => Key::Signed(w::zigzag(w::varint(data, &mut at)?)),
+        ty::UINT32 => Key::Unsigned(u64::from(w::varint(data, &mut at)? as u32)),
         ty::SFIXED32 => Key::Signed(i64::from(i32::from_le_bytes(w::fixed(data, &mut at)?))),
         ty::SFIXED64 => Key::Signed(i64::from_le_bytes(w::fixed(data, &mut at)?)),
         ty::FIXED32 => Key::Unsigned(u64::from(u32::from_le_bytes(w::fixed(data, &mut at)?))),
@@ -295,5 +305,5 @@ fn entry<'b>(keys: &Field, entry: &'b [u8]) -> Result<(Key<'b>, &'b [u8])> {
         ty::BOOL => Key::Unsigned(u64::from(w::varint(data, &mut at)? != 0)),
         _ => Key::Unsigned(w::varint(data, &mut at)?),
     };
-    Ok((key, entry))
+    Ok(Some((key, entry)))
 }

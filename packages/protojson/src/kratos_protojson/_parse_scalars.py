@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, ItemsView
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias, TypeGuard
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -32,6 +32,7 @@ Convert: TypeAlias = Callable[[Any], Any]
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,31})")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_DIGIT: Final = re.compile(r"[-0.]*[1-9]")
 _SPELLED: Final = ("NaN", "Infinity", "-Infinity")
 # More digits before the point than any 64-bit integer has.
 _MAX_MAGNITUDE: Final = 20
@@ -102,8 +103,13 @@ def _integer(value: Any) -> int:
 
 def _integral(text: str) -> int:
     """Read ``1e5`` and ``1.0`` exactly, without expanding ``1e999999999``."""
-    number = Decimal(text)
-    if number and abs(number.adjusted()) > _MAX_MAGNITUDE:
+    if not _DIGIT.match(text):  # zero, whatever the exponent
+        return 0
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # its exponent has more digits than decimals take
+        raise JsonError(f"{show(text)} is no integer of 64 bits") from None
+    if abs(number.adjusted()) > _MAX_MAGNITUDE:
         raise JsonError(f"{show(text)} is no integer of 64 bits")
     numerator, denominator = number.as_integer_ratio()
     if denominator != 1:

@@ -198,6 +198,8 @@ def _map_writer(text: Write | None, convert: Write | EnumNames | None) -> Write:
                 )
         except ValueError as error:
             raise JsonError.of(error).within(f"[{show(str(key))}]") from None
+        except TypeError:  # protobuf hands out bytes for text that is none, which have no order
+            raise JsonError("the text is not UTF-8") from None
         return out
 
     return write
