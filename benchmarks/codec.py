@@ -23,12 +23,17 @@ Work: TypeAlias = Callable[[], object]
 
 _ROOT: Final = Path(__file__).parent / "proto"
 _BATCH: Final = 0.004  # seconds; short ones find a moment in which nobody disturbs
-_BATCHES: Final = 25
 _LINES: Final = {"order1": 1, "order10": 10, "4mib": 20_000}
 
 
-def measured(*, rounds: int) -> list[Result]:
-    """Measure all cases round by round, subjects alternating; the first round warms up."""
+def measured(*, rounds: int, seconds: float) -> list[Result]:
+    """Measure all cases round by round, subjects alternating; the first round warms up.
+
+    Args:
+        rounds: How many count.
+        seconds: Of one round, for a case and a subject; a twentieth of that is enough here.
+    """
+    batches = max(1, int(seconds / 20 / _BATCH))
     works = _works()
     results = {key: Result("json", *key, unit="us_cpu_per_op") for key in works}
     counts = {key: max(1, int(_BATCH / _cpu(work, 1))) for key, work in works.items()}
@@ -37,7 +42,7 @@ def measured(*, rounds: int) -> list[Result]:
             keys = [key for key in works if key[0] == case]
             best = dict.fromkeys(keys, float("inf"))
             # Alternating by batches: who else is busy on this machine slows all subjects alike.
-            for _ in range(_BATCHES if counts[keys[0]] > 1 else 1):
+            for _ in range(batches if counts[keys[0]] > 1 else 1):
                 for key in keys:
                     best[key] = min(best[key], _cpu(works[key], counts[key]))
             if number > 0:
