@@ -1,7 +1,7 @@
 """``./hatchw run native``: build the extension and install it into this environment.
 
-Nothing is written into the checkout: Cargo's files and the wheel go to the user's cache. Without
-Cargo the extension is left out, which is no failure but in CI.
+Nothing is written into the checkout: the build works on a copy in the user's cache, where Cargo's
+files and the wheel stay. Without Cargo the extension is left out, which is no failure but in CI.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ def main() -> int:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = caches / "kratos-protojson-native"
     wheels = home / "wheels"
+    source = home / "source"
     shutil.rmtree(wheels, ignore_errors=True)
+    shutil.copytree(HERE, source, dirs_exist_ok=True)  # keeps the times of files: Cargo goes by them
     environment = {**os.environ, "CARGO_TARGET_DIR": str(home / "target")}
-    build = [sys.executable, "-m", "maturin", "build", "--release", "--locked", "--quiet"]
-    build += ["--manifest-path", str(HERE / "Cargo.toml"), "--out", str(wheels)]
+    build = [sys.executable, "-m", "maturin", "build", "--release", "--quiet"]
+    build += ["--manifest-path", str(source / "Cargo.toml"), "--out", str(wheels)]
     build += ["--interpreter", sys.executable]
     subprocess.run(build, check=True, env=environment)
     [wheel] = wheels.glob("*.whl")
