@@ -25,7 +25,7 @@ def main() -> int:
     wheels = home / "wheels"
     source = home / "source"
     shutil.rmtree(wheels, ignore_errors=True)
-    shutil.copytree(HERE, source, dirs_exist_ok=True)  # keeps the times of files: Cargo goes by them
+    shutil.copytree(HERE, source, dirs_exist_ok=True)  # with times, by which Cargo goes
     environment = {**os.environ, "CARGO_TARGET_DIR": str(home / "target")}
     build = [sys.executable, "-m", "maturin", "build", "--release", "--quiet"]
     build += ["--manifest-path", str(source / "Cargo.toml"), "--out", str(wheels)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from kratos_protojson import JsonError, ParseOptions, Parser, Printer, PrintOptions, to_dict
@@ -245,6 +246,9 @@ def test_backends_read_or_refuse_the_same(
 @short
 @given(value=_DOCUMENTS)
 def test_json_format_refuses_nothing_that_is_read(proto: Any, backend: Any, value: Any) -> None:
+    # A numeral in quotes is a name to us, as to Go; json_format takes it for the number of a value.
+    enums = [inner for name, inner in value.items() if "color" in name.lower()]
+    assume(re.search(r'"\s*-?\d', json.dumps(enums)) is None)
     data = json.dumps(value)
     for kind in (proto.Scalars, proto.Lists, proto.Optionals):
         ours = _outcome(backend, data, kind)
