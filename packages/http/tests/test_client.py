@@ -19,7 +19,7 @@ from kratos.client import Client
 from kratos.errors import ConfigError, Error
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
-from kratos.testing.echo import ECHO, WATCH, EchoService, text
+from kratos.testing.echo import COLLECT, ECHO, EchoService, text
 from kratos.transport import (
     Arity,
     Call,
@@ -355,8 +355,8 @@ class TestRequests:
 
     async def test_streaming_method_is_refused(self) -> None:
         async with served(Things()) as caller:
-            with pytest.raises(Error, match="Watch") as refusal:
-                await caller.server_stream(WATCH, text("x")).__aenter__()
+            with pytest.raises(Error, match="Collect") as refusal:
+                await caller.client_stream(COLLECT, [])
         assert (refusal.value.code, refusal.value.reason) == (501, "UNIMPLEMENTED")
 
 

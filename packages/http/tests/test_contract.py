@@ -12,7 +12,7 @@ from kratos.client import Client
 from kratos.middleware import AnyMiddleware
 from kratos.testing.availability_contract import UnaryAvailabilityContract
 from kratos.testing.middleware_contract import Transport, UnaryMiddlewareContract
-from kratos.transport import Caller, Mount, Service
+from kratos.transport import Arity, Caller, Mount, Service
 from kratos_http import HttpConnector, HttpServer
 from kratos_http.testing import running
 
@@ -51,6 +51,8 @@ async def over_http(
 
 class TestHttp(UnaryMiddlewareContract):
     """Holds what a transport carries to the contract."""
+
+    arities = frozenset({Arity.UNARY, Arity.SERVER_STREAM})
 
     @pytest.fixture
     def transport(self) -> Transport:

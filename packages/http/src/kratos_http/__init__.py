@@ -7,6 +7,7 @@ from kratos_http.health import HealthPaths
 from kratos_http.limits import Limits
 from kratos_http.redirect import Redirect
 from kratos_http.server import Filter, HttpServer
+from kratos_http.streams import StreamOptions
 
 __all__ = [
     "Asgi",
@@ -18,6 +19,7 @@ __all__ = [
     "Limits",
     "Redirect",
     "ReplyEncoder",
+    "StreamOptions",
     "encode_error",
     "encode_reply",
 ]

@@ -13,7 +13,7 @@ from kratos.encoding import Codec, CodecError, Codecs, content_type
 from kratos.encoding.form import path_builder
 from kratos.encoding.http_body import from_raw, is_http_body, raw
 from kratos.errors import Error
-from kratos.transport import Method
+from kratos.transport import Arity, Method
 from kratos.transport.rule import PathTemplate
 from kratos_http._binding import decode_field, encode_field, field_of
 from kratos_http._exchange import RawReply
@@ -55,8 +55,8 @@ class Plan:
     """
 
     __slots__ = (
-        "_as_is", "_codec", "_codecs", "_field", "_path", "_reply", "_write", "accept",
-        "repeatable", "verb",
+        "_as_is", "_codec", "_codecs", "_field", "_path", "_raw_messages", "_reply", "_write",
+        "accept", "repeatable", "verb",
     )  # fmt: skip
 
     def __init__(self, method: Method[Any, Any], codec: Codec, codecs: Codecs) -> None:
@@ -66,6 +66,8 @@ class Plan:
         self.verb = "POST" if rule.verb == "*" else rule.verb
         self.repeatable = method.idempotent or self.verb in _IDEMPOTENT_VERBS
         self.accept = content_type(codec.name)
+        if method.arity is Arity.SERVER_STREAM:
+            self.accept = f"text/event-stream, {self.accept}"
         self._codec = codec
         self._codecs = codecs
         descriptor = cast("Descriptor", method.request.DESCRIPTOR)
@@ -73,6 +75,7 @@ class Plan:
         self._path = path_builder(template, descriptor, body=rule.body)
         self._write = self._writer(descriptor, rule.body)
         self._reply: type[Message] = method.reply
+        self._raw_messages = is_http_body(cast("Descriptor", method.reply.DESCRIPTOR))
         reply = cast("Descriptor", method.reply.DESCRIPTOR)
         self._field: FieldDescriptor | None = None
         if rule.response_body not in ("", "*"):
@@ -100,9 +103,32 @@ class Plan:
         """
         if not 200 <= reply.status < 300:
             raise self._error(reply)
-        kind = reply.header(b"content-type").decode("latin-1")
+        return self._checked(reply.header(b"content-type").decode("latin-1"), reply.body)
+
+    def message(self, kind: str, data: bytes) -> Message:
+        """Return one message of a stream, which is the whole reply type, as in Go.
+
+        Raises:
+            Error: 500 CODEC: it is not what was promised.
+        """
         try:
-            return self._message(kind, reply.body)
+            if self._raw_messages:
+                return from_raw(self._reply, "", data)
+            return self._codec_of(kind).decode(data, self._reply)
+        except CodecError as error:
+            raise Error(500, "CODEC", f"a reply cannot be read as {kind}: {error}") from error
+
+    def streamed_error(self, kind: str, data: bytes) -> Error:
+        """Return the error that ended a stream, under its own code."""
+        try:
+            status = self._codec_of(kind).decode(data, STATUS)
+        except CodecError:
+            return Error(500, "UNKNOWN", data.decode("utf-8", "replace"))
+        return from_message(status, code=cast("Any", status).code or 500)
+
+    def _checked(self, kind: str, body: bytes) -> Message:
+        try:
+            return self._message(kind, body)
         except CodecError as error:
             message = f"the reply cannot be read as {kind or 'json'}: {error}"
             raise Error(500, "CODEC", message) from error

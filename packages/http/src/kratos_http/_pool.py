@@ -8,12 +8,19 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar, cast
 
 from kratos.limit import is_cancelled_from_outside
 from kratos_http._exchange import ClientConnection, Lost, RawReply
 
 __all__ = ["ConnectionPool", "PoolOptions"]
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
 
 _CLOSED: Final = "the connection to the server is being closed"
 
@@ -59,8 +66,8 @@ class ConnectionPool:
         self._tls = tls
         self._options = options
         self._idle: deque[ClientConnection] = deque()
-        self._busy: set[ClientConnection] = set()
-        self._opening: set[asyncio.Future[ClientConnection]] = set()
+        self._busy: set[_Closable] = set()
+        self._opening: set[asyncio.Future[_Closable]] = set()
         self._open = 0  # busy, idle and being opened
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -76,7 +83,7 @@ class ConnectionPool:
         if self._closed:
             raise ConnectionAbortedError(_CLOSED)
         self._open += 1
-        self._put(await self._connect())
+        self._put(await self._connect(self._exchanger))
 
     async def exchange(self, data: bytes, *, repeatable: bool, head_only: bool) -> RawReply:
         """Send a request and return its answer.
@@ -102,6 +109,27 @@ class ConnectionPool:
                 raise
         connection, _ = await self._take(fresh=True)
         return await self._use(connection, data, head_only=head_only)
+
+    async def dedicate(self, make: Callable[[], C]) -> C:
+        """Open a connection for one stream; it counts among those of requests.
+
+        Args:
+            make: Makes its protocol.
+
+        Raises:
+            OSError: The server cannot be reached.
+        """
+        await self._room()
+        connection = await self._connect(make)
+        self._busy.add(connection)
+        return connection
+
+    def dismiss(self, connection: _Closable) -> None:
+        """Close a connection that was dedicated. Idempotent."""
+        connection.close()
+        if connection in self._busy:
+            self._busy.discard(connection)
+            self._forget()
 
     async def aclose(self, *, drain: float) -> None:
         """Refuse new requests, wait for those under way, then cut the rest off. Idempotent.
@@ -145,27 +173,49 @@ class ConnectionPool:
                 if connection.reusable:
                     return connection, True
                 self._open -= 1
-            if self._open < self._options.max_connections:
-                self._open += 1
-                return await self._connect(), False
-            if fresh and self._idle:
-                self._idle.popleft().close()
-                self._open -= 1
-                continue
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
-                    self._wake()  # the turn was ours, and we do not take it
-                raise
+            if await self._grow(evict=fresh):
+                return await self._connect(self._exchanger), False
 
-    async def _connect(self) -> ClientConnection:
+    async def _room(self) -> None:
+        """Wait for leave to open a connection, which is counted then."""
+        while not await self._grow(evict=True):
+            pass
+
+    async def _grow(self, *, evict: bool) -> bool:
+        """Count one connection more, or wait until there may be another way.
+
+        Args:
+            evict: Whether an idle one is closed for it.
+
+        Raises:
+            ConnectionAbortedError: The pool is being closed.
+        """
+        if self._closed:
+            raise ConnectionAbortedError(_CLOSED)
+        if self._open >= self._options.max_connections and evict and self._idle:
+            self._idle.popleft().close()
+            self._open -= 1
+        if self._open < self._options.max_connections:
+            self._open += 1
+            return True
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._wake()  # the turn was ours, and we do not take it
+            raise
+        return False
+
+    def _exchanger(self) -> ClientConnection:
+        return ClientConnection(max_reply=self._options.max_reply)
+
+    async def _connect(self, make: Callable[[], C]) -> C:
         """Open a connection, which ``_open`` counts already."""
         self.healthy, connected = False, False
-        opening = asyncio.ensure_future(self._open_connection())
-        self._opening.add(opening)
+        opening = asyncio.ensure_future(self._open_connection(make))
+        self._opening.add(cast("asyncio.Future[_Closable]", opening))
         try:
             async with asyncio.timeout(self._options.connect_timeout):
                 connection = await opening
@@ -178,28 +228,25 @@ class ConnectionPool:
                 raise
             raise ConnectionAbortedError(_CLOSED) from None
         finally:
-            self._opening.discard(opening)
+            self._opening.discard(cast("asyncio.Future[_Closable]", opening))
             if not connected:
                 self._forget()
         return connection
 
-    async def _open_connection(self) -> ClientConnection:
+    async def _open_connection(self, make: Callable[[], C]) -> C:
         loop = asyncio.get_running_loop()
         tls = None if self._tls is None else self._tls()
-
-        def protocol() -> ClientConnection:
-            return ClientConnection(max_reply=self._options.max_reply)
-
+        protocol = cast("Callable[[], asyncio.BaseProtocol]", make)
         path = self._address.removeprefix("unix:")
         if path != self._address:
             name = "localhost" if tls is not None else None
-            _, opened = await loop.create_unix_connection(
+            opened = await loop.create_unix_connection(
                 protocol, path, ssl=tls, server_hostname=name
             )
-            return opened
-        host, _, port = self._address.rpartition(":")
-        _, opened = await loop.create_connection(protocol, host.strip("[]"), int(port), ssl=tls)
-        return opened
+        else:
+            host, _, port = self._address.rpartition(":")
+            opened = await loop.create_connection(protocol, host.strip("[]"), int(port), ssl=tls)
+        return cast("C", opened[1])
 
     def _put(self, connection: ClientConnection) -> None:
         """Keep a connection for the next request, or let it go."""

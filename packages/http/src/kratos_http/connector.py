@@ -6,15 +6,18 @@ import ssl
 from typing import Any, Final
 
 from kratos import encoding
-from kratos.encoding import Codecs
+from kratos.encoding import Codecs, content_type
 from kratos.errors import ConfigError, Error
 from kratos.selector import Node
-from kratos.transport import Arity, Call, Cause, Header, Method
+from kratos.transport import Arity, Call, Cause, Method, converse
 from kratos_http._exchange import TooLarge
 from kratos_http._format import header_block
 from kratos_http._plan import Body, Plan
 from kratos_http._pool import ConnectionPool, PoolOptions
+from kratos_http._sse_client import SseStream
+from kratos_http._streaming import StreamConnection
 from kratos_http._timeout import format_timeout
+from kratos_http._trouble import frozen, too_large, unavailable
 
 __all__ = ["HttpConnection", "HttpConnector"]
 
@@ -88,6 +91,11 @@ class HttpConnector:
         """Scheme of the endpoints it reaches."""
         return _SCHEME
 
+    @property
+    def content_type(self) -> str:
+        """Content type of its codec."""
+        return content_type(self._codec.name)
+
     def connect(self, node: Node, /) -> HttpConnection:
         """Return the connections of one node; see ``Connector``."""
         return HttpConnection(node, self, self._options, self._context if node.secure else None)
@@ -101,7 +109,7 @@ class HttpConnector:
         """
         plan = self._plans.get(method.operation)
         if plan is None:
-            if method.arity is not Arity.UNARY:
+            if method.arity.client_streams:
                 raise Error(501, "UNIMPLEMENTED", f"{method.operation} streams; HTTP does not")
             plan = self._plans[method.operation] = Plan(method, self._codec, self._codecs)
         return plan
@@ -154,6 +162,7 @@ class HttpConnection:
     ) -> None:
         self._node = node
         self._connector = connector
+        self._max_reply = options.max_reply
         self._host = "localhost" if node.unix_path is not None else node.address
         self._pool = ConnectionPool(node.address, tls=tls, options=options)
 
@@ -184,22 +193,43 @@ class HttpConnection:
         Cancellation: closes the connection, by which the server learns of it.
         """
         call.peer = self._node.address
-        connector = self._connector
-        plan = connector.plan(call.method)
-        target, body = plan.write(request)
-        head = connector.head(plan, call, target, self._host, body)
+        plan = self._connector.plan(call.method)
         try:
-            reply = await self._pool.exchange(
-                head + body.data, repeatable=plan.repeatable, head_only=plan.verb == "HEAD"
-            )
+            if call.method.arity is Arity.SERVER_STREAM:
+                return await self._follow(plan, call, request)
+            return await self._exchange(plan, call, request)
         except TooLarge as error:
-            raise Error(500, "REPLY_TOO_LARGE", f"{call.peer}: {error}") from error
+            raise too_large(call, error) from error
         except OSError as error:
-            text = str(error) or type(error).__name__
-            raise Error(503, "UNAVAILABLE", f"{call.peer}: {text}") from error
-        call.reply_headers = _frozen(reply.headers)
-        call.trailers = _frozen(reply.trailers)
+            raise unavailable(call, error) from error
+
+    async def _exchange(self, plan: Plan, call: Call, request: Any) -> Any:
+        """Carry a unary call."""
+        target, body = plan.write(request)
+        head = self._connector.head(plan, call, target, self._host, body)
+        reply = await self._pool.exchange(
+            head + body.data, repeatable=plan.repeatable, head_only=plan.verb == "HEAD"
+        )
+        call.reply_headers = frozen(reply.headers)
+        call.trailers = frozen(reply.trailers)
         return plan.read(reply)
+
+    async def _follow(self, plan: Plan, call: Call, request: Any) -> None:
+        """Carry a call whose replies come as events."""
+        target, body = plan.write(request)
+        head = self._connector.head(plan, call, target, self._host, body)
+        connection = await self._pool.dedicate(StreamConnection)
+        try:
+            reply = await connection.request(head + body.data)
+            call.reply_headers = frozen(reply.headers)
+            if not 200 <= reply.status < 300:
+                reply.body = await connection.rest(self._max_reply)
+                plan.read(reply)  # raises
+            kind = self._connector.content_type
+            stream = SseStream(call, plan, connection, kind=kind, max_event=self._max_reply)
+            await converse(call, stream)
+        finally:
+            self._pool.dismiss(connection)
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Refuse new calls, let those in flight end, then cut the rest off; idempotent.
@@ -208,12 +238,6 @@ class HttpConnection:
             drain: Seconds for calls in flight.
         """
         await self._pool.aclose(drain=drain)
-
-
-def _frozen(pairs: list[tuple[bytes, bytes]]) -> Header:
-    header = Header(pairs)
-    header.freeze()
-    return header
 
 
 def _is_context(tls: object) -> bool:

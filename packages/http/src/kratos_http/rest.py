@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -15,10 +14,10 @@ from kratos import encoding
 from kratos.encoding import CodecError, Codecs
 from kratos.encoding.http_body import is_http_body, raw
 from kratos.errors import Error
-from kratos.transport import Call, Header, HttpRule, Operation, Side
+from kratos.transport import Call, HttpRule, Operation
 from kratos.transport.http import Head, Reply
 from kratos_http._binding import Binding, encode_field, field_of
-from kratos_http._timeout import parse_timeout
+from kratos_http._inbound import Asked, add_headers
 from kratos_http.encoders import (
     ErrorEncoder,
     ReplyEncoder,
@@ -26,11 +25,9 @@ from kratos_http.encoders import (
     encode_error,
 )
 
-__all__ = ["RestEndpoint", "RestOptions", "accepted"]
+__all__ = ["RestEndpoint", "RestOptions", "accepted", "bad_request"]
 
 _log = logging.getLogger("kratos.http")
-
-TRANSPORT: Final = "http"
 
 _Encode = Callable[[Call, Message, str], Reply]
 
@@ -100,27 +97,12 @@ class RestEndpoint:
 
     async def answer(self, head: Head, body: bytes, /) -> Reply:
         """Bind, call, encode."""
-        accept = content_type = timeout = b""
-        for name, value in head.headers:
-            if name == b"accept":
-                accept = accept + b"," + value if accept else value
-            elif name == b"content-type":
-                content_type = content_type or value
-            elif name == b"grpc-timeout":
-                timeout = value
-        wanted = accept.decode("latin-1")
-        call = Call(
-            self._method,
-            side=Side.SERVER,
-            transport=TRANSPORT,
-            headers=Header(head.headers),
-            peer=head.peer,
-            endpoint=self._options.endpoint,
-        )
+        asked = Asked(head)
+        wanted = asked.accept
+        call = asked.call(self._method, self._options.endpoint, None)
         try:
-            if timeout:
-                call.deadline = asyncio.get_running_loop().time() + parse_timeout(timeout)
-            request = self._binding.request(head, content_type.decode("latin-1"), body)
+            call.deadline = asked.deadline()
+            request = self._binding.request(head, asked.content_type, body)
             head.running = call
             message = await self._operation.run(call, request)
             head.running = None
@@ -128,9 +110,9 @@ class RestEndpoint:
         except Error as error:
             reply = self._options.error_reply(error, wanted)
         except CodecError as error:
-            reply = self._options.error_reply(_bad_request(error), wanted)
+            reply = self._options.error_reply(bad_request(error), wanted)
         if len(call.reply_headers) or len(call.trailers):
-            _add_headers(reply, call)
+            add_headers(reply, call)
         return reply
 
 
@@ -174,13 +156,7 @@ def _broken(operation: str, problem: str) -> Error:
     return Error(500, "UNKNOWN", "unknown request error")
 
 
-def _bad_request(error: CodecError) -> Error:
+def bad_request(error: CodecError) -> Error:
+    """Return what a peer is told of a request that does not parse."""
     metadata = {"field": error.field} if error.field else None
     return Error(400, "CODEC", error.message, metadata)
-
-
-def _add_headers(reply: Reply, call: Call) -> None:
-    added: list[tuple[bytes, bytes]] = call.reply_headers.raw()
-    names: Any = {name for name, _ in added}
-    reply.headers = [pair for pair in reply.headers if pair[0] not in names] + added
-    reply.trailers = call.trailers.raw()

@@ -18,18 +18,21 @@ from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
 from kratos.health import Health, Phase, Status
 from kratos.registry.endpoint import advertised_address, make_endpoint
-from kratos.transport import Arity, Dispatcher, Mount, Operation
+from kratos.transport import Arity, Dispatcher, HttpRule, Mount, Operation
 from kratos.transport.cause import Cause
 from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.listening import BACKLOG, listen, reserve
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos.transport.rule import PathTemplate
+from kratos_http._inbound import TRANSPORT
 from kratos_http.encoders import ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
-from kratos_http.rest import TRANSPORT, RestEndpoint, RestOptions
+from kratos_http.rest import RestEndpoint, RestOptions
 from kratos_http.router import Route, Router
+from kratos_http.sse import SseEndpoint
+from kratos_http.streams import StreamOptions
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -65,6 +68,7 @@ class HttpServer:
         reply_encoder: Makes the answers of calls that succeed, for instance in an envelope.
         error_encoder: Makes the answers of everything that fails, also 404 and 405.
         filters: Wrap the whole application, outermost first, also what leads to no route.
+        streams: How streaming methods are served.
         health_paths: Where probes are answered; ``None`` for nowhere.
         cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
 
@@ -90,6 +94,7 @@ class HttpServer:
         reply_encoder: ReplyEncoder | None = None,
         error_encoder: ErrorEncoder | None = None,
         filters: Sequence[Filter] = (),
+        streams: StreamOptions | None = None,
         health_paths: HealthPaths | None = None,
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
@@ -107,6 +112,7 @@ class HttpServer:
         self._health_paths = health_paths
         self._cancel_grace = cancel_grace
         self._limits = limits or Limits()
+        self._streams = streams or StreamOptions()
         self._options = RestOptions(
             codecs=codecs,
             max_body=self._limits.max_body,
@@ -297,17 +303,30 @@ class HttpServer:
 
     def _route(self, operation: Operation) -> None:
         method = operation.method
-        if method.arity is not Arity.UNARY:
+        if method.arity.client_streams:
             return
         for rule in method.http:
             try:
-                variables = PathTemplate.parse(rule.path).variables
-                endpoint = RestEndpoint(operation, rule, variables, self._options)
-                self._router.add(rule.verb, rule.path, endpoint)
+                verb, endpoint = self._endpoint_of(operation, rule)
+                self._router.add(verb, rule.path, endpoint)
             except ValueError as error:
                 raise StartupError(
                     f"{method.operation} cannot be served at {rule.verb} {rule.path}: {error}"
                 ) from error
+
+    def _endpoint_of(self, operation: Operation, rule: HttpRule) -> tuple[str, Endpoint]:
+        """Return what serves a rule, and under which verb."""
+        variables = PathTemplate.parse(rule.path).variables
+        if operation.method.arity is Arity.UNARY:
+            return rule.verb, RestEndpoint(operation, rule, variables, self._options)
+        return rule.verb, SseEndpoint(
+            operation,
+            rule,
+            variables,
+            self._options,
+            streams=self._streams,
+            limits=self._limits,
+        )
 
     def _close_listener(self) -> None:
         """Stop listening; without ``start``, release the reserved address."""

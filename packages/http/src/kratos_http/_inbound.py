@@ -1,0 +1,94 @@
+"""What every request asks for by its headers, and the call that it becomes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from kratos.encoding import Codec, Codecs, content_type
+from kratos.encoding.proto import ProtoCodec
+from kratos.transport import Call, Header, Method, Side
+from kratos.transport.http import Head, Reply
+from kratos_http._timeout import parse_timeout
+
+__all__ = ["TRANSPORT", "Asked", "add_headers", "is_binary"]
+
+TRANSPORT: Final = "http"
+_DEFAULT: Final = "protojson"  # of streams, as in Go
+
+
+class Asked:
+    """The headers of a request that are ours.
+
+    Attributes:
+        accept: ``Accept``, all values of it.
+        content_type: ``Content-Type``.
+    """
+
+    __slots__ = ("_head", "_timeout", "accept", "content_type")
+
+    def __init__(self, head: Head) -> None:
+        accept = kind = timeout = b""
+        for name, value in head.headers:
+            if name == b"accept":
+                accept = accept + b"," + value if accept else value
+            elif name == b"content-type":
+                kind = kind or value
+            elif name == b"grpc-timeout":
+                timeout = value
+        self._head = head
+        self._timeout = timeout
+        self.accept = accept.decode("latin-1")
+        self.content_type = kind.decode("latin-1")
+
+    def call(
+        self,
+        method: Method[Any, Any],
+        endpoint: str,
+        sink: Callable[[Any], Awaitable[None]] | None,
+    ) -> Call:
+        """Return the call, without its deadline."""
+        return Call(
+            method,
+            side=Side.SERVER,
+            transport=TRANSPORT,
+            headers=Header(self._head.headers),
+            peer=self._head.peer,
+            endpoint=endpoint,
+            sink=sink,
+        )
+
+    def deadline(self) -> float | None:
+        """Return the deadline that the caller set, in the loop's time.
+
+        Raises:
+            Error: 400: the header is no timeout.
+        """
+        if not self._timeout:
+            return None
+        return asyncio.get_running_loop().time() + parse_timeout(self._timeout)
+
+    def encoder(self, codecs: Codecs) -> Codec:
+        """Return the codec of a stream's replies: by ``Accept``, then by ``Content-Type``."""
+        given = codecs.find(self.content_type)
+        return codecs.select(self.accept, fallback=given.name if given else _DEFAULT).codec
+
+    def decoder(self, codecs: Codecs) -> str:
+        """Return the content type of a stream's requests: by ``Content-Type``, then ``Accept``."""
+        if codecs.find(self.content_type) is not None:
+            return self.content_type
+        return content_type(codecs.select(self.accept, fallback=_DEFAULT).codec.name)
+
+
+def is_binary(codec: Codec) -> bool:
+    """Tell whether what a codec makes is no text."""
+    return isinstance(codec, ProtoCodec)
+
+
+def add_headers(reply: Reply, call: Call) -> None:
+    """Add to an answer what the chain and the handler wrote."""
+    added: list[tuple[bytes, bytes]] = call.reply_headers.raw()
+    names = {name for name, _ in added}
+    reply.headers = [pair for pair in reply.headers if pair[0] not in names] + added
+    reply.trailers = call.trailers.raw()
