@@ -192,7 +192,7 @@ async def test_path_is_encoded_again_where_the_raw_one_is_missing() -> None:
     await Asgi(Note())(scope, _nothing_more, send)
     assert heads[0].path == b"/d%C3%BCne%20x"
     assert (heads[0].peer, heads[0].tls) == ("[::1]:7", True)
-    assert sent[0]["status"] == 501
+    assert sent[0]["status"] == 400
 
 
 async def test_uvicorn_serves_the_application() -> None:
@@ -247,14 +247,24 @@ async def test_failing_lifespan_is_told(when: str, caplog: pytest.LogCaptureFixt
     assert "no data base" in caplog.text
 
 
-async def test_websocket_is_refused_cleanly() -> None:
+@pytest.mark.parametrize("extended", [True, False])
+async def test_websocket_that_leads_nowhere_is_refused_cleanly(extended: bool) -> None:
     sent: list[Event] = []
+    coming = [{"type": "websocket.connect"}]
+
+    async def receive() -> Event:
+        return coming.pop()
 
     async def send(event: Event) -> None:
         sent.append(event)
 
-    await Asgi(Streams())({"type": "websocket"}, _nothing_more, send)
-    assert sent[0]["type"] == "websocket.close"
+    extensions = {"websocket.http.response": {}} if extended else {}
+    scope = {**_scope("/"), "type": "websocket", "scheme": "ws", "extensions": extensions}
+    await Asgi(Streams())(scope, receive, send)
+    if extended:
+        assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 404)
+    else:
+        assert [event["type"] for event in sent] == ["websocket.close"]
 
 
 async def test_unknown_scope_is_an_error() -> None:

@@ -19,7 +19,7 @@ from kratos.client import Client
 from kratos.errors import ConfigError, Error
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
-from kratos.testing.echo import COLLECT, ECHO, EchoService, text
+from kratos.testing.echo import ECHO, EchoService, text
 from kratos.transport import (
     Arity,
     Call,
@@ -351,12 +351,6 @@ class TestRequests:
         async with served(Things()) as caller:
             with pytest.raises(Error, match="Bare") as refusal:
                 await caller.unary(BARE, text("x"))
-        assert (refusal.value.code, refusal.value.reason) == (501, "UNIMPLEMENTED")
-
-    async def test_streaming_method_is_refused(self) -> None:
-        async with served(Things()) as caller:
-            with pytest.raises(Error, match="Collect") as refusal:
-                await caller.client_stream(COLLECT, [])
         assert (refusal.value.code, refusal.value.reason) == (501, "UNIMPLEMENTED")
 
 

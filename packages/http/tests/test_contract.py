@@ -1,20 +1,22 @@
-"""The contract of middleware, over a socket."""
+"""The contract of middleware, over a socket, on both engines."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+import uvicorn
 
 from kratos.client import Client
 from kratos.middleware import AnyMiddleware
-from kratos.testing.availability_contract import UnaryAvailabilityContract
-from kratos.testing.middleware_contract import Transport, UnaryMiddlewareContract
-from kratos.transport import Arity, Caller, Mount, Service
-from kratos_http import HttpConnector, HttpServer
-from kratos_http.testing import running
+from kratos.testing.availability_contract import AvailabilityContract
+from kratos.testing.middleware_contract import MiddlewareContract, Transport
+from kratos.transport import Caller, Mount, Service
+from kratos_http import Asgi, HttpConnector, HttpServer
+from kratos_http.testing import eventually, running
 
 
 class Served:
@@ -49,19 +51,50 @@ async def over_http(
             yield Served(server, client)
 
 
-class TestHttp(UnaryMiddlewareContract):
-    """Holds what a transport carries to the contract."""
+@asynccontextmanager
+async def over_asgi(
+    service: Service,
+    /,
+    *,
+    middleware: Sequence[AnyMiddleware] = (),
+    client_middleware: Sequence[AnyMiddleware] = (),
+    timeouts: dict[str, float] | None = None,
+) -> AsyncGenerator[Served]:
+    server = HttpServer(middleware=middleware, timeout=None, timeouts=timeouts)
+    server.mount(Mount(services=[service]))
+    config = uvicorn.Config(Asgi(server.application), log_config=None, ws="websockets-sansio")
+    host = uvicorn.Server(config)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        serving = asyncio.ensure_future(host.serve(sockets=[sock]))
+        await eventually(lambda: host.started)
+        client = Client(url, transport=HttpConnector(), middleware=client_middleware, timeout=None)
+        async with client:
+            yield Served(server, client)
+        host.should_exit = True
+        await serving
 
-    arities = frozenset({Arity.UNARY, Arity.SERVER_STREAM})
+
+class TestHttp(MiddlewareContract):
+    """Holds the built-in engine to the contract."""
 
     @pytest.fixture
     def transport(self) -> Transport:
         return over_http
 
 
-class TestHttpAvailability(UnaryAvailabilityContract):
+class TestHttpAvailability(AvailabilityContract):
     """The same for limiters and breakers."""
 
     @pytest.fixture
     def transport(self) -> Transport:
         return over_http
+
+
+class TestAsgi(MiddlewareContract):
+    """Holds the application on an ASGI server to it."""
+
+    @pytest.fixture
+    def transport(self) -> Transport:
+        return over_asgi

@@ -207,21 +207,6 @@ async def test_failing_route_is_answered_500(caplog: pytest.LogCaptureFixture) -
     assert "an inner secret" in caplog.text
 
 
-async def test_endpoint_behind_an_upgrade_is_refused_cleanly() -> None:
-    class Upgrading:
-        def route(self, head: Head, /) -> Endpoint:
-            return self
-
-        async def talk(self, head: Head, socket: object, /) -> None:
-            raise AssertionError("not reached")
-
-    async with listening(Upgrading()) as opened:
-        peer = await opened.connect()
-        headers = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
-        assert (await peer.request("GET", "/", headers=headers)).status == 501
-        assert await peer.rest() == b""
-
-
 async def test_each_request_has_a_context_of_its_own() -> None:
     from contextvars import ContextVar
 

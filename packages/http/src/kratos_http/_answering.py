@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kratos.errors import Error
 from kratos.transport.cause import Cause
-from kratos.transport.http import Head, Reply, Streamed
+from kratos.transport.http import Head, Reply, Streamed, Upgraded
 from kratos_http._format import CONTINUE, render
 from kratos_http._refusal import refusal
 from kratos_http._wire import ServerWire
 
 if TYPE_CHECKING:
+    from kratos_http._server_socket import ServerSocket
     from kratos_http.engine import Engine
 
 __all__ = ["SLACK", "Answer", "Answering"]
@@ -124,6 +125,10 @@ class Answering(asyncio.Protocol, ABC):
         if self._transport is None:
             raise Cause.PEER_GONE.error()
 
+    def say_refusal(self, head: Head, reply: Reply) -> None:
+        """Answer a handshake that is not accepted, and close."""
+        self._say(head.method, head.version, reply, keep=False)
+
     def abort(self) -> None:
         """Cut the connection off; nothing more is sent."""
         if self._transport is not None:
@@ -201,6 +206,29 @@ class Answering(asyncio.Protocol, ABC):
         else:
             wire.detach()
             self._advance()
+
+    def _start_talk(self, endpoint: Upgraded, head: Head, socket: ServerSocket) -> None:
+        self._current = head
+        self._begun = False
+        self._task = self._engine.spawn(self._talk(endpoint, head, socket))
+
+    async def _talk(self, endpoint: Upgraded, head: Head, socket: ServerSocket) -> None:
+        if not self._begin():
+            return
+        try:
+            await endpoint.talk(head, socket)
+        except asyncio.CancelledError:
+            self._end_badly()
+            raise
+        except Exception:
+            _log.exception("%s %r failed outside of its call", head.method, head.path)
+        if not self._finish():
+            return
+        if not socket.answered:
+            self.say_refusal(head, refusal(internal()))
+        elif not socket.closed:
+            self.abort()
+        self._close()
 
     def _begin(self) -> bool:
         """Note that a task runs, and tell whether anybody is there for its answer."""

@@ -15,7 +15,7 @@ from kratos.errors import ConfigError, Error
 from kratos.transport import HttpRule, Method
 from kratos.transport.http import Head
 
-__all__ = ["Binding", "decode_field", "encode_field", "field_of"]
+__all__ = ["Binding", "decode_field", "encode_field", "field_of", "frame_field"]
 
 _Read: TypeAlias = Callable[[str, bytes], Message]
 
@@ -30,6 +30,9 @@ class Binding:
         rule: The rule.
         variables: Names of the path variables, in the order of ``Head.params``.
         codecs: For bodies.
+        streamed: Whether each message of a stream is a body. It then holds the field that the
+            rule names if that is a single message, else the whole message, and the query is
+            bound onto every one.
 
     Raises:
         ConfigError: The rule names a field that the request has not, or that cannot be there.
@@ -38,18 +41,25 @@ class Binding:
     __slots__ = ("_codecs", "_has_query", "_read", "_setters", "_type")
 
     def __init__(
-        self, method: Method[Any, Any], rule: HttpRule, variables: tuple[str, ...], codecs: Codecs
+        self,
+        method: Method[Any, Any],
+        rule: HttpRule,
+        variables: tuple[str, ...],
+        codecs: Codecs,
+        *,
+        streamed: bool = False,
     ) -> None:
         self._type: type[Message] = method.request
         self._codecs = codecs
         descriptor = method.request.DESCRIPTOR
         self._setters = tuple(setter(descriptor, name) for name in variables)
-        self._has_query = rule.body != "*"
+        body = frame_field(method, rule) or "*" if streamed else rule.body
+        self._has_query = streamed or body != "*"
         self._read: _Read | None = None
-        if rule.body == "*":
+        if body == "*":
             self._read = self._read_raw if is_http_body(descriptor) else self._read_whole
-        elif rule.body:
-            field = field_of(descriptor, rule.body)
+        elif body:
+            field = field_of(descriptor, body)
             raw_field = is_http_body(field.message_type) and not field.is_repeated
             self._read = (self._raw_reader if raw_field else self._field_reader)(field)
 
@@ -102,6 +112,18 @@ class Binding:
             # Go's words, also where they could be better: clients and dashboards know them.
             raise Error(400, "CODEC", f"unregister Content-Type: {content_type}")
         return codec
+
+
+def frame_field(method: Method[Any, Any], rule: HttpRule) -> str:
+    """Return the field that each message of a stream is; empty for the whole request, as in Go.
+
+    Raises:
+        ConfigError: The rule names a field that the request has not.
+    """
+    if rule.body in ("", "*"):
+        return ""
+    field = field_of(method.request.DESCRIPTOR, rule.body)
+    return rule.body if _is_single_message(field) else ""
 
 
 def field_of(descriptor: Descriptor, name: str) -> FieldDescriptor:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kratos.errors import Error
 from kratos.transport.cause import Cause
-from kratos.transport.http import Buffered, Head, Streamed
+from kratos.transport.http import Buffered, Head, Streamed, Upgraded
 from kratos_http._answering import SLACK, Answer, Answering, internal
+from kratos_http._endpoints import Constant
+from kratos_http._handshake import unfit
 from kratos_http._peer import peer_name
 from kratos_http._pieces import add_piece
 from kratos_http._reader import Reader
 from kratos_http._refusal import refusal
+from kratos_http._server_socket import ServerSocket
 from kratos_http._wire import ServerWire
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ class ServerConnection(Answering):
         "_received",
         "_room",
         "_since",
+        "_socket",
+        "_switched",
         "_unfed",
         "_wire",
     )
@@ -68,6 +73,8 @@ class ServerConnection(Answering):
         self._keep = True
         self._expecting = False
         self._wire: ServerWire | None = None
+        self._socket: ServerSocket | None = None
+        self._switched = False  # what comes is for the socket
         self._answer: Answer | None = None
         self._room = 0
         self._pieces: list[bytes | bytearray] = []
@@ -122,6 +129,8 @@ class ServerConnection(Answering):
             self._reader = None
         if self._wire is not None:
             self._wire.fail(Cause.PEER_GONE.error())
+        if self._socket is not None:
+            self._socket.lose()
         self._lose()
 
     # Called by the reader.
@@ -150,12 +159,16 @@ class ServerConnection(Answering):
             if expects:
                 self._expecting = True
                 self._allow_body()
-        elif hasattr(endpoint, "converse"):
-            self._in_body = True
-            wire = self._wire = ServerWire(self, head, keep=keep, expects=expects)
-            self._give_turn(partial(self._start_stream, cast("Streamed", endpoint), head, wire))
-        else:
-            raise Error(501, "NOT_IMPLEMENTED", "this server does not upgrade connections")
+            return
+        if hasattr(endpoint, "talk"):
+            refused = unfit(head)
+            if refused is None:
+                self._switch(cast("Upgraded", endpoint), head)
+                return
+            endpoint = Constant(refused)
+        self._in_body = True
+        wire = self._wire = ServerWire(self, head, keep=keep, expects=expects)
+        self._give_turn(partial(self._start_stream, cast("Streamed", endpoint), head, wire))
 
     def on_piece(self, data: bytes, /) -> None:
         """Keep a piece of the body, or pass it on."""
@@ -174,6 +187,8 @@ class ServerConnection(Answering):
         self._in_body = False
         self._expecting = False
         self._since = self._engine.now
+        if self._socket is not None:
+            return
         wire, head, answer = self._wire, self._head, self._answer
         if wire is not None:
             self._wire = None
@@ -188,7 +203,13 @@ class ServerConnection(Answering):
         else:
             self._give_turn(partial(self._start, answer, head, body, self._keep), len(body))
 
-    # Called when answers have gone, by wires, and by the engine.
+    def on_switch(self, rest: bytes, /) -> None:
+        """Pass on what follows the handshake, from now on."""
+        self._switched = True
+        if rest:
+            self._feed_socket(rest)
+
+    # Called when answers have gone, by wires and sockets, and by the engine.
 
     def after_turn(self) -> None:
         """Ask for more, now that there may be room."""
@@ -229,6 +250,16 @@ class ServerConnection(Answering):
             self._since = self._engine.now
             self._engine.detached(transport.resume_reading)
 
+    def hang_up(self) -> None:
+        """Close a WebSocket's connection once everything is sent.
+
+        A peer that did not close properly is still sending, and would lose the close frame if
+        the connection were closed with that unread.
+        """
+        if self._socket is None or self._socket.close_code is None:
+            self._deaf = True
+        self._close()
+
     def drain(self) -> None:
         """Close the connection as soon as it is idle."""
         if not self.is_idle:
@@ -264,8 +295,23 @@ class ServerConnection(Answering):
             data, self._unfed = self._unfed[:_SLICE], self._unfed[_SLICE:]
             self._feed(data)
 
+    def _switch(self, endpoint: Upgraded, head: Head) -> None:
+        """Take the request for the last one of the connection."""
+        assert self._reader is not None, "it is reading"
+        self._reader.switch()
+        socket = self._socket = ServerSocket(self, head, self._limits)
+        self._give_turn(partial(self._start_talk, endpoint, head, socket))
+
+    def _feed_socket(self, data: bytes) -> None:
+        if self._socket is not None:
+            self._socket.feed(data)
+            self.regulate()
+
     def _feed(self, data: bytes) -> None:
         if self._deaf or self._reader is None:
+            return
+        if self._switched:
+            self._feed_socket(data)
             return
         self._feeding = True
         refused: Error | None = None
@@ -300,6 +346,7 @@ class ServerConnection(Answering):
             len(self._queue) >= self._limits.max_pipelined
             or self._queued > _QUEUED_BYTES
             or (self._wire is not None and self._wire.full)
+            or (self._socket is not None and self._socket.full)
         )
 
     def _allow_body(self) -> None:

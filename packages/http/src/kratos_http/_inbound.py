@@ -47,9 +47,11 @@ class Asked:
         method: Method[Any, Any],
         endpoint: str,
         sink: Callable[[Any], Awaitable[None]] | None,
+        *,
+        kind: type[Call] = Call,
     ) -> Call:
         """Return the call, without its deadline."""
-        return Call(
+        return kind(
             method,
             side=Side.SERVER,
             transport=TRANSPORT,

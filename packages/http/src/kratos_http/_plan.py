@@ -15,8 +15,9 @@ from kratos.encoding.http_body import from_raw, is_http_body, raw
 from kratos.errors import Error
 from kratos.transport import Arity, Method
 from kratos.transport.rule import PathTemplate
-from kratos_http._binding import decode_field, encode_field, field_of
+from kratos_http._binding import decode_field, encode_field, field_of, frame_field
 from kratos_http._exchange import RawReply
+from kratos_http._inbound import is_binary
 from kratos_http._status import STATUS, from_message
 
 __all__ = ["Body", "Plan"]
@@ -48,6 +49,8 @@ class Plan:
         verb: HTTP method.
         repeatable: Whether sending a request twice is harmless.
         accept: The ``Accept`` header.
+        kind: Content type of its codec.
+        lazy: Whether a WebSocket can be opened only when the first request is known.
 
     Raises:
         ConfigError: The rule names a field that its message has not.
@@ -55,8 +58,9 @@ class Plan:
     """
 
     __slots__ = (
-        "_as_is", "_codec", "_codecs", "_field", "_path", "_raw_messages", "_reply", "_write",
-        "accept", "repeatable", "verb",
+        "_as_is", "_codec", "_codecs", "_field", "_frame_field", "_path", "_raw_frames",
+        "_raw_messages", "_reply", "_request", "_write", "accept", "kind", "lazy", "repeatable",
+        "verb",
     )  # fmt: skip
 
     def __init__(self, method: Method[Any, Any], codec: Codec, codecs: Codecs) -> None:
@@ -65,7 +69,7 @@ class Plan:
         rule = method.http[0]
         self.verb = "POST" if rule.verb == "*" else rule.verb
         self.repeatable = method.idempotent or self.verb in _IDEMPOTENT_VERBS
-        self.accept = content_type(codec.name)
+        self.accept = self.kind = content_type(codec.name)
         if method.arity is Arity.SERVER_STREAM:
             self.accept = f"text/event-stream, {self.accept}"
         self._codec = codec
@@ -74,6 +78,16 @@ class Plan:
         template = PathTemplate.parse(rule.path)
         self._path = path_builder(template, descriptor, body=rule.body)
         self._write = self._writer(descriptor, rule.body)
+        self._request: type[Message] = method.request
+        self._frame_field = ""
+        if method.arity.client_streams:
+            self.verb = "GET"
+            self._frame_field = frame_field(method, rule)
+            body = self._frame_field or "*"
+            self._path = path_builder(template, descriptor, body=body)
+        self.lazy = bool(template.variables or self._frame_field)
+        in_field = self._frame_field and field_of(descriptor, self._frame_field).message_type
+        self._raw_frames = is_http_body(in_field or descriptor)
         self._reply: type[Message] = method.reply
         self._raw_messages = is_http_body(cast("Descriptor", method.reply.DESCRIPTOR))
         reply = cast("Descriptor", method.reply.DESCRIPTOR)
@@ -117,6 +131,37 @@ class Plan:
             return self._codec_of(kind).decode(data, self._reply)
         except CodecError as error:
             raise Error(500, "CODEC", f"a reply cannot be read as {kind}: {error}") from error
+
+    def socket_target(self, request: Message | None) -> str:
+        """Return the target of a WebSocket's handshake.
+
+        Args:
+            request: The first request; ``None`` for one that is empty.
+
+        Raises:
+            Error: 400 CODEC: the message has no such form.
+        """
+        first = self._request() if request is None else request
+        try:
+            target = self._path(first)
+        except ValueError as error:
+            raise Error(400, "CODEC", str(error)) from error
+        return target if self._frame_field else target.partition("?")[0]
+
+    def frame(self, request: Message) -> str | bytes:
+        """Return one request of a stream.
+
+        Raises:
+            Error: 400 CODEC: the codec cannot express it.
+        """
+        part: Any = getattr(request, self._frame_field) if self._frame_field else request
+        if self._raw_frames:
+            return raw(part)[1]
+        try:
+            data = self._codec.encode(part)
+        except CodecError as error:
+            raise Error(400, "CODEC", str(error)) from error
+        return data if is_binary(self._codec) else data.decode()
 
     def streamed_error(self, kind: str, data: bytes) -> Error:
         """Return the error that ended a stream, under its own code."""

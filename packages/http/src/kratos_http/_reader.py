@@ -54,6 +54,10 @@ class Receiver(Protocol):
         """It is complete."""
         ...
 
+    def on_switch(self, rest: bytes, /) -> None:
+        """What follows the request is not for the reader, from these bytes on."""
+        ...
+
 
 class Reader:
     """A parser with the checks that llhttp leaves to its users.
@@ -78,6 +82,7 @@ class Reader:
         "_receiver",
         "_remainder",
         "_scheme",
+        "_switched",
         "_target",
         "_tls",
     )
@@ -96,6 +101,7 @@ class Reader:
         self._first = 0  # bytes of the feed in which the present request began
         self._fed = 0  # bytes of the feeds since the one that brought something usable
         self._remainder = b""  # see _carry_on
+        self._switched = False
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -111,6 +117,10 @@ class Reader:
     def close(self) -> None:
         """Let go of the receiver; what is fed afterwards is dropped."""
         self._parser = None
+
+    def switch(self) -> None:
+        """Read no further than the present request, which gets the protocol that it asks for."""
+        self._switched = True
 
     # Called by the parser.
 
@@ -186,8 +196,13 @@ class Reader:
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as stop:
+            rest = data[stop.args[0] :]
+            if self._switched:
+                self._parser = None
+                self._receiver.on_switch(rest)
+                return b""
             self._carry_on()
-            return data[stop.args[0] :]
+            return rest
         except HttpParserCallbackError as error:
             raise error.__context__ or error from None
         except HttpParserError as error:

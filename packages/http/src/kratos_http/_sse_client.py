@@ -22,19 +22,17 @@ class SseStream:
         call: The call; gets the trailers.
         plan: How its method is called.
         connection: Where the answer's body comes.
-        kind: Its codec's content type.
         max_event: Bytes of the largest event.
     """
 
-    __slots__ = ("_call", "_connection", "_events", "_kind", "_parser", "_plan")
+    __slots__ = ("_call", "_connection", "_events", "_parser", "_plan")
 
     def __init__(
-        self, call: Call, plan: Plan, connection: StreamConnection, *, kind: str, max_event: int
+        self, call: Call, plan: Plan, connection: StreamConnection, *, max_event: int
     ) -> None:
         self._call = call
         self._plan = plan
         self._connection = connection
-        self._kind = kind
         self._parser = EventParser(max_event)
         self._events: deque[tuple[str, bytes]] = deque()
 
@@ -44,9 +42,9 @@ class SseStream:
             while self._events:
                 kind, data = self._events.popleft()
                 if kind == "message":
-                    return self._plan.message(self._kind, data)
+                    return self._plan.message(self._plan.kind, data)
                 if kind == "error":
-                    raise self._plan.streamed_error(self._kind, data)
+                    raise self._plan.streamed_error(self._plan.kind, data)
             try:
                 piece = await self._connection.read()
                 if not piece:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from kratos.transport import Cause
 from kratos_http._exchange import Lost, RawReply, TooLarge
+from kratos_http._socket import FramedSocket
 
 __all__ = ["StreamConnection"]
 
@@ -46,10 +47,17 @@ class StreamConnection(asyncio.Protocol):
         self._reading: asyncio.Future[None] | None = None
         self._writing: asyncio.Future[None] | None = None
         self._stalled = False
-        self._receiver: Callable[[bytes], None] | None = None
+        self._upgrading = False
+        self._switched = False  # to another protocol
+        self._paused = False
+        self._socket: FramedSocket | None = None
 
-    async def request(self, data: bytes) -> RawReply:
+    async def request(self, data: bytes, *, upgrade: bool = False) -> RawReply:
         """Send a request and return the answer without its body.
+
+        Args:
+            data: The whole request.
+            upgrade: Whether it asks for another protocol.
 
         Raises:
             Lost: The connection ended or the answer is malformed.
@@ -59,6 +67,7 @@ class StreamConnection(asyncio.Protocol):
         """
         if self._transport is None:
             raise Lost("the connection was closed", begun=False, sent=False)
+        self._upgrading = upgrade
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(data)
         try:
@@ -81,10 +90,8 @@ class StreamConnection(asyncio.Protocol):
             self._reading = asyncio.get_running_loop().create_future()
             await self._reading
         piece = self._pieces.popleft()
-        before = self._size
         self._size -= len(piece)
-        if before > _HIGH_WATER >= self._size:
-            self.resume()
+        self.regulate()
         return piece
 
     async def rest(self, limit: int) -> bytes:
@@ -117,6 +124,9 @@ class StreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read the answer."""
+        if self._switched:
+            self._pass_on(data)
+            return
         parser = self._parser
         if parser is None:
             return
@@ -127,8 +137,8 @@ class StreamConnection(asyncio.Protocol):
             self._head_size += len(data)
         try:
             parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._fail(Lost("the server changed the protocol", begun=True))
+        except HttpParserUpgrade as stop:
+            self._change(data[stop.args[0] :])
         except HttpParserError as error:
             if not self._complete:
                 cause = error.__context__ if isinstance(error.__context__, TooLarge) else None
@@ -141,9 +151,20 @@ class StreamConnection(asyncio.Protocol):
         if self._until_end:
             self._end()
 
+    def pause_writing(self) -> None:
+        """Note that the server is slow."""
+        self._stalled = True
+
+    def resume_writing(self) -> None:
+        """Go on: the server has taken enough."""
+        self._stalled = False
+        _wake(self._writing)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what waits."""
         self._transport = self._parser = None
+        if self._socket is not None:
+            self._socket.lose()
         problem = "the connection was closed" if exc is None else str(exc) or type(exc).__name__
         self._fail(Lost(problem, begun=self._head_size > 0))
 
@@ -170,37 +191,88 @@ class StreamConnection(asyncio.Protocol):
         assert parser is not None, "called by the parser"
         self._in_head = False
         status = parser.get_status_code()
-        self._interim = status < _FIRST_FINAL
+        self._switched = status == _SWITCHING and self._upgrading
+        self._interim = status < _FIRST_FINAL and not self._switched
         if self._interim:
             return
         names = {name for name, _ in self._headers}
         framed = b"content-length" in names or b"transfer-encoding" in names
-        self._until_end = not framed and status not in (204, 304)
+        self._until_end = not framed and status not in (_SWITCHING, 204, 304)
         self._answer(status)
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         self._pieces.append(data)
-        before = self._size
         self._size += len(data)
-        if self._size > _HIGH_WATER >= before:
-            self.pause()
+        self.regulate()
         _wake(self._reading)
 
     def on_message_complete(self) -> None:
         """Note the end, unless it is that of an interim answer."""
-        if not self._interim:
+        if not (self._interim or self._switched):
             self._end()
 
-    def pause(self) -> None:
-        """Let the server wait."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+    # For a WebSocket on the connection: a ``Pipe``.
 
-    def resume(self) -> None:
-        """Go on reading."""
+    def attach(self, socket: FramedSocket) -> None:
+        """Give all that comes after the answer to a socket."""
+        self._socket = socket
+        early = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        if early:
+            socket.feed(early)
+        if self._transport is None:
+            socket.lose()
+        self.regulate()
+
+    def send(self, data: bytes) -> None:
+        """Write, if there still is somebody to write to."""
         if self._transport is not None:
-            self._transport.resume_reading()
+            self._transport.write(data)
+
+    async def room(self) -> None:
+        """Wait while the server is slow.
+
+        Raises:
+            Error: It has gone.
+        """
+        while self._stalled and self._transport is not None:
+            self._writing = asyncio.get_running_loop().create_future()
+            await self._writing
+        if self._transport is None:
+            raise Cause.PEER_GONE.error()
+
+    def hang_up(self) -> None:
+        """End the connection once everything is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        self.close()
+
+    def regulate(self) -> None:
+        """Read while there is room for what comes, and only then."""
+        full = self._socket.full if self._socket is not None else self._size > _HIGH_WATER
+        if self._transport is None or full == self._paused:
+            return
+        self._paused = full
+        self._transport.pause_reading() if full else self._transport.resume_reading()
+
+    def _change(self, rest: bytes) -> None:
+        """Note that the parser's part is over."""
+        if not self._switched:
+            self._fail(Lost("the server changed the protocol", begun=True))
+        elif rest:
+            self._pass_on(rest)
+
+    def _pass_on(self, data: bytes) -> None:
+        if self._socket is not None:
+            self._socket.feed(data)
+            self.regulate()
+        else:
+            self.on_body(data)
 
     def _answer(self, status: int) -> None:
         if self._answered is not None and not self._answered.done():

@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 from urllib.parse import quote
 
 from kratos.address import join_host_port
 from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.transport.cause import Cause
-from kratos.transport.http import Buffered, Head, HttpApplication, Reply, Streamed
+from kratos.transport.http import Buffered, Head, HttpApplication, Reply, Streamed, Upgraded
+from kratos_http._asgi_socket import AsgiSocket
 from kratos_http._asgi_wire import AsgiWire, Event, Receive, Send
 from kratos_http._refusal import refusal
 
@@ -22,6 +23,8 @@ __all__ = ["Asgi"]
 T = TypeVar("T")
 
 _log = logging.getLogger("kratos.http")
+
+_SCHEMES: Final = {"https": "https", "wss": "https"}
 
 
 class Asgi:
@@ -58,7 +61,7 @@ class Asgi:
         elif kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
+            await self._talk(scope, receive, send)
         else:
             raise RuntimeError(f"ASGI scopes of type {kind!r} are not served")
 
@@ -93,11 +96,30 @@ class Asgi:
                 # The one way to make an ASGI server break the answer off.
                 raise RuntimeError(f"{head.method} {head.path!r}: the answer was not finished")
         else:
-            error = Error(501, "NOT_IMPLEMENTED", "this server does not upgrade connections")
-            reply = refusal(error)
+            reply = refusal(Error(400, "BAD_REQUEST", "this is served to WebSockets only"))
         if wire.gone or wire.started:
             return
         await _say(wire, reply or refusal(_internal()))
+
+    async def _talk(self, scope: Event, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        refuses = "websocket.http.response" in (scope.get("extensions") or {})
+        socket = AsgiSocket(receive, send, refuses=refuses)
+        head = _head({**scope, "method": "GET"})
+        endpoint = self._application.route(head)
+        if not hasattr(endpoint, "talk"):
+            error = Error(404, "NOT_FOUND", "no WebSocket is served here")
+            await socket.refuse(refusal(error))
+            return
+        upgraded = cast("Upgraded", endpoint)
+        await _watched(upgraded.talk(head, socket), head, socket)
+        if socket.gone or socket.finished:
+            return
+        if socket.answered:
+            await socket.close(1011)
+        else:
+            await socket.refuse(refusal(_internal()))
 
 
 async def _answer(endpoint: Buffered, head: Head, wire: AsgiWire) -> Reply | None:
@@ -108,7 +130,7 @@ async def _answer(endpoint: Buffered, head: Head, wire: AsgiWire) -> Reply | Non
     return await _watched(endpoint.answer(head, body), head, wire)
 
 
-async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire) -> T | None:
+async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire | AsgiSocket) -> T | None:
     """Run the work in this task, cancelled if the peer goes away; ``None`` then, or if it fails."""
     task = asyncio.current_task()
     assert task is not None, "an ASGI server runs applications in tasks"
@@ -155,7 +177,7 @@ def _head(scope: Event) -> Head:
     if root and path.startswith(root):
         path = path[len(root) :] or b"/"
     client = scope.get("client")
-    scheme = scope.get("scheme", "http")
+    scheme = _SCHEMES.get(scope.get("scheme", "http"), "http")
     return Head(
         scope["method"].upper(),
         path,

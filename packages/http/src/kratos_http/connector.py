@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from typing import Any, Final
 
 from kratos import encoding
-from kratos.encoding import Codecs, content_type
+from kratos.encoding import Codecs
 from kratos.errors import ConfigError, Error
 from kratos.selector import Node
 from kratos.transport import Arity, Call, Cause, Method, converse
 from kratos_http._exchange import TooLarge
 from kratos_http._format import header_block
+from kratos_http._frames import Frames, Side
+from kratos_http._handshake import accepts, new_key, request_lines
 from kratos_http._plan import Body, Plan
 from kratos_http._pool import ConnectionPool, PoolOptions
+from kratos_http._socket import FramedSocket
+from kratos_http._socket_client import Opened, SocketStream, collect
 from kratos_http._sse_client import SseStream
 from kratos_http._streaming import StreamConnection
 from kratos_http._timeout import format_timeout
@@ -22,17 +27,21 @@ from kratos_http._trouble import frozen, too_large, unavailable
 __all__ = ["HttpConnection", "HttpConnector"]
 
 _SCHEME: Final = "http"
+_SWITCHING: Final = 101
+_CLOSE_TIMEOUT: Final = 2.0  # seconds
 _USER_AGENT: Final = "kratos-python"
 _OWN: Final = frozenset((b"accept", b"content-type", b"grpc-timeout"))
+_HANDSHAKE: Final = b"sec-websocket-"
 _VERBS_WITH_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
 
 
 class HttpConnector:
     """Reaches services over HTTP/1.1, by the first ``google.api.http`` rule of each method.
 
-    Unary methods only. Bodies are sent, and replies asked for, as ``application/protojson``,
-    which servers of Kratos v3 in either language take for protobuf JSON; for servers of v2 say
-    ``codec="json"``.
+    A method that streams replies is read as events, one that streams requests is a WebSocket;
+    each such call has a connection of its own. Bodies are sent, and replies asked for, as
+    ``application/protojson``, which servers of Kratos v3 in either language take for protobuf
+    JSON; for servers of v2 say ``codec="json"``.
 
     Errors of its own: 503 ``UNAVAILABLE`` for a server that cannot be reached or that was lost
     before it had answered, 500 ``CODEC`` for a reply that is no reply of the method, 500
@@ -47,7 +56,10 @@ class HttpConnector:
         max_connections: To one node at once; further calls wait for one.
         idle_timeout: Seconds for which an unused connection is kept; less than servers keep it.
         connect_timeout: Seconds to connect, TLS included.
-        max_reply: Bytes of the largest reply.
+        max_reply: Bytes of the largest reply, or message of a stream of them.
+        ping_interval: Seconds between pings on a WebSocket from which nothing comes, of a
+            server of ours; ``math.inf`` for no pings.
+        ping_timeout: Seconds for anything to come after a ping.
 
     Raises:
         ConfigError: An option has no such value.
@@ -65,6 +77,8 @@ class HttpConnector:
         idle_timeout: float = 60.0,
         connect_timeout: float = 5.0,
         max_reply: int = 64 * 1024 * 1024,
+        ping_interval: float = 20.0,
+        ping_timeout: float = 20.0,
     ) -> None:
         found = codecs.get(codec)
         if found is None:
@@ -78,6 +92,8 @@ class HttpConnector:
         self._codecs = codecs
         self._prefix = path_prefix.rstrip("/")
         self._user_agent = user_agent.encode()
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_timeout
         self._plans: dict[str, Plan] = {}
         self._options = PoolOptions(
             max_connections=max_connections,
@@ -90,11 +106,6 @@ class HttpConnector:
     def scheme(self) -> str:
         """Scheme of the endpoints it reaches."""
         return _SCHEME
-
-    @property
-    def content_type(self) -> str:
-        """Content type of its codec."""
-        return content_type(self._codec.name)
 
     def connect(self, node: Node, /) -> HttpConnection:
         """Return the connections of one node; see ``Connector``."""
@@ -109,13 +120,21 @@ class HttpConnector:
         """
         plan = self._plans.get(method.operation)
         if plan is None:
-            if method.arity.client_streams:
-                raise Error(501, "UNIMPLEMENTED", f"{method.operation} streams; HTTP does not")
             plan = self._plans[method.operation] = Plan(method, self._codec, self._codecs)
         return plan
 
-    def head(self, plan: Plan, call: Call, target: str, host: str, body: Body) -> bytes:
+    def head(
+        self, plan: Plan, call: Call, target: str, host: str, body: Body, *, more: bytes = b""
+    ) -> bytes:
         """Return the head of a request, up to its empty line.
+
+        Args:
+            plan: How the method is called.
+            call: The call.
+            target: Path and query.
+            host: For the ``Host`` header.
+            body: What follows.
+            more: Header lines of the framing.
 
         Raises:
             Error: 504: there is no time left for the call; 400 CODEC: a header cannot be sent.
@@ -128,7 +147,11 @@ class HttpConnector:
             if remaining <= 0:
                 raise Cause.DEADLINE.error()
             own.append((b"grpc-timeout", format_timeout(remaining).encode()))
-        given = [pair for pair in call.headers.raw() if pair[0] not in _OWN]
+        given = [
+            pair
+            for pair in call.headers.raw()
+            if pair[0] not in _OWN and not pair[0].startswith(_HANDSHAKE)
+        ]
         names = {name for name, _ in given}
         if b"host" not in names:
             own.append((b"host", host.encode()))
@@ -142,7 +165,7 @@ class HttpConnector:
         if body.content_type or plan.verb in _VERBS_WITH_BODY:
             length = b"content-length: %d\r\n" % len(body.data)
         line = f"{plan.verb} {self._prefix}{target} HTTP/1.1\r\n".encode()
-        return b"%b%b%b\r\n" % (line, block, length)
+        return b"%b%b%b%b\r\n" % (line, block, length, more)
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -197,6 +220,8 @@ class HttpConnection:
         try:
             if call.method.arity is Arity.SERVER_STREAM:
                 return await self._follow(plan, call, request)
+            if call.method.arity.client_streams:
+                return await self._talk(plan, call, request)
             return await self._exchange(plan, call, request)
         except TooLarge as error:
             raise too_large(call, error) from error
@@ -225,11 +250,66 @@ class HttpConnection:
             if not 200 <= reply.status < 300:
                 reply.body = await connection.rest(self._max_reply)
                 plan.read(reply)  # raises
-            kind = self._connector.content_type
-            stream = SseStream(call, plan, connection, kind=kind, max_event=self._max_reply)
+            stream = SseStream(call, plan, connection, max_event=self._max_reply)
             await converse(call, stream)
         finally:
             self._pool.dismiss(connection)
+
+    async def _talk(self, plan: Plan, call: Call, requests: Any) -> Any:
+        """Carry a call whose requests are a stream."""
+        stream = SocketStream(call, plan, partial(self._open_socket, plan, call))
+        try:
+            if not plan.lazy:
+                await stream.open(None)
+            if call.method.arity is Arity.BIDI_STREAM:
+                return await converse(call, stream)
+            return await collect(call, stream, requests)
+        finally:
+            await stream.aclose()
+
+    async def _open_socket(self, plan: Plan, call: Call, first: Any) -> Opened:
+        """Open a WebSocket; see ``SocketStream.open``."""
+        key = new_key()
+        target = plan.socket_target(first)
+        lines = request_lines(key)
+        head = self._connector.head(plan, call, target, self._host, Body(), more=lines)
+        try:
+            connection = await self._pool.dedicate(StreamConnection)
+        except OSError as error:
+            raise unavailable(call, error) from error
+        try:
+            return await self._shake_hands(plan, call, connection, head=head, key=key)
+        except TooLarge as error:
+            self._pool.dismiss(connection)
+            raise too_large(call, error) from error
+        except OSError as error:
+            self._pool.dismiss(connection)
+            raise unavailable(call, error) from error
+        except BaseException:
+            self._pool.dismiss(connection)
+            raise
+
+    async def _shake_hands(
+        self, plan: Plan, call: Call, connection: StreamConnection, *, head: bytes, key: str
+    ) -> Opened:
+        reply = await connection.request(head, upgrade=True)
+        call.reply_headers = frozen(reply.headers)
+        if reply.status != _SWITCHING:
+            reply.body = await connection.rest(self._max_reply)
+            if 200 <= reply.status < 300:
+                raise Error(500, "CODEC", f"{call.peer}: {reply.status} is no WebSocket")
+            plan.read(reply)  # raises
+        if not accepts(reply.headers, key):
+            raise Error(500, "CODEC", f"{call.peer}: the handshake was not answered as asked")
+        own = bool(reply.header(b"sec-websocket-protocol"))
+        frames = Frames(Side.CLIENT, max_message=self._max_reply)
+        socket = FramedSocket(connection, frames, close_timeout=_CLOSE_TIMEOUT)
+        if own:  # Go's server answers pings only while its handler receives
+            interval = self._connector.ping_interval
+            socket.ping_every(interval, timeout=self._connector.ping_timeout, strict=True)
+        connection.attach(socket)
+        release = partial(self._pool.dismiss, connection)
+        return Opened(socket=socket, own=own, release=release)
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Refuse new calls, let those in flight end, then cut the rest off; idempotent.

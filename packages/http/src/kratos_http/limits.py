@@ -25,6 +25,13 @@ class Limits:
         body_grace: Before ``min_body_rate`` is asked for.
         min_body_rate: Bytes per second, on average, of a body that is read whole.
         write_timeout: For a peer that does not take any byte of what it asked for.
+        max_message: Bytes of the largest message that a WebSocket takes; a larger one closes
+            it with 1009.
+        ping_interval: Between pings on a WebSocket from which nothing comes; ``math.inf`` for
+            no pings.
+        ping_timeout: For anything to come after a ping. Asked of browsers and of our own
+            clients, which answer at any time; Go's client answers only while it receives.
+        close_timeout: For the peer's answer to a close frame.
         linger: For a peer that still sends while its connection is being closed; cut off
             earlier, it might lose the answer that says why.
 
@@ -41,6 +48,10 @@ class Limits:
     body_grace: float = 5.0
     min_body_rate: float = 240.0
     write_timeout: float = 30.0
+    max_message: int = 4 * 1024 * 1024
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    close_timeout: float = 2.0
     linger: float = 2.0
 
     def __post_init__(self) -> None:

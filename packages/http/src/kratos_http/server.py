@@ -33,6 +33,7 @@ from kratos_http.rest import RestEndpoint, RestOptions
 from kratos_http.router import Route, Router
 from kratos_http.sse import SseEndpoint
 from kratos_http.streams import StreamOptions
+from kratos_http.websocket import WebSocketEndpoint
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -303,8 +304,6 @@ class HttpServer:
 
     def _route(self, operation: Operation) -> None:
         method = operation.method
-        if method.arity.client_streams:
-            return
         for rule in method.http:
             try:
                 verb, endpoint = self._endpoint_of(operation, rule)
@@ -319,6 +318,10 @@ class HttpServer:
         variables = PathTemplate.parse(rule.path).variables
         if operation.method.arity is Arity.UNARY:
             return rule.verb, RestEndpoint(operation, rule, variables, self._options)
+        if operation.method.arity.client_streams:
+            return "GET", WebSocketEndpoint(
+                operation, rule, variables, self._options, streams=self._streams
+            )
         return rule.verb, SseEndpoint(
             operation,
             rule,

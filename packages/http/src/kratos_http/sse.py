@@ -20,6 +20,7 @@ from kratos_http._body import read_body
 from kratos_http._events import COMMENT, event
 from kratos_http._idle import IdleWatch
 from kratos_http._inbound import Asked, add_headers, is_binary
+from kratos_http._turns import Turns
 from kratos_http.encoders import encode_error
 from kratos_http.limits import Limits
 from kratos_http.rest import RestOptions, bad_request
@@ -129,6 +130,7 @@ class _Replies:
         "_options",
         "_sending",
         "_started",
+        "_turns",
         "_wire",
         "_written",
         "call",
@@ -148,6 +150,7 @@ class _Replies:
         self._expected: type[Message] = endpoint.reply
         self._as_is = is_http_body(cast("Descriptor", self._expected.DESCRIPTOR))
         self._sending = asyncio.Lock()  # a handler may send from several tasks
+        self._turns = Turns()
         self._started = False
         self._written = False  # since the latest beat
 
@@ -199,6 +202,7 @@ class _Replies:
                 self._start()
             self._written = True
             await self._wire.write(data)
+            await self._turns.take()
 
     def _start(self) -> None:
         self.call.reply_headers.freeze()

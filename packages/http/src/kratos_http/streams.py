@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
 
 from google.protobuf.message import Message
 
 from kratos.errors import ConfigError
 
 __all__ = ["StreamOptions"]
-
-_TIMES: Final = ("heartbeat", "idle_timeout", "ping_interval", "ping_timeout", "close_timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,33 +30,21 @@ class StreamOptions:
         event_id: Returns the ``id`` of the event that carries a message, empty for none. What
             a browser sends back when it connects anew is the header ``last-event-id`` of the
             call; the handler goes on from there.
-        max_message: Bytes of the largest message that a WebSocket takes; a larger one closes
-            it with 1009.
-        ping_interval: Between pings on a WebSocket from which nothing came.
-        ping_timeout: For anything to come after a ping, before the peer is taken for gone.
-        close_timeout: For the peer's answer to a close frame.
         origins: Values of ``Origin`` from which browsers may open WebSockets, ``*`` for all;
             ``None`` for the host that they ask, as in Go. Requests without one pass.
 
     Raises:
-        ConfigError: A time or a size is not positive.
+        ConfigError: A time is not positive, or ``origins`` is no collection.
     """
 
     idle_timeout: float | None = None
     heartbeat: float | None = None
     event_id: Callable[[Message], str] | None = None
-    max_message: int = 4 * 1024 * 1024
-    ping_interval: float | None = 20.0
-    ping_timeout: float = 20.0
-    close_timeout: float = 2.0
     origins: Collection[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in _TIMES:
-            value: float | None = getattr(self, name)
+        for name, value in (("idle_timeout", self.idle_timeout), ("heartbeat", self.heartbeat)):
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"{name} must be positive seconds or None, not {value}")
-        if self.max_message < 1:
-            raise ConfigError(f"max_message must be positive, not {self.max_message}")
         if isinstance(self.origins, str):
             raise ConfigError(f"origins must be a collection of them: ({self.origins!r},)")

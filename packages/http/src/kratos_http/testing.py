@@ -20,6 +20,7 @@ from kratos_http.limits import Limits
 from kratos_http.server import HttpServer
 
 __all__ = [
+    "HANDSHAKE",
     "Answer",
     "AsgiPeer",
     "Listening",
@@ -28,7 +29,9 @@ __all__ = [
     "SocketPeer",
     "asgi_peer",
     "eventually",
+    "frame",
     "listening",
+    "next_frame",
     "running",
     "socket_peer",
 ]
@@ -142,6 +145,14 @@ class SocketPeer:
     async def until(self, end: bytes) -> bytes:
         """Return what comes up to and with some bytes."""
         return await self._reader.readuntil(end)
+
+    async def exactly(self, count: int) -> bytes:
+        """Return the next so many bytes.
+
+        Raises:
+            asyncio.IncompleteReadError: The connection ended before.
+        """
+        return await self._reader.readexactly(count)
 
     async def rest(self) -> bytes:
         """Return all that comes until the end of the connection."""
@@ -367,3 +378,44 @@ def _text(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 def _split(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name.lower(), value.strip()
+
+
+HANDSHAKE: Final = (
+    ("Connection", "keep-alive, Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)
+
+
+def frame(
+    opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True, reserved: int = 0
+) -> bytes:
+    """Return a WebSocket frame, well-formed or not.
+
+    Args:
+        opcode: Kind of the frame: 1 text, 2 binary, 8 close, 9 ping, 10 pong.
+        payload: What it carries.
+        final: Whether it ends its message.
+        masked: Whether it is masked, as a client's has to be.
+        reserved: Its three reserved bits.
+    """
+    size = len(payload)
+    kind = size if size < 126 else 126 if size < 65536 else 127
+    first = (0x80 if final else 0) | reserved << 4 | opcode
+    head = bytes((first, (0x80 if masked else 0) | kind))
+    if kind > 125:
+        head += size.to_bytes(2 if kind == 126 else 8, "big")
+    if not masked:
+        return head + payload
+    mask = b"\x01\x02\x03\x04"
+    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+async def next_frame(peer: SocketPeer) -> tuple[int, bytes]:
+    """Return opcode and payload of the next frame from a server."""
+    first, kind = await peer.exactly(2)
+    size = kind & 0x7F
+    if size > 125:
+        size = int.from_bytes(await peer.exactly(2 if size == 126 else 8), "big")
+    return first & 0x0F, await peer.exactly(size)

@@ -139,8 +139,20 @@ class Wire(Protocol):
 class Socket(Protocol):
     """A WebSocket handshake waiting for its answer."""
 
+    @property
+    def close_code(self) -> int | None:
+        """Code of the peer's close frame, 1005 for one without; ``None`` while none came."""
+        ...
+
     async def accept(self, headers: WireHeaders = ()) -> None:
-        """Answer 101."""
+        """Answer 101.
+
+        Args:
+            headers: Of the answer; ``sec-websocket-protocol`` chooses one of those offered.
+
+        Raises:
+            ValueError: A header cannot be sent; nothing was.
+        """
         ...
 
     async def refuse(self, reply: Reply, /) -> None:
@@ -148,15 +160,28 @@ class Socket(Protocol):
         ...
 
     async def receive(self) -> str | bytes | None:
-        """Return the next message; ``None`` at the peer's close frame."""
+        """Return the next message; ``None`` at the peer's close frame.
+
+        Raises:
+            Error: The peer has gone without one, or broke the protocol or a limit.
+        """
         ...
 
     async def send(self, message: str | bytes, /) -> None:
-        """Send a message; waits while the peer is slow."""
+        """Send a message; waits while the peer is slow.
+
+        Raises:
+            Error: The peer has gone.
+        """
         ...
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Send a close frame and wait for the peer's, for a bounded time."""
+        """Send a close frame and wait for the peer's, for a bounded time.
+
+        Args:
+            code: Of the frame.
+            reason: Of the frame; what exceeds the 123 bytes that fit is cut off.
+        """
         ...
 
 

@@ -1,0 +1,140 @@
+"""The frames of one WebSocket, as messages; the protocol itself is the library's."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, TypeAlias
+
+from websockets.exceptions import ConnectionClosed, InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, Side, State
+
+from kratos.errors import Error
+from kratos.transport import Cause
+
+__all__ = ["Frames", "Message", "Side", "reason_that_fits"]
+
+Message: TypeAlias = "str | bytes"
+
+# The library logs every connection that closes; its errors are still worth knowing.
+_log: Final = logging.getLogger("kratos.http.frames")
+_log.setLevel(logging.WARNING)
+
+_INVALID_TEXT: Final = 1007
+_TOO_BIG: Final = 1009
+_MOST_REASON: Final = 123  # bytes, RFC 6455, 5.5
+
+
+class Frames:
+    """An open WebSocket without its connection.
+
+    Args:
+        side: Which end this is.
+        max_message: Bytes of the largest message that is taken.
+
+    Attributes:
+        failure: What the peer did wrong; nothing is read any more.
+    """
+
+    __slots__ = ("_max_message", "_parts", "_protocol", "_text", "failure")
+
+    def __init__(self, side: Side, *, max_message: int) -> None:
+        self.failure: Error | None = None
+        self._max_message = max_message
+        self._protocol = Protocol(side, state=State.OPEN, max_size=max_message, logger=_log)
+        self._parts: list[bytes] = []
+        self._text = False
+
+    @property
+    def open(self) -> bool:
+        """Whether no close frame was sent or received."""
+        return self._protocol.state is State.OPEN
+
+    @property
+    def close_code(self) -> int | None:
+        """Code of the peer's close frame."""
+        received = self._protocol.close_rcvd
+        return None if received is None else received.code
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Return the messages that some bytes complete; ``outgoing`` answers pings and closes."""
+        protocol = self._protocol
+        if self.failure is not None:
+            return []
+        protocol.receive_data(data)
+        messages: list[Message] = []
+        for frame in protocol.events_received():
+            assert isinstance(frame, Frame), "it began open"
+            if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and not self._take(
+                frame, messages
+            ):
+                return messages
+        if protocol.parser_exc is not None:
+            self.failure = self._judge(protocol.parser_exc)
+        return messages
+
+    def send(self, message: Message) -> None:
+        """Send a message.
+
+        Raises:
+            Error: The WebSocket is closing.
+        """
+        try:
+            if isinstance(message, str):
+                self._protocol.send_text(message.encode())
+            else:
+                self._protocol.send_binary(message)
+        except (InvalidState, ConnectionClosed):
+            raise Cause.PEER_GONE.error() from None
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self._protocol.send_ping(b"")
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, unless one was sent or received."""
+        if self.open:
+            self._protocol.send_close(code, reason_that_fits(reason))
+
+    def fail(self, code: int, reason: str) -> None:
+        """Send a close frame and read no further."""
+        self._protocol.fail(code, reason)
+
+    def outgoing(self) -> list[bytes]:
+        """Return what is to be sent now; an empty piece is the end of the stream."""
+        return self._protocol.data_to_send()
+
+    def _take(self, frame: Frame, messages: list[Message]) -> bool:
+        """Take a frame with data; tell whether that is all right."""
+        if frame.opcode is not Opcode.CONT:
+            self._text = frame.opcode is Opcode.TEXT
+        data = bytes(frame.data)
+        if not frame.fin:
+            self._parts.append(data)
+            return True
+        if self._parts:
+            data = b"".join((*self._parts, data))
+            self._parts = []
+        if not self._text:
+            messages.append(data)
+            return True
+        try:
+            messages.append(data.decode())
+        except UnicodeDecodeError as error:
+            self.fail(_INVALID_TEXT, "a text is not UTF-8")
+            self.failure = Error(400, "CODEC", f"a text is not UTF-8 at byte {error.start}")
+            return False
+        return True
+
+    def _judge(self, problem: Exception) -> Error:
+        sent = self._protocol.close_sent
+        if sent is not None and sent.code == _TOO_BIG:
+            return Error(413, "MESSAGE_TOO_LARGE", f"a message exceeds {self._max_message} bytes")
+        if isinstance(problem, EOFError):
+            return Cause.PEER_GONE.error()
+        return Error(400, "CODEC", f"the peer broke the WebSocket protocol: {problem}")
+
+
+def reason_that_fits(reason: str) -> str:
+    """Return as much of a close frame's reason as fits into one."""
+    return reason.encode("utf-8", "replace")[:_MOST_REASON].decode("utf-8", "ignore")

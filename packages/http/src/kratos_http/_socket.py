@@ -1,0 +1,214 @@
+"""One WebSocket over a connection, at either end: queue, pings, close."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from contextlib import suppress
+from typing import Final, Protocol
+
+from kratos.transport import Cause
+from kratos_http._frames import Frames, Message
+from kratos_http._turns import Turns
+
+__all__ = ["FramedSocket", "Pipe"]
+
+_HIGH_WATER: Final = 64 * 1024  # bytes of messages that may wait to be received
+_OVERHEAD: Final = 64  # bytes that a waiting message counts besides its own
+_PING_TIMEOUT: Final = 1011
+
+
+class Pipe(Protocol):
+    """The connection beneath."""
+
+    def send(self, data: bytes) -> None:
+        """Write, if there still is somebody to write to."""
+        ...
+
+    async def room(self) -> None:
+        """Wait while the peer is slow; raises ``Error`` when it has gone."""
+        ...
+
+    def regulate(self) -> None:
+        """Read while the socket is not full, and only then."""
+        ...
+
+    def hang_up(self) -> None:
+        """End the connection once everything is sent."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        ...
+
+
+class FramedSocket:
+    """An open WebSocket; the connection feeds it.
+
+    Args:
+        pipe: The connection.
+        frames: Its frames.
+        close_timeout: Seconds for the peer's answer to a close frame.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_ended",
+        "_frames",
+        "_gone",
+        "_heard",
+        "_interval",
+        "_messages",
+        "_pinged",
+        "_pipe",
+        "_reading",
+        "_sending",
+        "_size",
+        "_strict",
+        "_timeout",
+        "_timer",
+        "_turns",
+        "_wait",
+    )
+
+    def __init__(self, pipe: Pipe, frames: Frames, *, close_timeout: float) -> None:
+        self._pipe = pipe
+        self._frames = frames
+        self._wait = close_timeout
+        self._messages: deque[Message] = deque()
+        self._size = 0
+        self._reading: asyncio.Future[None] | None = None
+        self._sending = asyncio.Lock()  # a handler may send from several tasks
+        self._turns = Turns()
+        self._closing = False
+        self._gone = False
+        self._ended = asyncio.Event()  # a close frame came, or nothing ever will
+        self._timer: asyncio.TimerHandle | None = None
+        self._interval = self._timeout = math.inf
+        self._strict = self._heard = self._pinged = False
+
+    @property
+    def close_code(self) -> int | None:
+        """Code of the peer's close frame; ``None`` while none came."""
+        return self._frames.close_code
+
+    @property
+    def full(self) -> bool:
+        """Whether enough messages wait to be received."""
+        return self._size > _HIGH_WATER and not self._closing
+
+    def ping_every(self, interval: float, *, timeout: float, strict: bool) -> None:
+        """Ping whenever nothing came for a while.
+
+        Args:
+            interval: Seconds of silence before a ping.
+            timeout: Seconds for anything to come after it.
+            strict: Whether to give the peer up then.
+        """
+        self._interval, self._timeout, self._strict = interval, timeout, strict
+        self._schedule(interval)
+
+    async def receive(self) -> Message | None:
+        """Return the next message; see ``Socket``."""
+        while not self._messages:
+            if self._frames.failure is not None:
+                raise self._frames.failure.clone()
+            if self._frames.close_code is not None:
+                return None
+            if self._gone:
+                raise Cause.PEER_GONE.error()
+            self._reading = asyncio.get_running_loop().create_future()
+            await self._reading
+        message = self._messages.popleft()
+        self._size -= len(message) + _OVERHEAD
+        self._pipe.regulate()
+        return message
+
+    async def send(self, message: Message, /) -> None:
+        """Send a message; see ``Socket``."""
+        async with self._sending:
+            if self._gone:
+                raise Cause.PEER_GONE.error()
+            self._frames.send(message)
+            self._flush()
+            await self._pipe.room()
+            await self._turns.take()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame and wait for the peer's; see ``Socket``.
+
+        Cancellation: cuts the connection off.
+        """
+        self._closing = True
+        self._messages.clear()
+        self._size = 0
+        self._frames.close(code, reason)
+        self._flush()
+        self._pipe.regulate()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._wait):
+                    await self._ended.wait()
+                return
+        except asyncio.CancelledError:
+            self._pipe.abort()
+            raise
+        self._pipe.abort()
+
+    # For the connection.
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        self._heard = True
+        for message in self._frames.feed(data):
+            if not self._closing:
+                self._messages.append(message)
+                self._size += len(message) + _OVERHEAD
+        self._flush()
+        if self._frames.close_code is not None or self._frames.failure is not None:
+            self._end()
+        self._wake()
+
+    def lose(self) -> None:
+        """Note that the connection has ended."""
+        self._gone = True
+        self._end()
+        self._wake()
+
+    def _end(self) -> None:
+        self._ended.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _flush(self) -> None:
+        for data in self._frames.outgoing():
+            if data:
+                self._pipe.send(data)
+            else:
+                self._pipe.hang_up()
+
+    def _schedule(self, seconds: float) -> None:
+        if seconds < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Ping, or give the peer up, if it was silent."""
+        if self._heard or self.full:  # what is not read cannot be heard
+            self._heard = self._pinged = False
+            self._schedule(self._interval)
+            return
+        if self._pinged and self._strict:
+            self._frames.fail(_PING_TIMEOUT, "no answer to a ping")
+            self._flush()
+            self._pipe.abort()
+            return
+        self._pinged = True
+        self._frames.ping()
+        self._flush()
+        self._schedule(self._timeout)
+
+    def _wake(self) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._reading.set_result(None)
