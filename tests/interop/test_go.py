@@ -23,11 +23,13 @@ from interop.v1.interop_pb2 import (
     GREEN,
     RED,
     AllKinds,
+    ChatRequest,
     FailRequest,
     FindRequest,
     Inner,
     MetaReply,
     MetaRequest,
+    WatchRequest,
 )
 
 from kratos import App, Client, Error, server_call
@@ -35,7 +37,7 @@ from kratos.metadata import Metadata, client_context, server_metadata
 from kratos.middleware import circuitbreaker, metadata, ratelimit, recovery
 from kratos.testing.app import running
 from kratos.testing.guard import Ledger
-from kratos.transport import CallOptions
+from kratos.transport import CallOptions, Incoming, Opening
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
 
@@ -43,6 +45,16 @@ pytestmark = [pytest.mark.go, pytest.mark.slow, pytest.mark.timeout(180)]
 
 CODES = [400, 401, 403, 404, 409, 412, 429, 499, 500, 501, 503, 504]
 TRANSPORTS = ["http", "grpc"]
+STREAMS = [
+    "watch",
+    "watch_nothing",
+    "watch_fails_late",
+    "watch_fails_early",
+    "collect",
+    "collect_fails",
+    "chat",
+    "chat_fails",
+]
 
 
 class Service(Interop):
@@ -62,6 +74,41 @@ class Service(Interop):
         assert call is not None
         call.reply_headers.set("x-reply", "from python")
         return MetaReply(metadata={key: ",".join(values) for key, values in found.items()})
+
+    async def watch(self, request: WatchRequest, /) -> AsyncIterator[Inner]:
+        call = server_call()
+        assert call is not None
+        call.reply_headers.set("x-reply", "from python")
+        for page in range(1, request.count + 1):
+            yield Inner(title=request.title + color(), pages=page)
+        if request.code:
+            raise failure(request.code)
+
+    async def collect(self, requests: AsyncIterator[Inner], /) -> Inner:
+        total = Inner(title=color())
+        async for request in requests:
+            if request.title == "fail":
+                raise failure(409)
+            total.title += request.title
+            total.pages += request.pages
+        return total
+
+    async def chat(self, requests: AsyncIterator[ChatRequest], /) -> AsyncIterator[ChatRequest]:
+        async for request in requests:
+            if request.inner.title == "fail":
+                raise failure(409)
+            if request.inner.title == "meta":
+                request.inner.title = color()
+            yield request
+
+
+def failure(code: int) -> Error:
+    return Error(code, "A_REASON", "a message", {"key": "value"})
+
+
+def color() -> str:
+    found = server_metadata()
+    return "" if found is None else found.get("x-md-global-color")
 
 
 @pytest_asyncio.fixture
@@ -163,6 +210,7 @@ async def test_go_client_is_served(
         "find",
         *(f"fail_{code}" for code in CODES),
         "meta",
+        *(STREAMS if transport == "http" else ()),
     ]
     assert [check for check in checks if not check["ok"]] == []
 
@@ -268,6 +316,90 @@ async def test_metadata_reaches_a_go_service_and_headers_come_back(
     assert reply.metadata["x-md-global-color"] == "red"
     assert reply.metadata["x-md-local-size"] == "xl"
     assert ended[0].reply_headers.get("x-reply") == "from go"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_streamed_replies_of_a_go_service_arrive(
+    transport: str, go_server: dict[str, str]
+) -> None:
+    request = WatchRequest(title="a b", count=3)
+    async with connect(transport, go_server) as caller:
+        async with InteropClient(caller).watch(request) as replies:
+            got = [reply async for reply in replies]
+        async with InteropClient(caller).watch(WatchRequest(title="x")) as replies:
+            assert [reply async for reply in replies] == []
+    assert got == [Inner(title="a b", pages=page) for page in (1, 2, 3)]
+
+
+async def test_metadata_and_headers_travel_with_a_stream_of_a_go_service(
+    go_server: dict[str, str],
+) -> None:
+    async with connect("http", go_server) as caller:
+        with client_context(Metadata({"x-md-global-color": ["red"]})):
+            opening = InteropClient(caller).watch(WatchRequest(title="x", count=1))
+            async with opening as replies:
+                assert [reply.title async for reply in replies] == ["xred"]
+                assert replies.headers.get("x-reply") == "from go"
+            total = await InteropClient(caller).collect([Inner(title="x")])
+            async with InteropClient(caller).chat() as chat:
+                await chat.send(ChatRequest(room="den", inner=Inner(title="meta")))
+                assert (await chat.__anext__()).inner.title == "red"
+    assert total.title == "redx"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_error_of_a_streaming_go_service_arrives_whole(
+    transport: str, count: int, go_server: dict[str, str]
+) -> None:
+    request = WatchRequest(title="x", count=count, code=409)
+    got: list[Inner] = []
+    async with connect(transport, go_server) as caller:
+        with pytest.raises(Error) as failure:
+            await take(InteropClient(caller).watch(request), got)
+    error = failure.value
+    assert len(got) == count
+    assert (error.code, error.reason, error.message) == (409, "A_REASON", "a message")
+    assert error.metadata == {"key": "value"}
+
+
+async def take(opening: Opening[Incoming[Inner]], got: list[Inner]) -> None:
+    async with opening as replies:
+        async for reply in replies:
+            got.append(reply)  # noqa: PERF401  those before the failure count
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_streamed_requests_reach_a_go_service(
+    transport: str, go_server: dict[str, str]
+) -> None:
+    async with connect(transport, go_server) as caller:
+        total = await InteropClient(caller).collect([Inner(title="a", pages=1), Inner(pages=2)])
+        assert total == Inner(title="a", pages=3)
+        with pytest.raises(Error) as failure:
+            await InteropClient(caller).collect([Inner(title="fail")])
+    assert (failure.value.code, failure.value.reason) == (409, "A_REASON")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_messages_go_both_ways_with_a_go_service(
+    transport: str, go_server: dict[str, str]
+) -> None:
+    async with connect(transport, go_server) as caller:
+        async with InteropClient(caller).chat() as chat:
+            for page in (1, 2):
+                request = ChatRequest(room="a den", inner=Inner(title="x", pages=page))
+                request.tags.extend(["a b", "c"])
+                await chat.send(request)
+                assert await chat.__anext__() == request
+            await chat.end()
+            assert [reply async for reply in chat] == []
+        async with InteropClient(caller).chat() as chat:
+            await chat.send(ChatRequest(room="den", inner=Inner(title="fail")))
+            with pytest.raises(Error) as failure:
+                await chat.__anext__()
+    error = failure.value
+    assert (error.code, error.reason, error.message) == (409, "A_REASON", "a message")
 
 
 @pytest.mark.parametrize("code", [405, 408, 418, 422])

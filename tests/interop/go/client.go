@@ -44,7 +44,13 @@ func call(kind, addr string) error {
 	if err != nil {
 		return err
 	}
-	return run(ctx, c)
+	if err := run(ctx, c); err != nil {
+		return err
+	}
+	if over, ok := c.(overHTTP); ok {
+		return runStreams(ctx, over.client)
+	}
+	return nil
 }
 
 func connect(ctx context.Context, kind, addr string) (caller, error) {
@@ -62,16 +68,6 @@ func connect(ctx context.Context, kind, addr string) (caller, error) {
 }
 
 func run(ctx context.Context, c caller) error {
-	out := json.NewEncoder(os.Stdout)
-	tell := func(name string, err error) {
-		result := check{Case: name, OK: err == nil}
-		if err != nil {
-			result.Detail = err.Error()
-		}
-		if err := out.Encode(result); err != nil {
-			panic(err)
-		}
-	}
 	tell("echo", same(sample(), c.echo)(ctx))
 	// A Value that is not set comes back as null from any JSON, Go's own included.
 	tell("echo_empty", same(&api.AllKinds{Value: structpb.NewNullValue()}, c.echo)(ctx))
@@ -81,6 +77,16 @@ func run(ctx context.Context, c caller) error {
 	}
 	tell("meta", carries(ctx, c))
 	return nil
+}
+
+func tell(name string, err error) {
+	result := check{Case: name, OK: err == nil}
+	if err != nil {
+		result.Detail = err.Error()
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+		panic(err)
+	}
 }
 
 func same[M proto.Message](want M, do func(context.Context, M) (M, error)) func(context.Context) error {
