@@ -258,7 +258,7 @@ async def test_websocket_that_leads_nowhere_is_refused_cleanly(extended: bool) -
     async def send(event: Event) -> None:
         sent.append(event)
 
-    extensions = {"websocket.http.response": {}} if extended else {}
+    extensions: dict[str, object] = {"websocket.http.response": {}} if extended else {}
     scope = {**_scope("/"), "type": "websocket", "scheme": "ws", "extensions": extensions}
     await Asgi(Streams())(scope, receive, send)
     if extended:

@@ -37,12 +37,14 @@ class AsgiSocket:
         answered: Whether the handshake was answered.
         finished: Whether nothing is to be sent any more.
         gone: Whether the peer has gone.
+        newest: The newest message that came.
     """
 
     def __init__(self, receive: Receive, send: Send, *, refuses: bool) -> None:
         self.answered = False
         self.finished = False
         self.gone = False
+        self.newest: Message | None = None
         self._receive = receive
         self._send = send
         self._refuses = refuses
@@ -77,6 +79,7 @@ class AsgiSocket:
             elif event["type"] == "websocket.receive":
                 text: str | None = event.get("text")
                 message: Message = event["bytes"] if text is None else text
+                self.newest = message
                 self._messages.append(message)
                 self._size += len(message) + _OVERHEAD
             self._changed.set()

@@ -121,12 +121,10 @@ class Conversation:
         await self._end(failure)
 
     def cancel(self, cause: Cause, /) -> None:
-        """Cancel the call, unless the peer has closed well and its requests are still read.
-
-        That is how a client of Go Kratos may end its requests.
-        """
-        ended_well = self._socket.close_code == _NORMAL and not self._ended
-        if not (cause is Cause.PEER_GONE and ended_well):
+        """Cancel the call, unless the peer has ended its requests by closing, as Go allows."""
+        socket = self._socket
+        is_end = socket.close_code == _NORMAL and not self._ended and socket.newest != END
+        if not (cause is Cause.PEER_GONE and is_end):
             self._call.cancel(cause)
 
     async def receive(self) -> Any:

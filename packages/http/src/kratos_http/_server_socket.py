@@ -43,6 +43,11 @@ class ServerSocket:
         """Code of the peer's close frame; ``None`` while none came."""
         return None if self._framed is None else self._framed.close_code
 
+    @property
+    def newest(self) -> Message | None:
+        """The newest message that came."""
+        return None if self._framed is None else self._framed.newest
+
     async def accept(self, headers: WireHeaders = ()) -> None:
         """Answer 101; see ``Socket``.
 

@@ -50,6 +50,9 @@ class FramedSocket:
         pipe: The connection.
         frames: Its frames.
         close_timeout: Seconds for the peer's answer to a close frame.
+
+    Attributes:
+        newest: The newest message that came.
     """
 
     __slots__ = (
@@ -70,9 +73,11 @@ class FramedSocket:
         "_timer",
         "_turns",
         "_wait",
+        "newest",
     )
 
     def __init__(self, pipe: Pipe, frames: Frames, *, close_timeout: float) -> None:
+        self.newest: Message | None = None
         self._pipe = pipe
         self._frames = frames
         self._wait = close_timeout
@@ -161,7 +166,11 @@ class FramedSocket:
     def feed(self, data: bytes) -> None:
         """Take bytes from the peer."""
         self._heard = True
+        if self._pinged:
+            self._pinged = False
+            self._schedule(self._interval)
         for message in self._frames.feed(data):
+            self.newest = message
             if not self._closing:
                 self._messages.append(message)
                 self._size += len(message) + _OVERHEAD
@@ -190,13 +199,15 @@ class FramedSocket:
                 self._pipe.hang_up()
 
     def _schedule(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if seconds < math.inf:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
         """Ping, or give the peer up, if it was silent."""
         if self._heard or self.full:  # what is not read cannot be heard
-            self._heard = self._pinged = False
+            self._heard = False
             self._schedule(self._interval)
             return
         if self._pinged and self._strict:

@@ -144,6 +144,11 @@ class Socket(Protocol):
         """Code of the peer's close frame, 1005 for one without; ``None`` while none came."""
         ...
 
+    @property
+    def newest(self) -> str | bytes | None:
+        """The newest message that came, received or not; ``None`` while none came."""
+        ...
+
     async def accept(self, headers: WireHeaders = ()) -> None:
         """Answer 101.
 
