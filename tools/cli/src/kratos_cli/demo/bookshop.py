@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 
 from bookshop.v1.bookshop_kratos import (
     Bookshop,
@@ -67,6 +68,11 @@ class BookshopService(Bookshop):
         ]
         books.sort(key=lambda book: book.price.cents)
         return ListBooksReply(books=books[: request.limit or None])
+
+    async def browse_books(self, request: ListBooksRequest, /) -> AsyncIterator[Book]:
+        """Show the books of a shelf one by one."""
+        for book in (await self.list_books(request)).books:
+            yield book
 
     async def buy_book(self, request: BuyBookRequest, /) -> Receipt:
         """Sell a book; the greeter writes the dedication."""

@@ -136,6 +136,7 @@ async def _serve(
     account.title("The services stay up; Ctrl-C ends them. Try:")
     account.plain(f"  curl {addresses['greeter']}/helloworld/you")
     account.plain(f"  curl '{addresses['bookshop']}/v1/shelves/novels/books?limit=1'")
+    account.plain(f"  curl -N {addresses['bookshop']}/v1/shelves/novels/books:browse")
     account.plain(f"  curl -i {addresses['bookshop']}/v1/shelves/novels/books/ulysses")
     account.plain(f'  PYTHONPATH={root / "generated"} {sys.executable} -c "{_snippet(addresses)}"')
     await _until_one_ends(processes)

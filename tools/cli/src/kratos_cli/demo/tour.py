@@ -115,6 +115,13 @@ class Tour:
         await self._call(
             "bookshop",
             by,
+            "GET /v1/shelves/{shelf}/books:browse" if http else "BrowseBooks",
+            partial(_browse, shop, listing),
+            show=lambda books: " then ".join(book.title for book in books),
+        )
+        await self._call(
+            "bookshop",
+            by,
             "POST /v1/{name}:buy" if http else "BuyBook",
             lambda o: shop.buy_book(BuyBookRequest(name=_EMMA, customer="Ada"), options=o),
             show=lambda receipt: receipt.dedication,
@@ -200,6 +207,13 @@ class Tour:
 
 async def _add(shop: BookshopClient, request: AddBookRequest, options: CallOptions) -> Book:
     return await shop.add_book(request, options=options)
+
+
+async def _browse(
+    shop: BookshopClient, request: ListBooksRequest, options: CallOptions
+) -> list[Book]:
+    async with shop.browse_books(request, options=options) as books:
+        return [book async for book in books]
 
 
 def _plain(address: str, verb: str, path: str) -> tuple[int, dict[str, Any]]:
