@@ -443,6 +443,34 @@ class TestClient:
                 await replies.__anext__()
         assert (failure.value.code, failure.value.reason) == (503, "UNAVAILABLE")
 
+    @pytest.mark.parametrize(
+        ("kind", "fails"),
+        [("application/json", True), ("text/event-stream; charset=utf-8", False), ("", False)],
+    )
+    async def test_answer_that_is_no_event_stream_is_no_empty_one(
+        self, kind: str, fails: bool
+    ) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            line = f"Content-Type: {kind}\r\n" if kind else ""
+            writer.write(f"HTTP/1.1 200 OK\r\n{line}Content-Length: 2\r\n\r\n{{}}".encode())
+            writer.close()
+
+        async def follow(client: Client) -> list[str]:
+            async with client.server_stream(TICK, text("x"), None) as replies:
+                return [reply.value async for reply in replies]
+
+        async with (
+            await asyncio.start_server(serve, "127.0.0.1", 0) as fake,
+            Client(f"http://127.0.0.1:{fake.sockets[0].getsockname()[1]}") as client,
+        ):
+            if not fails:
+                assert await follow(client) == []
+                return
+            with pytest.raises(Error, match="no stream of events") as failure:
+                await follow(client)
+        assert failure.value.code == 500
+
     async def test_connections_are_given_back(self) -> None:
         server, _ = news()
         transport = HttpConnector(max_connections=1)

@@ -104,21 +104,26 @@ class Conversation:
 
     async def run(self) -> None:
         """Run the call and say how it ended."""
-        head, call = self._head, self._call
+        self._head.running = self  # to its last word: an engine would cancel the task instead
+        try:
+            await self._end(await self._run())
+        finally:
+            self._head.running = None
+
+    async def _run(self) -> Error | None:
+        """Run the call, send its one reply if it has one, and return what failed."""
+        call = self._call
         failure: Error | None = None
         reply: Any = None
         try:
             call.deadline = self._asked.deadline()
-            head.running = self
             with IdleWatch(call, self._endpoint.streams.idle_timeout):
                 reply = await self._endpoint.operation.run(call, _Requests(self))
         except Error as error:
             failure = error
-        finally:
-            head.running = None
         if failure is None and not call.method.arity.server_streams:
             failure = await self._reply(reply)
-        await self._end(failure)
+        return failure
 
     def cancel(self, cause: Cause, /) -> None:
         """Cancel the call, unless the peer has ended its requests by closing, as Go allows."""

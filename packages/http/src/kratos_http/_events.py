@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["COMMENT", "EventParser", "EventTooLarge", "event"]
+__all__ = ["COMMENT", "EVENT_STREAM", "EventParser", "EventTooLarge", "event"]
 
+EVENT_STREAM: Final = b"text/event-stream"
 COMMENT: Final = b":\n\n"
 _BOM: Final = b"\xef\xbb\xbf"
 _DEFAULT: Final = "message"

@@ -11,6 +11,7 @@ from kratos.encoding import Codecs
 from kratos.errors import ConfigError, Error
 from kratos.selector import Node
 from kratos.transport import Arity, Call, Cause, Method, converse
+from kratos_http._events import EVENT_STREAM
 from kratos_http._exchange import TooLarge
 from kratos_http._format import header_block
 from kratos_http._frames import Frames, Side
@@ -250,6 +251,10 @@ class HttpConnection:
             if not 200 <= reply.status < 300:
                 reply.body = await connection.rest(self._max_reply)
                 plan.read(reply)  # raises
+            kind = reply.header(b"content-type")
+            if kind and not kind.lower().startswith(EVENT_STREAM):  # Go's has none, if it is empty
+                shown = kind.decode("latin-1")
+                raise Error(500, "CODEC", f"{call.peer}: {shown} is no stream of events")
             stream = SseStream(call, plan, connection, max_event=self._max_reply)
             await converse(call, stream)
         finally:

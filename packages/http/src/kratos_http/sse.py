@@ -17,7 +17,7 @@ from kratos.transport import Call, HttpRule, Operation
 from kratos.transport.http import Head, Reply, Wire
 from kratos_http._binding import Binding
 from kratos_http._body import read_body
-from kratos_http._events import COMMENT, event
+from kratos_http._events import COMMENT, EVENT_STREAM, event
 from kratos_http._idle import IdleWatch
 from kratos_http._inbound import Asked, add_headers, is_binary
 from kratos_http._turns import Turns
@@ -26,11 +26,10 @@ from kratos_http.limits import Limits
 from kratos_http.rest import RestOptions, bad_request
 from kratos_http.streams import StreamOptions
 
-__all__ = ["EVENT_STREAM", "SseEndpoint"]
+__all__ = ["SseEndpoint"]
 
 _log = logging.getLogger("kratos.http")
 
-EVENT_STREAM: Final = b"text/event-stream"
 _HEADERS: Final = (
     (b"content-type", EVENT_STREAM),
     (b"cache-control", b"no-cache"),
@@ -85,26 +84,31 @@ class SseEndpoint:
         """Bind, call, and send what the call sends."""
         asked = Asked(head)
         replies = _Replies(self, wire, asked)
-        call = replies.call = asked.call(
-            self._operation.method, self.options.endpoint, replies.send
-        )
-        failure: Error | None = None
+        replies.call = asked.call(self._operation.method, self.options.endpoint, replies.send)
+        try:
+            await replies.end(await self._failure(head, wire, replies, asked))
+        finally:
+            head.running = None
+
+    async def _failure(
+        self, head: Head, wire: Wire, replies: _Replies, asked: Asked
+    ) -> Error | None:
+        """Run the call and return what failed."""
+        call = replies.call
         try:
             if head.method == "HEAD":
                 raise Error(405, "METHOD_NOT_ALLOWED", "HEAD is not served by a stream")
             body = await read_body(wire, self._limits)
             call.deadline = asked.deadline()
             request = self._binding.request(head, asked.content_type, body)
-            head.running = call
+            head.running = call  # to its last event: an engine would cancel the task instead
             with IdleWatch(call, self.streams.idle_timeout):
                 await self._run(call, request, replies)
         except CodecError as error:
-            failure = bad_request(error)
+            return bad_request(error)
         except Error as error:
-            failure = error
-        finally:
-            head.running = None
-        await replies.end(failure)
+            return error
+        return None
 
     async def _run(self, call: Call, request: Message, replies: _Replies) -> None:
         seconds = self.streams.heartbeat
