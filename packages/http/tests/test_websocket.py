@@ -46,6 +46,7 @@ Peer = AttributeContext.Request
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 JSON = [("Content-Type", "application/json")]
+Pair = tuple[str, str]
 END = frame(TEXT, b"\x1eend")
 OWN = ("Sec-WebSocket-Protocol", "chat, kratos.stream.v1")
 
@@ -135,9 +136,7 @@ async def connected(server: HttpServer) -> AsyncGenerator[SocketPeer]:
 
 
 @asynccontextmanager
-async def talking(
-    server: HttpServer, target: str = "/words", *more: tuple[str, str]
-) -> AsyncGenerator[SocketPeer]:
+async def talking(server: HttpServer, target: str = "/words", *more: Pair) -> AsyncGenerator[Any]:
     async with connected(server) as peer:
         assert (await shake(peer, target, *more)).status == 101
         yield peer
@@ -330,7 +329,7 @@ class TestMessages:
         async with talking(server) as peer:
             await peer.send(frame(TEXT, b"\x1ewhat"))
             assert b"0x1E" in (await next_frame(peer))[1]
-        assert service.taken == 0
+        assert not service.taken
 
 
 class TestEnds:
@@ -344,9 +343,6 @@ class TestEnds:
             assert await peer.rest() == b""
 
     async def test_close_with_1000_ends_the_requests_as_in_go(self) -> None:
-        server = HttpServer("127.0.0.1:0")
-        service = EchoService()
-        server.mount(Mount(services=[service]))
         ended: list[int] = []
 
         async def note(call: Call, request: Any, next: Handler, /) -> Any:
@@ -354,9 +350,7 @@ class TestEnds:
             ended.append(call.received)
             return reply
 
-        server = HttpServer("127.0.0.1:0", middleware=[note])
-        server.mount(Mount(services=[service]))
-        async with talking(server, "/kratos.testing/collect") as peer:
+        async with talking(echo_server(middleware=[note]), "/kratos.testing/collect") as peer:
             await peer.send(frame(TEXT, b'"a"') * 3 + frame(CLOSE, b"\x03\xe8"))
             await eventually(lambda: ended)
         assert ended == [3]
@@ -501,7 +495,6 @@ class TestBackPressure:
 
 
 def test_arities_are_told_apart() -> None:
-    server = echo_server()
-    verbs = {route.template.text: route.verb for route in server.routes}
+    verbs = {route.template.text: route.verb for route in echo_server().routes}
     assert verbs[COLLECT.http[0].path] == verbs[CHAT.http[0].path] == "GET"
     assert verbs["/kratos.testing/watch"] == "POST"
