@@ -12,14 +12,36 @@ from kratos.transport import Call, Header, Method, Side
 from kratos.transport.http import Head, Reply
 from kratos_http._timeout import parse_timeout
 
-__all__ = ["TRANSPORT", "Asked", "add_headers", "is_binary"]
+__all__ = ["TRANSPORT", "Asked", "add_headers", "deadline_after", "is_binary", "read"]
 
 TRANSPORT: Final = "http"
 _DEFAULT: Final = "protojson"  # of streams, as in Go
 
 
+def read(head: Head) -> tuple[str, str, bytes]:
+    """Return all of ``Accept``, ``Content-Type``, and the caller's time limit if there is one."""
+    accept = kind = timeout = b""
+    for name, value in head.headers:
+        if name == b"accept":
+            accept = accept + b"," + value if accept else value
+        elif name == b"content-type":
+            kind = kind or value
+        elif name == b"grpc-timeout":
+            timeout = value
+    return accept.decode("latin-1"), kind.decode("latin-1"), timeout
+
+
+def deadline_after(timeout: bytes) -> float:
+    """Return the end of a caller's time limit, in the loop's time.
+
+    Raises:
+        Error: 400: the header is no timeout.
+    """
+    return asyncio.get_running_loop().time() + parse_timeout(timeout)
+
+
 class Asked:
-    """The headers of a request that are ours.
+    """What the request of a stream asks for; one object is cheap there, and unary calls have none.
 
     Attributes:
         accept: ``Accept``, all values of it.
@@ -29,18 +51,8 @@ class Asked:
     __slots__ = ("_head", "_timeout", "accept", "content_type")
 
     def __init__(self, head: Head) -> None:
-        accept = kind = timeout = b""
-        for name, value in head.headers:
-            if name == b"accept":
-                accept = accept + b"," + value if accept else value
-            elif name == b"content-type":
-                kind = kind or value
-            elif name == b"grpc-timeout":
-                timeout = value
         self._head = head
-        self._timeout = timeout
-        self.accept = accept.decode("latin-1")
-        self.content_type = kind.decode("latin-1")
+        self.accept, self.content_type, self._timeout = read(head)
 
     def call(
         self,
@@ -67,9 +79,7 @@ class Asked:
         Raises:
             Error: 400: the header is no timeout.
         """
-        if not self._timeout:
-            return None
-        return asyncio.get_running_loop().time() + parse_timeout(self._timeout)
+        return deadline_after(self._timeout) if self._timeout else None
 
     def encoder(self, codecs: Codecs) -> Codec:
         """Return the codec of a stream's replies: by ``Accept``, then by ``Content-Type``."""

@@ -14,10 +14,10 @@ from kratos import encoding
 from kratos.encoding import CodecError, Codecs
 from kratos.encoding.http_body import is_http_body, raw
 from kratos.errors import Error
-from kratos.transport import Call, HttpRule, Operation
+from kratos.transport import Call, Header, HttpRule, Operation, Side
 from kratos.transport.http import Head, Reply
 from kratos_http._binding import Binding, encode_field, field_of
-from kratos_http._inbound import Asked, add_headers
+from kratos_http._inbound import TRANSPORT, add_headers, deadline_after, read
 from kratos_http.encoders import (
     ErrorEncoder,
     ReplyEncoder,
@@ -97,12 +97,19 @@ class RestEndpoint:
 
     async def answer(self, head: Head, body: bytes, /) -> Reply:
         """Bind, call, encode."""
-        asked = Asked(head)
-        wanted = asked.accept
-        call = asked.call(self._method, self._options.endpoint, None)
+        wanted, content_type, timeout = read(head)
+        call = Call(
+            self._method,
+            side=Side.SERVER,
+            transport=TRANSPORT,
+            headers=Header(head.headers),
+            peer=head.peer,
+            endpoint=self._options.endpoint,
+        )
         try:
-            call.deadline = asked.deadline()
-            request = self._binding.request(head, asked.content_type, body)
+            if timeout:
+                call.deadline = deadline_after(timeout)
+            request = self._binding.request(head, content_type, body)
             head.running = call
             message = await self._operation.run(call, request)
             head.running = None
