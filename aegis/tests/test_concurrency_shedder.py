@@ -115,6 +115,25 @@ def test_nothing_is_shed_after_an_idle_time() -> None:
     assert (shedder.stats().shedding, shedder.stats().cursor) == (0.0, 128)
 
 
+def test_nobody_is_shed_for_what_rounding_leaves_of_the_share() -> None:
+    load = Load(1.0)
+    shedder, clock = make(load=load)
+    offer(shedder, clock, rounds=2)
+    load.value = 0.0
+
+    shares = [offer(shedder, clock, rounds=1) for _ in range(15)]  # 0.1 less ten times 0.01
+
+    assert all(share[Priority.HIGH] == 1.0 for share in shares)
+    assert shares[-1][Priority.LOW] == 1.0
+
+
+def test_first_call_is_let_in_though_nothing_is_known_of_priorities_yet() -> None:
+    shedder, clock = make(load=Load(0.9))
+    clock.advance(1000)
+
+    assert shedder.allow() is not None
+
+
 def test_load_just_at_the_threshold_changes_little() -> None:
     shedder, clock = make(load=Load(0.81))
 

@@ -273,17 +273,14 @@ class Shedder(Lockable, Guarded):
 
     def _point(self, total: float) -> None:
         """Find the priority at which the share to shed begins."""
-        if not self._share:
-            self._cursor = self._levels
-            return
-        self._cursor, self._part = 1, 0.0
+        self._cursor = self._levels
         keep = (1 - self._share) * total
         for level, count in enumerate(self._counts):
             if count > keep:
-                if level:
-                    self._cursor, self._part = level, keep / count
+                self._cursor, self._part = (level, keep / count) if level else (1, 0.0)
                 return
             keep -= count
+        # All may stay: nothing came, or the share is lost in rounding.
 
     def _divide(self, limit: int, total: float, lately: float) -> None:
         """Say up to how many calls in flight each priority is let in."""
