@@ -295,9 +295,11 @@ async def test_thread_hands_its_slot_to_a_coroutine() -> None:
     assert bulkhead.stats().inflight == 0
 
 
-def test_slot_is_not_lost_to_a_loop_that_was_closed() -> None:
-    bulkhead = Bulkhead(1, queue=2, threadsafe=True)
-    token = bulkhead.acquire_blocking()
+@pytest.mark.parametrize("threadsafe", [True, False])
+def test_slot_is_not_lost_to_a_loop_that_was_closed(*, threadsafe: bool) -> None:
+    bulkhead = Bulkhead(1, queue=2, threadsafe=threadsafe)
+    token = bulkhead.allow()
+    assert token is not None
     loop = asyncio.new_event_loop()
     waiting = bulkhead.acquire()
     task = loop.create_task(waiting)

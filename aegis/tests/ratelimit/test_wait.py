@@ -233,6 +233,40 @@ async def test_real_clock_is_waited_for() -> None:
     assert limiter.stats().refused == 0
 
 
+@pytest.mark.parametrize("threadsafe", [True, False])
+def test_place_of_a_loop_that_was_closed_is_given_up(*, threadsafe: bool) -> None:
+    clock = ManualClock()
+    limiter = Gcra(rate=1, burst=1, clock=clock, threadsafe=threadsafe)
+    limiter.allow()
+    loop = asyncio.new_event_loop()
+    waiting = [limiter.wait() for _ in range(3)]
+    tasks = [loop.create_task(one) for one in waiting]
+    loop.run_until_complete(turns())
+    assert limiter.stats().waiting == 3
+    loop.close()
+
+    waiting[0].close()
+
+    assert limiter.stats().waiting == 0
+    clock.advance(1)
+    assert limiter.allow()
+    for one in waiting:
+        one.close()
+    assert not any(task.done() for task in tasks)
+
+
+def test_wait_without_a_loop_is_an_error_and_leaves_nothing(
+    limiter: Gcra, sleeper: Sleeper
+) -> None:
+    limiter.allow(2)
+    waiting = limiter.wait()
+    with pytest.raises(RuntimeError, match="loop"):
+        waiting.send(None)
+
+    sleeper.clock.advance(1)
+    assert limiter.allow()
+
+
 @pytest.mark.slow
 def test_loops_of_several_threads_wait_in_one_line() -> None:
     limiter = Gcra(rate=5000, burst=1, threadsafe=True)

@@ -37,11 +37,11 @@ class WaitingCoroutine:
 
     def wake(self) -> bool:
         """Let it go on; False if its loop was closed while it waited."""
-        if not self._threadsafe:
-            self.go_on()
-            return True
         try:
-            self._loop.call_soon_threadsafe(self.go_on)
+            if self._threadsafe:
+                self._loop.call_soon_threadsafe(self.go_on)
+            else:
+                self.go_on()
         except RuntimeError:
             return False
         return True

@@ -25,7 +25,11 @@ class Line:
         return len(self._places)
 
     def join(self, n: int) -> Place:
-        """Return a place at the end for one who wants ``n`` permits."""
+        """Return a place at the end for one who wants ``n`` permits.
+
+        Raises:
+            RuntimeError: No loop runs in this thread.
+        """
         place = get_running_loop().create_future()
         if not self._places:
             place.set_result(None)
@@ -33,14 +37,30 @@ class Line:
         self.wanted += n
         return place
 
-    def leave(self, place: Place) -> None:
-        """Give up a place, with or without permits; behind the first one the next moves up."""
+    def leave(self, place: Place) -> list[Place]:
+        """Give up a place, with or without permits; behind the first one the next moves up.
+
+        Nothing happens if the place was taken out already.
+
+        Returns:
+            Places that were taken out because their loops are closed: nobody ever comes for them.
+        """
+        dead: list[Place] = []
+        if place not in self._places:
+            return dead
         was_first = self._first() is place
         self.wanted -= self._places.pop(place)
-        if was_first and self._places:
+        while was_first and self._places:
             first = self._first()
-            # It may belong to another loop, in another thread.
-            first.get_loop().call_soon_threadsafe(_end, first)
+            try:
+                # It may belong to another loop, in another thread.
+                first.get_loop().call_soon_threadsafe(_end, first)
+            except RuntimeError:
+                self.wanted -= self._places.pop(first)
+                dead.append(first)
+            else:
+                break
+        return dead
 
     def _first(self) -> Place:
         return next(iter(self._places))

@@ -164,7 +164,9 @@ class Keyed(Lockable, ABC):
         except TimeoutError:
             raise _too_late(delay, timeout) from None
         finally:
-            self._leave(key, place)
+            dead = self._leave(key, place)
+            # With its place a coroutine may go, which on the way out asks for the lock in turn.
+            del dead
 
     def guard(self, key: Hashable, n: int = 1, /) -> Entry:
         """Return a context manager, sync and async, that charges on entry or raises.
@@ -227,8 +229,10 @@ class Keyed(Lockable, ABC):
             self._refused += 1
             raise _too_late(delay, timeout)
         if line is None:
-            line = self._lines[key] = Line()
-        return line.join(n), delay
+            line = Line()
+        place = line.join(n)
+        self._lines[key] = line
+        return place, delay
 
     def _serve(self, key: Hashable, n: int) -> float:
         """Charge for the first in line; return the seconds until that can be tried again, or 0."""
@@ -246,11 +250,15 @@ class Keyed(Lockable, ABC):
         self._refused -= 1  # who waits is not refused
         return False
 
-    def _leave(self, key: Hashable, place: Place) -> None:
-        line = self._lines[key]
-        line.leave(place)
+    def _leave(self, key: Hashable, place: Place) -> list[Place]:
+        """Give up a place; return those of closed loops, to be dropped without the lock."""
+        line = self._lines.get(key)
+        if line is None:
+            return []
+        dead = line.leave(place)
         if not line:
             del self._lines[key]
+        return dead
 
 
 def _check(n: int) -> None:
