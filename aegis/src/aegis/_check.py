@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-__all__ = ["above", "at_least", "between"]
+__all__ = ["above", "at_least", "between", "whole"]
 
 
 def above(name: str, value: float, bound: float = 0) -> None:
@@ -18,6 +18,16 @@ def at_least(name: str, value: float, bound: float) -> None:
     """Raise ``ValueError`` unless ``value`` is finite and not less than ``bound``."""
     if not bound <= value < inf:
         msg = f"{name} must be finite and at least {bound}, got {value!r}"
+        raise ValueError(msg)
+
+
+def whole(name: str, value: float, bound: int) -> None:
+    """Raise ``ValueError`` unless ``value`` is an integer and not less than ``bound``.
+
+    For what is counted in large integers, next to which a float loses the small.
+    """
+    if not isinstance(value, int) or value < bound:
+        msg = f"{name} must be a whole number and at least {bound}, got {value!r}"
         raise ValueError(msg)
 
 

@@ -132,5 +132,5 @@ def test_rate_out_of_range_is_an_error(rate: float) -> None:
 
 
 def test_burst_of_nothing_is_an_error() -> None:
-    with pytest.raises(ValueError, match="burst must be finite and at least 1, got 0"):
+    with pytest.raises(ValueError, match="burst must be a whole number and at least 1, got 0"):
         Gcra(rate=1, burst=0)

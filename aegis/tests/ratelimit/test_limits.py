@@ -85,14 +85,29 @@ def test_more_than_the_limit_is_refused_at_no_charge(name: str) -> None:
 
 
 @every_algorithm
-@pytest.mark.parametrize("n", [0, -1])
-def test_less_than_one_permit_is_an_error(name: str, n: int) -> None:
+@pytest.mark.parametrize("n", [0, -1, 1.5, inf])
+def test_permits_are_whole_and_at_least_one(name: str, n: Any) -> None:
     limiter = PLAIN[name](ManualClock())
 
     for call in (limiter.allow, limiter.take, limiter.peek, limiter.guard):
         with pytest.raises(ValueError, match=rf"n must be .*at least 1, got {n}"):
             call(n)
     assert limiter.peek().remaining == LIMIT
+
+
+@every_algorithm
+def test_float_does_not_blur_the_count_at_a_late_time(name: str) -> None:
+    limiter = PLAIN[name](ManualClock(1 << 70))  # where a float knows no seconds
+    permits: Any = 1.0
+    taken = 0
+
+    for _ in range(3 * LIMIT):
+        try:
+            taken += limiter.allow(permits)
+        except ValueError:
+            taken += limiter.allow()
+
+    assert taken == LIMIT
 
 
 @every_algorithm

@@ -178,7 +178,7 @@ async def test_first_one_ends_at_its_timeout_too() -> None:
 async def test_waiting_for_more_than_the_burst_is_an_error(limiter: Gcra) -> None:
     with pytest.raises(ValueError, match="wait for 3 permits: there are never more than 2 at once"):
         await limiter.wait(3)
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n must be a whole number and at least 1, got 0"):
         await limiter.wait(0)
 
 

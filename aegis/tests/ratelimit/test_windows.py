@@ -117,7 +117,8 @@ def test_window_that_was_left_unused_clears_the_slate() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"limit": 0, "window": 1}, "limit must lie between 1 and 4294967295, got 0"),
+        ({"limit": 0, "window": 1}, "limit must be a whole number and at least 1, got 0"),
+        ({"limit": 2.5, "window": 1}, "limit must be a whole number and at least 1, got 2.5"),
         ({"limit": 1 << 32, "window": 1}, "limit must lie between 1 and 4294967295"),
         ({"limit": 1, "window": 0}, "window must be finite and more than 0, got 0"),
         ({"limit": 1, "window": 1e-12}, "window in nanoseconds must be finite and at least 1"),

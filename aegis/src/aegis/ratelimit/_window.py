@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Hashable
 from typing import Final
 
-from aegis._check import above, at_least, between
+from aegis._check import above, at_least, between, whole
 from aegis.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from aegis.ratelimit._table import WhenFull
 from aegis.ratelimit.keyed import DEFAULT_CAPACITY, Keyed, Sleep
@@ -46,6 +46,7 @@ class Windowed(Keyed):
         when_full: WhenFull = "evict",
         threadsafe: bool = False,
     ) -> None:
+        whole("limit", limit, 1)
         between("limit", limit, 1, (1 << COUNT_BITS) - 1)
         above("window", window)
         self._window = round(window * NANOSECONDS)

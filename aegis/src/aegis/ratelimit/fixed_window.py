@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
+from typing import Final
 
-from aegis._check import at_least
+from aegis._check import whole
 from aegis.clock import SYSTEM_CLOCK, Clock
 from aegis.ratelimit._window import COUNT_BITS, Windowed
 from aegis.ratelimit.keyed import Sleep
 from aegis.ratelimit.single import Single
 
 __all__ = ["FixedWindow", "KeyedFixedWindow"]
+
+_ONE: Final = 1
 
 
 class KeyedFixedWindow(Windowed):
@@ -41,13 +44,13 @@ class KeyedFixedWindow(Windowed):
         ``limit`` permits are never to be had at once.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
         now = self._clock()
         if now >= self._end:
             self._roll(now)
-        if n != 1:
-            at_least("n", n, 1)
+        if n is not _ONE:  # 1.0 is another
+            whole("n", n, 1)
         young = self._table.young
         value = young.get(key)
         base = self._base

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 
-from aegis._check import at_least
+from aegis._check import whole
 from aegis.clock import SYSTEM_CLOCK, Clock
 from aegis.ratelimit._table import WhenFull
 from aegis.ratelimit._ticks import interval
@@ -51,7 +51,7 @@ class KeyedGcra(Keyed):
         when_full: WhenFull = "evict",
         threadsafe: bool = False,
     ) -> None:
-        at_least("burst", burst, 1)
+        whole("burst", burst, 1)
         self._interval, scale = interval(rate)
         self._tolerance = self._interval * burst
         super().__init__(
@@ -71,7 +71,7 @@ class KeyedGcra(Keyed):
         ``limit`` permits are never to be had at once.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
         now = self._clock()
         cost = self._interval if n == 1 else self._cost(n)
@@ -101,7 +101,7 @@ class KeyedGcra(Keyed):
         return False
 
     def _cost(self, n: int) -> int:
-        at_least("n", n, 1)
+        whole("n", n, 1)
         return self._interval * n
 
     def _view(self, key: Hashable, n: int) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from math import inf
 from typing import ClassVar, Final, TypeAlias
 
+from aegis._check import whole
 from aegis._locked import Lockable
 from aegis.clock import NANOSECONDS, Clock
 from aegis.ratelimit._line import Line, Place
@@ -95,7 +96,7 @@ class Keyed(Lockable, ABC):
         ``limit`` permits are never to be had at once.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
 
     @abstractmethod
@@ -113,7 +114,7 @@ class Keyed(Lockable, ABC):
         """Charge ``key`` as ``allow`` does, and tell what is left and how long to wait.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
         return self._decision(key, n, allowed=self._charge(key, n))
 
@@ -121,9 +122,9 @@ class Keyed(Lockable, ABC):
         """Tell what ``take`` would, and charge nothing.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
-        _check(n)
+        whole("n", n, 1)
         left, _, _ = self._view(key, n)
         return self._decision(key, n, allowed=n <= left and key not in self._lines)
 
@@ -141,11 +142,11 @@ class Keyed(Lockable, ABC):
 
         Raises:
             RateExceeded: It would take longer than ``timeout``; nothing is charged.
-            ValueError: ``n`` is less than 1, or more than can ever be had at once.
+            ValueError: ``n`` is less than 1, not whole, or more than can ever be had at once.
 
         Cancellation: charges nothing, and those behind move up.
         """
-        _check(n)
+        whole("n", n, 1)
         if n > self._limit:
             msg = f"cannot wait for {n} permits: there are never more than {self._limit} at once"
             raise ValueError(msg)
@@ -180,9 +181,9 @@ class Keyed(Lockable, ABC):
         What it raises on entry is ``RateExceeded`` with the exact ``retry_after``.
 
         Raises:
-            ValueError: ``n`` is less than 1, or more than can ever be had at once.
+            ValueError: ``n`` is less than 1, not whole, or more than can ever be had at once.
         """
-        _check(n)
+        whole("n", n, 1)
         if n > self._limit:
             msg = f"cannot guard with {n} permits: there are never more than {self._limit} at once"
             raise ValueError(msg)
@@ -259,12 +260,6 @@ class Keyed(Lockable, ABC):
         if not line:
             del self._lines[key]
         return dead
-
-
-def _check(n: int) -> None:
-    if n < 1:
-        msg = f"n must be at least 1, got {n!r}"
-        raise ValueError(msg)
 
 
 def _too_late(delay: float, timeout: float | None) -> RateExceeded:

@@ -38,7 +38,7 @@ class Single:
         are never to be had at once.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
         return self._allow(_KEY, n)
 
@@ -46,7 +46,7 @@ class Single:
         """Take permits as ``allow`` does, and tell what is left and how long to wait.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
         return self._keyed.take(_KEY, n)
 
@@ -54,7 +54,7 @@ class Single:
         """Tell what ``take`` would, and take nothing.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
         return self._keyed.peek(_KEY, n)
 
@@ -71,7 +71,7 @@ class Single:
 
         Raises:
             RateExceeded: It would take longer than ``timeout``; nothing is taken.
-            ValueError: ``n`` is less than 1, or more than can ever be had at once.
+            ValueError: ``n`` is less than 1, not whole, or more than can ever be had at once.
 
         Cancellation: takes nothing, and those behind move up.
         """
@@ -89,7 +89,7 @@ class Single:
         What it raises on entry is ``RateExceeded`` with the exact ``retry_after``.
 
         Raises:
-            ValueError: ``n`` is less than 1, or more than can ever be had at once.
+            ValueError: ``n`` is less than 1, not whole, or more than can ever be had at once.
         """
         return self._keyed.guard(_KEY, n)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Hashable
 from typing import Final
 
-from aegis._check import at_least
+from aegis._check import whole
 from aegis.clock import SYSTEM_CLOCK, Clock
 from aegis.ratelimit._window import COUNT_BITS, Windowed
 from aegis.ratelimit.keyed import Sleep
@@ -14,6 +14,7 @@ from aegis.ratelimit.single import Single
 
 __all__ = ["KeyedSlidingWindow", "SlidingWindow"]
 
+_ONE: Final = 1
 _COUNT: Final = (1 << COUNT_BITS) - 1
 _INDEX_BITS: Final = 2 * COUNT_BITS  # where the number of the window begins
 _ONE_WINDOW: Final = 1 << _INDEX_BITS
@@ -50,13 +51,13 @@ class KeyedSlidingWindow(Windowed):
         ``limit`` permits are never to be had at once.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
         """
         now = self._clock()
         if now >= self._end:
             self._roll(now)
-        if n != 1:
-            at_least("n", n, 1)
+        if n is not _ONE:  # 1.0 is another
+            whole("n", n, 1)
         table, base = self._table, self._base
         value = table.young.get(key)
         if value is None:
