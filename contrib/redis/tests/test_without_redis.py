@@ -74,6 +74,14 @@ async def allowed(limiter: Limiter, calls: int) -> int:
     return sum([await limiter.allow("key") for _ in range(calls)])
 
 
+@pytest.mark.parametrize("n", [0, 1.5, float("nan")])
+async def test_permits_are_whole_and_at_least_one(make: Make, client: Client, n: Any) -> None:
+    with pytest.raises(ValueError, match="n must be a whole number and at least 1"):
+        await make().allow("key", n)
+
+    assert client.asked == 0
+
+
 async def test_local_limiter_has_the_share_of_one_process(
     make: Make, client: Client, clock: ManualClock
 ) -> None:

@@ -129,7 +129,7 @@ class Limiter(ABC):
         """Charge ``key`` for ``n`` permits and return true, or return false and charge nothing.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
             RedisUnavailable: Redis does not answer, and ``on_error`` is ``raise``.
 
         Cancellation: the key may have been charged.
@@ -140,13 +140,14 @@ class Limiter(ABC):
         """Charge ``key`` as ``allow`` does, and tell what is left and how long to wait.
 
         Raises:
-            ValueError: ``n`` is less than 1.
+            ValueError: ``n`` is less than 1, or not whole.
             RedisUnavailable: Redis does not answer, and ``on_error`` is ``raise``.
 
         Cancellation: the key may have been charged.
         """
-        if n < 1:
-            msg = f"n must be at least 1, got {n!r}"
+        permits: object = n
+        if not isinstance(permits, int) or n < 1:
+            msg = f"n must be a whole number and at least 1, got {n!r}"
             raise ValueError(msg)
         known = self._memory.refusal(key, n)
         if known is not None:
@@ -156,7 +157,7 @@ class Limiter(ABC):
         try:
             async with asyncio.timeout(self._timeout):
                 reply = await self._script.run(
-                    self._client, self._prefix + key, self._arguments(min(n, self._limit + 1))
+                    self._client, self._name(key), self._arguments(min(n, self._limit + 1))
                 )
         except _NO_ANSWER as error:
             self._note(error)
@@ -191,6 +192,10 @@ class Limiter(ABC):
     @abstractmethod
     def _decision(self, reply: Any, n: int) -> Decision:
         """Return what the reply of the script means."""
+
+    def _name(self, key: str) -> bytes:
+        # Text of outside origin may hold lone surrogates, which clients refuse to encode.
+        return (self._prefix + key).encode("utf-8", "surrogatepass")
 
     def _note(self, error: BaseException) -> None:
         self._failures += 1

@@ -36,7 +36,7 @@ class Script:
         self._source = source
         self._digest = sha1(source.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Client, key: str, arguments: Sequence[int]) -> Any:
+    async def run(self, client: Client, key: bytes, arguments: Sequence[int]) -> Any:
         """Return what the script returns.
 
         A server that has been restarted has forgotten all scripts; then, once, a second round trip
