@@ -53,6 +53,17 @@ def run(
         limiter.done(began, outcome)
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_call_that_seems_to_end_before_it_began_is_not_timed(*, exact: bool) -> None:
+    clock = ManualClock()
+    limiter = Bbr(load=Load(0.0), exact=exact, clock=clock)
+    for milliseconds in (10, -500):
+        run(limiter, clock, 200, milliseconds=milliseconds)
+    clock.advance(BUCKET)
+
+    assert limiter.stats().min_rt == pytest.approx(0.010)
+
+
 def filled(passes: Callable[[int], int], load: Load | None = None) -> tuple[Bbr, ManualClock]:
     """Nine buckets in which calls took 10i+1 to 10i+10 ms, and a tenth in use."""
     clock = ManualClock()

@@ -71,6 +71,23 @@ def test_limit_grows_while_calls_do_not_get_slower(make: Make) -> None:
 
 
 @adaptive
+def test_call_that_seems_to_end_before_it_began_says_nothing(make: Make) -> None:
+    clock, steady = ManualClock(), ManualClock()
+    limiter, other = make(clock), make(steady)
+    tokens = [limiter.allow() for _ in range(10)]
+    clock.advance(-1)
+    for token in tokens:
+        assert token is not None
+        limiter.done(token)
+    clock.advance(1)
+
+    limits = [window(limiter, clock, 0.010) for _ in range(20)]
+
+    assert limits == [window(other, steady, 0.010) for _ in range(20)]
+    assert limiter.stats().inflight == 0
+
+
+@adaptive
 def test_limit_does_not_grow_while_less_than_half_of_it_is_used(make: Make) -> None:
     clock = ManualClock()
     limiter = make(clock)

@@ -132,7 +132,7 @@ class AdaptiveLimit(Lockable, Guarded):
         """Free the slot of the call that started at ``token``, and learn from how it ended."""
         now = self._clock()
         self._inflight -= 1
-        if outcome is _SUCCESS:
+        if outcome is _SUCCESS and now >= token:  # else the clock went back
             self._samples += 1
             self._total += now - token
         elif outcome is _OVERLOAD:

@@ -159,7 +159,8 @@ class Bbr(Lockable, Guarded):
     @property
     def limit(self) -> int:
         """Calls that may be in flight at present; a huge number while load is low."""
-        return self._gate if self._gate == _OPEN else self._gate + 1
+        gate = self._gate
+        return gate if gate == _OPEN else gate + 1
 
     def allow(self) -> int | None:
         """Return the stamp at which the call starts, or ``None``: the limit is reached."""
@@ -182,10 +183,10 @@ class Bbr(Lockable, Guarded):
         if now >= self._end:
             self._roll(now)
         self._passed += 1
-        if self._exact:
-            milliseconds = -((token - now) // _MS)  # rounded up
-            self._total += milliseconds
-            self._untimed += milliseconds < 1
+        if now < token or (self._exact and now == token):  # the clock went back, or stood still
+            self._untimed += 1
+        elif self._exact:
+            self._total -= (token - now) // _MS  # in milliseconds, rounded up
         else:
             self._total += now - token
 
