@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 from aegis.outcome import Classify, Outcome, classified, outcome_of
 from aegis.refusal import Refused
 
-__all__ = ["Admission", "Guard", "Guarded", "guarded"]
+__all__ = ["Admission", "Guard", "Guarded", "guarded", "is_awaited"]
 
 _SUCCESS: Final = Outcome.SUCCESS
 
@@ -138,7 +138,7 @@ def _admitted(guard: Guard, classify: Classify, function: F, /) -> F:
     """Do what ``guarded`` does with admissions, at half the cost: without an object per call."""
     _refuse_generators(function)
     allow, done = guard.allow, guard.done
-    if iscoroutinefunction(function):
+    if is_awaited(function):
 
         @wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
@@ -177,6 +177,14 @@ def _refuse_generators(function: Callable[..., Any]) -> None:
         raise TypeError(msg)
 
 
+def is_awaited(function: Callable[..., Any]) -> bool:
+    """Return whether a call of ``function`` is a coroutine: it is a function or an object of it."""
+    if iscoroutinefunction(function):
+        return True
+    call: object = getattr(function, "__call__", None)  # noqa: B004
+    return iscoroutinefunction(call)
+
+
 def guarded(admit: Callable[[], AbstractContextManager[object]], function: F, /) -> F:
     """Return ``function`` behind admissions, one per call, that ``admit`` makes.
 
@@ -188,7 +196,7 @@ def guarded(admit: Callable[[], AbstractContextManager[object]], function: F, /)
         TypeError: It is a generator function, whose call only makes the generator.
     """
     _refuse_generators(function)
-    if iscoroutinefunction(function):
+    if is_awaited(function):
 
         @wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:

@@ -7,14 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
 
 from aegis import _check
 from aegis._locked import Lockable
 from aegis.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from aegis.concurrency._waiters import Waiter, WaitingCoroutine, WaitingThread
-from aegis.guard import Admission, Guarded, guarded
+from aegis.guard import Admission, Guarded, guarded, is_awaited
 from aegis.outcome import Classify, Outcome, outcome_of
 from aegis.refusal import Overloaded
 
@@ -288,7 +287,7 @@ class Entrance(Admission):
         def again() -> Entrance:
             return Entrance(self._bulkhead, self._timeout, self._classify)
 
-        if not iscoroutinefunction(function):
+        if not is_awaited(function):
             return guarded(again, function)
 
         @wraps(function)
