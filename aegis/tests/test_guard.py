@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from copy import copy
 from typing import ClassVar
 
 import pytest
 
 from aegis import BreakerOpen, Guard, Guarded, Outcome, Refused, outcome_of
 from aegis._locked import Lockable
+from aegis.guard import guarded
 
 
 class Gate(Lockable, Guarded):
@@ -193,6 +195,21 @@ async def test_error_of_a_decorated_call_tells_the_outcome_and_goes_on(
     assert (gate.inside, gate.ends) == (0, [outcome] * 2)
 
 
+@pytest.mark.parametrize("decorate", ["guard", "admit"])
+async def test_object_whose_call_is_a_coroutine_is_admitted_until_that_ends(decorate: str) -> None:
+    gate = Gate()
+
+    class Fetch:
+        async def __call__(self) -> int:
+            return gate.inside
+
+    fetch = Fetch()
+    inside = gate.guard()(fetch) if decorate == "guard" else guarded(gate.guard, fetch)
+
+    assert await inside() == 1
+    assert gate.inside == 0
+
+
 def test_generator_functions_are_refused_as_their_call_runs_nothing() -> None:
     gate = Gate()
 
@@ -258,6 +275,15 @@ def test_threadsafe_variant_takes_arguments_as_the_plain_class_does() -> None:
         ]
 
     assert calls(Notes(threadsafe=True)) == calls(Notes())
+
+
+def test_copy_of_a_threadsafe_object_has_a_lock_too() -> None:
+    gate = Gate(threadsafe=True)
+
+    for other in (copy(gate), type(gate)()):
+        with other.guard():
+            assert other.entered == 1
+        assert not other.unlocked
 
 
 def test_plain_variant_has_no_lock() -> None:

@@ -28,10 +28,12 @@ class Lockable:
     LOCKED: ClassVar[tuple[str, ...]] = ()
 
     def __new__(cls, *_args: Any, threadsafe: bool = False, **_options: Any) -> Self:
-        if not threadsafe or issubclass(cls, _Locked):
-            return super().__new__(cls)
-        plain: Any = cls
-        made: Self = super().__new__(_variant(plain))
+        kind: Any = cls  # a variant already, where copy makes another one
+        if not issubclass(cls, _Locked):
+            if not threadsafe:
+                return super().__new__(cls)
+            kind = _variant(kind)
+        made: Self = super().__new__(kind)
         setattr(made, _LOCK, Lock())  # before __init__, which may call the methods
         return made
 
