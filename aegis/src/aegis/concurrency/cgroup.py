@@ -86,7 +86,7 @@ def cpu_max(text: str) -> float | None:
     """Return the CPUs that ``cpu.max`` (``<quota> <period>``) allows; ``None`` is no limit.
 
     Raises:
-        ValueError: It has another form, or a period of 0.
+        ValueError: It has another form, or a quota or period of 0.
     """
     fields = text.split()
     if len(fields) != 2:
@@ -191,7 +191,10 @@ def _share(quota: int, period: int) -> float:
     if period <= 0:
         msg = f"period of the CPU quota must be more than 0, got {period}"
         raise ValueError(msg)
-    return max(quota, 0) / period
+    if quota <= 0:
+        msg = f"CPU quota must be more than 0, got {quota}"
+        raise ValueError(msg)
+    return quota / period
 
 
 def _number(text: str) -> int:
