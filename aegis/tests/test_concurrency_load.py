@@ -292,6 +292,21 @@ def test_lag_needs_a_loop() -> None:
         LoopLag().start()
 
 
+def test_lag_begins_anew_in_another_loop_when_the_first_one_is_closed() -> None:
+    clock = ManualClock()
+    lag = LoopLag(period=0.001, clock=clock)
+
+    async def measure() -> float:
+        lag.start()
+        before = lag()
+        clock.advance(10)
+        await after(0.002)
+        assert lag() > 0
+        return before
+
+    assert [asyncio.run(measure()) for _ in range(2)] == [0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("text", "cpus"),
     [
@@ -319,6 +334,8 @@ def test_share_of_time_of_version_2() -> None:
         cpu_max("invalidformat")
     with pytest.raises(ValueError, match="period"):
         cpu_max("20000 0")
+    with pytest.raises(ValueError, match="quota"):
+        cpu_max("0 100000")  # a share of nothing is no number of CPUs to divide by
 
 
 def test_time_used_is_nanoseconds_in_both_versions() -> None:

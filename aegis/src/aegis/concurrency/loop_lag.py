@@ -34,7 +34,16 @@ class LoopLag:
         ValueError: An option is not more than 0.
     """
 
-    __slots__ = ("_clock", "_due", "_full", "_period", "_smooth", "_time_constant", "_timer")
+    __slots__ = (
+        "_clock",
+        "_due",
+        "_full",
+        "_loop",
+        "_period",
+        "_smooth",
+        "_time_constant",
+        "_timer",
+    )
 
     def __init__(
         self,
@@ -53,6 +62,7 @@ class LoopLag:
         self._clock = clock
         self._due = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(self) -> float:
         """Return the smoothed lag by the full one; over 1 if it is worse than that."""
@@ -66,17 +76,23 @@ class LoopLag:
     def start(self) -> None:
         """Begin to measure the loop that runs; nothing if it has begun.
 
+        After the loop that was measured has been closed, it begins anew.
+
         Raises:
             RuntimeError: No loop runs in this thread.
         """
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop.is_closed():
+            self.stop()
         if self._timer is None:
-            self._set(asyncio.get_running_loop())
+            self._loop = loop
+            self._set(loop)
 
     def stop(self) -> None:
         """End measuring, and forget what was measured; nothing if it has not begun."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self._loop = None
         self._smooth = Ema(self._time_constant)
 
     async def __aenter__(self) -> Self:
