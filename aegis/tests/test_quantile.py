@@ -37,6 +37,15 @@ def test_estimate_is_the_initial_one_until_there_are_samples() -> None:
     assert tracked.value == pytest.approx(0.01, rel=0.06)
 
 
+def test_estimate_is_made_after_a_fraction_of_a_sample_too() -> None:
+    tracked = LatencyQuantile(0.9, initial=0.5, min_samples=2.5)
+
+    for _ in range(3):
+        tracked.observe(0.01)
+
+    assert tracked.value == pytest.approx(0.01, rel=0.06)
+
+
 def test_estimate_follows_a_change_within_some_windows() -> None:
     source = random.Random(3)
     tracked = LatencyQuantile(0.95, initial=1.0, threadsafe=True)

@@ -95,7 +95,7 @@ class LatencyQuantile(Lockable):
         self._counts[bucket] += 1.0
         self._total += 1.0
         self._due -= 1
-        if not self._due:
+        if self._due <= 0:  # never 0 on the way down from a fraction
             self._renew()
 
     def stats(self) -> LatencyQuantileStats:
