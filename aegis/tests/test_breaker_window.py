@@ -268,10 +268,11 @@ def test_time_open_grows_to_its_limit_and_starts_anew(make: Make, clock: ManualC
     assert seen == pytest.approx([5.0, 15.0, 20.0, 20.0, 5.0])
 
 
+@pytest.mark.parametrize("growth", [100.0, 1e300])
 def test_growth_is_limited_to_ten_times_unless_told_otherwise(
-    make: Make, clock: ManualClock
+    make: Make, clock: ManualClock, growth: float
 ) -> None:
-    breaker = opened(make(growth=100.0))
+    breaker = opened(make(growth=growth))
     clock.advance(5)
 
     feed(breaker, failed=2)

@@ -324,7 +324,7 @@ class WindowBreaker(Lockable, Guarded):
         if new is _OPEN:
             self._opened += 1
             self._until = now + self._open_next
-            self._open_next = min(round(self._open_next * self._growth), self._longest_open)
+            self._open_next = round(min(self._open_next * self._growth, self._longest_open))
         elif new is _HALF_OPEN:
             self._use(self._trial, now, enough=self._probes)
         elif self._free:
