@@ -145,10 +145,7 @@ class Limiter(ABC):
 
         Cancellation: the key may have been charged.
         """
-        permits: object = n
-        if not isinstance(permits, int) or n < 1:
-            msg = f"n must be a whole number and at least 1, got {n!r}"
-            raise ValueError(msg)
+        _check(n)
         known = self._memory.refusal(key, n)
         if known is not None:
             return known
@@ -230,3 +227,9 @@ class Limiter(ABC):
 
     def _never(self) -> Decision:
         return Decision(False, self._limit, self._limit, inf, 0.0)
+
+
+def _check(n: float) -> None:
+    if not isinstance(n, int) or n < 1:
+        msg = f"n must be a whole number and at least 1, got {n!r}"
+        raise ValueError(msg)
