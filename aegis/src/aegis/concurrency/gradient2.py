@@ -29,7 +29,8 @@ class Gradient2(AdaptiveLimit):
     flight the limit stays: it was not what held calls back. If ``long`` is over twice ``short``,
     as after a long overload, ``long`` shrinks by a tenth. A drop counts as the steepest gradient.
 
-    Source: Netflix concurrency-limits, ``Gradient2Limit`` (which takes no notice of drops).
+    Source: Netflix concurrency-limits, ``Gradient2Limit`` (which takes no notice of drops and
+    has no dips).
 
     Args:
         limit: Where to begin.
@@ -37,10 +38,13 @@ class Gradient2(AdaptiveLimit):
         max_limit: Greatest limit.
         window: Least seconds between two settings of the limit.
         window_samples: Least latencies that a setting needs.
-        queue_size: Calls that may wait.
+        queue_size: Calls that may wait; ``None`` for the greater of 4 and the root of the limit.
         smoothing: Weight of the new value, above 0 and at most 1.
         long_window: Windows that the long average spans.
+        probe: Windows, in the mean, between two dips to half of the limit while that is what holds
+            calls back; ``long`` then rises by what the dips show alone. 0 for neither.
         clock: Monotonic nanoseconds.
+        random: Uniform in [0, 1).
         threadsafe: Hold a lock in each method; without, the object belongs to one loop or thread.
 
     Raises:
