@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from kratos_redis import RedisGcra, RedisSlidingWindow
 from kratos_redis.limiter import Limiter
@@ -62,6 +63,21 @@ async def test_processes_share_the_limit(make: Make) -> None:
     assert await first.allow("key", 3)
     assert not await second.allow("key", 3)
     assert await second.allow("key", 2)
+
+
+async def test_more_calls_at_a_time_than_the_client_has_connections_are_answered(
+    url: str, prefix: str
+) -> None:
+    redis: Any = Redis
+    async with redis.from_url(url, max_connections=2) as client:
+        first = RedisGcra(client, rate=0.01, burst=5, prefix=f"{prefix}1:", **CALM)
+        second = RedisSlidingWindow(client, limit=5, window=1000.0, prefix=f"{prefix}2:", **CALM)
+        calls = [limiter.allow("key") for _ in range(20) for limiter in (first, second)]
+
+        allowed = await asyncio.gather(*calls)
+
+    assert (sum(allowed[::2]), sum(allowed[1::2])) == (5, 5)
+    assert (first.stats().answered, first.stats().failures) == (20, 0)
 
 
 async def test_concurrent_calls_get_no_more_than_the_limit(make: Make) -> None:

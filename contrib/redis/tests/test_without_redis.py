@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import MaxConnectionsError, ResponseError
 
 from aegis import Backoff, ManualClock
 from kratos_redis import OnError, RedisGcra, RedisSlidingWindow, RedisUnavailable
@@ -233,6 +233,76 @@ async def test_next_call_asks_if_that_one_is_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await finding
     client.held = None
+
+    assert await limiter.allow("key")
+
+
+class Pooled(Gcra):
+    """Has one connection, and all others of its questions fail for want of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = False
+
+    async def evalsha(self, sha: str, numkeys: int, /, *keys_and_args: Any) -> Any:
+        if self.busy:
+            raise MaxConnectionsError("Too many connections")
+        self.busy = True
+        try:
+            return await super().evalsha(sha, numkeys, *keys_and_args)
+        finally:
+            self.busy = False
+
+
+@pytest.fixture
+def pooled() -> Pooled:
+    return Pooled()
+
+
+async def test_question_waits_for_a_connection_that_another_has(pooled: Pooled) -> None:
+    limiter = RedisGcra(pooled, rate=1, burst=1, timeout=5.0, on_error="raise")
+    other = RedisGcra(pooled, rate=1, burst=1, timeout=5.0, on_error="raise")
+    pooled.held = asyncio.Event()
+    calls = [asyncio.create_task(one.allow("key")) for one in (limiter, other) * 10]
+    await asyncio.sleep(0)
+    assert pooled.asked == 1
+
+    for gone in calls[3:6]:
+        gone.cancel()
+    pooled.held.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert answers.count(True) == 17
+    assert pooled.asked == 17
+
+
+async def test_one_cancelled_as_it_gets_its_turn_passes_it_on(pooled: Pooled) -> None:
+    limiter = RedisGcra(pooled, rate=1, burst=1, timeout=5.0, on_error="raise")
+    pooled.held = asyncio.Event()
+
+    async def first() -> None:
+        await limiter.allow("key")
+        second.cancel()  # its turn has come, and it has not run yet
+
+    begun = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(limiter.allow("key"))
+    third = asyncio.create_task(limiter.allow("key"))
+    await asyncio.sleep(0)
+    pooled.held.set()
+
+    assert await third
+    assert begun.done()
+    assert second.cancelled()
+    assert pooled.asked == 2
+
+
+async def test_want_of_connections_that_others_have_is_no_absence_of_redis(pooled: Pooled) -> None:
+    limiter = RedisGcra(pooled, rate=1, burst=1, timeout=5.0, on_error="deny")
+    pooled.busy = True
+    assert not await limiter.allow("key")
+    assert not limiter.stats().is_away
+    pooled.busy = False
 
     assert await limiter.allow("key")
 

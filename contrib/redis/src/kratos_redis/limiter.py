@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import (
+    MaxConnectionsError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 from aegis import Backoff, Clock, Decision
 from kratos_redis.circuit import Circuit
 from kratos_redis.memory import Memory
+from kratos_redis.questions import questions_of
 from kratos_redis.script import Client, Script
 
 __all__ = [
@@ -117,6 +123,7 @@ class Limiter(ABC):
         self._alone = ways[on_error]
         self._circuit = Circuit(backoff, clock=clock, random=random)
         self._memory = Memory(clock)
+        self._questions = questions_of(client)
         self._error: BaseException | None = None
         self._answered = self._failures = self._unanswered = self._unanswered_allowed = 0
 
@@ -153,8 +160,11 @@ class Limiter(ABC):
             return self._decide_alone(key, n)
         try:
             async with asyncio.timeout(self._timeout):
-                reply = await self._script.run(
-                    self._client, self._name(key), self._arguments(min(n, self._limit + 1))
+                reply = await self._questions.ask(
+                    self._script.run,
+                    self._client,
+                    self._name(key),
+                    self._arguments(min(n, self._limit + 1)),
                 )
         except _NO_ANSWER as error:
             self._note(error)
@@ -200,6 +210,8 @@ class Limiter(ABC):
         if type(error) is ResponseError:
             # An answer, though a bad one: of this key or of this script, not of the server.
             self._circuit.succeeded()
+        elif isinstance(error, MaxConnectionsError):
+            self._circuit.gave_up()  # the server was not asked
         else:
             self._circuit.failed(error)
 
