@@ -24,6 +24,7 @@ class Client:
         self.error: BaseException | None = None
         self.held: asyncio.Event | None = None
         self.asked = 0
+        self.answer = [1, 0, 0, 1]
 
     async def evalsha(self, sha: str, numkeys: int, /, *keys_and_args: Any) -> Any:
         self.asked += 1
@@ -31,7 +32,7 @@ class Client:
             await self.held.wait()
         if self.error is not None:
             raise self.error
-        return [1, 0, 0, 1]
+        return self.answer
 
     async def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
         return await self.evalsha("", numkeys, *keys_and_args)
@@ -235,6 +236,25 @@ async def test_next_call_asks_if_that_one_is_cancelled(
     client.held = None
 
     assert await limiter.allow("key")
+
+
+async def test_refusal_is_remembered_from_the_question_on(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    limiter = make(rate=4, burst=1)
+    client.answer = [0, 250_000]  # microseconds until a permit comes
+    client.held = asyncio.Event()
+    call = asyncio.create_task(limiter.allow("key"))
+    await asyncio.sleep(0)
+    clock.advance(0.2)  # which is how long the answer takes
+    client.held.set()
+    assert not await call
+
+    assert (await limiter.take("key")).retry_after == pytest.approx(0.05)
+    assert client.asked == 1
+    clock.advance(0.05)
+    await limiter.take("key")
+    assert client.asked == 2
 
 
 class Pooled(Gcra):

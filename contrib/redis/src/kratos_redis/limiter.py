@@ -116,6 +116,7 @@ class Limiter(ABC):
             msg = f"on_error must be local, allow, deny or raise, got {on_error!r}"
             raise ValueError(msg)
         self._client = client
+        self._clock = clock
         self._script = script
         self._limit = limit
         self._prefix = prefix
@@ -158,6 +159,7 @@ class Limiter(ABC):
             return known
         if not self._circuit.ask():
             return self._decide_alone(key, n)
+        asked = self._clock()
         try:
             async with asyncio.timeout(self._timeout):
                 reply = await self._questions.ask(
@@ -176,7 +178,7 @@ class Limiter(ABC):
         self._answered += 1
         decision = self._decision(reply, n)
         if not decision.allowed:
-            self._memory.keep(key, n, decision)
+            self._memory.keep(key, n, decision, asked)
         return decision
 
     def stats(self) -> RedisStats:

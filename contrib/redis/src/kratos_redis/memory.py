@@ -32,9 +32,12 @@ class Memory:
         self._refusals: OrderedDict[str, tuple[int, int, Decision]] = OrderedDict()
         self.used = 0
 
-    def keep(self, key: str, n: int, decision: Decision) -> None:
-        """Remember that ``key`` was just refused ``n`` permits."""
-        self._refusals[key] = (n, self._clock(), decision)
+    def keep(self, key: str, n: int, decision: Decision, asked: int) -> None:
+        """Remember that ``key`` was refused ``n`` permits by a decision after ``asked``.
+
+        It ends by the time of the question, as the answer was on its way while permits came.
+        """
+        self._refusals[key] = (n, asked, decision)
         self._refusals.move_to_end(key)
         if len(self._refusals) > _CAPACITY:
             self._refusals.popitem(last=False)
