@@ -259,6 +259,26 @@ async def test_lost_errors_are_logged_by_default(caplog: pytest.LogCaptureFixtur
     assert "ConnectionError('gone')" in caplog.text
 
 
+async def test_answer_is_not_lost_to_an_on_lost_that_raises(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    errors = [ConnectionError("gone"), None]
+
+    async def call() -> str:
+        error = errors.pop(0)
+        if error is not None:
+            raise error
+        return "second"
+
+    def on_lost(error: BaseException) -> None:
+        raise KeyError(error)
+
+    policy = HedgePolicy(delay=3600.0, non_fatal=lambda _: True)
+
+    assert await hedged(policy, call, on_lost=on_lost) == "second"
+    assert "on_lost of a hedged call failed, for ConnectionError('gone')" in caplog.text
+
+
 def test_next_delay_ends_with_the_attempts_and_follows_the_quantile() -> None:
     tracked = LatencyQuantile(0.95, initial=0.3)
 

@@ -91,7 +91,7 @@ async def hedged(
         policy: How many copies, and when.
         call: Makes one copy.
         on_lost: Hears of each error that is not raised because another copy answered or failed.
-            By default it is logged.
+            By default it is logged, and so is what ``on_lost`` raises.
         clock: Gives monotonic nanoseconds, for the latency that a quantile is fed with.
 
     Raises:
@@ -159,7 +159,7 @@ class _Race(Generic[T]):
         if not self._running:
             task.result()
         if error is not None:
-            self._lost(error)
+            self._tell(error)
 
     def _delay(self) -> float | None:
         return None if self._spent else self._policy.next_delay(self._sent)
@@ -177,6 +177,12 @@ class _Race(Generic[T]):
         self._sent += 1
         self._running.append(asyncio.create_task(self._call()))
 
+    def _tell(self, error: BaseException) -> None:
+        try:
+            self._lost(error)
+        except Exception:
+            _LOG.exception("on_lost of a hedged call failed, for %r", error)
+
     async def end(self) -> None:
         """Cancel what still runs and wait for it, though the caller be cancelled meanwhile."""
         for task in self._running:
@@ -190,6 +196,6 @@ class _Race(Generic[T]):
         for task in self._running:
             error = None if task.cancelled() else task.exception()
             if error is not None:
-                self._lost(error)
+                self._tell(error)
         if cancelled is not None:
             raise cancelled
