@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 __all__ = ["above", "at_least", "between", "whole"]
@@ -9,14 +10,14 @@ __all__ = ["above", "at_least", "between", "whole"]
 
 def above(name: str, value: float, bound: float = 0) -> None:
     """Raise ``ValueError`` unless ``value`` is finite and more than ``bound``."""
-    if not bound < value < inf:
+    if not _holds(lambda: bound < value < inf):
         msg = f"{name} must be finite and more than {bound}, got {value!r}"
         raise ValueError(msg)
 
 
 def at_least(name: str, value: float, bound: float) -> None:
     """Raise ``ValueError`` unless ``value`` is finite and not less than ``bound``."""
-    if not bound <= value < inf:
+    if not _holds(lambda: bound <= value < inf):
         msg = f"{name} must be finite and at least {bound}, got {value!r}"
         raise ValueError(msg)
 
@@ -33,6 +34,13 @@ def whole(name: str, value: float, bound: int) -> None:
 
 def between(name: str, value: float, low: float, high: float) -> None:
     """Raise ``ValueError`` unless ``low <= value <= high``."""
-    if not low <= value <= high:
+    if not _holds(lambda: low <= value <= high):
         msg = f"{name} must lie between {low} and {high}, got {value!r}"
         raise ValueError(msg)
+
+
+def _holds(test: Callable[[], bool]) -> bool:
+    try:
+        return test()
+    except TypeError:  # a text from a file of settings, say: the error is to name the option
+        return False
