@@ -155,6 +155,19 @@ def test_fading_drops_the_values_of_keys_that_are_hot_no_more() -> None:
     assert cache.stats().total == 3
 
 
+def test_fading_drops_expired_values_that_nobody_asks_for() -> None:
+    clock = ManualClock()
+    cache = HotKeyCache[int](local_cache_count=0, white_list=[pattern("")], clock=clock)
+    for number in range(100):
+        cache.add_with_value(str(number), number)
+        clock.advance(0.1)
+
+    cache.fading()
+
+    assert len(cache) == 9  # of the last second, in which each value lives
+    assert cache.get("99") == 99
+
+
 def test_new_value_that_is_not_kept_takes_the_old_one_away() -> None:
     cache = HotKeyCache[str](hot_key_count=1, auto_cache=True, white_list=[CacheRule(value="w")])
     cache.add_with_value("k", "old")

@@ -182,7 +182,14 @@ class HotKeyCache(Lockable, Generic[V]):
         self._entries.clear()
 
     def fading(self) -> None:
-        """Halve the counts of keys; see ``HeavyKeeper.fading``."""
+        """Halve the counts of keys (see ``HeavyKeeper.fading``), and drop what has expired.
+
+        Without it values that nobody asks for stay until there is no room, which
+        ``local_cache_count=0`` puts off for ever.
+        """
+        now = self._clock()
+        for key in [key for key, (expiry, _) in self._entries.items() if expiry <= now]:
+            del self._entries[key]
         if self._top is not None:
             for gone in self._top.fading():
                 self._cooled(gone.key)
