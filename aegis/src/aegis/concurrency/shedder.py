@@ -274,6 +274,8 @@ class Shedder(Lockable, Guarded):
     def _point(self, total: float) -> None:
         """Find the priority at which the share to shed begins."""
         self._cursor = self._levels
+        if not self._share:
+            return
         keep = (1 - self._share) * total
         for level, count in enumerate(self._counts):
             if count > keep:
