@@ -301,6 +301,7 @@ def test_slot_is_not_lost_to_a_loop_that_was_closed(*, threadsafe: bool) -> None
     token = bulkhead.allow()
     assert token is not None
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: None)  # which tells of tasks that are left
     waiting = bulkhead.acquire()
     task = loop.create_task(waiting)
     loop.run_until_complete(settle())

@@ -239,6 +239,7 @@ def test_place_of_a_loop_that_was_closed_is_given_up(*, threadsafe: bool) -> Non
     limiter = Gcra(rate=1, burst=1, clock=clock, threadsafe=threadsafe)
     limiter.allow()
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: None)  # which tells of tasks that are left
     waiting = [limiter.wait() for _ in range(3)]
     tasks = [loop.create_task(one) for one in waiting]
     loop.run_until_complete(turns())
