@@ -1,8 +1,8 @@
 """Algorithms that keep services alive, without dependencies."""
 
 from aegis.backoff import Backoff, Jitter
-from aegis.budget import Budget, RetryBudget, TokenRetryBudget
-from aegis.circuitbreaker import BreakerState, SreBreaker, WindowBreaker
+from aegis.budget import Budget, RetryBudget, RetryBudgetStats, TokenRetryBudget
+from aegis.circuitbreaker import BreakerState, SreBreaker, SreStats, WindowBreaker, WindowStats
 from aegis.clock import Clock, ManualClock
 from aegis.concurrency import (
     AdaptiveLimit,
@@ -27,9 +27,16 @@ from aegis.concurrency import (
 from aegis.group import Group
 from aegis.guard import Admission, Guard, Guarded
 from aegis.hedge import HedgePolicy, hedged
-from aegis.hotkey import CacheRule, HeavyKeeper, HotKey, HotKeyCache
+from aegis.hotkey import (
+    CacheRule,
+    HeavyKeeper,
+    HeavyKeeperStats,
+    HotKey,
+    HotKeyCache,
+    HotKeyCacheStats,
+)
 from aegis.outcome import Classify, Outcome, outcome_of
-from aegis.quantile import LatencyQuantile
+from aegis.quantile import LatencyQuantile, LatencyQuantileStats
 from aegis.ratelimit import (
     Decision,
     FixedWindow,
@@ -37,7 +44,9 @@ from aegis.ratelimit import (
     KeyedFixedWindow,
     KeyedGcra,
     KeyedSlidingWindow,
+    KeyedStats,
     KeyedTokenBucket,
+    RateStats,
     SlidingWindow,
     TokenBucket,
 )
@@ -72,15 +81,19 @@ __all__ = [
     "Guard",
     "Guarded",
     "HeavyKeeper",
+    "HeavyKeeperStats",
     "HedgePolicy",
     "HotKey",
     "HotKeyCache",
+    "HotKeyCacheStats",
     "Jitter",
     "KeyedFixedWindow",
     "KeyedGcra",
     "KeyedSlidingWindow",
+    "KeyedStats",
     "KeyedTokenBucket",
     "LatencyQuantile",
+    "LatencyQuantileStats",
     "LimitStats",
     "LoadSignal",
     "LoopLag",
@@ -89,8 +102,10 @@ __all__ = [
     "Overloaded",
     "Priority",
     "RateExceeded",
+    "RateStats",
     "Refused",
     "RetryBudget",
+    "RetryBudgetStats",
     "RetryPolicy",
     "Ring",
     "RingAlgorithm",
@@ -99,11 +114,13 @@ __all__ = [
     "ShedderStats",
     "SlidingWindow",
     "SreBreaker",
+    "SreStats",
     "Subsetter",
     "TokenBucket",
     "TokenRetryBudget",
     "Vegas",
     "WindowBreaker",
+    "WindowStats",
     "cpu_load",
     "hedged",
     "highest",
