@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
@@ -104,6 +105,19 @@ def test_first_message_is_read_without_a_loop() -> None:
         setup = Setup(slot=1, id="a")
         ours.sendall(encode(setup))
         assert receive_first(theirs) == setup
+
+
+async def test_what_follows_the_first_message_is_left_to_the_loop() -> None:
+    ours, theirs = socket.socketpair()
+    setup = Setup(slot=1, id="a", argv=["x" * 100_000])
+    sending = asyncio.to_thread(ours.sendall, b"".join(map(encode, (setup, Stop(), Finish()))))
+    first, _ = await asyncio.gather(asyncio.to_thread(receive_first, theirs), sending)
+    assert first == setup
+    ours.close()
+    rest = Channel(theirs)
+    await rest.open()
+    assert [message async for message in rest.messages()] == [Stop(), Finish()]
+    rest.close()
 
 
 def test_first_message_of_a_supervisor_that_is_gone_is_an_error() -> None:

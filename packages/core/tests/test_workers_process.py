@@ -111,6 +111,16 @@ async def test_worker_knows_who_it_is_and_ends_when_it_is_told_to(launch: Starte
     assert (child.code, child.failure) == (0, None)
 
 
+async def test_worker_that_is_told_to_end_before_it_has_begun_does_not_serve(
+    launch: Starter,
+) -> None:
+    child = await launch("serve")
+    child.finish()
+    await child.ended()
+    assert (child.code, child.ready_at) == (0, None)
+    assert not (launch.folder / "notes").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 async def test_worker_leaves_signals_to_its_supervisor(
     number: signal.Signals, launch: Starter

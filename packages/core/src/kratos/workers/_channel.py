@@ -70,13 +70,14 @@ class Channel:
 
 
 def receive_first(end: socket.socket, /) -> Message:
-    """Wait, without an event loop, for the first message, which comes alone.
+    """Wait, without an event loop, for the first message, and leave what follows it unread.
 
     Raises:
         KratosError: The other end is closed, or what came is no message.
     """
     decoder = Decoder()
-    while data := end.recv(_CHUNK):
+    # An order to stop may be right behind it, for the event loop that there will be.
+    while data := end.recv(min(decoder.wanted, _CHUNK)):
         for message in decoder.feed(data):
             return message
     raise KratosError("the supervisor is gone")

@@ -122,6 +122,14 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def wanted(self) -> int:
+        """How many bytes the present frame lacks, as far as that is known: none is beyond it."""
+        have = len(self._buffer)
+        if have < _HEAD:
+            return _HEAD - have
+        return _HEAD + int.from_bytes(self._buffer[:_HEAD], "big") - have
+
     def feed(self, data: bytes, /) -> Iterator[Message]:
         """Return the messages that are complete now.
 
