@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,23 @@ def test_factory_without_a_file_is_refused(arguments: list[str], text: str, fold
     ran = run(*arguments, cwd=folder, text=text)
     assert ran.returncode != 0
     assert "put it into a module" in ran.stderr
+
+
+def test_factory_in_an_archive_is_refused_as_workers_cannot_import_it(folder: Path) -> None:
+    archive = folder / "service.pyz"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("__main__.py", PROGRAM)
+    ran = run(str(archive), cwd=folder)
+    assert ran.returncode != 0
+    assert "put it into a module, and import it from there" in ran.stderr
+
+
+def test_factory_of_a_folder_that_is_run_goes_by_the_path_of_its_program(folder: Path) -> None:
+    (folder / "service").mkdir()
+    program = folder / "service" / "__main__.py"
+    program.write_text(PROGRAM)
+    ran = run("service", cwd=folder)
+    assert ran.stdout.strip() == f"{program}:build", ran.stderr
 
 
 @pytest.mark.parametrize("nameless", [lambda: App(), functools.partial(build)])

@@ -65,7 +65,7 @@ def _importable() -> str:
     """Return how another process imports what is ``__main__`` here."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
-    if spec is not None:  # python -m package.service
+    if spec is not None and spec.name != "__main__":  # python -m package.service
         return str(spec.name)
     file = getattr(main, "__file__", None)
     if file is None:  # an interactive session, python -c, standard input
@@ -74,7 +74,7 @@ def _importable() -> str:
             "put it into a module, and run that"
         )
     path = Path(str(file)).absolute()
-    if path.suffix != ".py":
+    if path.suffix != ".py" or not path.is_file():  # a .pyz, for instance
         raise ConfigError(
             f"build is defined in {path}, which is no .py file that workers could import: "
             "put it into a module, and import it from there"
