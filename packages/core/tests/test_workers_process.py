@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 SERVICE = """
-import asyncio, os, sys
+import asyncio, os, sys, threading, time
 from kratos import App, process
 
 def serve():
@@ -48,6 +48,10 @@ def stubborn():
 
 def restless():
     return App(after_start=[lambda app: app.stop()])
+
+def forgetful():
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    refuse()
 
 def what():
     return 7
@@ -176,6 +180,15 @@ async def test_worker_that_stops_of_its_own_accord_ends(launch: Starter) -> None
     child = await launch("restless")
     await child.ended()
     assert child.code == 0
+
+
+async def test_thread_that_was_forgotten_does_not_keep_a_worker_that_has_failed(
+    launch: Starter,
+) -> None:
+    child = await launch("forgetful")
+    await child.ended()
+    assert child.failure == Failed(reason="ValueError: no luck today")
+    assert child.code == 1
 
 
 async def test_worker_that_does_not_listen_is_killed(launch: Starter) -> None:

@@ -1,4 +1,4 @@
-"""A thread that ends a worker whose supervisor is gone, even if its event loop is stuck."""
+"""Threads that end a worker whose time is over, even if something in it is stuck."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Final
 
-__all__ = ["EXIT_ORPHANED", "Guard"]
+__all__ = ["EXIT_ORPHANED", "Guard", "end_within"]
 
 EXIT_ORPHANED: Final = 3
 
@@ -37,3 +37,14 @@ class Guard(threading.Thread):
         poll.poll()
         time.sleep(self.patience)
         os._exit(EXIT_ORPHANED)
+
+
+def end_within(seconds: float, code: int) -> None:
+    """Let the process end, with ``code``, but not wait longer for what its threads still do.
+
+    Else one that serves no more would be there as long as any thread that somebody forgot, and
+    none would be started in its place.
+    """
+    timer = threading.Timer(seconds, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

@@ -25,7 +25,7 @@ from kratos.log._console import shown
 from kratos.process import become_worker
 from kratos.transport.server import Endpointer, Shareable
 from kratos.workers._channel import Channel, receive_first
-from kratos.workers._guard import EXIT_ORPHANED, Guard
+from kratos.workers._guard import EXIT_ORPHANED, Guard, end_within
 from kratos.workers._messages import Failed, Finish, Leaving, Ready, Report, Setup, Stop, encode
 from kratos.workers._pool import GRACE
 from kratos.workers._target import load
@@ -59,20 +59,25 @@ def work(target: str, descriptor: int) -> int:
     guard.start()
     sys.path[:] = setup.path
     sys.argv[:] = setup.argv
-    last_words = end.dup()
-    with last_words, shown(f"worker {setup.slot}: "):
+    # The end of the runner waits for threads, hence after the last words.
+    runner = asyncio.Runner(loop_factory=default_loop_factory())
+    with shown(f"worker {setup.slot}: "), runner, end.dup() as last_words:
+        code = 0
         try:
-            app = _build(target, setup)
-            with asyncio.Runner(loop_factory=default_loop_factory()) as runner:
-                runner.run(_serve(app, Channel(end), guard))
+            runner.run(_serve(_build(target, setup), Channel(end), guard))
         except (Exception, SystemExit) as error:
-            reason = describe(error)
-            shown_error = reason if refused(error) else error
-            StdLogger().log(Level.FATAL, "worker failed", {"error": shown_error})
-            with suppress(OSError):  # nobody may be there to hear it
-                last_words.sendall(encode(Failed(reason=reason, refused=refused(error))))
-            return exit_code(error)
-    return 0
+            _tell_failure(error, last_words)
+            code = exit_code(error)
+        end_within(GRACE, code)
+    return code
+
+
+def _tell_failure(error: BaseException, last_words: socket.socket) -> None:
+    reason = describe(error)
+    shown_error = reason if refused(error) else error
+    StdLogger().log(Level.FATAL, "worker failed", {"error": shown_error})
+    with suppress(OSError):  # nobody may be there to hear it
+        last_words.sendall(encode(Failed(reason=reason, refused=refused(error))))
 
 
 def _leave_signals_to_supervisor() -> None:
