@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -131,7 +131,13 @@ class Stage:
         self._started = asyncio.Event()
         self.refusal: Failed | None = None  # why new workers end at once, if they do
 
-    def make(self, *, workers: int = 2, **options: Any) -> App:
+    def make(
+        self,
+        *,
+        workers: int = 2,
+        launch: Callable[..., Awaitable[FakeChild]] | None = None,
+        **options: Any,
+    ) -> App:
         made: dict[str, Any] = {
             "name": "orders",
             "id": "host",
@@ -148,7 +154,7 @@ class Stage:
             app.options,
             workers=workers,
             registered=app.want_registered,
-            launch=self.launch,
+            launch=self.launch if launch is None else launch,
         )
         app.adapt(lambda options: supervising(options, self.pool))
         return app
@@ -273,7 +279,37 @@ async def test_worker_that_is_not_ready_in_time_is_killed(stage: Stage) -> None:
     await stage.clock.advance(31.0)
     with pytest.raises(KratosError, match=r"was not ready within 31\.0 s"):
         await run
-    assert {child.code for child in stage.children} == {-9}
+    assert stage.children[0].code == -9
+
+
+async def test_worker_that_serves_ends_in_order_when_another_cannot_start(stage: Stage) -> None:
+    stage.serves = False
+    run = asyncio.create_task(stage.make().run())
+    await stage.launched(2)
+    stage.children[0].serve()
+    stage.children[1].die(1)
+    with pytest.raises(KratosError, match="worker 1 could not start"):
+        await run
+    assert stage.children[0].code == 0
+
+
+async def test_worker_that_is_being_made_when_the_application_stops_is_not_left(
+    stage: Stage,
+) -> None:
+    asked, made = asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any, **options: Any) -> FakeChild:
+        asked.set()
+        await made.wait()
+        return await stage.launch(*arguments, **options)
+
+    run = asyncio.create_task((app := stage.make(workers=1, launch=slow)).run())
+    await asked.wait()
+    app.stop()
+    await stage.clock.settle()
+    made.set()
+    await run
+    assert {child.code for child in stage.children} == {0}
 
 
 async def test_stop_goes_in_order(stage: Stage) -> None:
@@ -443,6 +479,26 @@ async def test_each_worker_gets_an_id_and_a_port_of_its_own_when_it_registers(
         assert stage.children[0].ports != stage.children[1].ports
         assert app.endpoints == ()
         assert await stage.registered() == []
+
+
+async def test_port_of_a_worker_that_cannot_start_refuses_connections(stage: Stage) -> None:
+    async with running(stage.make(registration="worker", workers=1)):
+        (sock,) = stage.children[0].sockets
+        sock.listen()  # as the worker does
+        where = sock.getsockname()
+        stage.refusal = Failed(reason="no luck")
+        stage.children[0].die()
+        await stage.launched(2)
+        with socket.socket() as caller, pytest.raises(ConnectionRefusedError):
+            caller.connect(where)
+
+
+async def test_workers_that_would_have_ports_beyond_the_last_one_are_refused(
+    stage: Stage,
+) -> None:
+    stage.server = Server("127.0.0.1:65535")
+    with pytest.raises(StartupError, match=r"127\.0\.0\.1:65535 leaves no port for worker 1"):
+        await stage.make(registration="worker").run()
 
 
 async def test_successor_that_registers_is_not_taken_for_the_one_before(stage: Stage) -> None:

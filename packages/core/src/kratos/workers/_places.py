@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from kratos.address import Address
 from kratos.app._options import name_of
@@ -14,6 +15,8 @@ from kratos.transport.listening import allow_sharing, reserve
 from kratos.transport.server import Endpointer, Server, Shareable
 
 __all__ = ["Handed", "Places"]
+
+_LAST_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +140,16 @@ class Places:
 
     async def _take(self, index: int, wanted: Address, slot: int, *, takes_socket: bool) -> _Place:
         if self._apart and wanted.port:
+            if wanted.port + slot > _LAST_PORT:
+                raise StartupError(
+                    f"{wanted} leaves no port for worker {slot}, which gets the port plus its "
+                    "number: choose a lower one, or 0 to let the system choose"
+                )
             wanted = Address(host=wanted.host, port=wanted.port + slot)
         holder = await reserve(wanted)
         address = wanted
         if not wanted.path:
-            if not (self._apart and takes_socket):
-                allow_sharing(holder)
+            allow_sharing(holder)
             host, port, *_ = holder.getsockname()
             address = Address(host=host if wanted.host else "", port=port)
         return _Place(index=index, takes_socket=takes_socket, address=address, holder=holder)
@@ -150,7 +157,7 @@ class Places:
     async def _open(self, place: _Place, slot: int) -> None:
         if not place.takes_socket or slot in place.sockets:
             return
-        if place.address.path or self._apart:
+        if place.address.path:
             place.sockets[slot] = place.holder.dup()
         else:
             place.sockets[slot] = await reserve(place.address, shared=True)

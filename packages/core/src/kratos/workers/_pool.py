@@ -96,6 +96,9 @@ class Pool:
             StartupError: A worker refused to start the first time.
             KratosError: A worker could not start the first time.
 
+        Whoever starts it stops it too, after a failure as well, so that the other workers end in
+        order.
+
         Cancellation: kills the workers.
         """
         running = [
@@ -111,10 +114,11 @@ class Pool:
                     for task in running:  # in their order: of several failures, the first is told
                         if task in done:
                             task.result()
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
         finally:
             await cancel_and_wait(*running, stopped)
-            if not self._stopped.is_set():
-                self.abandon()
 
     async def ready(self) -> None:
         """Return when every worker has served once; see ``Readying``."""
@@ -181,10 +185,10 @@ class Pool:
 
     async def _retire(self) -> None:
         self._retired = True
-        for slot in self._slots:
-            slot.retire()
         if self._reloading is not None:
             await cancel_and_wait(self._reloading)
+        for slot in self._slots:
+            await slot.retire()
 
     async def _reload(self) -> None:
         log = self._options.log

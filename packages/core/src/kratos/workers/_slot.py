@@ -76,6 +76,7 @@ class Slot:
         self._clock = clock
         self._log = log
         self._turn = asyncio.Lock()  # of whoever starts a process
+        self._launching = asyncio.Lock()  # held while one is made that nobody knows of yet
         self._pausing = Interruptible()
         self._retired = asyncio.Event()
 
@@ -141,10 +142,12 @@ class Slot:
         await child.ended()
         self.children.discard(child)
 
-    def retire(self) -> None:
-        """Start nothing any more. Idempotent."""
+    async def retire(self) -> None:
+        """Start nothing any more; what was begun is among ``children`` then. Idempotent."""
         self._retired.set()
         self._pausing.interrupt()
+        async with self._launching:
+            return
 
     async def _obtain(self) -> Child:
         async with self._turn:  # somebody may be about to replace the one that has ended
@@ -161,11 +164,14 @@ class Slot:
             KratosError: It could not start, or not in time.
         """
         name = f"worker {self._number}"
-        try:
-            child = await self._launch()
-        except (OSError, StartupError) as error:
-            raise KratosError(f"{name} could not start: {describe(error)}") from error
-        self.children.add(child)
+        async with self._launching:
+            if self._retired.is_set():
+                raise KratosError(f"{name} is not started, because the application stops")
+            try:
+                child = await self._launch()
+            except (OSError, StartupError) as error:
+                raise KratosError(f"{name} could not start: {describe(error)}") from error
+            self.children.add(child)
         try:
             async with Limit(self._clock, self._limits.start):
                 await child.settled()
