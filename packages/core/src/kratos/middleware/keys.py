@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+from typing import Final
+
 from kratos.middleware._admission import Key
 from kratos.transport.call import Call
 
 __all__ = ["by_caller", "by_header", "by_peer"]
+
+_LONGEST: Final = 128  # characters of a header that are kept as they are
 
 SERVICE_HEADER = "x-md-service-name"  # what the tracing of Kratos tells of the caller, as in Go
 
@@ -26,11 +31,14 @@ def by_caller(call: Call, /) -> str:
     Callers tell it themselves: good for fairness among services that are trusted, not for
     limits that somebody wants to get around.
     """
-    return call.headers.get(SERVICE_HEADER) or by_peer(call)
+    name = call.headers.get(SERVICE_HEADER)
+    return _bounded(name) if name else by_peer(call)
 
 
 def by_header(name: str, /, *, missing: str | None = "") -> Key:
     """Return a function that takes the first value of a request header.
+
+    In place of a value of more than 128 characters it takes its digest: limiters keep many keys.
 
     Args:
         name: Of the header, in any case.
@@ -39,6 +47,13 @@ def by_header(name: str, /, *, missing: str | None = "") -> Key:
 
     def key(call: Call, /) -> str | None:
         value = call.headers.get(name)
-        return value or missing
+        return _bounded(value) if value else missing
 
     return key
+
+
+def _bounded(value: str) -> str:
+    """Return a short key for a long value: limiters keep keys, and callers choose headers."""
+    if len(value) <= _LONGEST:
+        return value
+    return blake2b(value.encode(errors="surrogatepass"), digest_size=16).hexdigest()
