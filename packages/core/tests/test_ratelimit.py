@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from aegis import ManualClock, Outcome
 from aegis.concurrency import Gradient2
 from aegis.ratelimit import Gcra, KeyedGcra
 from kratos.errors import ConfigError, Error
-from kratos.middleware import by_header, chain, ratelimit
+from kratos.middleware import by_caller, by_header, chain, ratelimit
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.testing.guard import Ledger
 from kratos.transport import Call, CallOptions, Cause, Handler, Method, Side, local
@@ -56,6 +57,49 @@ async def test_refusal_names_the_seconds_to_wait_in_metadata_and_header() -> Non
     assert refusal.value.metadata == {"retry_after": "1.235"}
     assert call.reply_headers.get("retry-after") == "2"
     assert "closed by the test" in str(refusal.value.cause)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told", "header"),
+    [
+        (12345.6781, "12345.679", "12346"),
+        (2_000_000.0, "2000000", "2000000"),
+        (0.0, "0", "1"),
+        (-3.0, "0", "1"),
+        (math.inf, None, ""),
+        (math.nan, None, ""),
+    ],
+)
+async def test_wait_is_told_as_a_decimal_number_that_is_not_too_short_or_not_at_all(
+    seconds: float, told: str | None, header: str
+) -> None:
+    ledger = Ledger(retry_after=seconds)
+    ledger.open = False
+    call = server()
+    with pytest.raises(Error) as refusal:
+        await linked(ratelimit(ledger))(call, "x")
+    assert refusal.value.metadata.get("retry_after") == told
+    assert call.reply_headers.get("retry-after") == header
+
+
+@pytest.mark.parametrize(
+    ("key", "header"), [(by_header("caller"), "caller"), (by_caller, "x-md-service-name")]
+)
+def test_key_is_short_however_long_a_header_is(key: Callable[[Call], str], header: str) -> None:
+    def of(value: str) -> str:
+        call = server()
+        call.headers.set(header, value)
+        return key(call)
+
+    assert of("a" * 128) == "a" * 128
+    assert len(of("a" * 60_000)) == 32
+    assert of("a" * 60_000) == of("a" * 60_000) != of("a" * 59_999 + "b")
+
+
+@pytest.mark.parametrize("made", [None, 3, "bbr"])
+def test_factory_that_makes_no_limiter_is_refused_before_a_call_comes(made: Any) -> None:
+    with pytest.raises(ConfigError, match="which cannot be used here"):
+        linked(ratelimit(lambda: made))
 
 
 @pytest.mark.parametrize(
@@ -306,6 +350,7 @@ async def test_limiter_of_concurrency_refuses_when_its_limit_is_reached() -> Non
         (lambda: ratelimit(Ledger(), per="operation"), "is one limiter.*Ledger itself"),
         (lambda: ratelimit(per="caller"), "per is 'instance'"),  # type: ignore[arg-type]
         (lambda: ratelimit(streams="all"), "streams is 'hold'"),  # type: ignore[arg-type]
+        (lambda: ratelimit(keys=0), "keys must be a number from 1"),
     ],
 )
 def test_option_that_makes_no_sense_is_refused(make: Callable[[], object], says: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any, Protocol
 
 from aegis.refusal import RateExceeded
@@ -102,6 +101,5 @@ def by_shared(limiter: SharedRate, key: Key, refusals: Refusals) -> Middleware:
 
 
 def _refused(decision: Decision, call: Call, refusals: Refusals) -> Error:
-    seconds = decision.retry_after
-    after = seconds if isfinite(seconds) else None
-    return refusals.error(call, RateExceeded("the rate is exceeded", retry_after=after))
+    told = RateExceeded("the rate is exceeded", retry_after=decision.retry_after)
+    return refusals.error(call, told)

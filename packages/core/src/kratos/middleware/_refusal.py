@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, isfinite
 
 from aegis.refusal import Refused
 from kratos.errors import Error
@@ -62,13 +62,14 @@ class Refusals:
         error = Error(self._code, self._reason, self._message)
         if refused is not None:
             error.__cause__ = refused
-            if refused.retry_after is not None:
-                _tell(call, error, refused.retry_after)
+            after = refused.retry_after
+            if after is not None and isfinite(after):
+                _tell(call, error, max(after, 0.0))
         return error
 
 
 def _tell(call: Call, error: Error, seconds: float) -> None:
     # Rounded up: who comes too early is refused again.
-    error.metadata[RETRY_AFTER] = f"{ceil(seconds * 1000) / 1000:g}"
+    error.metadata[RETRY_AFTER] = f"{ceil(seconds * 1000) / 1000:.3f}".rstrip("0").rstrip(".")
     if call.side is Side.SERVER and not call.reply_headers.frozen:
         call.reply_headers.set("retry-after", str(max(1, ceil(seconds))))
