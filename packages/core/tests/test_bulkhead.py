@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aegis.concurrency import Bulkhead
+from aegis.concurrency import Bulkhead, Gradient2
 from kratos.errors import ConfigError, Error
 from kratos.middleware import Guarding, bulkhead, chain
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
@@ -153,6 +153,10 @@ async def test_bulkheads_may_be_made_by_a_factory() -> None:
         (lambda: bulkhead(0), "size must be"),
         (lambda: bulkhead(1, queue=-1), "queue must be"),
         (lambda: bulkhead(1, max_wait=-1.0), "max_wait must be"),
+        (lambda: bulkhead(1.5), "1.5 is no number of calls"),  # type: ignore[arg-type]
+        (lambda: bulkhead(Bulkhead(1)), "write one that you have as lambda"),  # type: ignore[arg-type]
+        (lambda: bulkhead(lambda: Bulkhead(1), queue=3), "are the factory's to give"),
+        (lambda: bulkhead(lambda: Gradient2()).bind(ECHO), "cannot be used here"),  # type: ignore[arg-type, return-value]
     ],
 )
 def test_number_that_makes_no_sense_is_refused(make: Callable[[], object], says: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from aegis import ManualClock, Outcome
-from aegis.concurrency import FixedLimit, Priority, Shedder
+from aegis.concurrency import FixedLimit, Gradient2, Priority, Shedder
 from kratos.errors import ConfigError, Error
 from kratos.middleware import chain, priority_by_header, shedding
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
@@ -125,6 +126,27 @@ async def test_shedders_may_be_made_per_operation() -> None:
 def test_one_shedder_cannot_be_one_per_operation() -> None:
     with pytest.raises(ConfigError, match="is one shedder"):
         shedding(Shedder(FixedLimit(1)), per="operation")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: shedding("gradient2"), "is no Shedder, and makes none"),  # type: ignore[arg-type]
+        (lambda: shedding(lambda: Gradient2()).bind(ECHO), "cannot be used here"),  # type: ignore[arg-type, return-value]
+    ],
+)
+def test_what_is_no_shedder_is_refused(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        make()
+
+
+@pytest.mark.parametrize("said", ["127", "4", "-1"])
+async def test_priority_that_the_shedder_does_not_have_fails_no_call(said: str) -> None:
+    guarded = shedding(
+        Shedder(FixedLimit(1), levels=4),
+        priority=lambda call: int(call.headers.get("x-md-global-priority") or 0),
+    )
+    assert await chain([guarded], ECHO, core)(server(said), "x") == "x"
 
 
 @pytest.mark.parametrize(

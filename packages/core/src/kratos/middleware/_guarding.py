@@ -92,6 +92,10 @@ class Linking:
     streams: Streams = "hold"
     turns: Turns | None = None
 
+    def fits(self, limiter: object) -> bool:
+        """Tell whether ``link`` can link what somebody's factory has made."""
+        return callable(getattr(limiter, "allow", None))
+
     def link(self, limiter: Guard | Rate, *, streaming: bool) -> Middleware:
         """Return the link of one limiter."""
         if not isinstance(limiter, Guard):
@@ -118,6 +122,8 @@ class OfMethods(Guarding):
         keys: int,
     ) -> None:
         super().__init__(gauges, linking.streams)
+        if not isinstance(cast("object", keys), int) or keys < 1:
+            raise ConfigError(f"keys must be a number from 1, not {keys!r}")
         self._make: Final = make
         self._per: Final = check_per(per)
         self._linking: Final = linking
@@ -135,6 +141,8 @@ class OfMethods(Guarding):
 
     def _new(self) -> _Limited:
         limiter, link = self._make(), self._linking.link
+        if not self._linking.fits(limiter):
+            raise ConfigError(f"{self._make!r} made {limiter!r}, which cannot be used here")
         return _Limited(limiter, (link(limiter, streaming=False), link(limiter, streaming=True)))
 
 

@@ -61,7 +61,7 @@ def bulkhead(
     Raises:
         ConfigError: A number or another option has no such value.
     """
-    make = size if callable(size) else _sized(size, queue, max_wait)
+    make = _factory(size, queue, max_wait)
     meter = NopMeter() if meter is None else meter
     linking = _Waiting(
         refusals=Refusals(429, "BULKHEAD", "too many calls run and wait already", meter),
@@ -72,13 +72,27 @@ def bulkhead(
     return OfMethods(make, per=per, linking=linking, gauges=gauges, keys=keys)
 
 
-def _sized(size: int, queue: int, max_wait: float | None) -> Callable[[], Bulkhead]:
+def _factory(
+    size: int | Callable[[], Bulkhead], queue: int, max_wait: float | None
+) -> Callable[[], Bulkhead]:
+    if callable(size):
+        if queue or max_wait != DEFAULT_MAX_WAIT:
+            raise ConfigError(
+                "bulkhead: queue and max_wait go with a number; here they are the factory's to give"
+            )
+        return size
+
     def make() -> Bulkhead:
         return Bulkhead(size, queue=queue, max_wait=max_wait)
 
+    if not isinstance(cast("object", size), int):
+        raise ConfigError(
+            f"bulkhead: {size!r} is no number of calls, and makes no bulkheads; "
+            "write one that you have as lambda: that"
+        )
     try:
         make()
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"bulkhead: {error}") from error
     return make
 
@@ -86,6 +100,9 @@ def _sized(size: int, queue: int, max_wait: float | None) -> Callable[[], Bulkhe
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting(Linking):
     """Links that wait for their slots."""
+
+    def fits(self, limiter: object) -> bool:
+        return isinstance(limiter, Bulkhead)
 
     def link(self, limiter: Guard | Rate, *, streaming: bool) -> Middleware:
         one = cast("Bulkhead", limiter)

@@ -88,8 +88,8 @@ def shedding(
 
     Args:
         shedder: One, or what makes them; by default ``Shedder(Gradient2())``.
-        priority: Tells the priority of a call, from 0, the most important, to below the levels of
-            the shedder; by default ``priority_by_header()``, which reads ``x-md-global-priority``.
+        priority: Tells the priority of a call, from 0, the most important. What is beyond the
+            levels of the shedder is taken for its first or last one. By default ``priority_by_header()``, which reads ``x-md-global-priority``.
         per: What has a shedder of its own: this ``instance``, an ``operation``, or each key that
             a function of the call returns; where that is ``None``, the call passes unasked.
         streams: ``hold`` a slot to the end, ask only for the ``opening``, or ``exempt`` them.
@@ -119,6 +119,8 @@ def _factory(shedder: Shedder | Callable[[], Shedder] | None, per: Per) -> Calla
     if shedder is None:
         return lambda: Shedder(Gradient2())
     if not isinstance(shedder, Shedder):
+        if not callable(cast("object", shedder)):
+            raise ConfigError(f"{shedder!r} is no Shedder, and makes none")
         return shedder
     if per != "instance":
         raise ConfigError(f"{shedder!r} is one shedder: per={per!r} needs what makes them")
@@ -131,8 +133,12 @@ class _ByPriority(Linking):
 
     priority: PriorityOf
 
+    def fits(self, limiter: object) -> bool:
+        return isinstance(limiter, Shedder)
+
     def link(self, limiter: Guard | Rate, *, streaming: bool) -> Middleware:
         shedder, priority = cast("Shedder", limiter), self.priority
+        last = len(shedder.stats().admitted) - 1
         links: dict[int, Middleware] = {}
 
         def linked(level: int) -> Middleware:
@@ -143,7 +149,7 @@ class _ByPriority(Linking):
         async def admitted(call: Call, request: Any, next: Handler, /) -> Any:
             if call.remaining() == 0:
                 raise Cause.DEADLINE.error()
-            level = priority(call)
+            level = min(max(priority(call), 0), last)  # callers may say what there is not
             return await (links.get(level) or linked(level))(call, request, next)
 
         return admitted
