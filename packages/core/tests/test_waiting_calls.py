@@ -75,6 +75,37 @@ async def test_clients_do_not_wait_for_turns_of_their_own_loop() -> None:
             running.send(None)
 
 
+class _Coarse(asyncio.SelectorEventLoop):
+    """A loop whose time goes on by whole milliseconds, as that of uvloop, and only now and then."""
+
+    milliseconds = 0
+
+    def time(self) -> float:
+        return self.milliseconds / 1000
+
+
+def test_calls_begin_though_the_time_of_the_loop_is_coarse() -> None:
+    async def answer(call: Call, request: Any) -> Any:
+        loop.milliseconds += 1
+        return await compute(call, request)
+
+    async def turns_taken() -> int:
+        linked = chain([ratelimit(FixedLimit(10))], ECHO, answer)
+        await linked(server(), "the first tells how long they take")
+        calling = asyncio.gather(*(linked(server(), "x") for _ in range(3)))
+        taken = 0
+        while not calling.done() and taken < 100_000:
+            await asyncio.sleep(0)
+            taken += 1
+        calling.cancel()
+        return taken
+
+    with asyncio.Runner(loop_factory=_Coarse) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, _Coarse)
+        assert runner.run(turns_taken()) < 100_000
+
+
 async def test_call_whose_time_is_over_when_its_turn_comes_does_not_run() -> None:
     ran: list[str] = []
 

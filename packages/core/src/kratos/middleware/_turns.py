@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import Final
 
 __all__ = ["Turns"]
@@ -60,7 +61,7 @@ class Turns:
             self._moving = False
             self._begun = None
             return
-        now = loop.time()
+        now = monotonic()  # the time of uvloop goes by whole milliseconds
         if self._is_time(now):
             line.popleft().set_result(None)
             self._begun = now
