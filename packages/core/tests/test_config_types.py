@@ -4,7 +4,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kratos.config import KeyValue, Snapshot
@@ -163,6 +163,7 @@ def test_a_change_of_type_is_a_change(left: object, right: object) -> None:
     assert Snapshot({"k": left}) != Snapshot({"k": right})
 
 
+@settings(max_examples=30)  # making trees takes long
 @given(trees)
 def test_equal_trees_make_equal_snapshots(tree: dict[str, Any]) -> None:
     assert Snapshot(tree) == Snapshot(Snapshot(tree).tree, revision=9)
