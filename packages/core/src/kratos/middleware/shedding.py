@@ -89,7 +89,8 @@ def shedding(
     Args:
         shedder: One, or what makes them; by default ``Shedder(Gradient2())``.
         priority: Tells the priority of a call, from 0, the most important. What is beyond the
-            levels of the shedder is taken for its first or last one. By default ``priority_by_header()``, which reads ``x-md-global-priority``.
+            levels of the shedder is taken for its first or last one. By default
+            ``priority_by_header()``, which reads ``x-md-global-priority``.
         per: What has a shedder of its own: this ``instance``, an ``operation``, or each key that
             a function of the call returns; where that is ``None``, the call passes unasked.
         streams: ``hold`` a slot to the end, ask only for the ``opening``, or ``exempt`` them.
