@@ -68,7 +68,15 @@ def test_what_a_newer_version_says_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [frame([]), frame({"kind": "Failed"}), b"\0\0\0\1{", b"\xff\xff\xff\xff"]
+    "data",
+    [
+        frame([]),
+        frame({"kind": "Failed"}),
+        b"\0\0\0\1{",
+        b"\xff\xff\xff\xff",
+        b"\0\3\r\x40" + b"[" * 200_000,
+    ],
+    ids=range(5),
 )
 def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
     with pytest.raises(KratosError, match="came from the other process"):
@@ -110,7 +118,7 @@ def test_first_message_is_read_without_a_loop() -> None:
 async def test_what_follows_the_first_message_is_left_to_the_loop() -> None:
     ours, theirs = socket.socketpair()
     setup = Setup(slot=1, id="a", argv=["x" * 100_000])
-    sending = asyncio.to_thread(ours.sendall, b"".join(map(encode, (setup, Stop(), Finish()))))
+    sending = asyncio.to_thread(ours.sendall, encode(setup) + encode(Stop()) + encode(Finish()))
     first, _ = await asyncio.gather(asyncio.to_thread(receive_first, theirs), sending)
     assert first == setup
     ours.close()

@@ -161,5 +161,5 @@ def _decode(body: bytes) -> Message | None:
             return None
         known = {item.name for item in fields(kind)}
         return kind(**{name: value for name, value in values.items() if name in known})
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise KratosError(f"no message, but {body[:100]!r}, came from the other process") from error
