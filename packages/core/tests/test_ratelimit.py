@@ -10,10 +10,18 @@ from typing import Any
 import pytest
 
 from aegis import ManualClock, Outcome
-from aegis.concurrency import Gradient2
+from aegis.concurrency import Gradient2, Shedder
 from aegis.ratelimit import Gcra, KeyedGcra
 from kratos.errors import ConfigError, Error
-from kratos.middleware import by_caller, by_header, chain, ratelimit
+from kratos.middleware import Outcome as Outcomes
+from kratos.middleware import (
+    by_caller,
+    by_header,
+    chain,
+    circuitbreaker,
+    ratelimit,
+    shedding,
+)
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.testing.guard import Ledger
 from kratos.transport import Call, CallOptions, Cause, Handler, Method, Side, local
@@ -180,6 +188,23 @@ async def test_classification_is_the_users() -> None:
     with pytest.raises(Error):
         await limited(server(), Error(404))
     assert ledger.outcomes == [Outcome.OVERLOAD]
+
+
+def upside_down(_call: Call, end: Outcomes) -> Outcome:
+    return Outcome.OVERLOAD if end.ok else Outcome.SUCCESS
+
+
+@pytest.mark.parametrize("count_waiting", [True, False])
+async def test_classification_of_the_users_hears_of_answers_too(count_waiting: bool) -> None:
+    ledger = Ledger()
+    limiter = ratelimit(ledger, classify=upside_down, count_waiting=count_waiting)
+    for guarded in (
+        limiter,
+        circuitbreaker(lambda: ledger, classify=upside_down),
+        shedding(Shedder(ledger), classify=upside_down),
+    ):
+        assert await linked(guarded)(server(), "x") == "x"
+    assert ledger.outcomes == [Outcome.OVERLOAD] * 3
 
 
 @pytest.mark.parametrize("method", [WATCH, COLLECT, CHAT], ids=lambda m: m.arity.value)

@@ -62,8 +62,13 @@ def settle(
         done(token, verdict)
 
 
-def admitting(guard: Guard, refusals: Refusals, judge: Judge) -> Middleware:
-    """Return the link of one guard, which is looked up here and not per call."""
+def admitting(
+    guard: Guard, refusals: Refusals, judge: Judge, *, ask_always: bool = False
+) -> Middleware:
+    """Return the link of one guard, which is looked up here and not per call.
+
+    A call that returns is a success, unless ``judge`` is to be asked about these too.
+    """
     allow, done = guard.allow, guard.done
     well = _IGNORED if judge is indifferent else _SUCCESS
 
@@ -76,7 +81,7 @@ def admitting(guard: Guard, refusals: Refusals, judge: Judge) -> Middleware:
         except BaseException as error:
             settle(done, token, judge, call, error)
             raise
-        if call.cause is None:
+        if call.cause is None and not ask_always:
             done(token, well)
         else:  # what was made of the cancellation is not what the caller gets
             settle(done, token, judge, call, None)
@@ -85,7 +90,9 @@ def admitting(guard: Guard, refusals: Refusals, judge: Judge) -> Middleware:
     return admitted
 
 
-def admitting_in_turn(guard: Guard, refusals: Refusals, judge: Judge, turns: Turns) -> Middleware:
+def admitting_in_turn(
+    guard: Guard, refusals: Refusals, judge: Judge, turns: Turns, *, ask_always: bool = False
+) -> Middleware:
     """Return the link of a guard to which calls that wait for the event loop are in flight.
 
     A handler that computes and awaits nothing is never in flight next to another: the others wait
@@ -116,7 +123,7 @@ def admitting_in_turn(guard: Guard, refusals: Refusals, judge: Judge, turns: Tur
             settle(done, token, judge, call, error)
             raise
         long = monotonic_ns() - start >= WORTH_A_TURN
-        if call.cause is None:
+        if call.cause is None and not ask_always:
             done(token, well)
         else:
             settle(done, token, judge, call, None)

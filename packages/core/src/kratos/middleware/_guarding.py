@@ -83,6 +83,7 @@ class Linking:
         judge: What the end of a unary call says.
         judge_stream: What the end of a stream says.
         streams: What a stream is.
+        ask_always: Whether a call that returns is no success before it is judged, too.
         turns: Where unary calls wait that have been admitted; ``None`` for nowhere.
     """
 
@@ -90,6 +91,7 @@ class Linking:
     judge: Judge
     judge_stream: Judge = indifferent
     streams: Streams = "hold"
+    ask_always: bool = False
     turns: Turns | None = None
 
     def fits(self, limiter: object) -> bool:
@@ -100,13 +102,14 @@ class Linking:
         """Return the link of one limiter."""
         if not isinstance(limiter, Guard):
             return by_rate(limiter, self.refusals)
-        if not streaming:
-            if self.turns is not None:
-                return admitting_in_turn(limiter, self.refusals, self.judge, self.turns)
-            return admitting(limiter, self.refusals, self.judge)
-        if self.streams == "opening":
-            return opening(limiter, self.refusals)
-        return admitting(limiter, self.refusals, self.judge_stream)
+        refusals, judge, ask_always = self.refusals, self.judge, self.ask_always
+        if streaming:
+            if self.streams == "opening":
+                return opening(limiter, refusals)
+            return admitting(limiter, refusals, self.judge_stream, ask_always=ask_always)
+        if self.turns is None:
+            return admitting(limiter, refusals, judge, ask_always=ask_always)
+        return admitting_in_turn(limiter, refusals, judge, self.turns, ask_always=ask_always)
 
 
 class OfMethods(Guarding):

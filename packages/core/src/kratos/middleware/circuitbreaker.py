@@ -59,6 +59,7 @@ def circuitbreaker(
         refusals=Refusals(503, "CIRCUITBREAKER", message, meter),
         judge=verdict,
         judge_stream=verdict,
+        ask_always=classify is not failures_of_go,
     )
     gauges = GuardGauges(meter, "circuitbreaker", name)
     return OfMethods(factory, per=per, linking=linking, gauges=gauges, keys=keys)

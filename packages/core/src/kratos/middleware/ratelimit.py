@@ -89,6 +89,7 @@ def ratelimit(
         refusals=Refusals(429, "RATELIMIT", message, meter),
         judge=judge(classify),
         streams=streams,
+        ask_always=classify is not wants_of_capacity,
         turns=Turns() if count_waiting else None,
     )
     gauges = GuardGauges(meter, "ratelimit", name)

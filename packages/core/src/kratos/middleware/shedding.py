@@ -109,6 +109,7 @@ def shedding(
         refusals=Refusals(429, "SHEDDING", "too much is asked of the service", meter),
         judge=judge(classify),
         streams=streams,
+        ask_always=classify is not wants_of_capacity,
         turns=Turns() if count_waiting else None,
         priority=priority_by_header() if priority is None else priority,
     )
