@@ -6,6 +6,9 @@ from kratos_http.encoders import ErrorEncoder, ReplyEncoder, encode_error, encod
 from kratos_http.health import HealthPaths
 from kratos_http.limits import Limits
 from kratos_http.redirect import Redirect
+from kratos_http.replies import StreamReply, json_reply, redirect_reply, text_reply
+from kratos_http.request import Query, Request
+from kratos_http.routes import RouteGroup
 from kratos_http.server import Filter, HttpServer
 from kratos_http.streams import StreamOptions
 
@@ -17,9 +20,16 @@ __all__ = [
     "HttpConnector",
     "HttpServer",
     "Limits",
+    "Query",
     "Redirect",
     "ReplyEncoder",
+    "Request",
+    "RouteGroup",
     "StreamOptions",
+    "StreamReply",
     "encode_error",
     "encode_reply",
+    "json_reply",
+    "redirect_reply",
+    "text_reply",
 ]

@@ -31,6 +31,7 @@ from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
 from kratos_http.rest import RestEndpoint, RestOptions
 from kratos_http.router import Route, Router
+from kratos_http.routes import H, Plain, RouteGroup
 from kratos_http.sse import SseEndpoint
 from kratos_http.streams import StreamOptions
 from kratos_http.websocket import WebSocketEndpoint
@@ -128,6 +129,7 @@ class HttpServer:
         for wrap in reversed(filters):
             self._application = wrap(self._application)
         self._engine = Engine(self._application, limits=self._limits)
+        self._plain = Plain(self._router, path_prefix, self._options, self._limits)
         self._dispatcher: Dispatcher | None = None
         self._serving = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -174,6 +176,42 @@ class HttpServer:
         """
         self._router.add(verb, path, endpoint)
 
+    def group(
+        self,
+        prefix: str = "",
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        reply_encoder: ReplyEncoder | None = None,
+        error_encoder: ErrorEncoder | None = None,
+    ) -> RouteGroup:
+        """Return a group for plain handlers beside the services; see ``RouteGroup.group``."""
+        return RouteGroup(self._plain.add).group(
+            prefix,
+            middleware=middleware,
+            reply_encoder=reply_encoder,
+            error_encoder=error_encoder,
+        )
+
+    def route(
+        self,
+        verb: str,
+        path: str,
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        streamed: bool = False,
+        max_body: int | None = None,
+        timeout: float | None = None,
+    ) -> Callable[[H], H]:
+        """Serve the decorated function beside the services; see ``RouteGroup.add``."""
+        return self.group().route(
+            verb,
+            path,
+            middleware=middleware,
+            streamed=streamed,
+            max_body=max_body,
+            timeout=timeout,
+        )
+
     def mount(self, mount: Mount, /) -> None:
         """Link the chains of all services and route their rules; see ``Mountable``.
 
@@ -190,6 +228,7 @@ class HttpServer:
             missing=mount.missing,
             cancel_grace=self._cancel_grace,
         )
+        self._plain.link(self._dispatcher)
         for service in mount.services:
             self._dispatcher.add(service)
         for operation in self._dispatcher.operations.values():

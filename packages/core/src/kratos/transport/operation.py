@@ -189,12 +189,37 @@ class Dispatcher:
                     f"{type(service).__name__} brings it again"
                 )
             handler = handler_for(service, method, missing=self._missing is Missing.UNIMPLEMENTED)
-            self.operations[method.operation] = Operation(
-                method,
-                chain(self._middleware, method, handler),
-                dispatcher=self,
-                timeout=self._timeout_of(method),
-            )
+            self.operations[method.operation] = self.link(method, handler)
+
+    def link(
+        self,
+        method: Method[Any, Any],
+        handler: Handler,
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        timeout: float | None = None,
+    ) -> Operation:
+        """Return an operation around a handler that belongs to no service.
+
+        It shares limits, middleware and drain with the others, but is not in ``operations``,
+        so that several may have one name.
+
+        Args:
+            method: What chains, logs and metrics see of it.
+            handler: The innermost; it has to call ``Call.seal``.
+            middleware: Follows the dispatcher's own.
+            timeout: Seconds; not positive or infinite for no limit, ``None`` for that of the
+                dispatcher.
+
+        Raises:
+            StartupError: An element of the middleware is none.
+        """
+        return Operation(
+            method,
+            chain((*self._middleware, *middleware), method, handler),
+            dispatcher=self,
+            timeout=self._timeout_of(method) if timeout is None else time_limit(timeout),
+        )
 
     def cancel(self, cause: Cause, /) -> None:
         """Cancel every call in flight."""

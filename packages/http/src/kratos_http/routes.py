@@ -1,0 +1,251 @@
+"""Routes beside the services of an API (Go: transport/http, Router, Route and HandleFunc)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from kratos.errors import ConfigError
+from kratos.transport import Dispatcher
+from kratos.transport.http import Endpoint
+from kratos.transport.rule import PathTemplate
+from kratos_http._plain import (
+    PlainEndpoint,
+    PlainHandler,
+    StreamedPlainEndpoint,
+    method_of,
+    whole,
+)
+from kratos_http.encoders import ErrorEncoder, ReplyEncoder
+from kratos_http.limits import Limits
+from kratos_http.rest import RestOptions
+from kratos_http.router import Router
+
+if TYPE_CHECKING:
+    from kratos.middleware import AnyMiddleware
+
+__all__ = ["Plain", "PlainRoute", "RouteGroup"]
+
+H = TypeVar("H", bound=PlainHandler)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainRoute:
+    """A plain handler and how it is called.
+
+    Attributes:
+        verb: HTTP method; ``*`` for every one.
+        path: Path template, without the server's prefix.
+        handler: What answers.
+        middleware: Follows that of application and server.
+        streamed: Whether body and answer are moved in pieces.
+        max_body: Bytes of the largest body; ``None`` for the server's limit.
+        timeout: Seconds; ``None`` for what the server says.
+        reply_encoder: For messages that it returns; ``None`` for the server's.
+        error_encoder: For its errors; ``None`` for the server's.
+    """
+
+    verb: str
+    path: str
+    handler: PlainHandler
+    middleware: tuple[AnyMiddleware, ...] = ()
+    streamed: bool = False
+    max_body: int | None = None
+    timeout: float | None = None
+    reply_encoder: ReplyEncoder | None = None
+    error_encoder: ErrorEncoder | None = None
+
+
+class RouteGroup:
+    """Routes with a prefix, and middleware and encoders of their own.
+
+    ``HttpServer.group`` makes one.
+    """
+
+    def __init__(
+        self,
+        register: Callable[[PlainRoute], None],
+        prefix: str = "",
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        reply_encoder: ReplyEncoder | None = None,
+        error_encoder: ErrorEncoder | None = None,
+    ) -> None:
+        if prefix and not prefix.startswith("/"):
+            raise ConfigError(f"the prefix {prefix!r} of a group must start with a slash")
+        self._register = register
+        self._prefix = prefix.rstrip("/")
+        self._middleware = tuple(middleware)
+        self._reply_encoder = reply_encoder
+        self._error_encoder = error_encoder
+
+    def route(
+        self,
+        verb: str,
+        path: str,
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        streamed: bool = False,
+        max_body: int | None = None,
+        timeout: float | None = None,
+    ) -> Callable[[H], H]:
+        """Serve the decorated function; see ``add``."""
+
+        def decorate(handler: H) -> H:
+            self.add(
+                verb,
+                path,
+                handler,
+                middleware=middleware,
+                streamed=streamed,
+                max_body=max_body,
+                timeout=timeout,
+            )
+            return handler
+
+        return decorate
+
+    def add(
+        self,
+        verb: str,
+        path: str,
+        handler: PlainHandler,
+        /,
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        streamed: bool = False,
+        max_body: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Serve a function of a ``Request``, in the middleware of application and server.
+
+        It returns a ``Reply``, a ``StreamReply`` or a message, and raises ``Error`` as services
+        do. Its operation, for selectors, limits, logs and metrics, is the whole path template.
+
+        Args:
+            verb: HTTP method; ``*`` for every one. ``GET`` answers ``HEAD``, too.
+            path: Path template, after the group's prefix.
+            handler: What answers.
+            middleware: Follows that of the group.
+            streamed: Whether body and answer may be moved in pieces; the server's time limit
+                does not hold then.
+            max_body: Bytes of the largest body, also in pieces; ``None`` for the server's limit.
+            timeout: Seconds for a call, infinite for no limit; ``None`` for what the server says.
+
+        Raises:
+            TemplateError: The path is no template.
+            ConfigError: The limit is negative.
+            StartupError: An element of the middleware is none.
+        """
+        if max_body is not None and max_body < 0:
+            raise ConfigError(f"max_body of {path} must not be negative, but is {max_body}")
+        whole_path = PathTemplate.parse(self._prefix + path).text
+        self._register(
+            PlainRoute(
+                verb=verb,
+                path=whole_path,
+                handler=handler,
+                middleware=(*self._middleware, *middleware),
+                streamed=streamed,
+                max_body=max_body,
+                timeout=timeout,
+                reply_encoder=self._reply_encoder,
+                error_encoder=self._error_encoder,
+            )
+        )
+
+    def group(
+        self,
+        prefix: str = "",
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        reply_encoder: ReplyEncoder | None = None,
+        error_encoder: ErrorEncoder | None = None,
+    ) -> RouteGroup:
+        """Return a group within this one.
+
+        Args:
+            prefix: Follows this one's.
+            middleware: Follows this one's.
+            reply_encoder: For messages that handlers return; ``None`` for this one's.
+            error_encoder: For their errors; ``None`` for this one's.
+
+        Raises:
+            ConfigError: The prefix is no path.
+        """
+        if prefix and not prefix.startswith("/"):
+            raise ConfigError(f"the prefix {prefix!r} of a group must start with a slash")
+        return RouteGroup(
+            self._register,
+            self._prefix + prefix,
+            middleware=(*self._middleware, *middleware),
+            reply_encoder=reply_encoder or self._reply_encoder,
+            error_encoder=error_encoder or self._error_encoder,
+        )
+
+
+class Plain:
+    """The plain routes of one server: kept until its chains are linked.
+
+    Args:
+        router: Where they are served.
+        prefix: Of the server, part of their operations' names.
+        options: Of the server.
+        limits: Of the server.
+    """
+
+    def __init__(self, router: Router, prefix: str, options: RestOptions, limits: Limits) -> None:
+        self._router = router
+        self._prefix = prefix.rstrip("/")
+        self._options = options
+        self._limits = limits
+        self._waiting: list[PlainRoute] = []
+        self._dispatcher: Dispatcher | None = None
+
+    def add(self, route: PlainRoute) -> None:
+        """Serve a route, as soon as there are chains.
+
+        Raises:
+            StartupError: An element of its middleware is none.
+        """
+        if self._dispatcher is None:
+            self._waiting.append(route)
+        else:
+            self._router.add(route.verb, route.path, self._endpoint(route, self._dispatcher))
+
+    def link(self, dispatcher: Dispatcher) -> None:
+        """Serve all routes, and further ones at once.
+
+        Raises:
+            StartupError: An element of their middleware is none.
+        """
+        self._dispatcher = dispatcher
+        waiting, self._waiting = self._waiting, []
+        for route in waiting:
+            self.add(route)
+
+    def _endpoint(self, route: PlainRoute, dispatcher: Dispatcher) -> Endpoint:
+        operation = dispatcher.link(
+            method_of(self._prefix + route.path, streamed=route.streamed),
+            whole(route.handler),
+            middleware=route.middleware,
+            timeout=route.timeout,
+        )
+        variables = PathTemplate.parse(route.path).variables
+        options = self._options_of(route)
+        max_body = self._limits.max_body if route.max_body is None else route.max_body
+        if not route.streamed:
+            return PlainEndpoint(operation, variables, options, max_body=max_body)
+        return StreamedPlainEndpoint(
+            operation, variables, options, max_body=max_body, limits=self._limits
+        )
+
+    def _options_of(self, route: PlainRoute) -> RestOptions:
+        if route.reply_encoder is None and route.error_encoder is None:
+            return self._options
+        return replace(
+            self._options,
+            reply_encoder=route.reply_encoder or self._options.reply_encoder,
+            error_encoder=route.error_encoder or self._options.error_encoder,
+        )
