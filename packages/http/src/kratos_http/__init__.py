@@ -2,6 +2,7 @@
 
 from kratos_http.asgi import Asgi
 from kratos_http.connector import HttpConnector
+from kratos_http.cors import Cors
 from kratos_http.encoders import ErrorEncoder, ReplyEncoder, encode_error, encode_reply
 from kratos_http.health import HealthPaths
 from kratos_http.limits import Limits
@@ -14,6 +15,7 @@ from kratos_http.streams import StreamOptions
 
 __all__ = [
     "Asgi",
+    "Cors",
     "ErrorEncoder",
     "Filter",
     "HealthPaths",
