@@ -1,8 +1,10 @@
 """HTTP server and client of Kratos."""
 
 from kratos_http.asgi import Asgi
+from kratos_http.compression import Compression
 from kratos_http.connector import HttpConnector
 from kratos_http.cors import Cors
+from kratos_http.decompression import Decompression
 from kratos_http.encoders import ErrorEncoder, ReplyEncoder, encode_error, encode_reply
 from kratos_http.health import HealthPaths
 from kratos_http.limits import Limits
@@ -15,7 +17,9 @@ from kratos_http.streams import StreamOptions
 
 __all__ = [
     "Asgi",
+    "Compression",
     "Cors",
+    "Decompression",
     "ErrorEncoder",
     "Filter",
     "HealthPaths",

@@ -1,0 +1,138 @@
+"""Content codings of answers: what there is, and which one a peer prefers."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final, Protocol, TypeAlias
+
+__all__ = ["Encoder", "NewEncoder", "choose", "codings"]
+
+_MOST_PREFERENCES: Final = 32  # of one header; the rest is not looked at
+
+
+class Encoder(Protocol):
+    """Compresses one body."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take a piece; return what is ready."""
+        ...
+
+    def flush(self) -> bytes:
+        """Return all that can be read so far, so that the peer need not wait for more."""
+        ...
+
+    def finish(self) -> bytes:
+        """Return the rest."""
+        ...
+
+
+NewEncoder: TypeAlias = Callable[[], Encoder]
+
+
+def codings(names: Sequence[str]) -> dict[str, NewEncoder]:
+    """Return those of the codings that are installed, in the order given.
+
+    Raises:
+        KeyError: There is no such coding.
+    """
+    return {name: _NEW[name] for name in names if find_spec(_MODULES[name]) is not None}
+
+
+def choose(accept: str, offered: Sequence[str]) -> str:
+    """Return the coding that ``Accept-Encoding`` asks for (RFC 9110, 12.5.3); empty for none.
+
+    Args:
+        accept: The header, all values of it.
+        offered: What there is; the first of those that the peer likes equally is chosen.
+    """
+    wanted = _preferences(accept)
+    rest = wanted.get("*", 0.0)
+    plain = wanted.get("identity", 0.0)
+    best, best_quality = "", 0.0
+    for name in offered:
+        quality = wanted.get(name, rest)
+        if quality > best_quality and quality >= plain:
+            best, best_quality = name, quality
+    return best
+
+
+def _preferences(accept: str) -> dict[str, float]:
+    wanted: dict[str, float] = {}
+    for element in accept.split(",", _MOST_PREFERENCES)[:_MOST_PREFERENCES]:
+        name, *parameters = element.split(";")
+        name = name.strip().lower().removeprefix("x-")
+        if name:
+            wanted[name] = _quality(parameters)
+    return wanted
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    """Return the weight among parameters; zero for one that is malformed."""
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "q":
+            try:
+                quality = float(value)
+            except ValueError:
+                return 0.0
+            return quality if 0 <= quality <= 1 else 0.0
+    return 1.0
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._deflate = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+
+    def compress(self, data: bytes, /) -> bytes:
+        return self._deflate.compress(data)
+
+    def flush(self) -> bytes:
+        return self._deflate.flush(zlib.Z_SYNC_FLUSH)
+
+    def finish(self) -> bytes:
+        return self._deflate.flush()
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        library: Any = import_module("brotli")
+        # The window of 4 MiB that it takes by default would be kept for every answer under way.
+        self._compressor: Any = library.Compressor(quality=4, lgwin=18)
+
+    def compress(self, data: bytes, /) -> bytes:
+        compressed: bytes = self._compressor.process(data)
+        return compressed
+
+    def flush(self) -> bytes:
+        compressed: bytes = self._compressor.flush()
+        return compressed
+
+    def finish(self) -> bytes:
+        compressed: bytes = self._compressor.finish()
+        return compressed
+
+
+class _Zstandard:
+    def __init__(self) -> None:
+        library: Any = import_module("zstandard")
+        self._block: int = library.COMPRESSOBJ_FLUSH_BLOCK
+        self._compressor: Any = library.ZstdCompressor(level=3).compressobj()
+
+    def compress(self, data: bytes, /) -> bytes:
+        compressed: bytes = self._compressor.compress(data)
+        return compressed
+
+    def flush(self) -> bytes:
+        compressed: bytes = self._compressor.flush(self._block)
+        return compressed
+
+    def finish(self) -> bytes:
+        compressed: bytes = self._compressor.flush()
+        return compressed
+
+
+_NEW: Final[dict[str, NewEncoder]] = {"zstd": _Zstandard, "br": _Brotli, "gzip": _Gzip}
+_MODULES: Final = {"zstd": "zstandard", "br": "brotli", "gzip": "zlib"}
