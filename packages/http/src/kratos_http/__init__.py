@@ -13,6 +13,7 @@ from kratos_http.replies import StreamReply, json_reply, redirect_reply, text_re
 from kratos_http.request import Query, Request
 from kratos_http.routes import RouteGroup
 from kratos_http.server import Filter, HttpServer
+from kratos_http.static import StaticFiles
 from kratos_http.streams import StreamOptions
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ReplyEncoder",
     "Request",
     "RouteGroup",
+    "StaticFiles",
     "StreamOptions",
     "StreamReply",
     "encode_error",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from kratos.errors import ConfigError
@@ -21,6 +22,7 @@ from kratos_http.encoders import ErrorEncoder, ReplyEncoder
 from kratos_http.limits import Limits
 from kratos_http.rest import RestOptions
 from kratos_http.router import Router
+from kratos_http.static import StaticFiles
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -154,6 +156,35 @@ class RouteGroup:
                 error_encoder=self._error_encoder,
             )
         )
+
+    def static(
+        self,
+        path: str,
+        folder: str | Path,
+        /,
+        *,
+        middleware: Sequence[AnyMiddleware] = (),
+        index: str = "index.html",
+        max_age: int | None = None,
+        hidden: bool = False,
+    ) -> None:
+        """Serve the files of a folder, in the middleware of application and server.
+
+        Args:
+            path: Before the names of the files, after the group's prefix.
+            folder: Where the files are.
+            middleware: Follows that of the group.
+            index: See ``StaticFiles``.
+            max_age: See ``StaticFiles``.
+            hidden: See ``StaticFiles``.
+
+        Raises:
+            TemplateError: The path is none.
+            ConfigError: The folder is none.
+        """
+        files = StaticFiles(folder, index=index, max_age=max_age, hidden=hidden)
+        where = f"{path.rstrip('/')}/{{path=**}}"
+        self.add("GET", where, files, middleware=middleware, streamed=True, max_body=0)
 
     def group(
         self,
