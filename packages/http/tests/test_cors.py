@@ -9,9 +9,8 @@ import pytest
 
 from kratos.errors import ConfigError
 from kratos.transport import Mount
-from kratos.transport.http import Endpoint, Head, Reply
+from kratos.transport.http import Reply
 from kratos_http import Cors, HttpServer, Request, StreamReply
-from kratos_http._endpoints import Constant
 from kratos_http.testing import OpenPeer
 
 APP = "https://app.example.com"
@@ -127,35 +126,6 @@ async def test_several_origins_in_one_request_are_none(open_peer: OpenPeer) -> N
     async with open_peer(server_behind(Cors([APP]))) as peer:
         answer = await peer.request("GET", "/stream", headers=[("Origin", APP), ("Origin", EVIL)])
     assert answer.header("access-control-allow-origin") == ""
-
-
-class Upgrading:
-    async def talk(self, head: Head, socket: Any, /) -> None:
-        raise AssertionError("only its choice is looked at")
-
-
-class Sockets:
-    def route(self, head: Head, /) -> Endpoint:
-        return Upgrading()
-
-
-@pytest.mark.parametrize(
-    ("origins", "refused"),
-    [
-        ([APP.encode()], False),
-        ([b"https://API.example.com"], False),
-        ([], False),
-        ([EVIL.encode()], True),
-        ([b"null"], True),
-        ([APP.encode(), EVIL.encode()], True),
-    ],
-)
-def test_websocket_is_opened_to_allowed_origins_and_the_own_host(
-    origins: list[bytes], refused: bool
-) -> None:
-    headers = [(b"host", b"api.example.com"), *((b"origin", each) for each in origins)]
-    endpoint = Cors([APP])(Sockets()).route(Head("GET", b"/", b"", headers))
-    assert isinstance(endpoint, Constant) is refused
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from kratos_http.compression import Compression
 from kratos_http.connector import HttpConnector
 from kratos_http.cors import Cors
 from kratos_http.decompression import Decompression
-from kratos_http.encoders import ErrorEncoder, ReplyEncoder, encode_error, encode_reply
+from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder, encode_error, encode_reply
+from kratos_http.envelope import Envelope
 from kratos_http.health import HealthPaths
 from kratos_http.limits import Limits
 from kratos_http.redirect import Redirect
@@ -21,6 +22,8 @@ __all__ = [
     "Compression",
     "Cors",
     "Decompression",
+    "Encoders",
+    "Envelope",
     "ErrorEncoder",
     "Filter",
     "HealthPaths",

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from kratos.errors import ConfigError, Error
+from kratos.errors import ConfigError
 from kratos.transport.http import Endpoint, Head, HttpApplication, Reply, WireHeaders
 from kratos_http._endpoints import Constant
-from kratos_http._refusal import refusal
 from kratos_http._wrapping import replace_headers, with_headers, with_vary
 
 __all__ = ["Cors"]
@@ -26,9 +25,9 @@ class Cors:
     """A filter that answers preflight requests and says which origins may read answers.
 
     An origin that is not allowed is served as if there were no filter: browsers keep the answer
-    from it. WebSockets, to which browsers apply no such rule, are refused to it with 403,
-    unless it is of the host that is called. What an engine refuses by itself, before any
-    application (400, 408, 413, 414, 431), carries no such headers.
+    from it. Browsers apply no such rule to WebSockets: ``StreamOptions.origins`` does. What an
+    engine refuses by itself, before any application (400, 408, 413, 414, 431), carries no such
+    headers.
 
     Args:
         origins: Allowed origins, exact: ``https://app.example.com``; ``*`` alone for any, and
@@ -137,16 +136,7 @@ class _Guarded:
         if head.method == "OPTIONS" and origin and head.header(b"access-control-request-method"):
             return Constant(cors.answer_preflight(origin))
         endpoint = self._application.route(head)
-        if hasattr(endpoint, "talk"):
-            if origins and not (origin and (cors.allows(origin) or _is_same(origin, head))):
-                error = Error(403, "ORIGIN_NOT_ALLOWED", "this origin may not open WebSockets")
-                return Constant(refusal(error))
-            return endpoint
         return with_headers(endpoint, lambda headers: cors.mark(headers, origin))
-
-
-def _is_same(origin: bytes, head: Head) -> bool:
-    return origin.partition(b"://")[2].lower() == head.header(b"host").lower()
 
 
 def _checked_origin(origin: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from google.protobuf.descriptor import Descriptor
@@ -18,7 +19,15 @@ from kratos_http._refusal import refusal
 from kratos_http._status import to_message
 from kratos_http.redirect import Redirect
 
-__all__ = ["ErrorEncoder", "ReplyEncoder", "encode_error", "encode_reply", "http_status"]
+__all__ = [
+    "Encoders",
+    "ErrorEncoder",
+    "ReplyEncoder",
+    "content_type_header",
+    "encode_error",
+    "encode_reply",
+    "http_status",
+]
 
 _log = logging.getLogger("kratos.http")
 
@@ -56,6 +65,19 @@ class ErrorEncoder(Protocol):
             accept: The request's ``Accept`` header, empty if there is none.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoders:
+    """How the answers of some operations are made, in place of the server's encoders.
+
+    Attributes:
+        reply: Of calls that succeed; ``None`` for codecs alone.
+        error: Of calls that fail; ``None`` for codecs alone.
+    """
+
+    reply: ReplyEncoder | None = None
+    error: ErrorEncoder | None = None
 
 
 def encode_reply(message: Message, accept: str, *, codecs: Codecs = encoding.DEFAULT) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from google.protobuf.descriptor import Descriptor
@@ -19,17 +19,29 @@ from kratos.transport.http import Head, Reply
 from kratos_http._binding import Binding, encode_field, field_of
 from kratos_http._inbound import TRANSPORT, add_headers, deadline_after, read
 from kratos_http.encoders import (
+    Encoders,
     ErrorEncoder,
     ReplyEncoder,
     content_type_header,
     encode_error,
 )
 
-__all__ = ["RestEndpoint", "RestOptions", "accepted", "bad_request"]
+__all__ = ["Place", "RestEndpoint", "RestOptions", "accepted", "bad_request"]
 
 _log = logging.getLogger("kratos.http")
 
 _Encode = Callable[[Call, Message, str], Reply]
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a server is, known when it is bound.
+
+    Attributes:
+        endpoint: Its URL or address.
+    """
+
+    endpoint: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,14 +53,23 @@ class RestOptions:
         max_body: Bytes of the largest request body.
         reply_encoder: In place of codecs and rules; ``None`` for these.
         error_encoder: In place of codecs; ``None`` for these.
-        endpoint: For ``Call.endpoint``.
+        place: Where it is served.
     """
 
     codecs: Codecs = encoding.DEFAULT
     max_body: int
     reply_encoder: ReplyEncoder | None = None
     error_encoder: ErrorEncoder | None = None
-    endpoint: str = ""
+    place: Place = field(default_factory=Place)
+
+    @property
+    def endpoint(self) -> str:
+        """For ``Call.endpoint``."""
+        return self.place.endpoint
+
+    def with_encoders(self, encoders: Encoders) -> RestOptions:
+        """Return the same with other encoders."""
+        return replace(self, reply_encoder=encoders.reply, error_encoder=encoders.error)
 
     def error_reply(self, error: Error, accept: str) -> Reply:
         """Return the answer for an error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +18,7 @@ from kratos_http._plain import (
     method_of,
     whole,
 )
-from kratos_http.encoders import ErrorEncoder, ReplyEncoder
+from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.limits import Limits
 from kratos_http.rest import RestOptions
 from kratos_http.router import Router
@@ -275,8 +275,9 @@ class Plain:
     def _options_of(self, route: PlainRoute) -> RestOptions:
         if route.reply_encoder is None and route.error_encoder is None:
             return self._options
-        return replace(
-            self._options,
-            reply_encoder=route.reply_encoder or self._options.reply_encoder,
-            error_encoder=route.error_encoder or self._options.error_encoder,
+        return self._options.with_encoders(
+            Encoders(
+                reply=route.reply_encoder or self._options.reply_encoder,
+                error=route.error_encoder or self._options.error_encoder,
+            )
         )

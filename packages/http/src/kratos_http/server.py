@@ -25,11 +25,11 @@ from kratos.transport.listening import BACKLOG, listen, reserve
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos.transport.rule import PathTemplate
 from kratos_http._inbound import TRANSPORT
-from kratos_http.encoders import ErrorEncoder, ReplyEncoder
+from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
-from kratos_http.rest import RestEndpoint, RestOptions
+from kratos_http.rest import Place, RestEndpoint, RestOptions
 from kratos_http.router import Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
 from kratos_http.sse import SseEndpoint
@@ -69,6 +69,8 @@ class HttpServer:
         codecs: For bodies and replies; a copy of ``kratos.encoding.DEFAULT`` may hold others.
         reply_encoder: Makes the answers of calls that succeed, for instance in an envelope.
         error_encoder: Makes the answers of everything that fails, also 404 and 405.
+        encoders: In place of both, by the name of an operation (``/shop.v1.Orders/Get``) or of a
+            service (``/shop.v1.Orders/``).
         filters: Wrap the whole application, outermost first, also what leads to no route.
         streams: How streaming methods are served.
         health_paths: Where probes are answered; ``None`` for nowhere.
@@ -95,6 +97,7 @@ class HttpServer:
         codecs: Codecs = encoding.DEFAULT,
         reply_encoder: ReplyEncoder | None = None,
         error_encoder: ErrorEncoder | None = None,
+        encoders: Mapping[str, Encoders] | None = None,
         filters: Sequence[Filter] = (),
         streams: StreamOptions | None = None,
         health_paths: HealthPaths | None = None,
@@ -120,8 +123,9 @@ class HttpServer:
             max_body=self._limits.max_body,
             reply_encoder=reply_encoder,
             error_encoder=error_encoder,
-            endpoint=endpoint or "",
+            place=Place(endpoint or ""),
         )
+        self._encoders = dict(encoders or {})
         self._router = Router(
             error_reply=self._options.refusal, strict_slash=strict_slash, prefix=path_prefix
         )
@@ -233,6 +237,10 @@ class HttpServer:
             self._dispatcher.add(service)
         for operation in self._dispatcher.operations.values():
             self._route(operation)
+        known = {name for each in self._dispatcher.operations for name in _names_of(each)}
+        for name in self._encoders:
+            if name not in known:
+                raise StartupError(f"encoders are given for {name!r}, which is not served")
         self._health = mount.health
         if self._health_paths is not None and mount.health is not None:
             for path, kind in self._health_paths.questions().items():
@@ -253,7 +261,7 @@ class HttpServer:
             host, port, *_ = self._sock.getsockname()
             where = advertised_address(self._address.host if self._bound_here else host, port)
             self._endpoint = make_endpoint("http", where, secure=self._tls is not None)
-        self._options.endpoint = self._endpoint or str(self._address)
+        self._options.place.endpoint = self._endpoint or str(self._address)
         return (self._endpoint,) if self._endpoint else ()
 
     async def start(self) -> None:
@@ -354,18 +362,23 @@ class HttpServer:
 
     def _endpoint_of(self, operation: Operation, rule: HttpRule) -> tuple[str, Endpoint]:
         """Return what serves a rule, and under which verb."""
+        options = self._options
+        for name in _names_of(operation.method.operation):
+            if name in self._encoders:
+                options = options.with_encoders(self._encoders[name])
+                break
         variables = PathTemplate.parse(rule.path).variables
         if operation.method.arity is Arity.UNARY:
-            return rule.verb, RestEndpoint(operation, rule, variables, self._options)
+            return rule.verb, RestEndpoint(operation, rule, variables, options)
         if operation.method.arity.client_streams:
             return "GET", WebSocketEndpoint(
-                operation, rule, variables, self._options, streams=self._streams
+                operation, rule, variables, options, streams=self._streams
             )
         return rule.verb, SseEndpoint(
             operation,
             rule,
             variables,
-            self._options,
+            options,
             streams=self._streams,
             limits=self._limits,
         )
@@ -380,3 +393,8 @@ class HttpServer:
         path = self._address.path
         if path and self._sock is not None and not self._shared:
             Path(path).unlink(missing_ok=True)
+
+
+def _names_of(operation: str) -> tuple[str, str]:
+    """Return the names by which encoders may be given: of the operation, and of its service."""
+    return operation, operation.rpartition("/")[0] + "/"

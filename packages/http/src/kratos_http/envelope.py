@@ -1,0 +1,121 @@
+"""Answers in one shape, whether they succeed or fail: code, reason, message, data."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Final, cast
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from kratos import encoding
+from kratos.encoding import Codec, CodecError, Codecs
+from kratos.encoding.http_body import is_http_body
+from kratos.errors import ConfigError, Error
+from kratos.transport import Call
+from kratos.transport.http import Reply
+from kratos_http._refusal import JSON
+from kratos_http.encoders import Encoders, encode_error, encode_reply, http_status
+from kratos_http.redirect import Redirect
+
+__all__ = ["Envelope"]
+
+_log = logging.getLogger("kratos.http")
+
+_JSON_CODECS: Final = frozenset(("json", "protojson"))
+
+
+class Envelope:
+    """Puts replies and errors in JSON into an envelope.
+
+    A reply becomes ``{"code": 0, "reason": "", "message": "ok", "data": {...}}``, an error
+    ``{"code": 404, "reason": "USER_NOT_FOUND", "message": "...", "data": null}`` with the error's
+    metadata, if it has any, as ``metadata``. Redirects, raw bodies (``google.api.HttpBody``) and
+    what a peer asks for in another format than JSON stay without one, streams too. Clients of
+    Kratos expect none: keep it for browsers and strangers.
+
+    Args:
+        success: Code of replies.
+        message: Message of replies.
+        status_ok: Whether errors are sent under 200, too; proxies, browsers and monitoring then
+            take them for successes.
+        code_key: Name of the code.
+        reason_key: Name of the reason; empty to leave it out.
+        message_key: Name of the message.
+        data_key: Name of the data.
+        codecs: For the data.
+
+    Raises:
+        ConfigError: Two names are equal, or one that is needed is empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        success: int = 0,
+        message: str = "ok",
+        status_ok: bool = False,
+        code_key: str = "code",
+        reason_key: str = "reason",
+        message_key: str = "message",
+        data_key: str = "data",
+        codecs: Codecs = encoding.DEFAULT,
+    ) -> None:
+        keys = [key for key in (code_key, reason_key, message_key, data_key, "metadata") if key]
+        if not (code_key and message_key and data_key) or len(set(keys)) < len(keys):
+            raise ConfigError("the keys of an envelope must differ, and only reason_key be empty")
+        self._code = code_key
+        self._reason = reason_key
+        self._message = message_key
+        self._data = data_key
+        self._status_ok = status_ok
+        self._codecs = codecs
+        opened = _dump({**self._said(success, "", message), data_key: None})
+        self._opening = opened.removesuffix(b"null}")
+
+    @property
+    def encoders(self) -> Encoders:
+        """Both encoders, for ``HttpServer(encoders=...)``."""
+        return Encoders(reply=self.encode_reply, error=self.encode_error)
+
+    def encode_reply(self, call: Call, message: Message, accept: str, /) -> Reply:
+        """Return a reply; see ``ReplyEncoder``.
+
+        Raises:
+            Error: 500: the codec cannot express the message.
+        """
+        codec = self._json(accept)
+        try:
+            if codec is None or is_http_body(cast("Descriptor", message.DESCRIPTOR)):
+                return encode_reply(message, accept, codecs=self._codecs)
+            data = codec.encode(message)
+        except CodecError as error:
+            _log.error("%s returned what cannot be sent: %s", call.method.operation, error)
+            raise Error(500, "UNKNOWN", "unknown request error") from error
+        return Reply(200, JSON, b"%b%b}" % (self._opening, data))
+
+    def encode_error(self, error: Error, accept: str, /) -> Reply:
+        """Return an error; see ``ErrorEncoder``."""
+        if isinstance(error, Redirect) or self._json(accept) is None:
+            return encode_error(error, accept, codecs=self._codecs)
+        said = {**self._said(error.code, error.reason, error.message), self._data: None}
+        if error.metadata:
+            said["metadata"] = dict(error.metadata)
+        return Reply(200 if self._status_ok else http_status(error.code), JSON, _dump(said))
+
+    def _said(self, code: int, reason: str, message: str) -> dict[str, object]:
+        said: dict[str, object] = {self._code: code}
+        if self._reason:
+            said[self._reason] = reason
+        said[self._message] = message
+        return said
+
+    def _json(self, accept: str) -> Codec | None:
+        """Return the codec of JSON; ``None`` if the peer asks for another format."""
+        codec = self._codecs.select(accept).codec
+        return codec if codec.name in _JSON_CODECS else None
+
+
+def _dump(value: dict[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
