@@ -7,8 +7,8 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -24,13 +24,15 @@ from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.listening import BACKLOG, listen, reserve
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos.transport.rule import PathTemplate
+from kratos_http._asgi_mount import AsgiApplication, AsgiEndpoint
 from kratos_http._inbound import TRANSPORT
+from kratos_http._lifespan import Mounted, lifespan
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
 from kratos_http.rest import Place, RestEndpoint, RestOptions
-from kratos_http.router import Route, Router
+from kratos_http.router import ANY, Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
 from kratos_http.sse import SseEndpoint
 from kratos_http.streams import StreamOptions
@@ -134,6 +136,8 @@ class HttpServer:
             self._application = wrap(self._application)
         self._engine = Engine(self._application, limits=self._limits)
         self._plain = Plain(self._router, path_prefix, self._options, self._limits)
+        self._mounted: list[Mounted] = []
+        self._path_prefix = path_prefix.rstrip("/")
         self._dispatcher: Dispatcher | None = None
         self._serving = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -216,6 +220,48 @@ class HttpServer:
             timeout=timeout,
         )
 
+    def mount_asgi(
+        self, path: str, application: AsgiApplication, /, *, max_body: int | None = None
+    ) -> None:
+        """Serve an ASGI 3 application below a path, within the filters but no middleware.
+
+        Its ``root_path`` is the path. It gets HTTP requests, not WebSockets. Its lifespan is
+        that of the server; see ``lifespan``.
+
+        Args:
+            path: Where; ``/`` for all that nothing else answers.
+            application: What answers.
+            max_body: Bytes of the largest body; ``None`` for the server's limit.
+
+        Raises:
+            TemplateError: The path is none.
+        """
+        root = path.rstrip("/")
+        mounted = Mounted(application)
+        endpoint = AsgiEndpoint(
+            application,
+            root=self._path_prefix + root,
+            state=mounted.state,
+            max_body=self._limits.max_body if max_body is None else max_body,
+            limits=self._limits,
+        )
+        self._router.add(ANY, f"{root}/{{path=**}}", endpoint)
+        self._mounted.append(mounted)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Keep mounted applications started; ``Asgi(..., lifespan=server.lifespan)`` needs it.
+
+        ``start`` enters it by itself.
+
+        Raises:
+            StartupError: One of them says that it cannot start.
+        """
+        async with AsyncExitStack() as stack:
+            for mounted in self._mounted:
+                await stack.enter_async_context(lifespan(mounted))
+            yield
+
     def mount(self, mount: Mount, /) -> None:
         """Link the chains of all services and route their rules; see ``Mountable``.
 
@@ -268,14 +314,22 @@ class HttpServer:
         """Serve until ``stop`` has ended; see ``Server``.
 
         Raises:
-            StartupError: The address cannot be had after all.
+            StartupError: The address cannot be had after all, or a mounted application does
+                not start.
 
         Cancellation: cuts off every connection and lets the cancellation pass.
         """
         await self.bind()
-        assert self._sock is not None, "bound above"
-        if self._stopping.is_set():
-            return
+        try:
+            async with self.lifespan():
+                if not self._stopping.is_set():
+                    await self._serve()
+        except StartupError:
+            self._close_listener()
+            raise
+
+    async def _serve(self) -> None:
+        assert self._sock is not None, "bound before"
         self._engine.start()
         forget = self._watch_health()
         try:
