@@ -387,7 +387,36 @@ def test_wrong_routes_are_refused_when_they_are_added() -> None:
     server = new_server()
     with pytest.raises(ConfigError, match="slash"):
         server.group("admin")
+    server.group().add("GET", "/{a}", lambda _request: _text(""))
+    with pytest.raises(ConfigError, match="twice"):
+        server.group("/{b}").add("GET", "/", lambda _request: _text(""))
     with pytest.raises(ConfigError, match="negative"):
         server.group().add("GET", "/", lambda _request: _text(""), max_body=-1)
     with pytest.raises(ValueError, match="no-slash"):
         server.group().add("GET", "no-slash", lambda _request: _text(""))
+
+
+async def test_peer_that_goes_away_cancels_the_handler_and_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = new_server()
+    entered, left = asyncio.Event(), asyncio.Event()
+
+    @server.route("GET", "/", streamed=True)
+    async def handler(_request: Request) -> Reply:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        return text_reply("never")
+
+    async with running(served(server)) as serving:
+        (url,) = await serving.bind()
+        peer = await SocketPeer.connect("127.0.0.1", int(url.rpartition(":")[2]))
+        await peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.wait_for(entered.wait(), 10)
+        peer.reset()
+        await asyncio.wait_for(left.wait(), 10)
+        await peer.aclose()
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]

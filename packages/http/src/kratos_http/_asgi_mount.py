@@ -66,9 +66,10 @@ class AsgiEndpoint:
         try:
             await self._application(self._scope(head), exchange.receive, exchange.send)
         except Exception:
-            if not exchange.started:
-                raise
-            exchange.give_up()
+            if exchange.gone:
+                return  # what it makes of that is of no interest
+            if exchange.started:
+                exchange.give_up()
             raise
         if not exchange.started:
             raise RuntimeError(f"the application gave no answer to {head.method} {head.path!r}")
@@ -98,10 +99,12 @@ class _Exchange:
 
     Attributes:
         started: Whether the answer has begun.
+        gone: Whether the peer has gone.
     """
 
     def __init__(self, wire: Wire, upload: Upload) -> None:
         self.started = False
+        self.gone = False
         self._wire = wire
         self._upload = upload
         self._opening: Event | None = None
@@ -164,6 +167,7 @@ class _Exchange:
                 await self._wire.finish()
                 self._ended.set()
         except Error as error:
+            self.gone = True
             raise OSError(str(error)) from error
 
     def _start(self, length: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
@@ -160,7 +161,8 @@ class StreamedPlainEndpoint:
         request = _Streaming(head, call, params, upload.read, wire)
         reply = await answered(self._operation, request, asked, self._options)
         if reply is not None:
-            await send(wire, reply)
+            with suppress(Error):  # the peer has gone, so there is nobody to tell
+                await send(wire, reply)
 
 
 async def answered(

@@ -185,9 +185,7 @@ class _CompressedWire(WireProxy):
     async def write(self, data: bytes, /) -> None:
         encoder = self._encoder
         if encoder is not None and data:
-            data = await _sized(len(data), encoder.compress, data)
-            if self._eager:
-                data += encoder.flush()
+            data = await _sized(len(data), _step, encoder, data, self._eager)
             if not data:
                 return
         await self._wire.write(data)
@@ -221,6 +219,11 @@ def _weakened(headers: WireHeaders) -> WireHeaders:
 def _pack(new: NewEncoder, data: bytes) -> bytes:
     encoder = new()
     return encoder.compress(data) + encoder.finish()
+
+
+def _step(encoder: Encoder, data: bytes, eager: bool) -> bytes:  # noqa: FBT001
+    packed = encoder.compress(data)
+    return packed + encoder.flush() if eager else packed
 
 
 async def _sized(size: int, function: Callable[..., bytes], *arguments: object) -> bytes:

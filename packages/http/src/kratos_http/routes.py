@@ -137,7 +137,7 @@ class RouteGroup:
 
         Raises:
             TemplateError: The path is no template.
-            ConfigError: The limit is negative.
+            ConfigError: The limit is negative, or the method and path are taken.
             StartupError: An element of the middleware is none.
         """
         if max_body is not None and max_body < 0:
@@ -232,18 +232,24 @@ class Plain:
         self._options = options
         self._limits = limits
         self._waiting: list[PlainRoute] = []
+        self._taken: set[tuple[str, str]] = set()
         self._dispatcher: Dispatcher | None = None
 
     def add(self, route: PlainRoute) -> None:
         """Serve a route, as soon as there are chains.
 
         Raises:
+            ConfigError: There is one of the same method and path already.
             StartupError: An element of its middleware is none.
         """
+        place = (route.verb, PathTemplate.parse(route.path).normalised)
+        if place in self._taken:
+            raise ConfigError(f"{route.verb} {route.path} is served twice on one server")
+        self._taken.add(place)
         if self._dispatcher is None:
             self._waiting.append(route)
         else:
-            self._router.add(route.verb, route.path, self._endpoint(route, self._dispatcher))
+            self._serve(route, self._dispatcher)
 
     def link(self, dispatcher: Dispatcher) -> None:
         """Serve all routes, and further ones at once.
@@ -254,7 +260,10 @@ class Plain:
         self._dispatcher = dispatcher
         waiting, self._waiting = self._waiting, []
         for route in waiting:
-            self.add(route)
+            self._serve(route, dispatcher)
+
+    def _serve(self, route: PlainRoute, dispatcher: Dispatcher) -> None:
+        self._router.add(route.verb, route.path, self._endpoint(route, dispatcher))
 
     def _endpoint(self, route: PlainRoute, dispatcher: Dispatcher) -> Endpoint:
         operation = dispatcher.link(
