@@ -420,3 +420,21 @@ async def test_peer_that_goes_away_cancels_the_handler_and_is_no_error(
         await asyncio.wait_for(left.wait(), 10)
         await peer.aclose()
     assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+async def test_stream_whose_headers_cannot_be_sent_is_an_error_of_the_server(
+    open_peer: OpenPeer,
+) -> None:
+    server = new_server()
+    closed: list[str] = []
+
+    @server.route("GET", "/", streamed=True)
+    async def handler(_request: Request) -> StreamReply:
+        headers = ((b"x-a", b"1\r\nx-b: 2"),)
+        return StreamReply(
+            pieces=_pieces(b"a"), headers=headers, close=lambda: closed.append("once")
+        )
+
+    async with open_peer(served(server)) as peer:
+        assert (await peer.request("GET", "/")).status == 500
+    assert closed == ["once"]

@@ -16,7 +16,7 @@ from kratos.transport import Arity, Call, Handler, Method, Operation
 from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, Wire
 from kratos_http._inbound import Asked, add_headers
-from kratos_http._sending import send, send_stream
+from kratos_http._sending import send, send_stream, start_stream
 from kratos_http._upload import Upload
 from kratos_http.encoders import encode_reply
 from kratos_http.limits import Limits
@@ -62,10 +62,14 @@ class _Streaming(Request):
     async def send(self, reply: StreamReply) -> None:
         """Send the answer, within the call, so that the chain sees its end."""
         call = self.call
-        call.reply_headers.freeze()
-        self.began = True
-        trailers = call.trailers.raw()
-        await send_stream(self.wire, self.head, reply, call.reply_headers.raw(), trailers)
+        try:
+            start_stream(self.wire, reply, call.reply_headers.raw())
+            self.began = True
+            call.reply_headers.freeze()
+            await send_stream(self.wire, self.head, reply, call.trailers.raw())
+        finally:
+            if reply.close is not None:
+                reply.close()
 
 
 def whole(handler: PlainHandler) -> Handler:

@@ -6,7 +6,7 @@ from kratos.transport.http import Head, Reply, Wire, WireHeaders
 from kratos_http._format import has_body
 from kratos_http.replies import StreamReply
 
-__all__ = ["send", "send_stream"]
+__all__ = ["send", "send_stream", "start_stream"]
 
 
 async def send(wire: Wire, reply: Reply) -> None:
@@ -26,33 +26,32 @@ async def send(wire: Wire, reply: Reply) -> None:
     await wire.finish(reply.trailers)
 
 
-async def send_stream(
-    wire: Wire, head: Head, reply: StreamReply, headers: WireHeaders, trailers: WireHeaders
-) -> None:
-    """Send an answer while it is made.
+def start_stream(wire: Wire, reply: StreamReply, headers: WireHeaders) -> None:
+    """Begin an answer that is made while it is sent.
 
     Args:
         wire: Where to.
-        head: Of the request.
         reply: The answer.
         headers: In place of those of the reply that have the same names.
-        trailers: Sent at the end.
 
     Raises:
         ValueError: A header cannot be sent; nothing was.
+    """
+    names = {name for name, _ in headers}
+    sent = [pair for pair in reply.headers if pair[0] not in names] + list(headers)
+    if reply.length is not None:
+        sent.append((b"content-length", b"%d" % reply.length))
+    wire.start(reply.status, sent)
+
+
+async def send_stream(wire: Wire, head: Head, reply: StreamReply, trailers: WireHeaders) -> None:
+    """Send the rest of an answer that has begun.
+
+    Raises:
         RuntimeError: The body has not the length that was announced.
         Error: The peer has gone.
     """
-    try:
-        names = {name for name, _ in headers}
-        sent = [pair for pair in reply.headers if pair[0] not in names] + list(headers)
-        if reply.length is not None:
-            sent.append((b"content-length", b"%d" % reply.length))
-        wire.start(reply.status, sent)
-        if has_body(head.method, reply.status):
-            async for piece in reply.pieces:
-                await wire.write(piece)
-        await wire.finish(trailers)
-    finally:
-        if reply.close is not None:
-            reply.close()
+    if has_body(head.method, reply.status):
+        async for piece in reply.pieces:
+            await wire.write(piece)
+    await wire.finish(trailers)
