@@ -9,6 +9,7 @@ from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder, encode_er
 from kratos_http.envelope import Envelope
 from kratos_http.health import HealthPaths
 from kratos_http.limits import Limits
+from kratos_http.openapi import OpenApi
 from kratos_http.redirect import Redirect
 from kratos_http.replies import StreamReply, json_reply, redirect_reply, text_reply
 from kratos_http.request import Query, Request
@@ -30,6 +31,7 @@ __all__ = [
     "HttpConnector",
     "HttpServer",
     "Limits",
+    "OpenApi",
     "Query",
     "Redirect",
     "ReplyEncoder",

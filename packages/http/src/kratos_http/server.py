@@ -31,6 +31,7 @@ from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
+from kratos_http.openapi import Document, OpenApi, describe, publish
 from kratos_http.rest import Place, RestEndpoint, RestOptions
 from kratos_http.router import ANY, Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
@@ -76,6 +77,7 @@ class HttpServer:
         filters: Wrap the whole application, outermost first, also what leads to no route.
         streams: How streaming methods are served.
         health_paths: Where probes are answered; ``None`` for nowhere.
+        openapi: Serve a description of the API, and a page for trying calls; ``None`` for neither.
         cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
 
     Raises:
@@ -103,6 +105,7 @@ class HttpServer:
         filters: Sequence[Filter] = (),
         streams: StreamOptions | None = None,
         health_paths: HealthPaths | None = None,
+        openapi: OpenApi | None = None,
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
         if path_prefix and not path_prefix.startswith("/"):
@@ -117,6 +120,8 @@ class HttpServer:
         self._bound_here = False
         self._shared = False
         self._health_paths = health_paths
+        self._openapi = openapi
+        self._prefix = path_prefix
         self._cancel_grace = cancel_grace
         self._limits = limits or Limits()
         self._streams = streams or StreamOptions()
@@ -291,6 +296,25 @@ class HttpServer:
         if self._health_paths is not None and mount.health is not None:
             for path, kind in self._health_paths.questions().items():
                 self._router.add("GET", path, probe(mount.health, kind))
+        if self._openapi is not None:
+            publish(self._openapi, self.describe(mount, self._openapi), self._router)
+
+    def describe(self, mount: Mount, openapi: OpenApi, /) -> Document:
+        """Return the OpenAPI document of services, as this server answers for them.
+
+        Raises:
+            ConfigError: A rule names a field that its message has not.
+            TemplateError: The path of a rule is no template.
+        """
+        return describe(
+            mount.services,
+            openapi,
+            codecs=self._options.codecs,
+            info=mount.info,
+            prefix=self._prefix,
+            own_replies=self._options.reply_encoder is not None,
+            own_errors=self._options.error_encoder is not None,
+        )
 
     async def bind(self) -> Sequence[str]:
         """Reserve the address and return the endpoint's URL; see ``Endpointer``.

@@ -1,0 +1,75 @@
+"""What a document says about errors: their form, and those that definitions announce."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from google.protobuf.descriptor import Descriptor
+
+from kratos.transport import Method
+from kratos_http._status import STATUS
+from kratos_http.openapi.failures import Failure, failures_of
+from kratos_http.openapi.options import OpenApi
+from kratos_http.openapi.schema import Schemas
+
+__all__ = ["Errors"]
+
+_NAME: Final = "Error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Makes the answers for errors: one for each service that announces some, one for the rest.
+
+    Attributes:
+        schemas: Makes schemas.
+        options: What the application says.
+        comments: Comments of definitions by full name.
+        envelope: Whether the server has an ``error_encoder`` of its own.
+        responses: The answers by name.
+    """
+
+    schemas: Schemas
+    options: OpenApi
+    comments: Mapping[str, str]
+    envelope: bool
+    responses: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def reference(self, method: Method[Any, Any]) -> dict[str, str]:
+        """Return a reference to the answer for a method's errors."""
+        failures = [] if self._is_own else failures_of(method, self.comments)
+        name = f"{method.service}.{_NAME}" if failures else _NAME
+        if name not in self.responses:
+            content = self._content()
+            if failures:
+                content["examples"] = {failure.reason: _example(failure) for failure in failures}
+            self.responses[name] = {
+                "description": "An error, under the status of its code.",
+                "content": {"application/json": content},
+            }
+        return {"$ref": f"#/components/responses/{name}"}
+
+    @property
+    def _is_own(self) -> bool:
+        return self.envelope or self.options.error_schema is not None
+
+    def _content(self) -> dict[str, Any]:
+        if not self._is_own:
+            status = cast("Descriptor", STATUS.DESCRIPTOR)
+            return {"schema": self.schemas.message(status)}
+        schema = self.options.error_schema
+        return {} if schema is None else {"schema": schema}
+
+
+def _example(failure: Failure) -> dict[str, Any]:
+    return {
+        "summary": f"{failure.code} {failure.comment}".strip(),
+        "value": {
+            "code": failure.code,
+            "reason": failure.reason,
+            "message": failure.comment,
+            "metadata": {},
+        },
+    }

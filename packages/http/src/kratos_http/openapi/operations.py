@@ -1,0 +1,133 @@
+"""What a document says about one rule of one method."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from kratos.encoding.http_body import is_http_body
+from kratos.transport import Arity, HttpRule, Method, Service
+from kratos_http._binding import field_of
+from kratos_http.openapi._fields import Schema
+from kratos_http.openapi.options import OpenApi
+from kratos_http.openapi.parameters import path_parameter, query_parameters
+from kratos_http.openapi.paths import DocumentPath
+from kratos_http.openapi.schema import Schemas, with_null
+
+__all__ = ["Operations", "doc_of", "home_of"]
+
+_JSON: Final = "application/json"
+_EVENTS: Final = "text/event-stream"
+_RAW: Final[dict[str, Any]] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """Makes the operations of one document.
+
+    Attributes:
+        schemas: Makes schemas.
+        options: What the application says.
+        envelope: Whether the server has a ``reply_encoder`` of its own.
+    """
+
+    schemas: Schemas
+    options: OpenApi
+    envelope: bool
+
+    def operation(
+        self,
+        method: Method[Any, Any],
+        rule: HttpRule,
+        path: DocumentPath,
+        *,
+        names: list[str],
+        home: type[Service],
+    ) -> dict[str, Any]:
+        """Return the operation without its id, tag and errors.
+
+        Args:
+            method: The method.
+            rule: One of its rules.
+            path: The rule's path.
+            names: Names of the path's variables.
+            home: Class with the method's documentation.
+
+        Raises:
+            ConfigError: The rule names a field that the message has not.
+        """
+        request = cast("Descriptor", method.request.DESCRIPTOR)
+        operation: dict[str, Any] = {}
+        summary, _, rest = doc_of(getattr(home, method.name, None)).partition("\n")
+        if summary:
+            operation["summary"] = summary
+        if rest.strip():
+            operation["description"] = rest.strip()
+        if method.deprecated:
+            operation["deprecated"] = True
+        parameters = [
+            path_parameter(variable, request, name=name, schemas=self.schemas)
+            for variable, name in zip(path.variables, names, strict=True)
+        ]
+        if rule.body != "*":
+            omit = {variable.field for variable in path.variables} | {rule.body}
+            parameters += query_parameters(request, omit=omit, schemas=self.schemas)
+        if parameters:
+            operation["parameters"] = parameters
+        if rule.body:
+            operation["requestBody"] = {"required": True, "content": self._body(request, rule.body)}
+        operation["responses"] = {"200": self._reply(method, rule)}
+        return operation
+
+    def _body(self, request: Descriptor, body: str) -> dict[str, Any]:
+        field = None if body == "*" else field_of(request, body)
+        if _as_is(request, field):
+            return _RAW
+        return {_JSON: {"schema": self._schema(request, field)}}
+
+    def _reply(self, method: Method[Any, Any], rule: HttpRule) -> dict[str, Any]:
+        reply = cast("Descriptor", method.reply.DESCRIPTOR)
+        whole = rule.response_body in ("", "*")
+        field = None if whole else field_of(reply, rule.response_body)
+        if method.arity is Arity.SERVER_STREAM:
+            return {
+                "description": "An event for each message; its data is of this form.",
+                "content": {_EVENTS: {"schema": self._schema(reply, field)}},
+            }
+        if self.envelope:
+            return {"description": "Success.", "content": {_JSON: self._wrapped(reply, field)}}
+        if _as_is(reply, field):
+            return {"description": "Success, in a form of its own.", "content": _RAW}
+        schema = self._schema(reply, field)
+        if field is not None and field.message_type is not None and not field.is_repeated:
+            schema = with_null(schema)
+        return {"description": "Success.", "content": {_JSON: {"schema": schema}}}
+
+    def _wrapped(self, reply: Descriptor, field: FieldDescriptor | None) -> dict[str, Any]:
+        if self.options.reply_schema is None:
+            return {}
+        return {"schema": self.options.reply_schema(self._schema(reply, field))}
+
+    def _schema(self, message: Descriptor, field: FieldDescriptor | None) -> Schema:
+        return self.schemas.message(message) if field is None else self.schemas.field(field)
+
+
+def home_of(service: Service | type[Service]) -> type[Service]:
+    """Return the class that the definition became: a user's own comments are for colleagues."""
+    kind = service if isinstance(service, type) else type(service)
+    return next(one for one in kind.__mro__ if "METHODS" in vars(one))
+
+
+def doc_of(documented: object) -> str:
+    """Return a docstring without its indentation, empty if there is none."""
+    return inspect.cleandoc(getattr(documented, "__doc__", None) or "")
+
+
+def _as_is(message: Descriptor, field: FieldDescriptor | None) -> bool:
+    """Tell whether a body is the bytes of an ``HttpBody``."""
+    if field is None:
+        return is_http_body(message)
+    return is_http_body(field.message_type) and not field.is_repeated
