@@ -13,7 +13,12 @@ from kratos_cli.proto import compile_protos
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/generated"
-DEFINITIONS = ("benchmarks/proto", "tests/interop/proto", "tools/cli/src/kratos_cli/demo/api")
+DEFINITIONS = (
+    "benchmarks/proto",
+    "tests/interop/proto",
+    "tests/openapi/proto",
+    "tools/cli/src/kratos_cli/demo/api",
+)
 
 if __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)

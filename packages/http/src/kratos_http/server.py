@@ -31,7 +31,7 @@ from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
-from kratos_http.openapi import Document, OpenApi, describe, publish
+from kratos_http.openapi import OpenApi
 from kratos_http.rest import Place, RestEndpoint, RestOptions
 from kratos_http.router import ANY, Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
@@ -41,6 +41,7 @@ from kratos_http.websocket import WebSocketEndpoint
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
+    from kratos_http.openapi.document import Document
 
 __all__ = ["Filter", "HttpServer"]
 
@@ -297,7 +298,14 @@ class HttpServer:
             for path, kind in self._health_paths.questions().items():
                 self._router.add("GET", path, probe(mount.health, kind))
         if self._openapi is not None:
+            from kratos_http.openapi.publish import publish
+
             publish(self._openapi, self.describe(mount, self._openapi), self._router)
+
+    @property
+    def openapi(self) -> OpenApi | None:
+        """How it describes itself; ``None`` if it does not."""
+        return self._openapi
 
     def describe(self, mount: Mount, openapi: OpenApi, /) -> Document:
         """Return the OpenAPI document of services, as this server answers for them.
@@ -306,6 +314,8 @@ class HttpServer:
             ConfigError: A rule names a field that its message has not.
             TemplateError: The path of a rule is no template.
         """
+        from kratos_http.openapi.document import describe
+
         return describe(
             mount.services,
             openapi,

@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "Command", "main"]
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "kratos_cli.commands.demo",
+    "openapi": "kratos_cli.commands.openapi",
     "proto": "kratos_cli.commands.proto",
     "run": "kratos_cli.commands.run",
 }

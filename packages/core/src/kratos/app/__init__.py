@@ -7,8 +7,8 @@ before-stop hooks, deregister, drain delay, stop servers, end spawned tasks, aft
 
 from kratos.app._app import App
 from kratos.app._context import app_info, current_app
-from kratos.app._main import run
+from kratos.app._main import load, run
 from kratos.app._options import Hook
 from kratos.transport.server import AppInfo
 
-__all__ = ["App", "AppInfo", "Hook", "app_info", "current_app", "run"]
+__all__ = ["App", "AppInfo", "Hook", "app_info", "current_app", "load", "run"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kratos.app._app import App
     from kratos.app._options import Workers
 
-__all__ = ["default_loop_factory", "exit_code", "refused", "run"]
+__all__ = ["default_loop_factory", "exit_code", "load", "refused", "run"]
 
 EXIT_FAILED: Final = 1
 EXIT_REFUSED: Final = 2
@@ -74,6 +74,21 @@ def run(build: Callable[[], App] | str, /, *, workers: Workers | None = None) ->
             reason = describe(error) if refused(error) else error
             StdLogger().log(Level.FATAL, "application failed", {"error": reason})
             sys.exit(exit_code(error))
+
+
+def load(target: str, /) -> Callable[[], App]:
+    """Return the factory of a name, as ``run`` finds it, without calling it.
+
+    Args:
+        target: ``module:build`` or ``path/service.py:build``; ``build`` may be left out.
+
+    Raises:
+        ConfigError: There is no such module, or nothing of that name in it.
+        Exception: What the module raises.
+    """
+    from kratos.workers._target import load as found  # programs without workers do not pay for it
+
+    return found(target)
 
 
 def refused(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -13,6 +13,8 @@ from kratos_http.openapi.paths import Variable
 from kratos_http.openapi.schema import Schemas
 
 __all__ = ["path_parameter", "query_parameters"]
+
+_JSON_TEXTS: Final = (f.STRUCT, f.LIST_VALUE)
 
 
 def path_parameter(
@@ -88,23 +90,15 @@ def _parameter(field: FieldDescriptor, schemas: Schemas) -> dict[str, Any] | Non
         value = schemas.text(f.map_fields(field)[1])
         if value is None:
             return None
-        return _entries({**schemas.field(field), "additionalProperties": value})
+        schema = {**schemas.field(field), "additionalProperties": value}
+        return {"schema": schema, "style": "deepObject", "explode": True}
     message = field.message_type
-    if message is not None and not field.is_repeated:
-        if message.full_name == f.STRUCT:
-            return _entries({"type": "object", "additionalProperties": {"type": "string"}})
-        if message.full_name == f.LIST_VALUE:
-            return {"content": {"application/json": {"schema": schemas.message(message)}}}
-    schema = schemas.text(field)
-    if schema is None:
+    if message is not None and not field.is_repeated and message.full_name in _JSON_TEXTS:
+        return {"content": {"application/json": {"schema": schemas.message(message)}}}
+    text = schemas.text(field)
+    if text is None:
         return None
-    if field.is_repeated:
-        return {"schema": {"type": "array", "items": schema}}
-    return {"schema": schema}
-
-
-def _entries(schema: Schema) -> dict[str, Any]:
-    return {"schema": schema, "style": "deepObject", "explode": True}
+    return {"schema": {"type": "array", "items": text} if field.is_repeated else text}
 
 
 def _description(variable: Variable, comment: str, name: str) -> str:

@@ -92,29 +92,45 @@ def _capture(template: PathTemplate, index: int) -> Capture | None:
 
 
 def _pattern(template: PathTemplate, capture: Capture) -> str:
-    if capture.stop - capture.start == 1:
+    if _is_single(capture):
         return ""
     return "/".join(segment.text for segment in template.segments[capture.start : capture.stop])
 
 
 class _Names:
-    """Names for wildcards: the variable's own, or one made of the literal before."""
+    """Names for wildcards: the variable's own, or one made of the literal before.
+
+    A dot becomes an underscore: tools take it for something else.
+    """
 
     def __init__(self, template: PathTemplate) -> None:
         self._template = template
-        self._used = {one.variable for one in template.captures if one.stop - one.start == 1}
+        self._used = {_plain(one.variable) for one in template.captures if _is_single(one)}
+        self._given: set[str] = set()
 
     def of(self, index: int, capture: Capture | None) -> str:
-        if capture is not None and capture.stop - capture.start == 1:
-            return capture.variable
+        """Return the name of a segment's wildcard."""
+        if capture is not None and _is_single(capture):
+            base, taken = _plain(capture.variable), self._given
+        else:
+            base, taken = self._derived(index, capture), self._used | self._given
+        name = next(name for name in _numbered(base) if name not in taken)
+        self._given.add(name)
+        return name
+
+    def _derived(self, index: int, capture: Capture | None) -> str:
         before = self._template.segments[index - 1] if index else None
         if before is not None and before.kind is SegmentKind.LITERAL:
-            base = _singular("".join(c if c.isalnum() else "_" for c in before.text))
-        else:
-            base = capture.variable if capture else "segment"
-        name = next(name for name in _numbered(base) if name not in self._used)
-        self._used.add(name)
-        return name
+            return _singular(_plain(before.text))
+        return _plain(capture.variable) if capture else "segment"
+
+
+def _is_single(capture: Capture) -> bool:
+    return capture.stop - capture.start == 1
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isalnum() else "_" for character in text)
 
 
 def _numbered(base: str) -> Iterator[str]:

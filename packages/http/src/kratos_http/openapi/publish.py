@@ -8,8 +8,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, Protocol
 
-import yaml
-
 from kratos.transport.http import Endpoint, Head, Reply
 from kratos_http._endpoints import Function
 from kratos_http.openapi.document import Document
@@ -62,6 +60,8 @@ def as_json(document: Document) -> bytes:
 
 def as_yaml(document: Document) -> bytes:
     """Return the document as YAML."""
+    import yaml  # services that do not describe themselves do without
+
     # By way of JSON, where nothing is the same object as another: YAML would write references.
     tree = json.loads(json.dumps(document))
     text: str = yaml.dump(tree, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True)

@@ -10,20 +10,9 @@ from kratos_http.openapi._fields import ANY, LIST_VALUE, STRUCT, VALUE, Schema
 
 __all__ = ["FORM_TEXTS", "JSON_FORMS", "key_names", "scalar"]
 
-_FLOAT_MAX: Final = 3.4028234663852886e38
-
-_INT32: Final[Schema] = {
-    "type": "integer",
-    "format": "int32",
-    "minimum": -(1 << 31),
-    "maximum": (1 << 31) - 1,
-}
-_UINT32: Final[Schema] = {
-    "type": "integer",
-    "format": "uint32",
-    "minimum": 0,
-    "maximum": (1 << 32) - 1,
-}
+# The formats tell the ranges. Bounds would be right, too, but pages show the lower one as example.
+_INT32: Final[Schema] = {"type": "integer", "format": "int32"}
+_UINT32: Final[Schema] = {"type": "integer", "format": "uint32", "minimum": 0}
 _INT64: Final[Schema] = {
     "type": "string",
     "format": "int64",
@@ -34,26 +23,11 @@ _UINT64: Final[Schema] = {
     "format": "uint64",
     "pattern": "^(0|[1-9][0-9]{0,19})$",
 }
-_INT64_NUMBER: Final[Schema] = {
-    "type": "integer",
-    "format": "int64",
-    "minimum": -(1 << 63),
-    "maximum": (1 << 63) - 1,
-}
-_UINT64_NUMBER: Final[Schema] = {
-    "type": "integer",
-    "format": "uint64",
-    "minimum": 0,
-    "maximum": (1 << 64) - 1,
-}
+_INT64_NUMBER: Final[Schema] = {"type": "integer", "format": "int64"}
+_UINT64_NUMBER: Final[Schema] = {"type": "integer", "format": "uint64", "minimum": 0}
 _SCALARS: Final[dict[int, Schema]] = {
     F.TYPE_DOUBLE: {"type": "number", "format": "double"},
-    F.TYPE_FLOAT: {
-        "type": "number",
-        "format": "float",
-        "minimum": -_FLOAT_MAX,
-        "maximum": _FLOAT_MAX,
-    },
+    F.TYPE_FLOAT: {"type": "number", "format": "float"},
     F.TYPE_BOOL: {"type": "boolean"},
     F.TYPE_STRING: {"type": "string"},
     F.TYPE_BYTES: {"type": "string", "format": "byte", "contentEncoding": "base64"},
@@ -71,7 +45,7 @@ _TIMESTAMP: Final[Schema] = {"type": "string", "format": "date-time"}
 _FIELD_MASK: Final[Schema] = {
     "type": "string",
     "format": "field-mask",
-    "pattern": "^([A-Za-z0-9.]+(,[A-Za-z0-9.]+)*)?$",
+    "pattern": "^[^_]*$",
 }
 JSON_FORMS: Final[dict[str, Schema]] = {
     "google.protobuf.Timestamp": _TIMESTAMP,
@@ -88,6 +62,7 @@ JSON_FORMS: Final[dict[str, Schema]] = {
         "type": "object",
         "properties": {"@type": {"type": "string"}},
         "additionalProperties": True,
+        "description": "A message of the type that ends @type, with its fields beside that.",
     },
 }
 """Types whose JSON is not an object of their fields."""
