@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from kratos import App
+from kratos.app import load
 from kratos.errors import ConfigError
-from kratos.workers._target import load, name_of_factory
+from kratos.workers._target import name_of_factory
 
 PROGRAM = """
 from kratos import App
