@@ -22,7 +22,7 @@ __all__ = ["SERVED", "Document", "describe"]
 
 Document: TypeAlias = dict[str, Any]
 
-SERVED: Final = frozenset({Arity.UNARY})
+SERVED: Final = frozenset({Arity.UNARY, Arity.SERVER_STREAM})
 """Kinds of methods that ``HttpServer`` routes and that a document can express."""
 
 _VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")

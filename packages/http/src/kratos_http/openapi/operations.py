@@ -20,6 +20,7 @@ from kratos_http.openapi.schema import Schemas, with_null
 __all__ = ["Operations", "doc_of", "home_of"]
 
 _JSON: Final = "application/json"
+_FOR_US: Final = "Implement with ``"  # what the generator tells whoever writes the service
 _EVENTS: Final = "text/event-stream"
 _RAW: Final[dict[str, Any]] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 
@@ -64,8 +65,9 @@ class Operations:
         summary, _, rest = doc_of(getattr(home, method.name, None)).partition("\n")
         if summary:
             operation["summary"] = summary
-        if rest.strip():
-            operation["description"] = rest.strip()
+        rest = "\n\n".join(one for one in rest.strip().split("\n\n") if not one.startswith(_FOR_US))
+        if rest:
+            operation["description"] = rest
         if method.deprecated:
             operation["deprecated"] = True
         parameters = [
@@ -95,7 +97,7 @@ class Operations:
         if method.arity is Arity.SERVER_STREAM:
             return {
                 "description": "An event for each message; its data is of this form.",
-                "content": {_EVENTS: {"schema": self._schema(reply, field)}},
+                "content": {_EVENTS: {"schema": self._event(reply)}},
             }
         if self.envelope:
             return {"description": "Success.", "content": {_JSON: self._wrapped(reply, field)}}
@@ -105,6 +107,9 @@ class Operations:
         if field is not None and field.message_type is not None and not field.is_repeated:
             schema = with_null(schema)
         return {"description": "Success.", "content": {_JSON: {"schema": schema}}}
+
+    def _event(self, reply: Descriptor) -> Schema:
+        return {"type": "string"} if is_http_body(reply) else self.schemas.message(reply)
 
     def _wrapped(self, reply: Descriptor, field: FieldDescriptor | None) -> dict[str, Any]:
         if self.options.reply_schema is None:
