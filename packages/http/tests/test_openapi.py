@@ -377,7 +377,7 @@ async def test_page_asks_no_other_host(open_peer: OpenPeer) -> None:
         assert "http" not in policy
         assert b"<title>&lt;&quot;&amp;&gt;</title>" in page.body
         assert b'data-document="../openapi.json"' in page.body
-        for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+        for name in ("page.css", "page.js"):
             assert f'"docs/{name}"'.encode() in page.body
             assert (await peer.request("GET", f"/tools/docs/{name}")).status == 200
 

@@ -16,15 +16,13 @@ from kratos_http.openapi.options import OpenApi
 __all__ = ["Routes", "as_json", "as_yaml", "publish"]
 
 _ASSETS: Final = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "start.js": "text/javascript; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
 }
 # Nothing from and to elsewhere, and no frame around the page that could click for its user.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _PAGE: Final = """\
 <!DOCTYPE html>
@@ -34,12 +32,11 @@ _PAGE: Final = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="{assets}/swagger-ui.css">
+<link rel="stylesheet" href="{assets}/page.css">
 </head>
 <body>
 <div id="api" data-document="{document}"></div>
-<script src="{assets}/swagger-ui-bundle.js"></script>
-<script src="{assets}/start.js"></script>
+<script src="{assets}/page.js"></script>
 </body>
 </html>
 """
