@@ -18,6 +18,8 @@ import aegis  # noqa: F401  # pyright: ignore[reportUnusedImport]
 hypothesis.settings.register_profile("kratos", deadline=None)
 hypothesis.settings.load_profile("kratos")
 
+SLOW_TIMEOUT = 180  # seconds, in place of the limit in pytest.toml
+
 LACKS = pytest.StashKey[str]()
 LEFT_OUT = pytest.StashKey[Counter[tuple[str, str]]]()
 
@@ -36,10 +38,12 @@ def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Decide which tests cannot run."""
+    """Decide which tests cannot run, and how long they may."""
     in_ci = os.environ.get("CI") == "true"
     left_out = config.stash[LEFT_OUT] = Counter[tuple[str, str]]()
     for item in items:
+        if item.get_closest_marker("slow") is not None:
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
         for need, remedy in lacks(item):
             if in_ci:
                 item.stash[LACKS] = f"{need} is missing, and CI runs every test: {remedy}"

@@ -26,7 +26,6 @@ def script(heading: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("heading", PRINTED)
 def test_script_prints_what_it_should(heading: str, tmp_path: Path) -> None:
     run = subprocess.run(

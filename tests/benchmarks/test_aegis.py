@@ -38,7 +38,6 @@ CASES = {
 
 @pytest.mark.bench
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.skipif(sys.platform != "linux", reason="the figures come from /proc")
 def test_each_case_has_ours_in_it() -> None:
     command = [sys.executable, "-m", "benchmarks", "aegis", "--json", "--seconds=0.05"]

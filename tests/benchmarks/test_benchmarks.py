@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.bench
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.skipif(sys.platform != "linux", reason="the figures come from /proc")
 @pytest.mark.parametrize(
     ("bench", "unit", "rivals"),
@@ -42,7 +41,6 @@ def test_bench_prints_one_object_for_each_case_and_subject(
 
 @pytest.mark.bench
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.skipif(sys.platform != "linux", reason="servers are bound to cores")
 def test_limiter_of_an_overloaded_server_refuses_something() -> None:
     command = [sys.executable, "-m", "benchmarks", "overload", "--json", "--seconds=1"]
@@ -59,7 +57,6 @@ def test_limiter_of_an_overloaded_server_refuses_something() -> None:
 
 @pytest.mark.bench
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_bench_of_json_compares_what_is_installed() -> None:
     command = [sys.executable, "-m", "benchmarks", "json", "--json", "--seconds=0.1"]
     command.append("--rounds=1")

@@ -91,7 +91,6 @@ def test_run_is_the_same_each_time_and_another_with_another_seed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)  # whoever draws first imports matplotlib, and that finds its fonts
 def test_plot_is_the_same_each_time(tmp_path: Path) -> None:
     panels = [Panel("y", [Line("a", [(0, 1), (1, 3)])], log=True), Panel("z", [Line("a", [])])]
 

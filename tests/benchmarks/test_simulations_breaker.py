@@ -56,7 +56,6 @@ def test_counted_refusals_prolong_an_outage_by_many_seconds(subject: str) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_plots_are_the_same_each_time(tmp_path: Path) -> None:
     rows = [breaker.errors("kratos3", 1.0, seconds=1)]
 

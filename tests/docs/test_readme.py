@@ -42,7 +42,6 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_service_of_the_readme_answers_and_is_found(tmp_path: Path) -> None:
     port = free_port()
     changes = {

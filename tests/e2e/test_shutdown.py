@@ -42,7 +42,6 @@ async def printed(process: asyncio.subprocess.Process, line: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("transport", ["http", "grpc"])
 async def test_every_call_in_flight_is_answered_when_the_service_is_terminated(
     transport: str, tmp_path: Path

@@ -22,7 +22,6 @@ from kratos.testing.echo import ECHO, text
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(60),
     pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux"),
 ]
 

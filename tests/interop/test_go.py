@@ -41,7 +41,7 @@ from kratos.transport import CallOptions, Incoming, Opening
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
 
-pytestmark = [pytest.mark.go, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.go, pytest.mark.slow]
 
 CODES = [400, 401, 403, 404, 409, 412, 429, 499, 500, 501, 503, 504]
 TRANSPORTS = ["http", "grpc"]

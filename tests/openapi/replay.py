@@ -39,7 +39,7 @@ checks: Any = import_module("schemathesis.specs.openapi.checks")
 GenerationMode = schemathesis.GenerationMode
 Verify: TypeAlias = Callable[[Any, Any], None]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 
 EXAMPLES: Final = 15
 BOUNDS: Final = {

@@ -12,6 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow
+
+# What pytest.toml speaks of and no more: a start with every plug-in takes seconds.
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider")
+ONLY_THESE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
 SUITE = """
 import pytest
 
@@ -41,9 +47,12 @@ def run(suite: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         if name != "CI" and not name.startswith(("KRATOS_", "PYTEST_", "COV_", "COVERAGE_"))
     }
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_suite.py"],
+        [sys.executable, "-m", "pytest", *PLUGINS, "test_suite.py"],
         cwd=suite,
-        env=inherited | {"PATH": str(suite / "nothing"), "HOME": str(suite)} | environment,
+        env=inherited
+        | {"PATH": str(suite / "nothing"), "HOME": str(suite)}
+        | ONLY_THESE
+        | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -82,7 +82,6 @@ def offer(prefix: str) -> Iterator[Offer]:
             pass  # closes its pipes and waits for it
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seconds", [3, pytest.param(20, id="20 seconds")])
 def test_processes_together_are_admitted_what_the_limit_says(
     offer: Offer, url: str, seconds: int
@@ -96,7 +95,6 @@ def test_processes_together_are_admitted_what_the_limit_says(
     assert 0.99 * expected <= told["admitted"] <= 1.01 * expected + RATE * told["late"]
 
 
-@pytest.mark.timeout(90)
 def test_outage_ends_no_process_and_lets_through_no_more_than_documented(
     offer: Offer, own_server: Any
 ) -> None:

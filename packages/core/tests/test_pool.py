@@ -290,7 +290,7 @@ async def test_attempt_has_a_deadline_of_its_own() -> None:
     bench = Bench()
     caller = ChainCaller(bench.pool.invoke, transport="grpc", middleware=[attempt], timeout=None)
     bench.apply("a:1")
-    with pytest.raises(Error, match="the deadline passed before a node was ready"):
+    with pytest.raises(Error, match="deadline passed"):
         await caller.unary(ECHO, text("ok"))
     await bench.pool.aclose()
 

@@ -20,7 +20,6 @@ from kratos.workers._messages import Failed, Setup
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(60),
     pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux"),
 ]
 

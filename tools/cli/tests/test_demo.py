@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.slow]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 

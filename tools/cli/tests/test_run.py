@@ -21,7 +21,6 @@ def build():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 @pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
 @pytest.mark.parametrize(
     ("arguments", "workers"),

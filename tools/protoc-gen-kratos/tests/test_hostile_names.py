@@ -74,7 +74,6 @@ def test_output_compiles_or_the_definition_is_refused(file: FileDescriptorProto)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_output_imports_and_is_clean_for_type_checkers(
     python: Callable[..., str], type_errors: Callable[[Path], list[str]], tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from protoc_gen_kratos import Result
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 
 SHOP = """
 syntax = "proto3";

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from protoc_gen_kratos import Options, Result, generate
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 
 Compile = Callable[[Path, list[str]], bytes]
 Distribution = Callable[[str], Path]

@@ -9,7 +9,7 @@ import pytest
 
 from protoc_gen_kratos import Result, generate
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 
 TypeErrors = Callable[[Path], list[str]]
 Write = Callable[[Result, Path], Path]
