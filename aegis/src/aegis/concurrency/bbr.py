@@ -183,12 +183,13 @@ class Bbr(Lockable, Guarded):
         if now >= self._end:
             self._roll(now)
         self._passed += 1
-        if now < token or (self._exact and now == token):  # the clock went back, or stood still
-            self._untimed += 1
-        elif self._exact:
-            self._total -= (token - now) // _MS  # in milliseconds, rounded up
+        took = now - token
+        if took >= 0 and not self._exact:
+            self._total += took
+        elif took > 0:
+            self._total -= -took // _MS  # in milliseconds, rounded up
         else:
-            self._total += now - token
+            self._untimed += 1  # the clock went back, or stood still
 
     def refusal(self) -> Overloaded:
         """Return the exception that tells a caller of the refusal."""

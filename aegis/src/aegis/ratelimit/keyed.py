@@ -146,10 +146,8 @@ class Keyed(Lockable, ABC):
 
         Cancellation: charges nothing, and those behind move up.
         """
-        whole("n", n, 1)
-        if n > self._limit:
-            msg = f"cannot wait for {n} permits: there are never more than {self._limit} at once"
-            raise ValueError(msg)
+        if n != 1:  # which there always can be
+            self._check(n, "wait for")
         place, delay = self._join(key, n, inf if timeout is None else timeout)
         if place is None:
             return
@@ -183,10 +181,7 @@ class Keyed(Lockable, ABC):
         Raises:
             ValueError: ``n`` is less than 1, not whole, or more than can ever be had at once.
         """
-        whole("n", n, 1)
-        if n > self._limit:
-            msg = f"cannot guard with {n} permits: there are never more than {self._limit} at once"
-            raise ValueError(msg)
+        self._check(n, "guard with")
         return Entry(lambda: self.take(key, n))
 
     def stats(self) -> KeyedStats:
@@ -219,11 +214,19 @@ class Keyed(Lockable, ABC):
     def _seconds(self, ticks: int) -> float:
         return -(-ticks // self._scale) / NANOSECONDS  # up: earlier is too early
 
+    def _check(self, n: int, what: str) -> None:
+        whole("n", n, 1)
+        if n > self._limit:
+            msg = f"cannot {what} {n} permits: there are never more than {self._limit} at once"
+            raise ValueError(msg)
+
     def _join(self, key: Hashable, n: int, timeout: float) -> tuple[Place | None, float]:
         """Return no place if the permits could be had, else one and the least time to wait."""
         line = self._lines.get(key)
-        if line is None and self._charged(key, n):
-            return None, 0.0
+        if line is None:
+            if self._charge(key, n):
+                return None, 0.0
+            self._refused -= 1  # who waits is not refused
         wanted = n if line is None else n + line.wanted
         delay = self._seconds(self._view(key, wanted)[1] or self._again(key))
         if delay > timeout:
@@ -239,17 +242,12 @@ class Keyed(Lockable, ABC):
         """Charge for the first in line; return the seconds until that can be tried again, or 0."""
         line = self._lines.pop(key)  # a line keeps all but its first out
         try:
-            if self._charged(key, n):
+            if self._charge(key, n):
                 return 0.0
+            self._refused -= 1
             return self._seconds(self._view(key, n)[1] or self._again(key))
         finally:
             self._lines[key] = line
-
-    def _charged(self, key: Hashable, n: int) -> bool:
-        if self._charge(key, n):
-            return True
-        self._refused -= 1  # who waits is not refused
-        return False
 
     def _leave(self, key: Hashable, place: Place) -> list[Place]:
         """Give up a place; return those of closed loops, to be dropped without the lock."""

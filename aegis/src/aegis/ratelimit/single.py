@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from aegis.ratelimit.decision import Decision, RateStats
 from aegis.ratelimit.entry import Entry
@@ -58,7 +59,7 @@ class Single:
         """
         return self._keyed.peek(_KEY, n)
 
-    async def wait(self, n: int = 1, /, *, timeout: float | None = None) -> None:
+    def wait(self, n: int = 1, /, *, timeout: float | None = None) -> Coroutine[Any, Any, None]:
         """Take ``n`` permits, as soon as they are to be had.
 
         Coroutines get permits in order of arrival, also where a later one asks for fewer, and
@@ -75,7 +76,7 @@ class Single:
 
         Cancellation: takes nothing, and those behind move up.
         """
-        await self._keyed.wait(_KEY, n, timeout=timeout)
+        return self._keyed.wait(_KEY, n, timeout=timeout)
 
     def guard(self, n: int = 1, /) -> Entry:
         """Return a context manager, sync and async, that takes permits on entry or raises.
