@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kratos import encoding
 from kratos.address import Address
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
-from kratos.health import Health, Phase, Status
-from kratos.registry.endpoint import advertised_address, make_endpoint
-from kratos.transport import Arity, Dispatcher, HttpRule, Mount, Operation
-from kratos.transport.cause import Cause
+from kratos.transport import Dispatcher, Mount
 from kratos.transport.http import Endpoint, HttpApplication
-from kratos.transport.listening import BACKLOG, listen, reserve
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
-from kratos.transport.rule import PathTemplate
 from kratos_http._asgi_mount import AsgiApplication, AsgiEndpoint
 from kratos_http._inbound import TRANSPORT
 from kratos_http._lifespan import Mounted, lifespan
+from kratos_http._listening import Listening
+from kratos_http._operations import Operations
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
-from kratos_http.rest import Place, RestEndpoint, RestOptions
+from kratos_http.rest import Place, RestOptions
 from kratos_http.router import ANY, Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
-from kratos_http.sse import SseEndpoint
 from kratos_http.streams import StreamOptions
-from kratos_http.websocket import WebSocketEndpoint
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -111,21 +103,14 @@ class HttpServer:
     ) -> None:
         if path_prefix and not path_prefix.startswith("/"):
             raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
-        self._address = Address.parse(address)
         self._middleware = tuple(middleware)
         self._timeout = timeout
         self._timeouts = timeouts
-        self._endpoint = endpoint
-        self._tls = tls
-        self._sock = sock
-        self._bound_here = False
-        self._shared = False
         self._health_paths = health_paths
         self._openapi = openapi
         self._prefix = path_prefix
         self._cancel_grace = cancel_grace
         self._limits = limits or Limits()
-        self._streams = streams or StreamOptions()
         self._options = RestOptions(
             codecs=codecs,
             max_body=self._limits.max_body,
@@ -133,23 +118,32 @@ class HttpServer:
             error_encoder=error_encoder,
             place=Place(endpoint or ""),
         )
-        self._encoders = dict(encoders or {})
         self._router = Router(
             error_reply=self._options.refusal, strict_slash=strict_slash, prefix=path_prefix
         )
         self._application: HttpApplication = self._router
         for wrap in reversed(filters):
             self._application = wrap(self._application)
-        self._engine = Engine(self._application, limits=self._limits)
+        self._operations = Operations(
+            self._router,
+            self._options,
+            encoders=dict(encoders or {}),
+            streams=streams or StreamOptions(),
+            limits=self._limits,
+        )
+        self._listening = Listening(
+            Address.parse(address),
+            engine=Engine(self._application, limits=self._limits),
+            place=self._options.place,
+            endpoint=endpoint,
+            tls=tls,
+            sock=sock,
+            cancel_grace=cancel_grace,
+        )
         self._plain = Plain(self._router, path_prefix, self._options, self._limits)
         self._mounted: list[Mounted] = []
         self._path_prefix = path_prefix.rstrip("/")
         self._dispatcher: Dispatcher | None = None
-        self._serving = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._listener: asyncio.Server | None = None
-        self._health: Health | None = None
 
     @property
     def application(self) -> HttpApplication:
@@ -164,7 +158,7 @@ class HttpServer:
     @property
     def address(self) -> Address | None:
         """Where it is to listen; ``None`` for a socket that it was given."""
-        return None if self._sock is not None and not self._shared else self._address
+        return self._listening.address
 
     @property
     def takes_socket(self) -> bool:
@@ -174,8 +168,7 @@ class HttpServer:
     def share(self, place: socket.socket | Address, /) -> None:
         """Serve on a socket that other processes have, too; see ``Shareable``."""
         assert isinstance(place, socket.socket), "takes_socket says so"
-        self._sock = place
-        self._bound_here = self._shared = True
+        self._listening.share(place)
 
     def handle(self, verb: str, path: str, endpoint: Endpoint, /) -> None:
         """Serve an endpoint beside the services, without their middleware.
@@ -287,13 +280,9 @@ class HttpServer:
         self._plain.link(self._dispatcher)
         for service in mount.services:
             self._dispatcher.add(service)
-        for operation in self._dispatcher.operations.values():
-            self._route(operation)
-        known = {name for each in self._dispatcher.operations for name in _names_of(each)}
-        for name in self._encoders:
-            if name not in known:
-                raise StartupError(f"encoders are given for {name!r}, which is not served")
-        self._health = mount.health
+        self._operations.serve(self._dispatcher.operations.values())
+        self._listening.dispatcher = self._dispatcher
+        self._listening.health = mount.health
         if self._health_paths is not None and mount.health is not None:
             for path, kind in self._health_paths.questions().items():
                 self._router.add("GET", path, probe(mount.health, kind))
@@ -334,15 +323,7 @@ class HttpServer:
         Raises:
             StartupError: The address is in use or does not exist here; names it.
         """
-        if self._sock is None:
-            self._sock = await reserve(self._address)
-            self._bound_here = True
-        if self._endpoint is None and self._sock.family != socket.AF_UNIX:
-            host, port, *_ = self._sock.getsockname()
-            where = advertised_address(self._address.host if self._bound_here else host, port)
-            self._endpoint = make_endpoint("http", where, secure=self._tls is not None)
-        self._options.place.endpoint = self._endpoint or str(self._address)
-        return (self._endpoint,) if self._endpoint else ()
+        return await self._listening.bind()
 
     async def start(self) -> None:
         """Serve until ``stop`` has ended; see ``Server``.
@@ -353,32 +334,11 @@ class HttpServer:
 
         Cancellation: cuts off every connection and lets the cancellation pass.
         """
-        await self.bind()
-        try:
-            async with self.lifespan():
-                if not self._stopping.is_set():
-                    await self._serve()
-        except StartupError:
-            self._close_listener()
-            raise
-
-    async def _serve(self) -> None:
-        assert self._sock is not None, "bound before"
-        self._engine.start()
-        forget = self._watch_health()
-        try:
-            self._listener = await self._listen(self._sock)
-            self._serving.set()
-            _log.info("serving HTTP on %s", self._options.endpoint)
-            await self._stopped.wait()
-        finally:
-            forget()
-            self._close_listener()
-            await self._engine.aclose(grace=self._cancel_grace)
+        await self._listening.start(self.lifespan)
 
     async def ready(self) -> None:
         """Return when connections are accepted; see ``Readying``."""
-        await self._serving.wait()
+        await self._listening.ready()
 
     async def stop(self) -> None:
         """Accept nothing more, answer what is in flight, then let ``start`` return.
@@ -389,100 +349,4 @@ class HttpServer:
         Cancellation: cancels what is in flight with ``Cause.DRAINING``, so that it is answered
         503, and cuts off whatever is left after ``cancel_grace``.
         """
-        if self._stopped.is_set():
-            return
-        self._stopping.set()
-        self._close_listener()
-        try:
-            await self._engine.drain()
-            if self._dispatcher is not None:
-                await self._dispatcher.drain()
-        except asyncio.CancelledError:
-            if self._dispatcher is not None:
-                self._dispatcher.draining = True
-                self._dispatcher.cancel(Cause.DRAINING)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._cancel_grace):
-                    await self._engine.drain()
-            raise
-        finally:
-            self._stopped.set()
-
-    def _watch_health(self) -> Callable[[], None]:
-        """Send peers elsewhere, one answer later, as soon as the application is to stop.
-
-        So a connection that is in use is not closed under a request that is on its way.
-        """
-        health = self._health
-        if health is None:
-            return lambda: None
-
-        def listen(_status: Status | None) -> None:
-            self._engine.leaving = health.phase is Phase.STOPPING
-
-        return health.subscribe("", listen)
-
-    async def _listen(self, sock: socket.socket) -> asyncio.Server:
-        listen(sock, self._address)
-        loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {
-            "sock": sock,
-            "ssl": self._tls,
-            "ssl_handshake_timeout": _TLS_HANDSHAKE if self._tls else None,
-            "backlog": BACKLOG,
-        }
-        if sock.family != socket.AF_UNIX:
-            return await loop.create_server(self._engine.protocol, **options)
-        if sys.version_info >= (3, 13):
-            options["cleanup_socket"] = False  # done below, and not for a path that is shared
-        return await loop.create_unix_server(self._engine.protocol, **options)
-
-    def _route(self, operation: Operation) -> None:
-        method = operation.method
-        for rule in method.http:
-            try:
-                verb, endpoint = self._endpoint_of(operation, rule)
-                self._router.add(verb, rule.path, endpoint)
-            except ValueError as error:
-                raise StartupError(
-                    f"{method.operation} cannot be served at {rule.verb} {rule.path}: {error}"
-                ) from error
-
-    def _endpoint_of(self, operation: Operation, rule: HttpRule) -> tuple[str, Endpoint]:
-        """Return what serves a rule, and under which verb."""
-        options = self._options
-        for name in _names_of(operation.method.operation):
-            if name in self._encoders:
-                options = options.with_encoders(self._encoders[name])
-                break
-        variables = PathTemplate.parse(rule.path).variables
-        if operation.method.arity is Arity.UNARY:
-            return rule.verb, RestEndpoint(operation, rule, variables, options)
-        if operation.method.arity.client_streams:
-            return "GET", WebSocketEndpoint(
-                operation, rule, variables, options, streams=self._streams
-            )
-        return rule.verb, SseEndpoint(
-            operation,
-            rule,
-            variables,
-            options,
-            streams=self._streams,
-            limits=self._limits,
-        )
-
-    def _close_listener(self) -> None:
-        """Stop listening; without ``start``, release the reserved address."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
-        elif self._sock is not None and not self._serving.is_set():
-            self._sock.close()
-        path = self._address.path
-        if path and self._sock is not None and not self._shared:
-            Path(path).unlink(missing_ok=True)
-
-
-def _names_of(operation: str) -> tuple[str, str]:
-    """Return the names by which encoders may be given: of the operation, and of its service."""
-    return operation, operation.rpartition("/")[0] + "/"
+        await self._listening.stop()

@@ -1,0 +1,194 @@
+"""Where a server listens, and its life from the reserved address to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from kratos.address import Address
+from kratos.errors import StartupError
+from kratos.health import Health, Phase, Status
+from kratos.registry.endpoint import advertised_address, make_endpoint
+from kratos.transport import Dispatcher
+from kratos.transport.cause import Cause
+from kratos.transport.listening import BACKLOG, listen, reserve
+from kratos_http.engine import Engine
+from kratos_http.rest import Place
+
+__all__ = ["Listening"]
+
+_log = logging.getLogger("kratos.http")
+
+_TLS_HANDSHAKE: Final = 10.0  # seconds
+
+
+class Listening:
+    """The socket of one server; its methods are those of ``HttpServer``.
+
+    Args:
+        address: Where to listen.
+        engine: What connections are given to.
+        place: Learns the endpoint when it is bound.
+        endpoint: URL for the registry, in place of one made of the address.
+        tls: Serve TLS with this context.
+        sock: A bound socket, in place of the address.
+        cancel_grace: Seconds that cancelled calls get to clean up.
+
+    Attributes:
+        dispatcher: Whose calls are waited for when it stops; ``None`` before there is one.
+        health: Of the application; it tells when to send peers elsewhere.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        engine: Engine,
+        place: Place,
+        endpoint: str | None,
+        tls: ssl.SSLContext | None,
+        sock: socket.socket | None,
+        cancel_grace: float,
+    ) -> None:
+        self.dispatcher: Dispatcher | None = None
+        self.health: Health | None = None
+        self._address = address
+        self._engine = engine
+        self._place = place
+        self._endpoint = endpoint
+        self._tls = tls
+        self._sock = sock
+        self._cancel_grace = cancel_grace
+        self._bound_here = False
+        self._shared = False
+        self._serving = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def address(self) -> Address | None:
+        """Where it is to listen; ``None`` for a socket that it was given."""
+        return None if self._sock is not None and not self._shared else self._address
+
+    def share(self, sock: socket.socket) -> None:
+        """Serve on a socket that other processes have, too."""
+        self._sock = sock
+        self._bound_here = self._shared = True
+
+    async def bind(self) -> Sequence[str]:
+        """Reserve the address and return the endpoint's URL.
+
+        Raises:
+            StartupError: The address is in use or does not exist here; names it.
+        """
+        if self._sock is None:
+            self._sock = await reserve(self._address)
+            self._bound_here = True
+        if self._endpoint is None and self._sock.family != socket.AF_UNIX:
+            host, port, *_ = self._sock.getsockname()
+            where = advertised_address(self._address.host if self._bound_here else host, port)
+            self._endpoint = make_endpoint("http", where, secure=self._tls is not None)
+        self._place.endpoint = self._endpoint or str(self._address)
+        return (self._endpoint,) if self._endpoint else ()
+
+    async def start(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Serve within the lifespan of what is mounted, until ``stop`` has ended.
+
+        Raises:
+            StartupError: The address cannot be had, or a mounted application does not start.
+        """
+        await self.bind()
+        try:
+            async with lifespan():
+                if not self._stopping.is_set():
+                    await self._serve()
+        except StartupError:
+            self._close_listener()
+            raise
+
+    async def ready(self) -> None:
+        """Return when connections are accepted."""
+        await self._serving.wait()
+
+    async def stop(self) -> None:
+        """Accept nothing more, answer what is in flight, then let ``start`` return."""
+        if self._stopped.is_set():
+            return
+        self._stopping.set()
+        self._close_listener()
+        try:
+            await self._engine.drain()
+            if self.dispatcher is not None:
+                await self.dispatcher.drain()
+        except asyncio.CancelledError:
+            if self.dispatcher is not None:
+                self.dispatcher.draining = True
+                self.dispatcher.cancel(Cause.DRAINING)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._cancel_grace):
+                    await self._engine.drain()
+            raise
+        finally:
+            self._stopped.set()
+
+    async def _serve(self) -> None:
+        assert self._sock is not None, "bound before"
+        self._engine.start()
+        forget = self._watch_health()
+        try:
+            self._listener = await self._listen(self._sock)
+            self._serving.set()
+            _log.info("serving HTTP on %s", self._place.endpoint)
+            await self._stopped.wait()
+        finally:
+            forget()
+            self._close_listener()
+            await self._engine.aclose(grace=self._cancel_grace)
+
+    def _watch_health(self) -> Callable[[], None]:
+        """Send peers elsewhere, one answer later, as soon as the application is to stop.
+
+        So a connection that is in use is not closed under a request that is on its way.
+        """
+        health = self.health
+        if health is None:
+            return lambda: None
+
+        def listen(_status: Status | None) -> None:
+            self._engine.leaving = health.phase is Phase.STOPPING
+
+        return health.subscribe("", listen)
+
+    async def _listen(self, sock: socket.socket) -> asyncio.Server:
+        listen(sock, self._address)
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {
+            "sock": sock,
+            "ssl": self._tls,
+            "ssl_handshake_timeout": _TLS_HANDSHAKE if self._tls else None,
+            "backlog": BACKLOG,
+        }
+        if sock.family != socket.AF_UNIX:
+            return await loop.create_server(self._engine.protocol, **options)
+        if sys.version_info >= (3, 13):
+            options["cleanup_socket"] = False  # done below, and not for a path that is shared
+        return await loop.create_unix_server(self._engine.protocol, **options)
+
+    def _close_listener(self) -> None:
+        """Stop listening; without ``start``, release the reserved address."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        elif self._sock is not None and not self._serving.is_set():
+            self._sock.close()
+        path = self._address.path
+        if path and self._sock is not None and not self._shared:
+            Path(path).unlink(missing_ok=True)
