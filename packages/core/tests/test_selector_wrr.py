@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.selector import Node, WeightedRoundRobin
+from kratos.selector._turns import turns
 from kratos.testing.echo import ECHO
 from kratos.transport import Call, Side
 
@@ -93,6 +94,40 @@ def test_filtered_picks_share_by_weight_too() -> None:
     selector.apply(nodes(1, 2, 7))
     taken = Counter(selector.select(CALL, avoid=("n2",)).node.address for _ in range(30))
     assert taken == {"n0": 10, "n1": 20}
+
+
+def by_definition(weights: list[int], scores: list[int], count: int) -> list[int]:
+    """Play the turns as the algorithm is told: raise all, take the first highest, lower it."""
+    scores, taken = list(scores), list[int]()
+    for _ in range(count):
+        scores = [score + weight for score, weight in zip(scores, weights, strict=True)]
+        taken.append(scores.index(max(scores)))
+        scores[taken[-1]] -= sum(weights)
+    return taken
+
+
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from([0, 1, 3]), st.integers(-9, 9)), min_size=24),
+    first=st.integers(0, 30),
+    then=st.integers(0, 30),
+)
+def test_many_places_of_few_weights_have_the_turns_of_the_definition(
+    pairs: list[tuple[int, int]], first: int, then: int
+) -> None:
+    weights, scores = [weight for weight, _ in pairs], [score for _, score in pairs]
+    played = turns(weights, scores)
+    taken = [played.next() for _ in range(first)]
+    resumed = turns(weights, played.scores())
+    taken += [resumed.next() for _ in range(then)]
+    assert taken == by_definition(weights, scores, first + then)
+
+
+def test_filtered_and_unfiltered_picks_share_one_turn() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(*[None] * 9))
+    assert picks(selector, 2) == ["n0", "n1"]
+    assert selector.select(CALL, avoid=("n8",)).node.address == "n2"
+    assert picks(selector, 5) == ["n3", "n4", "n5", "n6", "n7"]
 
 
 WEIGHTS = st.lists(st.integers(1, 12), min_size=1, max_size=6)

@@ -15,6 +15,7 @@ _ZONE_GAP: Final = 5_000_000  # ns; added to latencies, so that near and far zon
 _PERFECT: Final = 1000  # success of a node that fails nothing
 _TRACKED: Final = 200  # calls in flight whose age is looked at
 _CACHED: Final = 5_000_000  # ns for which a weight is reused
+_LONG_AGO: Final = -(1 << 63)  # before every reading of a clock
 
 
 class Ewma:
@@ -24,6 +25,9 @@ class Ewma:
     the calls in flight are older than the average latency, their mean age takes its place.
 
     All times are monotonic nanoseconds.
+
+    Attributes:
+        picked_at: When a call last started; long ago if none has.
     """
 
     __slots__ = (
@@ -44,8 +48,8 @@ class Ewma:
         self._stamp: int | None = None
         self._starts: dict[object, int] = {}
         self._cached_weight = 0.0
-        self._cached_at: int | None = None
-        self.picked_at: int | None = None
+        self._cached_at = _LONG_AGO
+        self.picked_at = _LONG_AGO
 
     def begin(self, key: object, now: int) -> None:
         """Note that a call starts; ``key`` tells it from others."""
@@ -70,7 +74,7 @@ class Ewma:
 
     def weight(self, now: int) -> float:
         """Return how good a choice the node is: success over load; 100 when nothing is known."""
-        if self._cached_at is None or now - self._cached_at > _CACHED:
+        if now - self._cached_at > _CACHED:
             self._cached_weight = self._success * _PERFECT * 10 / self._load(now)
             self._cached_at = now
         return self._cached_weight

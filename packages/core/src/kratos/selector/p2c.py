@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.selector._candidates import narrow, no_available_node, unique
-from kratos.selector._pick import Counter, SinglePick
+from kratos.selector._pick import Counter
+from kratos.selector._time import Now, nanoseconds
 from kratos.selector.ewma import Ewma
 from kratos.selector.node import Node, NodeFilter
 from kratos.selector.outcome import Outcome
@@ -33,31 +34,31 @@ class PowerOfTwoChoices:
         random: Gives numbers of [0, 1).
     """
 
-    __slots__ = ("_clock", "_counter", "_list", "_nodes", "_random", "_records")
+    __slots__ = ("_list", "_nodes", "_now", "_random", "_records", "_reports")
 
     def __init__(
         self, *, clock: Clock = SYSTEM_CLOCK, random: Callable[[], float] = random.random
     ) -> None:
-        self._clock = clock
+        self._now = nanoseconds(clock)
         self._random = random
-        self._counter = Counter()
+        self._reports = _Reports(self._now)
         self._nodes: dict[str, Node] = {}
-        self._list: list[str] = []
+        self._list: list[tuple[Node, Ewma]] = []
         self._records: dict[str, Ewma] = {}
 
     @property
     def late_reports(self) -> int:
         """How many reports came after the first of their pick."""
-        return self._counter.late
+        return self._reports.late
 
     def apply(self, nodes: Sequence[Node], /) -> None:
         """Take over a set of nodes; see ``Selector``."""
         self._nodes = unique(nodes)
-        self._list = list(self._nodes)
         records = self._records
         self._records = {
             address: records[address] if address in records else Ewma() for address in self._nodes
         }
+        self._list = self._with_records(self._nodes)
 
     def select(
         self,
@@ -67,52 +68,60 @@ class PowerOfTwoChoices:
         avoid: Collection[str] = (),
     ) -> Pick:
         """Pick the better of two; see ``Selector``."""
-        addresses = self._list
+        choices = self._list
         if filters or avoid:
-            addresses = narrow(call, self._nodes, filters=filters, avoid=avoid)
-        elif not addresses:
+            choices = self._with_records(narrow(call, self._nodes, filters=filters, avoid=avoid))
+        others = len(choices) - 1
+        now = self._now()
+        if others > 0:
+            # One number draws both: it costs half of two.
+            draw = int(self._random() * (others * (others + 1)))
+            first = draw // others
+            second = draw - first * others
+            chosen, loser = choices[first], choices[second if second < first else second + 1]
+            if loser[1].weight(now) > chosen[1].weight(now):
+                chosen, loser = loser, chosen
+            if now - loser[1].picked_at > _FORGOTTEN:
+                chosen = loser
+        elif choices:
+            chosen = choices[0]
+        else:
             raise no_available_node()
-        now = _nanoseconds(self._clock)
-        address = addresses[0] if len(addresses) == 1 else self._better(addresses, now)
-        pick = _TimedPick(self._nodes[address], self._counter)
-        pick.begin(self._records[address], self._clock, now)
-        return pick
+        return _TimedPick(*chosen, self._reports, now)
 
-    def _better(self, addresses: Sequence[str], now: int) -> str:
-        first = int(self._random() * len(addresses))
-        second = int(self._random() * (len(addresses) - 1))
-        if second >= first:
-            second += 1
-        winner, loser = addresses[first], addresses[second]
-        if self._records[loser].weight(now) > self._records[winner].weight(now):
-            winner, loser = loser, winner
-        picked_at = self._records[loser].picked_at
-        if picked_at is None or now - picked_at > _FORGOTTEN:
-            return loser
-        return winner
+    def _with_records(self, addresses: Iterable[str]) -> list[tuple[Node, Ewma]]:
+        return [(self._nodes[address], self._records[address]) for address in addresses]
 
 
-class _TimedPick(SinglePick):
-    __slots__ = ("_clock", "_record", "_start")
+class _Reports(Counter):
+    """What all picks of a selector have in common."""
 
-    _record: Ewma
-    _clock: Clock
-    _start: int
+    __slots__ = ("now",)
 
-    def begin(self, record: Ewma, clock: Clock, now: int) -> None:
-        self._record = record
-        self._clock = clock
+    def __init__(self, now: Now) -> None:
+        super().__init__()
+        self.now = now
+
+
+class _TimedPick:
+    __slots__ = ("_record", "_reports", "_start", "node")
+
+    def __init__(self, node: Node, record: Ewma, reports: _Reports, now: int) -> None:
+        self.node = node
+        self._record: Ewma | None = record
+        self._reports = reports
         self._start = now
         record.begin(self, now)
 
-    def _end(self, outcome: Outcome) -> None:
-        self._record.end(self, self._start, _nanoseconds(self._clock), outcome)
+    def done(self, outcome: Outcome, /) -> None:
+        record = self._record
+        if record is None:
+            self._reports.late += 1
+            return
+        self._record = None
+        record.end(self, self._start, self._reports.now(), outcome)
 
 
 def build() -> Selector:
     """Return a fresh selector (the plug-in ``p2c``)."""
     return PowerOfTwoChoices()
-
-
-def _nanoseconds(clock: Clock) -> int:
-    return int(clock.time() * 1e9)

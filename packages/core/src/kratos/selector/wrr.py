@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from operator import add
 from typing import TYPE_CHECKING, Final
 
 from kratos.selector._candidates import narrow, no_available_node, unique
 from kratos.selector._pick import Counter, SinglePick
+from kratos.selector._turns import Turns, turns
 from kratos.selector.node import Node, NodeFilter
 from kratos.selector.selector import Pick, Selector
 
@@ -29,7 +29,7 @@ class WeightedRoundRobin:
     A weight of zero or less takes a node out while another has a positive one.
     """
 
-    __slots__ = ("_counter", "_list", "_nodes", "_places", "_scores", "_total", "_weights")
+    __slots__ = ("_counter", "_list", "_nodes", "_places", "_scores", "_turns", "_weights")
 
     def __init__(self) -> None:
         self._counter = Counter()
@@ -37,8 +37,8 @@ class WeightedRoundRobin:
         self._list: list[Node] = []
         self._places: dict[str, int] = {}
         self._weights: list[int] = []
-        self._scores: list[int] = []
-        self._total = 0
+        self._scores: list[int] = []  # while there are no turns, which hold them else
+        self._turns: Turns | None = None
 
     @property
     def late_reports(self) -> int:
@@ -47,13 +47,13 @@ class WeightedRoundRobin:
 
     def apply(self, nodes: Sequence[Node], /) -> None:
         """Take over a set of nodes; see ``Selector``."""
+        self._pause()
         scores = dict(zip(self._nodes, self._scores, strict=True))
         self._nodes = unique(nodes)
         self._list = list(self._nodes.values())
         self._places = {address: place for place, address in enumerate(self._nodes)}
         self._scores = [scores.get(address, 0) for address in self._nodes]
         self._weights = _even_if_zero([_weight(node) for node in self._list])
-        self._total = sum(self._weights)
 
     def select(
         self,
@@ -65,16 +65,24 @@ class WeightedRoundRobin:
         """Pick the node whose turn it is; see ``Selector``."""
         if filters or avoid:
             place = self._turn_among(narrow(call, self._nodes, filters=filters, avoid=avoid))
+        elif self._turns is not None:
+            place = self._turns.next()
         elif self._list:
-            scores = self._scores = list(map(add, self._scores, self._weights))
-            place = scores.index(max(scores))
-            scores[place] -= self._total
+            self._turns = turns(self._weights, self._scores)
+            place = self._turns.next()
         else:
             raise no_available_node()
         return SinglePick(self._list[place], self._counter)
 
+    def _pause(self) -> None:
+        """Take the scores back from the turns of all nodes."""
+        if self._turns is not None:
+            self._scores = self._turns.scores()
+            self._turns = None
+
     def _turn_among(self, addresses: Sequence[str]) -> int:
         """Play one round among some nodes; the scores of the others rest."""
+        self._pause()
         places = [self._places[address] for address in addresses]
         weights = _even_if_zero([self._weights[place] for place in places])
         scores = self._scores
