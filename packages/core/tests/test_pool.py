@@ -23,6 +23,7 @@ from kratos.selector import (
     OutcomeKind,
     Pick,
     WeightedRoundRobin,
+    version,
 )
 from kratos.testing.clock import FakeClock
 from kratos.testing.connector import FakeConnection, FakeConnector
@@ -830,3 +831,33 @@ def test_churn_ends_every_call_with_an_answer_or_a_503(history: list[Step]) -> N
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(churn())
+
+
+async def test_affinity_falls_back_while_the_preferred_nodes_are_not_connected() -> None:
+    def prefer_a(_call: Call, nodes: Sequence[Node]) -> Sequence[Node]:
+        return [node for node in nodes if node.address == "a:1"] or nodes
+
+    bench = Bench(filters=[prefer_a])
+    await bench.up("a:1", "b:1")
+    assert await bench.peers(3) == {"a:1": 3}
+    bench.connector.stop("a:1")
+    assert await bench.peers(3) == {"b:1": 3}
+    await bench.pool.aclose()
+
+
+async def test_refused_call_is_told_which_filter_left_it_without_a_node() -> None:
+    bench = Bench(filters=[version("v2")])
+    await bench.up("a:1")
+    with pytest.raises(Error) as caught:
+        await bench.call()
+    expected = "the filter version('v2') leaves none of the 1 nodes of discovery:///echo"
+    assert caught.value.message == expected
+    await bench.pool.aclose()
+
+
+async def test_filter_is_named_though_no_node_is_connected() -> None:
+    bench = Bench(filters=[version("v2")])
+    bench.apply("a:1")
+    with pytest.raises(Error, match=r"version\('v2'\) leaves none"):
+        await bench.call()
+    await bench.pool.aclose()

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from kratos.errors import Error
 from kratos.registry import ServiceInstance
 from kratos.selector import (
+    ConsistentHash,
+    LeastLoaded,
     Node,
     Outcome,
     Pick,
@@ -22,15 +24,27 @@ from kratos.selector import (
     WeightedRoundRobin,
     version,
 )
+from kratos.selector import hash as hash_module
+from kratos.selector import least as least_module
 from kratos.selector import p2c as p2c_module
 from kratos.selector import random as random_module
 from kratos.selector import wrr as wrr_module
 from kratos.testing.echo import ECHO
 from kratos.transport import Call, Side
 
-BUILDERS: list[Callable[[], Selector]] = [wrr_module.build, random_module.build, p2c_module.build]
+BUILDERS: dict[str, Callable[[], Selector]] = {
+    "bounded hash": lambda: ConsistentHash(bound=1.25),
+    "hash": hash_module.build,
+    "least": least_module.build,
+    "p2c": p2c_module.build,
+    "random": random_module.build,
+    "wrr": wrr_module.build,
+}
+STRATEGIES = (
+    ConsistentHash, LeastLoaded, PowerOfTwoChoices, RandomChoice, WeightedRoundRobin,
+)  # fmt: skip
 
-every_strategy = pytest.mark.parametrize("build", BUILDERS, ids=["wrr", "random", "p2c"])
+every_strategy = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 
 
 def call() -> Call:
@@ -41,9 +55,9 @@ def node(address: str, *, weight: int | None = None, version: str = "") -> Node:
     return Node(scheme="http", address=address, weight=weight, version=version)
 
 
-def assert_unavailable(caught: pytest.ExceptionInfo[Error]) -> None:
+def assert_unavailable(caught: pytest.ExceptionInfo[Error], message: str = "") -> None:
     error = caught.value
-    assert (error.code, error.reason, error.message) == (503, "no_available_node", "")
+    assert (error.code, error.reason, error.message) == (503, "no_available_node", message)
 
 
 @every_strategy
@@ -69,7 +83,7 @@ def test_filter_that_leaves_nothing_says_no_available_node(build: Callable[[], S
     selector.apply([node("a:1", version="v1.0.0")])
     with pytest.raises(Error) as caught:
         selector.select(call(), filters=[version("v2.0.0")])
-    assert_unavailable(caught)
+    assert_unavailable(caught, "the filter version('v2.0.0') leaves none of the 1 nodes")
 
 
 @every_strategy
@@ -116,11 +130,14 @@ def test_filter_is_given_the_call(build: Callable[[], Selector]) -> None:
 
 @every_strategy
 def test_node_that_a_filter_made_up_is_not_picked(build: Callable[[], Selector]) -> None:
+    def made_up(_call: Call, _nodes: Sequence[Node]) -> Sequence[Node]:
+        return [node("evil:1")]
+
     selector = build()
     selector.apply([node("a:1")])
-    with pytest.raises(Error) as caught:
-        selector.select(call(), filters=[lambda _call, _nodes: [node("evil:1")]])
-    assert_unavailable(caught)
+    with pytest.raises(Error, match="made_up leaves none of the 1 nodes") as caught:
+        selector.select(call(), filters=[made_up])
+    assert caught.value.reason == "no_available_node"
 
 
 @every_strategy
@@ -158,7 +175,7 @@ def test_pick_of_a_removed_node_may_still_report(build: Callable[[], Selector]) 
 @every_strategy
 def test_report_after_the_first_is_counted_and_ignored(build: Callable[[], Selector]) -> None:
     selector = build()
-    assert isinstance(selector, (WeightedRoundRobin, RandomChoice, PowerOfTwoChoices))
+    assert isinstance(selector, STRATEGIES)
     selector.apply([node("a:1")])
     pick = selector.select(call())
     pick.done(Outcome.SUCCESS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +24,7 @@ from kratos.selector import (
     Selector,
     no_available_node,
 )
+from kratos.selector._candidates import narrow
 from kratos.transport import Call, Connector
 
 __all__ = ["NodeStats", "Pool"]
@@ -91,6 +92,7 @@ class Pool:
         self._reason = reason
         self._clock = clock
         self._nodes = NO_NODES
+        self._by_address: dict[str, Node] = {}
         self._links: dict[str, Link] = {}
         self._unready: set[str] = set()
         self._leaving: dict[asyncio.Task[None], Link] = {}
@@ -102,7 +104,8 @@ class Pool:
         if self._closed:
             return
         if nodes.nodes != self._nodes.nodes:
-            self._relink({node.address: node for node in nodes.nodes})
+            self._by_address = {node.address: node for node in nodes.nodes}
+            self._relink(self._by_address)
             self._selector.apply(nodes.nodes)
         self._nodes = nodes
         self._wake()
@@ -240,19 +243,18 @@ class Pool:
             avoid = options.avoid
             fail_fast = fail_fast or options.fail_fast
         while True:
-            ready = _Ready(self._unready) if self._unready else None
             try:
+                # Ready ones first: a filter that prefers some nodes is to choose among them.
                 pick = self._selector.select(
-                    call, filters=filters if ready is None else (*filters, ready), avoid=avoid
+                    call, filters=(self._ready, *filters) if self._unready else filters, avoid=avoid
                 )
             except Error as error:
-                asked = () if ready is None else ready.asked
                 if not no_available_node().matches(error):
                     raise
-                self._refuse_or_wait(asked, fail_fast=fail_fast, error=error)
+                self._refuse_or_wait(call, filters, fail_fast=fail_fast, error=error)
                 return None
             link = self._links.get(pick.node.address)
-            if link is None or (ready is not None and link.address in self._unready):
+            if link is None or link.address in self._unready:
                 why = "is not listed" if link is None else "a filter had left out"
                 raise RuntimeError(f"{self._selector!r} picked {pick.node!r}, which {why}")
             if link.connection.ready:
@@ -260,27 +262,41 @@ class Pool:
             pick.done(Outcome.CANCELLED)
             self._lose(link)
 
-    def _refuse_or_wait(self, asked: Sequence[str], *, fail_fast: bool, error: Error) -> None:
+    def _refuse_or_wait(
+        self, call: Call, filters: Sequence[NodeFilter], *, fail_fast: bool, error: Error
+    ) -> None:
         """Return if a call without a ready node is to wait for one, else raise what it gets.
 
         A call that fails fast still waits while a first attempt is under way, to connect or
         to ask the registry: what comes of it is not known yet.
         """
-        links = [link for address in asked if (link := self._links.get(address)) is not None]
-        if links:
-            if fail_fast and all(link.failure is not None for link in links):
-                raise Error(503, self._reason, "no node is ready") from self._reasons()
-        elif self._nodes.revision > 0:
-            raise Error(503, self._reason, error.message or self._none()) from error
-        elif fail_fast and self._nodes.stale_since is not None:
+        if self._unready:
+            try:
+                addresses = narrow(call, self._by_address, filters=filters, avoid=())
+            except Error as none:
+                addresses, error = [], none
+            links = [self._links[each] for each in addresses if each in self._unready]
+            if links:
+                if fail_fast and all(link.failure is not None for link in links):
+                    raise Error(503, self._reason, "no node is ready") from self._reasons()
+                return
+        if self._nodes.revision > 0:
+            raise Error(503, self._reason, self._none(error)) from error
+        if fail_fast and self._nodes.stale_since is not None:
             raise Error(503, self._reason, "no node is known yet") from self._reasons()
 
-    def _none(self) -> str:
+    def _ready(self, _call: Call, nodes: Sequence[Node], /) -> Sequence[Node]:
+        """Keep the nodes that can be picked (a node filter)."""
+        return [node for node in nodes if node.address not in self._unready]
+
+    def _none(self, error: Error) -> str:
         """Tell a caller why there is no node; it may be all that the caller ever sees."""
         known = len(self._nodes.nodes)
-        if known:
-            return f"the filters leave none of the {known} nodes of {self._target}"
-        return f"{self._target} has no node: no instance is registered that it could use"
+        if not known:
+            return f"{self._target} has no node: no instance is registered that it could use"
+        if error.message:
+            return f"{error.message} of {self._target}"
+        return f"the filters leave none of the {known} nodes of {self._target}"
 
     async def _wait(self, call: Call) -> tuple[Pick, Link]:
         """Pick the first node that becomes ready for the call."""
@@ -344,20 +360,6 @@ class Pool:
     def _require_open(self) -> None:
         if self._closed:
             raise Error(503, self._reason, "the client is closed")
-
-
-class _Ready:
-    """A filter of ready nodes that remembers which it was asked about."""
-
-    __slots__ = ("_unready", "asked")
-
-    def __init__(self, unready: Collection[str]) -> None:
-        self._unready = unready
-        self.asked: Sequence[str] = ()
-
-    def __call__(self, call: Call, nodes: Sequence[Node], /) -> Sequence[Node]:
-        self.asked = [node.address for node in nodes]
-        return [node for node in nodes if node.address not in self._unready]
 
 
 def _expire(waiter: asyncio.Future[bool]) -> None:

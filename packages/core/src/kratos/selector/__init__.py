@@ -1,7 +1,9 @@
 """Selection: nodes, filters over them, and the strategies that pick one per call."""
 
 from kratos.selector._candidates import no_available_node
-from kratos.selector.filters import version
+from kratos.selector.filters import region, version
+from kratos.selector.hash import ConsistentHash, HashKey, key_of_call
+from kratos.selector.least import LeastLoaded
 from kratos.selector.node import NO_NODES, Node, NodeFilter, NodeSet
 from kratos.selector.outcome import Outcome, OutcomeKind
 from kratos.selector.p2c import PowerOfTwoChoices
@@ -11,6 +13,9 @@ from kratos.selector.wrr import WeightedRoundRobin
 
 __all__ = [
     "NO_NODES",
+    "ConsistentHash",
+    "HashKey",
+    "LeastLoaded",
     "Node",
     "NodeFilter",
     "NodeSet",
@@ -21,6 +26,8 @@ __all__ = [
     "RandomChoice",
     "Selector",
     "WeightedRoundRobin",
+    "key_of_call",
     "no_available_node",
+    "region",
     "version",
 ]

@@ -41,6 +41,8 @@ class CallOptions:
         headers: Request headers to add; a sequence of values, or one.
         filters: Node filters that this call adds to the client's.
         avoid: Addresses to pick only when nothing else is left, as a retry wants it.
+        key: What the call is about, for selectors that keep calls of one key on one node;
+            ``None`` for no key.
         fail_fast: Raise at once when no node is ready, instead of waiting for one.
         on_end: Told when the call has ended, with reply headers and trailers; not told of
             calls that failed before they had begun. What it raises is logged, and changes
@@ -51,6 +53,7 @@ class CallOptions:
     headers: Mapping[str, str | Sequence[str]] | None = None
     filters: Sequence[NodeFilter] = ()
     avoid: Collection[str] = ()
+    key: str | None = None
     fail_fast: bool = False
     on_end: Callable[[Call], None] | None = None
 

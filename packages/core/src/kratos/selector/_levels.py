@@ -1,0 +1,84 @@
+"""Members by their level, the lowest found at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Levelled", "Levels"]
+
+
+class Levelled(Protocol):
+    """What stands on a level.
+
+    Attributes:
+        level: From 0.
+        place: Where it stands among those of its level; of ``Levels`` alone.
+    """
+
+    level: int
+    place: int
+
+
+M = TypeVar("M", bound=Levelled)
+
+
+class Levels(Generic[M]):
+    """Members that go up and down one level at a time; each step takes constant time.
+
+    The lowest level never has to be searched for: it rises by one when its last member does, and
+    falls to a member that goes below it.
+
+    Attributes:
+        lowest: The lowest level with a member; 0 without any.
+    """
+
+    __slots__ = ("_empty", "_members", "lowest")
+
+    def __init__(self) -> None:
+        self._members: list[list[M]] = [[]]
+        self._empty = True
+        self.lowest = 0
+
+    def add(self, member: M) -> None:
+        """Put a member on its level."""
+        if self._empty or member.level < self.lowest:
+            self.lowest = member.level
+        self._empty = False
+        self._put(member)
+
+    def at_lowest(self) -> Sequence[M]:
+        """Return the members of the lowest level."""
+        return self._members[self.lowest]
+
+    def up(self, member: M) -> None:
+        """Move a member one level up."""
+        self._take(member)
+        if member.level == self.lowest and not self._members[self.lowest]:
+            self.lowest += 1
+        member.level += 1
+        self._put(member)
+
+    def down(self, member: M) -> None:
+        """Move a member one level down."""
+        self._take(member)
+        member.level -= 1
+        if member.level < self.lowest:
+            self.lowest = member.level
+        self._put(member)
+
+    def _put(self, member: M) -> None:
+        members = self._members
+        while member.level >= len(members):
+            members.append([])
+        level = members[member.level]
+        member.place = len(level)
+        level.append(member)
+
+    def _take(self, member: M) -> None:
+        """Take a member off its level; the last one of that takes its place."""
+        level = self._members[member.level]
+        last = level.pop()
+        if last is not member:
+            level[member.place] = last
+            last.place = member.place
