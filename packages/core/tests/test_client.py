@@ -516,3 +516,27 @@ class TestClient(MiddlewareContract):
     @pytest.fixture
     def transport(self) -> Transport:
         return open_through_a_client
+
+
+async def test_client_with_a_name_uses_the_same_nodes_after_each_start() -> None:
+    registry = MemoryRegistry()
+    for number in range(1, 9):
+        await registry.register(instance(number, f"http://10.0.0.{number}:80"))
+
+    async def used() -> set[str]:
+        async with Client(
+            "discovery:///echo",
+            transport=connector(*(f"10.0.0.{number}:80" for number in range(1, 9))),
+            discovery=registry,
+            subset=2,
+            subset_key="orders-0",
+        ) as caller:
+            await caller.ready()
+            return {node.address for node in caller.nodes.nodes}
+
+    assert await used() == await used()
+
+
+def test_negative_number_of_a_client_is_refused() -> None:
+    with pytest.raises(ConfigError, match="subset_key=-1"):
+        Client("discovery:///echo", discovery=MemoryRegistry(), subset_key=-1)

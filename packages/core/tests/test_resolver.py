@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
@@ -15,7 +16,7 @@ from kratos.registry import Registration, ServiceInstance, instance_feed
 from kratos.registry.memory import MemoryRegistry
 from kratos.selector import Node, NodeSet
 from kratos.testing.clock import FakeClock
-from kratos.watch import Feeds, Lease, Watcher
+from kratos.watch import Feeds, Lease, Versioned, Watcher
 
 
 def instance(
@@ -34,14 +35,28 @@ def instance(
 
 
 class FlakyRegistry(MemoryRegistry):
-    """A registry that can be away."""
+    """A registry that can be away, which breaks the watches that there are."""
 
     away = False
 
     async def watch(self, name: str, /) -> Watcher[Sequence[ServiceInstance]]:
         if self.away:
             raise RegistryUnavailable("the registry is away")
-        return await super().watch(name)
+        return FlakyWatcher(self, await super().watch(name))
+
+
+class FlakyWatcher:
+    def __init__(self, registry: FlakyRegistry, inner: Watcher[Sequence[ServiceInstance]]) -> None:
+        self._registry = registry
+        self._inner = inner
+        self.read = inner.read
+        self.aclose = inner.aclose
+
+    async def changed(self, since: object, /) -> Versioned[Sequence[ServiceInstance]] | None:
+        answer = await self._inner.changed(since)
+        if self._registry.away:
+            raise RegistryUnavailable("the registry is away")
+        return answer
 
 
 class Bench:
@@ -64,7 +79,7 @@ class Bench:
         secure: bool = False,
         version: str = "",
         size: int = 25,
-        key: str = "key",
+        key: str | int = "key",
         keep: bool = True,
     ) -> DiscoveryResolver:
         resolver = DiscoveryResolver(
@@ -164,6 +179,35 @@ async def test_subset_is_that_of_go(bench: Bench, key: str, ids: list[str]) -> N
     await bench.register(*(instance(number) for number in range(6)))
     nodes = await bench.resolver(size=3, key=key).first()
     assert [node.id for node in nodes.nodes] == ids
+
+
+async def test_numbered_clients_load_all_nodes_alike(bench: Bench) -> None:
+    await bench.register(*(instance(number) for number in range(12)))
+    resolvers = [bench.resolver(key=number, size=3) for number in range(8)]
+    sets = [await resolver.first() for resolver in resolvers]
+    used = Counter(node.id for each in sets for node in each.nodes)
+    assert set(used.values()) == {2}
+    assert len(used) == 12
+
+
+async def test_numbered_client_has_the_same_nodes_after_each_start(bench: Bench) -> None:
+    await bench.register(*(instance(number) for number in range(12)))
+    first, again = bench.resolver(key=3, size=3), bench.resolver(key=3, size=3)
+    assert addresses(await first.first()) == addresses(await again.first())
+
+
+async def test_nodes_stay_in_use_while_the_registry_is_away(bench: Bench) -> None:
+    await bench.register(instance(1), instance(2))
+    resolver = bench.resolver()
+    before = await resolver.first()
+    bench.registry.away = True
+    await bench.register(instance(3))  # wakes the watch, which then fails
+    assert resolver.current.nodes == before.nodes
+    assert resolver.current.stale_since is not None
+    bench.registry.away = False
+    await bench.clock.advance(60)
+    assert addresses(resolver.current) == ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]
+    assert resolver.current.stale_since is None
 
 
 async def test_subset_of_zero_takes_all(bench: Bench) -> None:

@@ -69,9 +69,12 @@ class Client:
             none unless a call's options say so.
         filters: Node filters of every call, run in order before the pick.
         version: Use only instances of this version; empty for all.
-        selector: Name of an installed strategy (``wrr``, ``p2c``, ``random``), or one made for
-            this client alone.
+        selector: Name of an installed strategy (``wrr``, ``p2c``, ``least``, ``hash``,
+            ``random``), or one made for this client alone.
         subset: Nodes of a service that this client uses at most; 0 for all.
+        subset_key: Which of them: a text that names this client, for the same ones after each
+            start; or its number from 0 on among the clients, such as a pod's ordinal, which loads
+            all nodes alike. ``None`` for others after each start, as Go.
         tls: TLS configuration as the transport takes it, or ``True`` for trusted defaults:
             nodes are reached with TLS, and of a service its secure endpoints are used.
         on_empty: What an empty list from the registry does: ``keep`` the last nodes, or
@@ -99,6 +102,7 @@ class Client:
         version: str = "",
         selector: str | Selector = "wrr",
         subset: int = DEFAULT_SIZE,
+        subset_key: str | int | None = None,
         tls: object | None = None,
         on_empty: Literal["keep", "apply"] = "keep",
         fail_fast: bool = False,
@@ -107,6 +111,8 @@ class Client:
     ) -> None:
         if on_empty not in ("keep", "apply"):
             raise ConfigError(f"on_empty is 'keep' or 'apply', not {on_empty!r}")
+        if isinstance(subset_key, int) and subset_key < 0:
+            raise ConfigError(f"subset_key={subset_key}: clients count from 0")
         self._target = Target.parse(target)
         check_target(self._target, discovery=discovery, tls=tls)
         self._new_connector = connector_factory(transport, self._target, tls)
@@ -118,6 +124,7 @@ class Client:
         self._filters = tuple(filters)
         self._version = version
         self._subset = subset
+        self._subset_key = str(uuid.uuid4()) if subset_key is None else subset_key
         self._keep = on_empty == "keep"
         self._fail_fast = fail_fast
         self._drain = drain
@@ -280,7 +287,7 @@ class Client:
             secure=self._secure,
             version=self._version,
             size=self._subset,
-            key=str(uuid.uuid4()),
+            key=self._subset_key,
             keep=self._keep,
         )
         stack.push_async_callback(resolver.aclose)

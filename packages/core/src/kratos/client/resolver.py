@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
+from aegis.rounds import RoundSubsetter
 from aegis.subset import subset
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.registry import ServiceInstance
@@ -90,7 +91,8 @@ class DiscoveryResolver:
         secure: Whether the endpoints have to speak TLS.
         version: Version that instances must have; empty for any.
         size: Nodes that this client uses at most; 0 or less for all.
-        key: Identity of this client: decides which nodes it uses.
+        key: Identity of this client: decides which nodes it uses. A text takes a place on a ring,
+            as in Go; a number from 0 on, one for each client, loads all nodes alike.
         keep: Whether an empty list leaves the good set in force.
         clock: Time for ``NodeSet.stale_since``.
     """
@@ -104,7 +106,7 @@ class DiscoveryResolver:
         secure: bool,
         version: str = "",
         size: int,
-        key: str,
+        key: str | int,
         keep: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -206,7 +208,12 @@ class DiscoveryResolver:
                 nodes[address] = Node.of(
                     instance, scheme=self._scheme, address=address, secure=self._secure
                 )
-        return tuple(subset(self._key, tuple(nodes.values()), size=self._size, text=_identity))
+        return tuple(self._subset(tuple(nodes.values())))
+
+    def _subset(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        if isinstance(self._key, int):
+            return RoundSubsetter(nodes, text=_identity).pick(self._key, size=self._size)
+        return subset(self._key, nodes, size=self._size, text=_identity)
 
     def _why_none(self, instances: Sequence[ServiceInstance]) -> str:
         if not instances:
