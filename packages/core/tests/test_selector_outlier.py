@@ -58,9 +58,7 @@ class Bench:
     def __init__(self, count: int = 4, **options: Any) -> None:
         self.clock = Time()
         self.inner = WeightedRoundRobin()
-        self.selector = OutlierEjection(
-            self.inner, clock=self.clock, random=lambda: 0.0, **options
-        )
+        self.selector = OutlierEjection(self.inner, clock=self.clock, random=lambda: 0.0, **options)
         self.selector.apply(nodes(count))
 
     def call(self, *, bad: Sequence[str] = (), outcome: Outcome = FAILED) -> str:

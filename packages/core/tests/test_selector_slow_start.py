@@ -118,7 +118,6 @@ def test_new_node_is_picked_when_the_filters_leave_no_other() -> None:
     assert taken.node == NEW
 
 
-
 def test_declined_picks_leave_no_call_in_flight() -> None:
     inner = LeastLoaded(random=Random(2).random)
     bench = Bench(inner, least=0.0)
@@ -133,5 +132,5 @@ def test_declined_picks_leave_no_call_in_flight() -> None:
     [{"window": 0.0}, {"window": float("inf")}, {"aggression": 0.0}, {"least": 1.5}, {"least": -1}],
 )
 def test_number_out_of_range_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ConfigError):
-        Bench(**options)
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        Bench(None, **options)

@@ -9,11 +9,13 @@ from kratos.middleware._guarding import Guarding
 from kratos.middleware._outcome import Outcome, outcome
 from kratos.middleware.bulkhead import bulkhead
 from kratos.middleware.circuitbreaker import circuitbreaker
+from kratos.middleware.hedging import hedging
 from kratos.middleware.keys import by_caller, by_header, by_peer
 from kratos.middleware.logging import logging
 from kratos.middleware.metadata import metadata
 from kratos.middleware.ratelimit import ratelimit
 from kratos.middleware.recovery import recovery
+from kratos.middleware.retry import retry
 from kratos.middleware.shedding import PRIORITY_HEADER, priority_by_header, shedding
 from kratos.middleware.timeout import timeout
 from kratos.transport.call import Call, Handler, MessageHook, Side
@@ -37,6 +39,7 @@ __all__ = [
     "chain",
     "circuitbreaker",
     "every_request",
+    "hedging",
     "logging",
     "metadata",
     "on_type",
@@ -44,6 +47,7 @@ __all__ = [
     "priority_by_header",
     "ratelimit",
     "recovery",
+    "retry",
     "shedding",
     "timeout",
 ]

@@ -30,7 +30,8 @@ class Record:
     """
 
     __slots__ = (
-        "address", "calls", "failures", "probing", "row", "seconds", "timed", "times", "until", "why",
+        "address", "calls", "failures", "probing", "row", "seconds", "timed", "times", "until",
+        "why",
     )  # fmt: skip
 
     def __init__(self, address: str) -> None:

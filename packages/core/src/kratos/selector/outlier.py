@@ -106,15 +106,16 @@ class OutlierEjection:
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = random.random,
     ) -> None:
-        _check("consecutive", consecutive is None or consecutive >= 1, consecutive)
-        _check("failure_rate", failure_rate is None or 0 < failure_rate <= 1, failure_rate)
-        _check("slower", slower is None or 1 < slower < inf, slower)
-        _check("slower_by", 0 <= slower_by < inf, slower_by)
-        _check("min_calls", min_calls >= 1, min_calls)
-        _check("interval", 0 < interval < inf, interval)
-        _check("ejection_time", 0 < ejection_time < inf, ejection_time)
-        _check("max_ejection_time", ejection_time <= max_ejection_time < inf, max_ejection_time)
-        _check("max_share", 0 < max_share <= 1, max_share)
+        _check("consecutive", consecutive, fits=consecutive is None or consecutive >= 1)
+        _check("failure_rate", failure_rate, fits=failure_rate is None or 0 < failure_rate <= 1)
+        _check("slower", slower, fits=slower is None or 1 < slower < inf)
+        _check("slower_by", slower_by, fits=0 <= slower_by < inf)
+        _check("min_calls", min_calls, fits=min_calls >= 1)
+        _check("interval", interval, fits=0 < interval < inf)
+        _check("ejection_time", ejection_time, fits=0 < ejection_time < inf)
+        longest = max_ejection_time
+        _check("max_ejection_time", longest, fits=ejection_time <= longest < inf)
+        _check("max_share", max_share, fits=0 < max_share <= 1)
         self._inner = selector
         self._rules = OutlierRules(
             consecutive=consecutive,
@@ -125,7 +126,7 @@ class OutlierEjection:
         )
         self._interval = int(interval * _SECOND)
         self._ejection_time = ejection_time * _SECOND
-        self._max_ejection_time = max_ejection_time * _SECOND
+        self._max_ejection_time = longest * _SECOND
         self._max_share = max_share
         self._now = nanoseconds(clock)
         self._random = random
@@ -199,7 +200,8 @@ class OutlierEjection:
     def _watched(self, pick: Pick, call: Call, now: int) -> Pick:
         timed = call.method.arity is Arity.UNARY
         record = self._records[pick.node.address]
-        return _WatchedPick(pick, record, self, now if timed else None)
+        start = now if timed else None
+        return _WatchedPick(pick, record, start, report=self._report, counter=self._counter)
 
     def _report(self, record: Record, outcome: Outcome, start: int | None) -> None:
         """Learn from the end of a call; of a stream, which has no ``start``, no latency."""
@@ -310,28 +312,29 @@ class OutlierEjection:
         self._probe_at = min(ends, default=inf)
 
 
-class _WatchedPick:
-    __slots__ = ("_open", "_owner", "_pick", "_record", "_start", "node")
+class _WatchedPick(SinglePick):
+    __slots__ = ("_pick", "_record", "_report", "_start")
 
     def __init__(
-        self, pick: Pick, record: Record, owner: OutlierEjection, start: int | None
+        self,
+        pick: Pick,
+        record: Record,
+        start: int | None,
+        *,
+        report: Callable[[Record, Outcome, int | None], None],
+        counter: Counter,
     ) -> None:
-        self.node = pick.node
+        super().__init__(pick.node, counter)
         self._pick = pick
         self._record = record
-        self._owner = owner
+        self._report = report
         self._start = start
-        self._open = True
 
-    def done(self, outcome: Outcome, /) -> None:
-        if not self._open:
-            self._owner._counter.late += 1
-            return
-        self._open = False
+    def _end(self, outcome: Outcome) -> None:
         self._pick.done(outcome)
-        self._owner._report(self._record, outcome, self._start)
+        self._report(self._record, outcome, self._start)
 
 
-def _check(name: str, fits: bool, value: object) -> None:
+def _check(name: str, value: object, *, fits: bool) -> None:
     if not fits:
         raise ConfigError(f"{name}={value!r} is out of range for the ejection of outliers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
@@ -121,4 +122,4 @@ class SlowStart:
 
     def _grown(self, age: int) -> float:
         part = min(1.0, max(0.0, age / self._window))
-        return max(self._least, part**self._exponent)
+        return max(self._least, math.pow(part, self._exponent))

@@ -249,6 +249,11 @@ class StreamOpening(AbstractAsyncContextManager["ClientStream[Q, R]"], Generic[Q
         await self._outcome(self._task)
 
     @property
+    def attached(self) -> bool:
+        """Whether the caller holds its stream, so that no other attempt can give it one."""
+        return self._opened is not None and self._opened.done()
+
+    @property
     def over(self) -> bool:
         """Whether the chain has ended."""
         return self._task is None or self._task.done()

@@ -97,7 +97,7 @@ class LocalTransport:
         operation = self.dispatcher.operations.get(call.method.operation)
         if operation is None:
             raise Error(501, "UNIMPLEMENTED", f"{call.method.operation} is not served here")
-        call.peer = _PEER
+        call.peer = call.peer or _PEER  # the node that was picked, where this stands for one
         if call.method.arity.server_streams:
             await converse(call, _LocalStream(self, operation, call, request))
             return None
