@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = (Path(__file__).parents[2] / "docs" / "aegis" / "middleware.md",)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (DOCS / "aegis" / "middleware.md", DOCS / "field-masks.md", DOCS / "pagination.md")
 
 
 def examples() -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ def loaded_after(program: str) -> set[str]:
         "from kratos import *",
         "from kratos import App; App(name='x')",
         "import kratos.config, kratos.health, kratos.log, kratos.metrics, kratos.middleware",
+        "import kratos.fieldmask, kratos.pagination",
         "import kratos.offload, kratos.registry, kratos.scope, kratos.transport",
     ],
 )
@@ -45,11 +46,13 @@ def test_bare_import_loads_nothing_beyond_the_standard_library() -> None:
 MODULES = (
     "kratos.app",
     "kratos.config",
+    "kratos.fieldmask",
     "kratos.health",
     "kratos.log",
     "kratos.metrics",
     "kratos.middleware",
     "kratos.offload",
+    "kratos.pagination",
     "kratos.registry",
     "kratos.scope",
     "kratos.transport",
