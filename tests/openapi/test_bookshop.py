@@ -62,9 +62,14 @@ def test_errors_of_the_definition_are_examples() -> None:
     content: Any = described["components"]["responses"]["bookshop.v1.Bookshop.Error"]["content"]
     examples = content["application/json"]["examples"]
     assert {reason: one["value"]["code"] for reason, one in examples.items()} == {
+        "BOOK_CHANGED": 409,
+        "BOOK_EXISTS": 409,
         "BOOK_INVALID": 400,
         "BOOK_NOT_FOUND": 404,
         "BOOK_SOLD_OUT": 409,
+        "COVER_INVALID": 400,
+        "COVER_NOT_FOUND": 404,
+        "LISTENER_TOO_SLOW": 429,
         "REFUSAL_UNSPECIFIED": 500,
     }
 
@@ -88,7 +93,9 @@ def test_command_writes_a_file_with_comments_of_definitions(shop: Path) -> None:
     described = yaml.safe_load((shop / "api.yaml").read_text(encoding="utf-8"))
     assert described["info"]["title"] == "Books"
     book = described["components"]["schemas"]["bookshop.v1.Book"]["properties"]
-    assert book["name"]["description"] == "Full name: shelves/{shelf}/books/{book}."
+    assert book["name"]["description"] == (
+        "Full name: shelves/{shelf}/books/{book}. The shop gives it."
+    )
     examples = described["components"]["responses"]["bookshop.v1.Bookshop.Error"]["content"]
     assert examples["application/json"]["examples"]["BOOK_SOLD_OUT"]["summary"] == (
         "409 Somebody was faster."

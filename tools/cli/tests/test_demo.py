@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,45 @@ import pytest
 pytestmark = [pytest.mark.slow]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+
+WAYS = (
+    "HTTP GET /helloworld/{name}",
+    "HTTP GET /v1/shelves/{shelf}/books?page_token=…",
+    "HTTP PATCH /v1/{book.name}?update_mask=price.cents",
+    "HTTP DELETE /v1/{name}",
+    "HTTP POST /v1/{name}:reserve",
+    "HTTP PUT /v1/{name}/cover",
+    "HTTP GET /v1/{name}/cover",
+    "SSE  GET /v1/shelves/{shelf}/books:watch",
+    "WS   GET /v1/shelves/{shelf}/chat",
+    "gRPC SayHello",
+    "gRPC WatchBooks",
+    "gRPC Chat",
+)
+REASONS = (
+    "BOOK_CHANGED",
+    "BOOK_EXISTS",
+    "BOOK_INVALID",
+    "BOOK_NOT_FOUND",
+    "BOOK_SOLD_OUT",
+    "CODEC",
+    "COVER_INVALID",
+    "COVER_NOT_FOUND",
+    "FIELD_MASK",
+    "METHOD_NOT_ALLOWED",
+    "NAME_MISSING",
+    "NOT_FOUND",
+    "PAGE_TOKEN",
+)
+
+INVITED = {
+    "http": "text/html",
+    "curl -X PATCH": '"cents":"850"',
+    "curl http": "Hello you!",
+    "curl 'http": '"nextPageToken":"',
+    "curl -N": "text/event-stream",
+    "curl -o": "image/png",
+}
 
 MAIN = "import sys; from kratos_cli.main import main; sys.exit(main())"
 
@@ -55,6 +95,21 @@ def children(process: subprocess.Popen[str]) -> list[int]:
     return [int(child) for child in listed.split()]
 
 
+def tried(start: str, told: str) -> str:
+    """Run the command that was printed and starts like this, and return what it says."""
+    found = re.search(rf"^  ({re.escape(start)}.*)$", told, re.MULTILINE)
+    assert found is not None, told
+    words = shlex.split(found[1])
+    url = next(word for word in words if word.startswith("http://"))
+    data = words[words.index("-d") + 1].encode() if "-d" in words else None
+    verb = words[words.index("-X") + 1] if "-X" in words else None
+    request = urllib.request.Request(url, data, method=verb)
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request) as reply:
+        line: bytes = reply.readline()
+        return f"{reply.headers['content-type']} {line.decode('latin-1')}"
+
+
 def wait_for_end(descriptors: list[int]) -> None:
     for descriptor in descriptors:
         assert select.select([descriptor], [], [], 20)[0], "a service outlived the demo"
@@ -67,11 +122,11 @@ def test_demo_shows_calls_in_every_way_and_cleans_up(tmp_path: Path) -> None:
     assert process.returncode == 0, err
     assert err == ""
     assert "$ kratos proto helloworld/greeter.proto" in out
-    for what in ("HTTP GET /helloworld/{name}", "gRPC SayHello"):
+    for what in WAYS:
         assert what in out
-    for code in ("BOOK_NOT_FOUND", "BOOK_SOLD_OUT", "CODEC", "METHOD_NOT_ALLOWED", "NOT_FOUND"):
-        assert code in out
-    assert re.search(r"bookshop → greeter\s+gRPC /helloworld.Greeter/SayHello\s+200", out)
+    for reason in REASONS:
+        assert reason in out
+    assert re.search(r"↳ bookshop → greeter\s+gRPC SayHello\s+200", out)
     assert "\033[" not in out
     assert list(tmp_path.iterdir()) == []
 
@@ -80,10 +135,8 @@ def test_demo_shows_calls_in_every_way_and_cleans_up(tmp_path: Path) -> None:
 def test_demo_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     with demo("--serve", temporary=tmp_path) as process:
         told = serving(process)
-        found = re.search(r"curl (http://\S+/helloworld/you)", told)
-        assert found is not None
-        with urllib.request.urlopen(found[1]) as reply:
-            assert reply.read() == b'{"message":"Hello you!"}'
+        for command, answer in INVITED.items():
+            assert answer in tried(command, told)
         ends = [os.pidfd_open(child) for child in children(process)]
         assert len(ends) == 2
         process.send_signal(signal.SIGINT)

@@ -11,7 +11,8 @@ from kratos_cli.demo.journal import Entry
 __all__ = ["Account"]
 
 _BOLD, _DIM, _RED, _GREEN, _BLUE = "1", "2", "31", "32", "34"
-_ANSWER_WIDTH = 68
+_WHAT_WIDTH = 58
+_ANSWER_WIDTH = 72
 
 
 class Account:
@@ -40,47 +41,41 @@ class Account:
         """Print a line."""
         self._print(text)
 
-    def call(
-        self, who: str, target: str, by: str, what: str, *, code: int, answer: str, ms: float
-    ) -> None:
-        """Print one call."""
+    def part(self, text: str) -> None:
+        """Print the title of a part of a part."""
+        self._print("")
+        self._print("  " + self._paint(text, _DIM))
+
+    def call(self, who: str, target: str, what: str, *, code: int, answer: str, ms: float) -> None:
+        """Print one call.
+
+        Args:
+            who: The caller.
+            target: Whom it called.
+            what: By what, and which operation.
+            code: How it ended.
+            answer: What came back, or why nothing did.
+            ms: Milliseconds it took.
+        """
         self.calls += 1
-        self._line("", who, target, by, what, code=code, answer=answer, ms=ms)
+        colour = _GREEN if code < 400 else _RED
+        short = answer if len(answer) <= _ANSWER_WIDTH else answer[: _ANSWER_WIDTH - 1] + "…"
+        names = self._paint(f"{who:>10} → {target:<8}", _BLUE)
+        self._print(
+            f"  {names} {what:<{_WHAT_WIDTH}} {self._paint(str(code), colour)} "
+            f"{self._paint(f'{ms:6.1f} ms', _DIM)}  {short}"
+        )
 
     def caused(self, entry: Entry) -> None:
         """Print a call that a service made on account of the last one."""
-        self.calls += 1
-        target = entry.target.rpartition("/")[2]
-        self._line(
-            "↳ ",
-            entry.who,
-            target,
-            entry.by,
-            entry.operation,
+        kind = {"http": "HTTP", "grpc": "gRPC"}.get(entry.by, entry.by)
+        self.call(
+            f"↳ {entry.who}",
+            entry.target.rpartition("/")[2],
+            f"{kind} {entry.operation.rpartition('/')[2]}",
             code=entry.code,
             answer=f"{entry.reason} {entry.answer}".strip(),
             ms=entry.ms,
-        )
-
-    def _line(
-        self,
-        mark: str,
-        who: str,
-        target: str,
-        by: str,
-        what: str,
-        *,
-        code: int,
-        answer: str,
-        ms: float,
-    ) -> None:
-        kind = {"http": "HTTP", "grpc": "gRPC"}.get(by, by)
-        colour = _GREEN if code < 400 else _RED
-        short = answer if len(answer) <= _ANSWER_WIDTH else answer[: _ANSWER_WIDTH - 1] + "…"
-        names = self._paint(f"{mark + who:>10} → {target:<8}", _BLUE)
-        self._print(
-            f"  {names} {kind:4} {what:<44} {self._paint(str(code), colour)} "
-            f"{self._paint(f'{ms:6.1f} ms', _DIM)}  {short}"
         )
 
     def _paint(self, text: str, colour: str) -> str:

@@ -15,6 +15,8 @@ __all__ = ["CALL_ID", "Entry", "journal"]
 
 CALL_ID = "x-md-global-demo-call"  # header that ties what a call caused to the call
 
+_LONGEST = 200  # characters of an answer
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -77,7 +79,7 @@ def journal(who: str) -> Middleware:
                 operation=call.method.operation,
                 code=end.code,
                 reason=end.reason,
-                answer=" ".join(str(reply if end.error is None else end.error.message).split()),
+                answer=_on_one_line(reply if end.error is None else end.error.message),
                 ms=(time.perf_counter() - start) * 1000,
             )
             sys.stdout.write(json.dumps(asdict(entry)) + "\n")
@@ -85,3 +87,8 @@ def journal(who: str) -> Middleware:
         return reply
 
     return note
+
+
+def _on_one_line(answer: object) -> str:
+    # The audience reads lines, and a cover has a million bytes.
+    return " ".join(str(answer)[:_LONGEST].split())

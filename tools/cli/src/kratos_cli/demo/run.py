@@ -15,6 +15,7 @@ from pathlib import Path
 from kratos.registry import Discovery, ServiceInstance, get_service
 from kratos.registry import from_url as registry_from_url
 from kratos_cli.demo.account import Account
+from kratos_cli.demo.invitation import invite
 from kratos_cli.demo.stage import Process, StageError
 from kratos_cli.proto import compile_protos
 
@@ -62,7 +63,8 @@ async def _play(account: Account, *, serve: bool) -> int:
                     account.note(f"{name:9} {'  '.join(instance.endpoints)}")
             await _tour(account, processes, registry, root / "generated")
             if serve:
-                await _serve(account, discovery, processes, root)
+                await invite(account, discovery, root / "generated")
+                await _until_one_ends(processes)
             await _stop(account, processes, discovery)
     return 0
 
@@ -118,28 +120,9 @@ async def _tour(
     try:
         # Its imports were generated a moment ago.
         tour = importlib.import_module("kratos_cli.demo.tour")
-        await tour.Tour(account, processes, registry).take()
+        await tour.take(account, processes, registry)
     finally:
         sys.path.remove(str(generated))
-
-
-async def _serve(
-    account: Account, discovery: Discovery, processes: dict[str, Process], root: Path
-) -> None:
-    addresses: dict[str, str] = {}
-    for name in _SERVICES:
-        instance = (await get_service(discovery, name))[0]
-        addresses[name] = next(url for url in instance.endpoints if url.startswith("http://"))
-        addresses[name + ".grpc"] = next(
-            url for url in instance.endpoints if url.startswith("grpc://")
-        )
-    account.title("The services stay up; Ctrl-C ends them. Try:")
-    account.plain(f"  curl {addresses['greeter']}/helloworld/you")
-    account.plain(f"  curl '{addresses['bookshop']}/v1/shelves/novels/books?limit=1'")
-    account.plain(f"  curl -N {addresses['bookshop']}/v1/shelves/novels/books:browse")
-    account.plain(f"  curl -i {addresses['bookshop']}/v1/shelves/novels/books/ulysses")
-    account.plain(f'  PYTHONPATH={root / "generated"} {sys.executable} -c "{_snippet(addresses)}"')
-    await _until_one_ends(processes)
 
 
 async def _until_one_ends(processes: dict[str, Process]) -> None:
@@ -152,20 +135,6 @@ async def _until_one_ends(processes: dict[str, Process]) -> None:
         for task in ended:
             task.cancel()
         await asyncio.gather(*ended, return_exceptions=True)
-
-
-def _snippet(addresses: dict[str, str]) -> str:
-    lines = (
-        "import asyncio",
-        "from kratos import Client",
-        "from helloworld.greeter_kratos import GreeterClient",
-        "from helloworld.greeter_pb2 import HelloRequest",
-        "async def main():",
-        f"    async with Client('{addresses['greeter.grpc']}') as caller:",
-        "        print(await GreeterClient(caller).say_hello(HelloRequest(name='you')))",
-        "asyncio.run(main())",
-    )
-    return "\n".join(lines)
 
 
 async def _stop(account: Account, processes: dict[str, Process], discovery: Discovery) -> None:

@@ -11,9 +11,11 @@ from kratos.middleware import metadata, recovery
 from kratos.transport import Server
 from kratos_cli.demo.journal import journal
 from kratos_grpc import GrpcServer
-from kratos_http import HttpServer
+from kratos_http import HttpServer, OpenApi, StreamOptions
 
 __all__ = ["build"]
+
+_HEARTBEAT = 15.0  # seconds after which an event stream shows that it is alive
 
 
 class Parent:
@@ -49,7 +51,12 @@ class Parent:
 def build(name: str, registry: str) -> App:
     """Return the application of one of the two services."""
     chain = [journal(name), recovery(), metadata()]
-    servers: list[Server] = [HttpServer("127.0.0.1:0"), GrpcServer("127.0.0.1:0"), Parent()]
+    http = HttpServer(
+        "127.0.0.1:0",
+        openapi=OpenApi(description=f"The {name} of the demo."),
+        streams=StreamOptions(heartbeat=_HEARTBEAT),
+    )
+    servers: list[Server] = [http, GrpcServer("127.0.0.1:0"), Parent()]
     if name == "greeter":
         from kratos_cli.demo.greeter import GreeterService
 
