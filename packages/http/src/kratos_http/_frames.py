@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from websockets.exceptions import ConnectionClosed, InvalidState
 from websockets.frames import Frame, Opcode
@@ -20,9 +21,45 @@ Message: TypeAlias = "str | bytes"
 _log: Final = logging.getLogger("kratos.http.frames")
 _log.setLevel(logging.WARNING)
 
-_INVALID_TEXT: Final = 1007
 _TOO_BIG: Final = 1009
+_Decoder: Final = codecs.getincrementaldecoder("utf-8")
 _MOST_REASON: Final = 123  # bytes, RFC 6455, 5.5
+
+
+class _Assembling(Protocol):
+    """The library's protocol, which knows frames only, with the messages that they make.
+
+    A text is judged frame by frame, where the library judges frames: so nothing is answered
+    that follows a broken text, and one that cannot become UTF-8 any more is not awaited.
+    """
+
+    def __init__(self, side: Side, *, max_message: int) -> None:
+        super().__init__(side, state=State.OPEN, max_size=max_message, logger=_log)
+        self.messages: list[Message] = []
+        self._parts: list[Any] = []
+        self._decoder: codecs.IncrementalDecoder | None = None  # of the text that has begun
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame; a ``UnicodeDecodeError`` fails the connection with 1007."""
+        super().recv_frame(frame)
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT and frame.fin:
+            self.messages.append(bytes(frame.data).decode())
+        elif opcode is Opcode.BINARY and frame.fin:
+            self.messages.append(bytes(frame.data))
+        elif opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            if opcode is Opcode.TEXT:
+                self._decoder = _Decoder()
+            self._continue(frame)
+
+    def _continue(self, frame: Frame) -> None:
+        decoder = self._decoder
+        data = bytes(frame.data)
+        self._parts.append(data if decoder is None else decoder.decode(data, frame.fin))
+        if frame.fin:
+            self.messages.append((b"" if decoder is None else "").join(self._parts))
+            self._parts = []
+            self._decoder = None
 
 
 class Frames:
@@ -36,14 +73,12 @@ class Frames:
         failure: What the peer did wrong; nothing is read any more.
     """
 
-    __slots__ = ("_max_message", "_parts", "_protocol", "_text", "failure")
+    __slots__ = ("_max_message", "_protocol", "failure")
 
     def __init__(self, side: Side, *, max_message: int) -> None:
         self.failure: Error | None = None
         self._max_message = max_message
-        self._protocol = Protocol(side, state=State.OPEN, max_size=max_message, logger=_log)
-        self._parts: list[bytes] = []
-        self._text = False
+        self._protocol = _Assembling(side, max_message=max_message)
 
     @property
     def open(self) -> bool:
@@ -62,13 +97,8 @@ class Frames:
         if self.failure is not None:
             return []
         protocol.receive_data(data)
-        messages: list[Message] = []
-        for frame in protocol.events_received():
-            assert isinstance(frame, Frame), "it began open"
-            if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and not self._take(
-                frame, messages
-            ):
-                return messages
+        protocol.events_received()  # they are its messages too
+        messages, protocol.messages = protocol.messages, []
         if protocol.parser_exc is not None:
             self.failure = self._judge(protocol.parser_exc)
         return messages
@@ -104,34 +134,14 @@ class Frames:
         """Return what is to be sent now; an empty piece is the end of the stream."""
         return self._protocol.data_to_send()
 
-    def _take(self, frame: Frame, messages: list[Message]) -> bool:
-        """Take a frame with data; tell whether that is all right."""
-        if frame.opcode is not Opcode.CONT:
-            self._text = frame.opcode is Opcode.TEXT
-        data = bytes(frame.data)
-        if not frame.fin:
-            self._parts.append(data)
-            return True
-        if self._parts:
-            data = b"".join((*self._parts, data))
-            self._parts = []
-        if not self._text:
-            messages.append(data)
-            return True
-        try:
-            messages.append(data.decode())
-        except UnicodeDecodeError as error:
-            self.fail(_INVALID_TEXT, "a text is not UTF-8")
-            self.failure = Error(400, "CODEC", f"a text is not UTF-8 at byte {error.start}")
-            return False
-        return True
-
     def _judge(self, problem: Exception) -> Error:
         sent = self._protocol.close_sent
         if sent is not None and sent.code == _TOO_BIG:
             return Error(413, "MESSAGE_TOO_LARGE", f"a message exceeds {self._max_message} bytes")
         if isinstance(problem, EOFError):
             return Cause.PEER_GONE.error()
+        if isinstance(problem, UnicodeDecodeError):
+            return Error(400, "CODEC", f"a text is not UTF-8 at byte {problem.start}")
         return Error(400, "CODEC", f"the peer broke the WebSocket protocol: {problem}")
 
 
