@@ -417,6 +417,25 @@ def test_text_with_half_a_surrogate_pair_is_refused(proto: Any, backend: str) ->
     assert "surrogate" in refusal(backend, r'{"name":"\ud800"}', proto.Sub).problem
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"unknown":"\ud800"}',
+        r'{"\udc00":1}',
+        r'{"unknown":[{"a\uD83d":null}]}',
+        r'{"unknown":"\udc00\ud800"}',
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_where_nothing_is_read(
+    proto: Any, backend: str, text: str
+) -> None:
+    assert "surrogate" in refusal(backend, text, proto.Sub).problem
+
+
+def test_whole_surrogate_pair_is_skipped_where_nothing_is_read(proto: Any, backend: str) -> None:
+    assert read(backend, r'{"unknown":"\ud83d\ude00 \\ud800","name":"x"}', proto.Sub).name == "x"
+
+
 # Limits
 
 

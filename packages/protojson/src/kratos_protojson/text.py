@@ -27,6 +27,7 @@ def _fast() -> Any:
 _ORJSON: Final = _fast()
 # What orjson reads otherwise than needed: -0 loses its sign.
 _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.])")
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class Huge(float):
@@ -116,7 +117,8 @@ def _load_slowly(data: bytes | str, *, allow_duplicates: bool) -> Any:
         parse_int=_int,
     )
     try:
-        value = decoder.decode(data if isinstance(data, str) else data.decode())
+        text = data if isinstance(data, str) else data.decode()
+        value = decoder.decode(text)
     except JsonError:
         raise
     except UnicodeDecodeError as error:
@@ -129,6 +131,8 @@ def _load_slowly(data: bytes | str, *, allow_duplicates: bool) -> Any:
         raise JsonError("a number has more digits than anybody reads") from None
     if twice:
         _complain(value)
+    if _SURROGATE.search(text):
+        _refuse_halves(value)
     return value
 
 
@@ -149,6 +153,20 @@ def _complain(value: Any) -> None:
             _complain(item)
         except JsonError as error:
             raise error.within(part) from None
+
+
+def _refuse_halves(value: Any) -> None:
+    """Refuse halves of surrogate pairs, also where they belong to nothing that is known."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            try:
+                one.encode()
+            except UnicodeEncodeError as error:
+                raise JsonError.of(error) from None
+        for part, item in _parts(one):
+            waiting += part, item
 
 
 def refuse_bytes(value: Any) -> None:
