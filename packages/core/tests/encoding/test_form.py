@@ -185,6 +185,15 @@ def test_field_mask_is_written_in_camel_case(proto: Any) -> None:
     assert list(message.field.paths) == ["foo_bar", "a.b_c"]
 
 
+@pytest.mark.parametrize("path", ["fooBar", "foo__bar", "foo_", "a,b"])
+def test_field_mask_that_would_come_back_otherwise_is_refused(proto: Any, path: str) -> None:
+    with pytest.raises(CodecError, match="use lower_snake_case") as caught:
+        CODEC.encode(proto.Complex(field={"paths": [path]}))
+    assert caught.value.field == "field"
+    with pytest.raises(CodecError, match="use lower_snake_case"):
+        field_mask_query(proto.HelloRequest(update_mask={"paths": [path]}))
+
+
 def test_list_of_messages_is_refused_by_name(proto: Any) -> None:
     message = proto.Complex(id=2233, simples=[{"component": "x"}])
     with pytest.raises(CodecError, match="unsupported message type") as caught:

@@ -158,6 +158,9 @@ def _print_timestamp(message: Any) -> str:
 
 
 def _print_field_mask(message: Any) -> str:
+    for path in message.paths:
+        if "," in path or snake_case(camel_case(path)) != path:
+            raise ValueError(f"path {show(path)} has no text form: use lower_snake_case")
     return ",".join(map(camel_case, message.paths))
 
 

@@ -60,13 +60,20 @@ def text_of(field: FieldDescriptor) -> Callable[[Any], str]:
 
 
 def field_mask_pair(message: Message) -> tuple[str, str] | None:
-    """Return key and value of the first field mask that is set, in order of definition."""
+    """Return key and value of the first field mask that is set, in order of definition.
+
+    Raises:
+        CodecError: A path of it has no text form.
+    """
     descriptor = cast("Descriptor", message.DESCRIPTOR)
     for field in descriptor.fields:
         if f.message_name(field) != f.FIELD_MASK or field.is_repeated:
             continue
         if message.HasField(field.name):
-            return field.json_name, PRINTERS[f.FIELD_MASK](getattr(message, field.name))
+            try:
+                return field.json_name, PRINTERS[f.FIELD_MASK](getattr(message, field.name))
+            except ValueError as error:
+                raise CodecError(f'encoding field "{field.name}": {error}', field.name) from None
     return None
 
 
