@@ -1,0 +1,121 @@
+"""``./hatchw run fuzz [--seconds N] [target...]``: arbitrary input at every border of ours.
+
+Prints for each target its seconds, how many inputs were tried and how many failed. One that
+fails is written to a file, and the command fails; ``--input FILE`` runs a target on it alone.
+What earlier runs found interesting is kept, and is where the next run begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["TARGETS", "Outcome", "fuzz", "main"]
+
+TARGETS: Final = {
+    "server": "tests.fuzz.server",
+    "frames": "tests.fuzz.frames",
+    "events": "tests.fuzz.events",
+    "fields": "tests.fuzz.fields",
+    "forms": "tests.fuzz.forms",
+    "protojson": "tests.fuzz.protojson",
+    "routes": "tests.fuzz.routes",
+}
+_TRIED: Final = re.compile(r"^(?:Done |#)(\d+)", re.MULTILINE)
+_STARTING: Final = 60.0  # seconds beyond those that were asked for
+_SHOWN: Final = 40  # lines of what a target says when an input fails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one target.
+
+    Attributes:
+        target: Its name.
+        seconds: How long it took.
+        inputs: How many were tried.
+        findings: Those that failed.
+        said: The end of what the target said when it failed.
+    """
+
+    target: str
+    seconds: float
+    inputs: int
+    findings: tuple[Path, ...]
+    said: str
+
+
+def fuzz(target: str, module: str, *, seconds: float, home: Path) -> Outcome:
+    """Run one target in a process of its own, for it may crash or hang.
+
+    Args:
+        target: Its name.
+        module: Where it is.
+        seconds: For how long.
+        home: Where its corpus and findings are kept.
+    """
+    corpus, findings = home / target / "corpus", home / target / "findings"
+    for folder in (corpus, findings):
+        folder.mkdir(parents=True, exist_ok=True)
+    before = set(findings.iterdir())
+    started = time.monotonic()
+    command = [sys.executable, "-m", "tests.fuzz.drive", module, f"{seconds:g}"]
+    done = subprocess.run(
+        [*command, str(corpus), str(findings)],
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds + _STARTING,
+    )
+    said = done.stdout + done.stderr
+    tried = _TRIED.findall(said)
+    return Outcome(
+        target=target,
+        seconds=time.monotonic() - started,
+        inputs=max(map(int, tried), default=0),
+        findings=tuple(sorted(set(findings.iterdir()) - before)),
+        said=done.stderr + done.stdout if done.returncode else "",
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the targets that are named, or all; return 1 if an input failed."""
+    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="target", help=" ".join(TARGETS))
+    parser.add_argument("--seconds", type=float, default=60.0, help="of all targets together")
+    parser.add_argument("--input", type=Path, help="run the one target on this file alone")
+    options = parser.parse_args(arguments)
+    names: list[str] = options.targets or list(TARGETS)
+    unknown = [name for name in names if name not in TARGETS]
+    if unknown or (options.input and len(names) != 1):
+        parser.error(f"name one of {', '.join(TARGETS)}, not {', '.join(unknown or names)}")
+    if options.input:
+        target: Any = import_module(TARGETS[names[0]])
+        target.check(options.input.read_bytes())
+        return 0
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-fuzz"
+    print(f"{'target':12} {'seconds':>8} {'inputs':>10} {'findings':>9}", flush=True)
+    failed = 0
+    for name in names:
+        found = fuzz(name, TARGETS[name], seconds=options.seconds / len(names), home=home)
+        row = f"{name:12} {found.seconds:8.1f} {found.inputs:10} {len(found.findings):9}"
+        print(row, flush=True)
+        if found.said or not found.inputs:
+            failed = 1
+            print("\n".join(found.said.splitlines()[-_SHOWN:]))
+            print("\n".join(f"./hatchw run fuzz {name} --input {at}" for at in found.findings))
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
