@@ -45,10 +45,18 @@ pub fn varint(data: &[u8], at: &mut usize) -> Result<u64> {
 /// Number and wire type of the field that begins here.
 #[inline(always)]
 pub fn tag(data: &[u8], at: &mut usize) -> Result<(u32, u8)> {
-    let value = varint(data, at)?;
-    match u32::try_from(value) {
-        Ok(value) if value >= 8 => Ok((value >> 3, (value & 7) as u8)),
-        _ => wire("a field has no valid number"),
+    match any_tag(data, at)? {
+        (0, _) => wire("a field has no valid number"),
+        found => Ok(found),
+    }
+}
+
+/// The same, but the number may be 0, which protobuf keeps when it is in a group it does not know.
+#[inline(always)]
+fn any_tag(data: &[u8], at: &mut usize) -> Result<(u32, u8)> {
+    match u32::try_from(varint(data, at)?) {
+        Ok(value) => Ok((value >> 3, (value & 7) as u8)),
+        Err(_) => wire("a field has no valid number"),
     }
 }
 
@@ -99,7 +107,7 @@ fn skip_group(data: &[u8], at: &mut usize, number: u32, left: u32) -> Result<usi
     }
     loop {
         let end = *at;
-        let (inner, kind) = tag(data, at)?;
+        let (inner, kind) = any_tag(data, at)?;
         match kind {
             END if inner == number => return Ok(end),
             END => return wire("a group ends that has not begun"),
