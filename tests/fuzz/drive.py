@@ -36,10 +36,11 @@ def guided(name: str, seconds: float, corpus: Path, findings: Path) -> None:
     with atheris.instrument_imports(include=_OURS):
         target: Any = import_module(name)
     with tempfile.TemporaryDirectory() as folder:
-        seeds = Path(folder)
+        seeds = Path(folder) / "seeds"
+        seeds.mkdir()
         for number, seed in enumerate(target.SEEDS):
             (seeds / f"{number:03}").write_bytes(seed)
-        words = seeds / "words"
+        words = Path(folder) / "words"
         escaped = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.WORDS)
         words.write_text("".join(f'"{word}"\n' for word in escaped), encoding="ascii")
         options = {
