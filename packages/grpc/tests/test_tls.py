@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import grpc
 import pytest
 import trustme
 
-from kratos.errors import ConfigError, Error, StartupError
+from kratos.errors import ConfigError, Error
 from kratos.selector import Node
 from kratos.testing.echo import ECHO, EchoService, text
-from kratos.transport import ChainCaller
+from kratos.tls import PeerCertificate
+from kratos.transport import Call, ChainCaller, Handler
 from kratos_grpc import ClientTls, GrpcConnector, GrpcServer, ServerTls
 
 
@@ -105,6 +107,32 @@ async def test_client_without_certificate_is_kept_out_where_one_is_asked_for(
     assert failure.value.code == 503
 
 
+async def test_client_is_known_by_its_certificate(
+    serve: Any, ca: trustme.CA, server_tls: ServerTls, roots: bytes
+) -> None:
+    seen: list[PeerCertificate | None] = []
+
+    async def note(call: Call, request: Any, next: Handler, /) -> Any:
+        seen.append(call.certificate)
+        return await next(call, request)
+
+    tls = ServerTls(certificate=server_tls.certificate, key=server_tls.key, client_ca=roots)
+    own = ca.issue_cert("orders.shop", "10.0.0.7", common_name="orders")
+    connector = GrpcConnector(tls=ClientTls(ca=roots, certificate=chain(own), key=key(own)))
+    async with serve(
+        EchoService(), tls=tls, connector=connector, secure=True, middleware=[note]
+    ) as served:
+        await echo(served.caller)
+    (peer,) = seen
+    assert peer is not None
+    assert (peer.common_name, peer.dns_names, peer.addresses) == (
+        "orders",
+        ("orders.shop",),
+        ("10.0.0.7",),
+    )
+    assert peer.der == ssl.PEM_cert_to_DER_cert(own.cert_chain_pems[0].bytes().decode())
+
+
 async def test_certificate_that_was_renewed_is_used_for_new_connections(
     serve: Any, tmp_path: Path
 ) -> None:
@@ -132,9 +160,12 @@ async def test_certificate_that_was_renewed_is_used_for_new_connections(
         before = await trusted(served, old), await trusted(served, new)
         issue(new)
         after = await trusted(served, old), await trusted(served, new)
+        key_file.write_bytes(key(old.issue_cert("127.0.0.1")))
+        broken = await trusted(served, new)
         key_file.unlink()
         without = await trusted(served, new)
-    assert (before, after, without) == ((True, False), (False, True), True)
+    assert (before, after) == ((True, False), (False, True))
+    assert (broken, without) == (True, True)
 
 
 async def test_certificate_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -149,7 +180,7 @@ async def test_certificate_file_that_is_missing_is_named(tmp_path: Path) -> None
 async def test_key_of_another_certificate_is_no_address_in_use(ca: trustme.CA) -> None:
     one, other = ca.issue_cert("127.0.0.1"), ca.issue_cert("127.0.0.1")
     server = GrpcServer("127.0.0.1:0", tls=ServerTls(certificate=chain(one), key=key(other)))
-    with pytest.raises(StartupError, match="certificate"):
+    with pytest.raises(ConfigError, match="do not belong together"):
         await server.start()
     await server.stop()
 

@@ -20,6 +20,7 @@ from kratos_grpc._codec import decode_request, encode
 from kratos_grpc._metadata import Metadata, received, to_metadata
 from kratos_grpc._presence import attended
 from kratos_grpc.status import DETAILS_KEY, to_status
+from kratos_grpc.tls import peer_certificate
 
 __all__ = ["SingleReply", "StreamedReplies", "Terms", "Unserved"]
 
@@ -38,10 +39,12 @@ class Terms:
     Attributes:
         endpoint: The server's address.
         max_send: Bytes of the largest reply; ``None`` for no limit.
+        mutual: Whether clients have certificates.
     """
 
     endpoint: str = ""
     max_send: int | None = None
+    mutual: bool = False
 
 
 class _Exchange:
@@ -95,7 +98,7 @@ class _Exchange:
         deadline = None
         if left is not None and left < _YEAR:
             deadline = asyncio.get_running_loop().time() + left
-        return Call(
+        call = Call(
             method,
             side=Side.SERVER,
             transport="grpc",
@@ -105,6 +108,9 @@ class _Exchange:
             deadline=deadline,
             sink=self._sink,
         )
+        if self._terms.mutual:
+            call.certificate = peer_certificate(context.auth_context())
+        return call
 
     @property
     def _sink(self) -> Callable[[Message], Awaitable[None]] | None:

@@ -12,7 +12,7 @@ from kratos.selector import Node
 from kratos_grpc._connection import GrpcConnection
 from kratos_grpc._process import claim
 from kratos_grpc.limits import ClientLimits, Options
-from kratos_grpc.tls import ClientTls
+from kratos_grpc.tls import ClientTls, channel_credentials
 
 if TYPE_CHECKING:
     from kratos.transport import Connector
@@ -69,7 +69,7 @@ class GrpcConnector:
         if name:
             options.append(("grpc.ssl_target_name_override", name))
         if self._credentials is None:
-            self._credentials = self._tls.credentials()
+            self._credentials = channel_credentials(self._tls)
         return grpc.aio.secure_channel(target, self._credentials, options=options)
 
 
@@ -77,7 +77,7 @@ def _checked(tls: object) -> ClientTls:
     if tls is None:
         return ClientTls()
     if not isinstance(tls, ClientTls):
-        raise ConfigError(f"tls of gRPC is a kratos_grpc.ClientTls, not {tls!r}")
+        raise ConfigError(f"tls of gRPC is a kratos.tls.ClientTls, not {tls!r}")
     return tls
 
 

@@ -23,7 +23,7 @@ from kratos_grpc._process import claim
 from kratos_grpc._reservation import Reservation, reserve
 from kratos_grpc.health import HEALTH_CHECK, HealthService
 from kratos_grpc.limits import Options, ServerLimits
-from kratos_grpc.tls import ServerTls
+from kratos_grpc.tls import ServerTls, server_credentials
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -87,7 +87,11 @@ class GrpcServer:
         self._place: Address | None = None
         self._options = tuple(options)
         self._cancel_grace = cancel_grace
-        self._terms = Terms(endpoint=endpoint or "", max_send=self._limits.max_send)
+        self._terms = Terms(
+            endpoint=endpoint or "",
+            max_send=self._limits.max_send,
+            mutual=tls is not None and tls.client_ca is not None,
+        )
         self._dispatcher: Dispatcher | None = None
         self._probes = Dispatcher(transport=_TRANSPORT, timeout=None, cancel_grace=cancel_grace)
         self._reservation: Reservation | None = None
@@ -160,7 +164,7 @@ class GrpcServer:
 
         Raises:
             StartupError: The address cannot be had after all.
-            ConfigError: A certificate cannot be read.
+            ConfigError: A certificate cannot be used; names it and says why.
 
         Cancellation: cuts off every call and lets the cancellation pass.
         """
@@ -269,7 +273,7 @@ class GrpcServer:
         assert self._reservation is not None, "bound before"
         address = self._reservation.address
         target = str(address) if address.host or address.path else f"[::]:{address.port}"
-        credentials = None if self._tls is None else self._tls.credentials()
+        credentials = None if self._tls is None else server_credentials(self._tls)
         self._reservation.yield_to_listener()
         try:
             if credentials is None:
@@ -279,10 +283,7 @@ class GrpcServer:
         except RuntimeError as error:  # the core tells why on standard error alone
             self._reservation.close()
             (await reserve(address, shared=self._share_port)).close()
-            reason = (
-                "gRPC refuses it" if credentials is None else "is the key that of this certificate?"
-            )
-            raise StartupError(f"cannot listen on {address}: {reason}") from error
+            raise StartupError(f"cannot listen on {address}: gRPC refuses it") from error
         finally:
             self._reservation.close()
 

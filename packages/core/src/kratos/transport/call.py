@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kratos.transport.cause import Cause
 from kratos.transport.header import Header
 from kratos.transport.method import Method
 from kratos.transport.wheel import Expiring, Wheel
+
+if TYPE_CHECKING:
+    from kratos.tls import PeerCertificate
 
 __all__ = [
     "Call",
@@ -49,6 +52,8 @@ class Call:
         opening: Where a client's stream is handed to, on a client.
         trailers: Sent after the last message; valid on a client when ``next`` has returned.
         peer: Address of the other end, empty until a client has picked one.
+        certificate: Who the client proved to be, on a server that asks for certificates; else
+            ``None``.
         endpoint: What a client was pointed at, or the address a server listens on.
         deadline: In ``loop.time()``; ``None`` for none.
         cause: Why it was cancelled, ``None`` while it was not.
@@ -67,6 +72,7 @@ class Call:
         "_task",
         "_wheel",
         "cause",
+        "certificate",
         "deadline",
         "endpoint",
         "headers",
@@ -104,6 +110,7 @@ class Call:
         self.endpoint = endpoint
         self.deadline = deadline
         self.cause: Cause | None = None
+        self.certificate: PeerCertificate | None = None
         self.sent = 0
         self.received = 0
         self.options: Any = None
@@ -186,6 +193,7 @@ class Call:
             deadline=self.deadline,
             sink=self._sink,
         )
+        fork.certificate = self.certificate
         fork.options = self.options
         fork.opening = self.opening
         fork._receive_hooks = self._receive_hooks and list(self._receive_hooks)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from kratos.transport.cause import Cause
+
+if TYPE_CHECKING:
+    from kratos.tls import PeerCertificate
 
 __all__ = [
     "Buffered",
@@ -49,12 +52,14 @@ class Head:
         version: ``1.0``, ``1.1`` or ``2``.
         peer: Address of the other end.
         tls: Whether the connection is encrypted.
+        certificate: Who the peer proved to be, where the server asks for certificates.
         params: Path variables by field path, filled in by ``route``.
         running: Set by the endpoint while there is something to cancel with a cause; without
             it the engine cancels the task.
     """
 
     __slots__ = (
+        "certificate",
         "headers",
         "method",
         "params",
@@ -87,6 +92,7 @@ class Head:
         self.version = version
         self.peer = peer
         self.tls = tls
+        self.certificate: PeerCertificate | None = None
         self.params: Sequence[str] = ()
         self.running: Running | None = None
 

@@ -1,0 +1,74 @@
+"""TLS contexts of the standard library."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from kratos.errors import ConfigError
+from kratos.tls._rotation import Material
+from kratos.tls._trial import load_pair
+
+__all__ = ["client_context", "server_context"]
+
+_CERTIFICATE: Final = "the certificate"
+
+
+def server_context(material: Material, /, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:
+    """Return the context of a server: TLS 1.2 or newer, and no renegotiation.
+
+    Sessions are resumed within one context only: whom new roots do not trust any more does not
+    come in by an old session.
+
+    Args:
+        material: Certificate, key, and the roots of clients' certificates if they need one.
+        alpn: Protocols that are spoken, the preferred one first.
+
+    Raises:
+        ConfigError: OpenSSL refuses one of them.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _arm(context, material, alpn)
+    if material.roots is not None:
+        _trust(context, material.roots)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(material: Material, /, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:
+    """Return the context of a client: TLS 1.2 or newer, certificates and names are checked.
+
+    Args:
+        material: Roots, or none for the system's; the client's own certificate, if it has one.
+        alpn: Protocols that are spoken, the preferred one first.
+
+    Raises:
+        ConfigError: OpenSSL refuses one of them.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _arm(context, material, alpn)
+    if material.roots is None:
+        context.load_default_certs()
+    else:
+        _trust(context, material.roots)
+    return context
+
+
+def _arm(context: ssl.SSLContext, material: Material, alpn: Sequence[str]) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION
+    if hasattr(ssl, "OP_NO_RENEGOTIATION"):
+        context.options |= ssl.OP_NO_RENEGOTIATION
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    if material.certificate is not None:
+        assert material.key is not None, "a pair was read"
+        load_pair(context, material.certificate, material.key, _CERTIFICATE)
+
+
+def _trust(context: ssl.SSLContext, roots: bytes) -> None:
+    try:
+        context.load_verify_locations(cadata=roots.decode("ascii"))
+    except (ssl.SSLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the roots of certificates cannot be used: {error}") from error

@@ -1,0 +1,60 @@
+"""What users say about TLS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kratos.errors import ConfigError
+from kratos.tls._pem import Pem
+
+__all__ = ["ClientTls", "ServerTls"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """TLS of a server, 1.2 or newer.
+
+    Files that change are read again, and new connections get the new certificate; connections
+    that are open stay as they are. While what is read is no good, the last good one stays in use,
+    and the log says why.
+
+    Attributes:
+        certificate: The server's certificate, followed by those between it and its root.
+        key: Its private key, not encrypted.
+        client_ca: Roots of clients' certificates. If given, clients must have one; who they are
+            is ``call.certificate``.
+        watch: Whether files are read again when they change.
+    """
+
+    certificate: Pem
+    key: Pem
+    client_ca: Pem | None = None
+    watch: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """TLS of a client, 1.2 or newer.
+
+    Attributes:
+        ca: Roots of servers' certificates; ``None`` for those that the transport trusts by
+            default: the system's, or those that come with gRPC.
+        certificate: The client's own certificate, for servers that ask for one.
+        key: Its private key, not encrypted.
+        server_name: Name that servers' certificates must hold, in place of the node's host. gRPC
+            takes the name of the service where a registry told it, as Go Kratos does.
+        watch: Whether files are read again when they change; for clients of HTTP.
+
+    Raises:
+        ConfigError: Of certificate and key, one is missing.
+    """
+
+    ca: Pem | None = None
+    certificate: Pem | None = None
+    key: Pem | None = None
+    server_name: str | None = None
+    watch: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) is not (self.key is None):
+            raise ConfigError("a client's certificate needs its key, and the key its certificate")
