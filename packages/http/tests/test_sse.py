@@ -162,8 +162,9 @@ class TestAnswer:
 
     async def test_http_bodies_are_sent_as_they_are_line_by_line(self, open_peer: OpenPeer) -> None:
         server, _ = news()
+        headers = [("Accept", "text/event-stream")]
         async with open_peer(server) as peer:
-            answer = await peer.request("POST", "/raw", headers=JSON, body=b"one\ntwo")
+            answer = await peer.request("POST", "/raw", headers=headers, body=b"one\ntwo")
         assert answer.body == b"event: message\ndata: one\ndata: two\n\n"
 
     async def test_stream_without_messages_is_an_empty_event_stream(

@@ -8,12 +8,14 @@ from kratos.errors import StartupError
 from kratos.transport import Arity, HttpRule, Operation
 from kratos.transport.http import Endpoint
 from kratos.transport.rule import PathTemplate
+from kratos_http._transfers import download_part, upload_part
 from kratos_http.encoders import Encoders
 from kratos_http.limits import Limits
 from kratos_http.rest import RestEndpoint, RestOptions
 from kratos_http.router import Router
 from kratos_http.sse import SseEndpoint
 from kratos_http.streams import StreamOptions
+from kratos_http.transfer import TransferEndpoint
 from kratos_http.websocket import WebSocketEndpoint
 
 __all__ = ["Operations"]
@@ -51,42 +53,51 @@ class Operations:
         Raises:
             StartupError: One cannot be served, or encoders are given for none of them.
         """
-        for operation in operations:
-            self._route(operation)
+        rules = [(operation, rule) for operation in operations for rule in operation.method.http]
+        for operation, rule in rules:
+            self._add(operation, rule, sockets=False)
+        # After all others: a WebSocket is a GET, which may be another method at the same path.
+        for operation, rule in rules:
+            self._add(operation, rule, sockets=True)
         known = {name for each in operations for name in _names_of(each.method.operation)}
         for name in self._encoders:
             if name not in known:
                 raise StartupError(f"encoders are given for {name!r}, which is not served")
 
-    def _route(self, operation: Operation) -> None:
+    def _add(self, operation: Operation, rule: HttpRule, *, sockets: bool) -> None:
+        """Route a rule, either as a WebSocket or as whatever else serves it."""
         method = operation.method
-        for rule in method.http:
-            try:
-                verb, endpoint = self._endpoint_of(operation, rule)
-                self._router.add(verb, rule.path, endpoint)
-            except ValueError as error:
-                raise StartupError(
-                    f"{method.operation} cannot be served at {rule.verb} {rule.path}: {error}"
-                ) from error
+        if sockets and not method.arity.client_streams:
+            return
+        try:
+            if sockets:
+                self._router.add("GET", rule.path, self._socket(operation, rule))
+                return
+            endpoint = self._endpoint(operation, rule)
+            if endpoint is not None:
+                self._router.add(rule.verb, rule.path, endpoint)
+        except ValueError as error:
+            raise StartupError(
+                f"{method.operation} cannot be served at {rule.verb} {rule.path}: {error}"
+            ) from error
 
-    def _endpoint_of(self, operation: Operation, rule: HttpRule) -> tuple[str, Endpoint]:
-        """Return what serves a rule, and under which verb."""
+    def _socket(self, operation: Operation, rule: HttpRule) -> Endpoint:
         options = self._options_of(operation.method.operation)
         variables = PathTemplate.parse(rule.path).variables
-        if operation.method.arity is Arity.UNARY:
-            return rule.verb, RestEndpoint(operation, rule, variables, options)
-        if operation.method.arity.client_streams:
-            return "GET", WebSocketEndpoint(
-                operation, rule, variables, options, streams=self._streams
-            )
-        return rule.verb, SseEndpoint(
-            operation,
-            rule,
-            variables,
-            options,
-            streams=self._streams,
-            limits=self._limits,
-        )
+        return WebSocketEndpoint(operation, rule, variables, options, streams=self._streams)
+
+    def _endpoint(self, operation: Operation, rule: HttpRule) -> Endpoint | None:
+        """Return what serves a rule but for WebSockets, if anything does."""
+        method = operation.method
+        options = self._options_of(method.operation)
+        variables = PathTemplate.parse(rule.path).variables
+        if method.arity is Arity.UNARY:
+            return RestEndpoint(operation, rule, variables, options)
+        uploads = upload_part(method, rule) is not None
+        if method.arity.client_streams and not uploads:
+            return None
+        kind = TransferEndpoint if uploads or download_part(method, rule) else SseEndpoint
+        return kind(operation, rule, variables, options, streams=self._streams, limits=self._limits)
 
     def _options_of(self, operation: str) -> RestOptions:
         for name in _names_of(operation):

@@ -19,6 +19,7 @@ from kratos_http._binding import decode_field, encode_field, field_of, frame_fie
 from kratos_http._exchange import RawReply
 from kratos_http._inbound import is_binary
 from kratos_http._status import STATUS, from_message
+from kratos_http._transfers import download_part, upload_part
 
 __all__ = ["Body", "Plan"]
 
@@ -27,10 +28,17 @@ _IDEMPOTENT_VERBS: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE",
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request's body; no content type means that there is none."""
+    """A request's body; no content type means that there is none.
+
+    Attributes:
+        content_type: Its type.
+        data: All of it, or nothing yet.
+        chunked: Whether it follows in chunks.
+    """
 
     content_type: str = ""
     data: bytes = b""
+    chunked: bool = False
 
 
 _NO_BODY: Final = Body()
@@ -44,6 +52,7 @@ class Plan:
         method: What is called; its first rule is used.
         codec: For bodies, and what replies are asked for in.
         codecs: For whatever replies come in.
+        sockets: Whether uploads are WebSockets too, as for Go Kratos.
 
     Attributes:
         verb: HTTP method.
@@ -51,6 +60,8 @@ class Plan:
         accept: The ``Accept`` header.
         kind: Content type of its codec.
         lazy: Whether a WebSocket can be opened only when the first request is known.
+        upload: Where requests hold the pieces of a body; ``None`` if they are no pieces of one.
+        download: Where replies do.
 
     Raises:
         ConfigError: The rule names a field that its message has not.
@@ -59,11 +70,13 @@ class Plan:
 
     __slots__ = (
         "_as_is", "_codec", "_codecs", "_field", "_frame_field", "_path", "_raw_frames",
-        "_raw_messages", "_reply", "_request", "_write", "accept", "kind", "lazy", "repeatable",
-        "verb",
+        "_raw_messages", "_reply", "_request", "_write", "accept", "download", "kind", "lazy",
+        "repeatable", "upload", "verb",
     )  # fmt: skip
 
-    def __init__(self, method: Method[Any, Any], codec: Codec, codecs: Codecs) -> None:
+    def __init__(
+        self, method: Method[Any, Any], codec: Codec, codecs: Codecs, *, sockets: bool = False
+    ) -> None:
         if not method.http:
             raise Error(501, "UNIMPLEMENTED", f"{method.operation} has no HTTP rule")
         rule = method.http[0]
@@ -80,7 +93,14 @@ class Plan:
         self._write = self._writer(descriptor, rule.body)
         self._request: type[Message] = method.request
         self._frame_field = ""
-        if method.arity.client_streams:
+        self.upload = self.download = None
+        if method.arity is Arity.SERVER_STREAM:
+            self.download = download_part(method, rule)
+        elif method.arity is Arity.CLIENT_STREAM and not sockets:
+            self.upload = upload_part(method, rule)
+        if self.download is not None:
+            self.accept = "*/*"  # what Go's server sends as events comes as events
+        if method.arity.client_streams and self.upload is None:
             self.verb = "GET"
             self._frame_field = frame_field(method, rule)
             body = self._frame_field or "*"
@@ -131,6 +151,30 @@ class Plan:
             return self._codec_of(kind).decode(data, self._reply)
         except CodecError as error:
             raise Error(500, "CODEC", f"a reply cannot be read as {kind}: {error}") from error
+
+    def piece(self, kind: str, data: bytes) -> Message:
+        """Return one message of a download."""
+        assert self.download is not None, "asked for downloads alone"
+        message = self._reply()
+        self.download.put(message, kind, data)
+        return message
+
+    def upload_head(self, request: Message | None) -> tuple[str, Body]:
+        """Return target and kind of an upload, whose pieces follow.
+
+        Args:
+            request: The first piece; ``None`` for an upload without any.
+
+        Raises:
+            Error: 400 CODEC: the URL cannot express its fields.
+        """
+        assert self.upload is not None, "asked for uploads alone"
+        first = self._request() if request is None else request
+        try:
+            target = self._path(first)
+        except ValueError as error:
+            raise Error(400, "CODEC", str(error)) from error
+        return target, Body(self.upload.get(first)[0], chunked=True)
 
     def socket_target(self, request: Message | None) -> str:
         """Return the target of a WebSocket's handshake.

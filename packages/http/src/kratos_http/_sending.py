@@ -16,7 +16,7 @@ async def send(wire: Wire, reply: Reply) -> None:
         ValueError: A header cannot be sent; nothing was.
         Error: The peer has gone.
     """
-    headers = list(reply.headers)
+    headers = [pair for pair in reply.headers if pair[0].lower() != b"content-length"]
     if reply.status not in (204, 304):
         headers.append((b"content-length", b"%d" % len(reply.body)))
         if reply.trailers:

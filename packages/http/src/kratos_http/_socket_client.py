@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from kratos.errors import Error
 from kratos.limit import cancel_and_wait
@@ -175,7 +175,23 @@ class SocketStream:
         return Error(500, "CODEC", error.message)
 
 
-async def collect(call: Call, stream: SocketStream, requests: Any) -> Any:
+class Collecting(Protocol):
+    """A stream that takes requests and gives one reply."""
+
+    async def offer(self, message: Any) -> bool:
+        """Send one request; tell whether the call takes any more."""
+        ...
+
+    async def end(self) -> None:
+        """Send the end of the requests."""
+        ...
+
+    async def receive(self) -> Any:
+        """Return the reply; then raise ``StopAsyncIteration``."""
+        ...
+
+
+async def collect(call: Call, stream: Collecting, requests: Any) -> Any:
     """Send a stream of requests and return the one reply.
 
     Raises:
@@ -196,7 +212,7 @@ async def collect(call: Call, stream: SocketStream, requests: Any) -> Any:
                 task.exception()  # looked at: who raises something raises that
 
 
-async def _only(stream: SocketStream) -> Any:
+async def _only(stream: Collecting) -> Any:
     try:
         reply = await stream.receive()
     except StopAsyncIteration:
@@ -208,7 +224,7 @@ async def _only(stream: SocketStream) -> Any:
     raise Error(500, "CODEC", "more than one reply came")
 
 
-async def _feed(call: Call, stream: SocketStream, requests: Any) -> None:
+async def _feed(call: Call, stream: Collecting, requests: Any) -> None:
     async with aclosing(outgoing_requests(call, requests)) as messages:
         async for message in messages:
             if not await stream.offer(message):

@@ -13,7 +13,7 @@ from kratos.selector import Node
 from kratos.transport import Arity, Call, Cause, Method, converse
 from kratos_http._events import EVENT_STREAM
 from kratos_http._exchange import TooLarge
-from kratos_http._format import header_block
+from kratos_http._format import CHUNKED, header_block
 from kratos_http._frames import Frames, Side
 from kratos_http._handshake import accepts, new_key, request_lines
 from kratos_http._plan import Body, Plan
@@ -23,6 +23,7 @@ from kratos_http._socket_client import Opened, SocketStream, collect
 from kratos_http._sse_client import SseStream
 from kratos_http._streaming import StreamConnection
 from kratos_http._timeout import format_timeout
+from kratos_http._transfer_client import DownloadStream, Transfer, UploadStream
 from kratos_http._trouble import frozen, too_large, unavailable
 
 __all__ = ["HttpConnection", "HttpConnector"]
@@ -39,10 +40,11 @@ _VERBS_WITH_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
 class HttpConnector:
     """Reaches services over HTTP/1.1, by the first ``google.api.http`` rule of each method.
 
-    A method that streams replies is read as events, one that streams requests is a WebSocket;
-    each such call has a connection of its own. Bodies are sent, and replies asked for, as
-    ``application/protojson``, which servers of Kratos v3 in either language take for protobuf
-    JSON; for servers of v2 say ``codec="json"``.
+    A method that streams replies is read as events, one that streams requests is a WebSocket.
+    Raw bytes (``google.api.HttpBody``) that stream one way are the body of an ordinary request
+    or answer instead. Each such call has a connection of its own. Bodies are sent, and replies
+    asked for, as ``application/protojson``, which servers of Kratos v3 in either language take
+    for protobuf JSON; for servers of v2 say ``codec="json"``.
 
     Errors of its own: 503 ``UNAVAILABLE`` for a server that cannot be reached or that was lost
     before it had answered, 500 ``CODEC`` for a reply that is no reply of the method, 500
@@ -61,6 +63,8 @@ class HttpConnector:
         ping_interval: Seconds between pings on a WebSocket from which nothing comes, of a
             server of ours; ``math.inf`` for no pings.
         ping_timeout: Seconds for anything to come after a ping.
+        socket_uploads: Whether streams of raw bytes go to the server through WebSockets, too: Go
+            Kratos takes them no other way.
 
     Raises:
         ConfigError: An option has no such value.
@@ -80,6 +84,7 @@ class HttpConnector:
         max_reply: int = 64 * 1024 * 1024,
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
+        socket_uploads: bool = False,
     ) -> None:
         found = codecs.get(codec)
         if found is None:
@@ -95,6 +100,7 @@ class HttpConnector:
         self._user_agent = user_agent.encode()
         self.ping_interval = ping_interval
         self.ping_timeout = ping_timeout
+        self._sockets = socket_uploads
         self._plans: dict[str, Plan] = {}
         self._options = PoolOptions(
             max_connections=max_connections,
@@ -121,7 +127,8 @@ class HttpConnector:
         """
         plan = self._plans.get(method.operation)
         if plan is None:
-            plan = self._plans[method.operation] = Plan(method, self._codec, self._codecs)
+            plan = Plan(method, self._codec, self._codecs, sockets=self._sockets)
+            self._plans[method.operation] = plan
         return plan
 
     def head(
@@ -163,7 +170,9 @@ class HttpConnector:
         except ValueError as error:
             raise Error(400, "CODEC", str(error)) from error
         length = b""
-        if body.content_type or plan.verb in _VERBS_WITH_BODY:
+        if body.chunked:
+            length = CHUNKED
+        elif body.content_type or plan.verb in _VERBS_WITH_BODY:
             length = b"content-length: %d\r\n" % len(body.data)
         line = f"{plan.verb} {self._prefix}{target} HTTP/1.1\r\n".encode()
         return b"%b%b%b%b\r\n" % (line, block, length, more)
@@ -219,6 +228,8 @@ class HttpConnection:
         call.peer = self._node.address
         plan = self._connector.plan(call.method)
         try:
+            if plan.upload is not None:
+                return await self._transfer(plan, call, request)
             if call.method.arity is Arity.SERVER_STREAM:
                 return await self._follow(plan, call, request)
             if call.method.arity.client_streams:
@@ -252,6 +263,9 @@ class HttpConnection:
                 reply.body = await connection.rest(self._max_reply)
                 plan.read(reply)  # raises
             kind = reply.header(b"content-type")
+            if plan.download is not None and not kind.lower().startswith(EVENT_STREAM):
+                await converse(call, DownloadStream(call, plan, connection, kind.decode("latin-1")))
+                return
             if kind and not kind.lower().startswith(EVENT_STREAM):  # Go's has none, if it is empty
                 shown = kind.decode("latin-1")
                 raise Error(500, "CODEC", f"{call.peer}: {shown} is no stream of events")
@@ -259,6 +273,25 @@ class HttpConnection:
             await converse(call, stream)
         finally:
             self._pool.dismiss(connection)
+
+    async def _transfer(self, plan: Plan, call: Call, requests: Any) -> Any:
+        """Carry a call whose requests are the body of one."""
+        open_transfer = partial(self._open_transfer, plan, call)
+        stream = UploadStream(call, plan, open_transfer, max_reply=self._max_reply)
+        try:
+            return await collect(call, stream, requests)
+        finally:
+            await stream.aclose()
+
+    async def _open_transfer(self, plan: Plan, call: Call, first: Any) -> Transfer:
+        """Send the head of an upload; see ``UploadStream``."""
+        target, body = plan.upload_head(first)
+        head = self._connector.head(plan, call, target, self._host, body)
+        try:
+            connection = await self._pool.dedicate(StreamConnection)
+        except OSError as error:
+            raise unavailable(call, error) from error
+        return Transfer(connection, head, release=partial(self._pool.dismiss, connection))
 
     async def _talk(self, plan: Plan, call: Call, requests: Any) -> Any:
         """Carry a call whose requests are a stream."""

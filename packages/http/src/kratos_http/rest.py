@@ -26,7 +26,7 @@ from kratos_http.encoders import (
     encode_error,
 )
 
-__all__ = ["Place", "RestEndpoint", "RestOptions", "accepted", "bad_request"]
+__all__ = ["Place", "RestEndpoint", "RestOptions", "accepted", "bad_request", "encoder"]
 
 _log = logging.getLogger("kratos.http")
 
@@ -109,7 +109,7 @@ class RestEndpoint:
         self._options = options
         self._max_body = options.max_body
         self._binding = Binding(operation.method, rule, variables, options.codecs)
-        self._encode = options.reply_encoder or _encoder(operation, rule, options.codecs)
+        self._encode = options.reply_encoder or encoder(operation, rule, options.codecs)
 
     @property
     def max_body(self) -> int:
@@ -149,7 +149,7 @@ def accepted(head: Head) -> str:
     return ",".join(value.decode("latin-1") for name, value in head.headers if name == b"accept")
 
 
-def _encoder(operation: Operation, rule: HttpRule, codecs: Codecs) -> _Encode:
+def encoder(operation: Operation, rule: HttpRule, codecs: Codecs) -> _Encode:
     """Compile how the replies of a rule are written."""
     method = operation.method
     expected: type[Message] = method.reply

@@ -209,6 +209,26 @@ class AsgiPeer:
         self._extensions: dict[str, object] = {"http.response.trailers": {}} if trailers else {}
         self.gone = asyncio.Event()
 
+    def scope(self, method: str, target: str, headers: Headers = ()) -> Event:
+        """Return what an ASGI server would tell of a request."""
+        path, _, query = target.partition("?")
+        sent = [("host", "test"), *headers]
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+            "extensions": self._extensions,
+        }
+
     async def request(
         self,
         method: str,
@@ -230,23 +250,7 @@ class AsgiPeer:
         Raises:
             ConnectionError: The application gave no whole answer.
         """
-        path, _, query = target.partition("?")
-        sent = [("host", "test"), *headers]
-        scope: Event = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": unquote(path),
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in sent],
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 80),
-            "extensions": self._extensions,
-        }
+        scope = self.scope(method, target, headers)
         coming = [body] if pieces is None else list(pieces)
         got: list[Event] = []
 

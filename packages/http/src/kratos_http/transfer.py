@@ -1,0 +1,169 @@
+"""Streams of raw bytes over plain HTTP: uploads in, downloads out, never held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from kratos.encoding import CodecError
+from kratos.errors import Error
+from kratos.transport import Call, HttpRule, Operation
+from kratos.transport.http import Head, Reply, Wire
+from kratos_http._binding import Binding
+from kratos_http._body import read_body
+from kratos_http._download import Download
+from kratos_http._events import EVENT_STREAM
+from kratos_http._idle import IdleWatch
+from kratos_http._inbound import Asked, add_headers
+from kratos_http._sending import send
+from kratos_http._transfers import Template, download_part, upload_part
+from kratos_http._upload import Upload
+from kratos_http.limits import Limits
+from kratos_http.rest import RestOptions, bad_request, encoder
+from kratos_http.sse import SseEndpoint
+from kratos_http.streams import StreamOptions
+
+__all__ = ["TransferEndpoint"]
+
+_EVENTS: Final = EVENT_STREAM.decode()
+
+
+class TransferEndpoint:
+    """A ``Streamed`` endpoint: one rule of one method that streams ``google.api.HttpBody``.
+
+    A stream of requests is the body of the request, cut into pieces as it comes; each has what
+    the URL says, and an empty body is one piece, too. A stream of replies is the body of the
+    answer. The handler waits where the peer is slow, and the peer where the handler is.
+
+    An error before the first reply is an ordinary answer; a later one breaks the answer off, so
+    that nobody takes it for whole. Who accepts ``text/event-stream`` gets replies to one request
+    as events, as from Go.
+
+    Args:
+        operation: What is called.
+        rule: How it is reached.
+        variables: Names of the path variables, in the order of ``Head.params``.
+        options: Shared by the server's endpoints.
+        streams: Shared by the server's streams.
+        limits: Of the request's body.
+
+    Raises:
+        ConfigError: The rule names a field that its message has not.
+    """
+
+    __slots__ = (
+        "_binding", "_download", "_encode", "_events", "_limits", "_method", "_operation",
+        "_options", "_streams", "_template",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        operation: Operation,
+        rule: HttpRule,
+        variables: tuple[str, ...],
+        options: RestOptions,
+        *,
+        streams: StreamOptions,
+        limits: Limits,
+    ) -> None:
+        method = self._method = operation.method
+        self._operation = operation
+        self._options = options
+        self._streams = streams
+        self._limits = limits
+        self._download = download_part(method, rule)
+        self._template: Template | None = None
+        self._events: SseEndpoint | None = None
+        upload = upload_part(method, rule)
+        if upload is not None:
+            self._template = Template(method, rule, variables, upload)
+        else:
+            self._binding = Binding(method, rule, variables, options.codecs)
+            self._events = SseEndpoint(
+                operation, rule, variables, options, streams=streams, limits=limits
+            )
+        self._encode = options.reply_encoder or encoder(operation, rule, options.codecs)
+
+    async def converse(self, head: Head, wire: Wire, /) -> None:
+        """Call, and answer through the wire."""
+        asked = Asked(head)
+        if self._events is not None and _EVENTS in asked.accept.lower():
+            await self._events.converse(head, wire)
+            return
+        download = None
+        if self._download is not None:
+            download = Download(wire, self._download, self._method.reply)
+        sink = None if download is None else download.send
+        call = asked.call(self._method, self._options.endpoint, sink)
+        if download is not None:
+            download.call = call
+        try:
+            reply = await self._reply(head, wire, asked, call, download)
+            if reply is not None:
+                add_headers(reply, call)
+                with suppress(Error):  # the peer has gone, so there is nobody to tell
+                    await send(wire, reply)
+        finally:
+            head.running = None
+
+    async def _reply(
+        self, head: Head, wire: Wire, asked: Asked, call: Call, download: Download | None
+    ) -> Reply | None:
+        """Run the call and return its answer; ``None`` if it was sent, or broken off."""
+        try:
+            result = await self._run(head, wire, asked, call)
+            if download is None:
+                return self._encode(call, result, asked.accept)
+            await download.finish()
+        except CodecError as error:
+            return self._options.error_reply(bad_request(error), asked.accept)
+        except Error as error:
+            if download is None or not download.started:
+                return self._options.error_reply(error, asked.accept)
+            download.cut()
+        return None
+
+    async def _run(self, head: Head, wire: Wire, asked: Asked, call: Call) -> Any:
+        if head.method == "HEAD":
+            raise Error(405, "METHOD_NOT_ALLOWED", "HEAD is not served by a stream")
+        call.deadline = asked.deadline()
+        if self._template is not None:
+            limit = self._limits.max_upload
+            upload = Upload(wire, head, limit=limit, limits=self._limits)
+            request: Any = _Pieces(self._template, head, asked.content_type, upload)
+        else:
+            body = await read_body(wire, self._limits)
+            request = self._binding.request(head, asked.content_type, body)
+        head.running = call  # to its last byte: an engine would cancel the task instead
+        with IdleWatch(call, self._streams.idle_timeout):
+            return await self._operation.run(call, request)
+
+
+class _Pieces(AsyncIterator[Message]):
+    """The requests of an upload."""
+
+    __slots__ = ("_any", "_content_type", "_ended", "_head", "_template", "_upload")
+
+    def __init__(self, template: Template, head: Head, content_type: str, upload: Upload) -> None:
+        template.message(head)  # what the URL says has to be right before the handler is called
+        self._template = template
+        self._head = head
+        self._content_type = content_type
+        self._upload = upload
+        self._any = False
+        self._ended = False
+
+    async def __anext__(self) -> Message:
+        if self._ended:
+            raise StopAsyncIteration
+        piece = await self._upload.read()
+        self._ended = not piece
+        if self._ended and self._any:
+            raise StopAsyncIteration
+        self._any = True
+        message = self._template.message(self._head)
+        self._template.part.put(message, self._content_type, piece)
+        return message
