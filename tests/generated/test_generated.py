@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Definition, the folder that its name starts from, the folder written into.
 GENERATED = [
     ("errors/errors.proto", "packages/core/src/kratos", "packages/core/src/kratos"),
+    ("kratos/http.proto", "packages/core/src", "packages/core/src"),
     ("kratos_grpc/health.proto", "packages/grpc/proto", "packages/grpc/src"),
 ]
 

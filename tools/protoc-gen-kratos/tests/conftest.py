@@ -22,7 +22,12 @@ ZOO = Path(__file__).parent / "zoo"
 
 def _installed_roots() -> list[str]:
     roots: list[Path] = []
-    for package, relative in (("kratos", "."), ("google.api", "../.."), ("grpc_tools", "_proto")):
+    for package, relative in (
+        ("kratos", "."),
+        ("kratos", ".."),
+        ("google.api", "../.."),
+        ("grpc_tools", "_proto"),
+    ):
         spec = find_spec(package)
         assert spec is not None, f"{package} is not installed"
         roots += [Path(place, relative) for place in spec.submodule_search_locations or ()]

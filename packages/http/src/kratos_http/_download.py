@@ -88,5 +88,3 @@ class Download:
         add_headers(reply, self.call)
         self._wire.start(200, reply.headers)
         self.started = True
-
-

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
 
 from kratos.errors import StartupError
-from kratos.transport import Arity, HttpRule, Operation
+from kratos.transport import Arity, HttpRule, Method, Operation
 from kratos.transport.http import Endpoint
 from kratos.transport.rule import PathTemplate
 from kratos_http._transfers import download_part, upload_part
@@ -82,14 +84,14 @@ class Operations:
             ) from error
 
     def _socket(self, operation: Operation, rule: HttpRule) -> Endpoint:
-        options = self._options_of(operation.method.operation)
+        options = self._options_of(operation.method)
         variables = PathTemplate.parse(rule.path).variables
         return WebSocketEndpoint(operation, rule, variables, options, streams=self._streams)
 
     def _endpoint(self, operation: Operation, rule: HttpRule) -> Endpoint | None:
         """Return what serves a rule but for WebSockets, if anything does."""
         method = operation.method
-        options = self._options_of(method.operation)
+        options = self._options_of(method)
         variables = PathTemplate.parse(rule.path).variables
         if method.arity is Arity.UNARY:
             return RestEndpoint(operation, rule, variables, options)
@@ -97,13 +99,19 @@ class Operations:
         if method.arity.client_streams and not uploads:
             return None
         kind = TransferEndpoint if uploads or download_part(method, rule) else SseEndpoint
-        return kind(operation, rule, variables, options, streams=self._streams, limits=self._limits)
+        limits = self._limits_of(method)
+        return kind(operation, rule, variables, options, streams=self._streams, limits=limits)
 
-    def _options_of(self, operation: str) -> RestOptions:
-        for name in _names_of(operation):
-            if name in self._encoders:
-                return self._options.with_encoders(self._encoders[name])
-        return self._options
+    def _options_of(self, method: Method[Any, Any]) -> RestOptions:
+        names = _names_of(method.operation)
+        given = (self._encoders[name] for name in names if name in self._encoders)
+        return self._options.for_method(method, next(given, None))
+
+    def _limits_of(self, method: Method[Any, Any]) -> Limits:
+        max_body = method.http_options.max_body if method.http_options is not None else 0
+        if not max_body:
+            return self._limits
+        return replace(self._limits, max_body=max_body, max_upload=max_body)
 
 
 def _names_of(operation: str) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from kratos_http._exchange import RawReply
 from kratos_http._inbound import is_binary
 from kratos_http._status import STATUS, from_message
 from kratos_http._transfers import download_part, upload_part
+from kratos_http._unwrapping import unwrapping
+from kratos_http.envelope import JSON_CODECS
 
 __all__ = ["Body", "Plan"]
 
@@ -69,9 +71,9 @@ class Plan:
     """
 
     __slots__ = (
-        "_as_is", "_codec", "_codecs", "_field", "_frame_field", "_path", "_raw_frames",
-        "_raw_messages", "_reply", "_request", "_write", "accept", "download", "kind", "lazy",
-        "repeatable", "upload", "verb",
+        "_as_is", "_codec", "_codecs", "_envelope", "_field", "_frame_field", "_path",
+        "_raw_frames", "_raw_messages", "_reply", "_request", "_write", "accept", "download",
+        "kind", "lazy", "repeatable", "upload", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +89,7 @@ class Plan:
             self.accept = f"text/event-stream, {self.accept}"
         self._codec = codec
         self._codecs = codecs
+        self._envelope = unwrapping(method)
         descriptor = cast("Descriptor", method.request.DESCRIPTOR)
         template = PathTemplate.parse(rule.path)
         self._path = path_builder(template, descriptor, body=rule.body)
@@ -135,9 +138,12 @@ class Plan:
         Raises:
             Error: What the service answered; 500 CODEC when it is not what was promised.
         """
+        kind = reply.header(b"content-type").decode("latin-1")
         if not 200 <= reply.status < 300:
-            raise self._error(reply)
-        return self._checked(reply.header(b"content-type").decode("latin-1"), reply.body)
+            raise self._error(reply, kind)
+        if self._envelope is not None and self._codec_of(kind).name in JSON_CODECS:
+            return self._envelope.read(reply.body, lambda data: self._checked(kind, data))
+        return self._checked(kind, reply.body)
 
     def message(self, kind: str, data: bytes) -> Message:
         """Return one message of a stream, which is the whole reply type, as in Go.
@@ -236,11 +242,15 @@ class Plan:
             decode_field(self._codec_of(kind), body, message, field)
         return message
 
-    def _error(self, reply: RawReply) -> Error:
+    def _error(self, reply: RawReply, kind: str) -> Error:
         """Return the error in a reply, under the reply's status as in Go."""
         if not reply.body:
             return Error(reply.status)
-        codec = self._codec_of(reply.header(b"content-type").decode("latin-1"))
+        codec = self._codec_of(kind)
+        if self._envelope is not None and codec.name in JSON_CODECS:
+            found = self._envelope.error(reply.body, code=reply.status)
+            if found is not None:
+                return found
         try:
             return from_message(codec.decode(reply.body, STATUS), code=reply.status)
         except CodecError as error:

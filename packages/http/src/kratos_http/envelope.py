@@ -13,17 +13,17 @@ from kratos import encoding
 from kratos.encoding import Codec, CodecError, Codecs
 from kratos.encoding.http_body import is_http_body
 from kratos.errors import ConfigError, Error
-from kratos.transport import Call
+from kratos.transport import Call, HttpEnvelope
 from kratos.transport.http import Reply
 from kratos_http._refusal import JSON
 from kratos_http.encoders import Encoders, encode_error, encode_reply, http_status
 from kratos_http.redirect import Redirect
 
-__all__ = ["Envelope"]
+__all__ = ["JSON_CODECS", "Envelope"]
 
 _log = logging.getLogger("kratos.http")
 
-_JSON_CODECS: Final = frozenset(("json", "protojson"))
+JSON_CODECS: Final = frozenset(("json", "protojson"))
 
 
 class Envelope:
@@ -74,6 +74,24 @@ class Envelope:
         opened = _dump({**self._said(success, "", message), data_key: None})
         self._opening = opened.removesuffix(b"null}")
 
+    @classmethod
+    def of(cls, options: HttpEnvelope, *, codecs: Codecs = encoding.DEFAULT) -> Envelope:
+        """Return what a definition asks for by ``kratos/http.proto``.
+
+        Raises:
+            ConfigError: Two names are equal, or one that is needed is empty.
+        """
+        return cls(
+            success=options.success,
+            message=options.message,
+            status_ok=options.status_ok,
+            code_key=options.code_key,
+            reason_key=options.reason_key,
+            message_key=options.message_key,
+            data_key=options.data_key,
+            codecs=codecs,
+        )
+
     @property
     def encoders(self) -> Encoders:
         """Both encoders, for ``HttpServer(encoders=...)``."""
@@ -95,6 +113,17 @@ class Envelope:
             raise Error(500, "UNKNOWN", "unknown request error") from error
         return Reply(200, JSON, b"%b%b}" % (self._opening, data))
 
+    @property
+    def opening(self) -> bytes:
+        """The bytes before the data of a reply; a brace follows it."""
+        return self._opening
+
+    def around(self, reply: Reply, accept: str) -> Reply:
+        """Return a reply in the envelope, unless the peer asks for another format than JSON."""
+        if self._json(accept) is None:
+            return reply
+        return Reply(reply.status, JSON, b"%b%b}" % (self._opening, reply.body))
+
     def encode_error(self, error: Error, accept: str, /) -> Reply:
         """Return an error; see ``ErrorEncoder``."""
         if isinstance(error, Redirect) or self._json(accept) is None:
@@ -114,7 +143,7 @@ class Envelope:
     def _json(self, accept: str) -> Codec | None:
         """Return the codec of JSON; ``None`` if the peer asks for another format."""
         codec = self._codecs.select(accept).codec
-        return codec if codec.name in _JSON_CODECS else None
+        return codec if codec.name in JSON_CODECS else None
 
 
 def _dump(value: dict[str, object]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -14,7 +14,7 @@ from kratos import encoding
 from kratos.encoding import CodecError, Codecs
 from kratos.encoding.http_body import is_http_body, raw
 from kratos.errors import Error
-from kratos.transport import Call, Header, HttpRule, Operation, Side
+from kratos.transport import Arity, Call, Header, HttpRule, Method, Operation, Side
 from kratos.transport.http import Head, Reply
 from kratos_http._binding import Binding, encode_field, field_of
 from kratos_http._inbound import TRANSPORT, add_headers, deadline_after, read
@@ -25,6 +25,7 @@ from kratos_http.encoders import (
     content_type_header,
     encode_error,
 )
+from kratos_http.envelope import Envelope
 
 __all__ = ["Place", "RestEndpoint", "RestOptions", "accepted", "bad_request", "encoder"]
 
@@ -53,6 +54,7 @@ class RestOptions:
         max_body: Bytes of the largest request body.
         reply_encoder: In place of codecs and rules; ``None`` for these.
         error_encoder: In place of codecs; ``None`` for these.
+        envelope: Around what codecs and rules make of replies; ``None`` for none.
         place: Where it is served.
     """
 
@@ -60,7 +62,31 @@ class RestOptions:
     max_body: int
     reply_encoder: ReplyEncoder | None = None
     error_encoder: ErrorEncoder | None = None
+    envelope: Envelope | None = None
     place: Place = field(default_factory=Place)
+
+    def for_method(self, method: Method[Any, Any], encoders: Encoders | None) -> RestOptions:
+        """Return the same as a method's definition would have it.
+
+        Args:
+            method: The method.
+            encoders: Of its answers, over what the definition says; ``None`` for none.
+
+        Raises:
+            ConfigError: The definition asks for an impossible envelope.
+        """
+        options = self if encoders is None else self.with_encoders(encoders)
+        asked = method.http_options
+        if asked is None:
+            return options
+        if asked.max_body:
+            options = replace(options, max_body=asked.max_body)
+        if asked.envelope is not None and encoders is None and method.arity is Arity.UNARY:
+            envelope = Envelope.of(asked.envelope, codecs=self.codecs)
+            options = replace(
+                options, envelope=envelope, reply_encoder=None, error_encoder=envelope.encode_error
+            )
+        return options
 
     @property
     def endpoint(self) -> str:
@@ -109,7 +135,7 @@ class RestEndpoint:
         self._options = options
         self._max_body = options.max_body
         self._binding = Binding(operation.method, rule, variables, options.codecs)
-        self._encode = options.reply_encoder or encoder(operation, rule, options.codecs)
+        self._encode = options.reply_encoder or encoder(operation, rule, options)
 
     @property
     def max_body(self) -> int:
@@ -149,9 +175,13 @@ def accepted(head: Head) -> str:
     return ",".join(value.decode("latin-1") for name, value in head.headers if name == b"accept")
 
 
-def encoder(operation: Operation, rule: HttpRule, codecs: Codecs) -> _Encode:
-    """Compile how the replies of a rule are written."""
-    method = operation.method
+def encoder(operation: Operation, rule: HttpRule, options: RestOptions) -> _Encode:
+    """Compile how the replies of a rule are written, where no ``reply_encoder`` does it.
+
+    Raises:
+        ConfigError: The rule names a field that its message has not.
+    """
+    method, codecs, envelope = operation.method, options.codecs, options.envelope
     expected: type[Message] = method.reply
     descriptor = cast("Descriptor", expected.DESCRIPTOR)
     field = None
@@ -176,7 +206,13 @@ def encoder(operation: Operation, rule: HttpRule, codecs: Codecs) -> _Encode:
             raise _broken(method.operation, f"returned what cannot be sent: {error}") from error
         return Reply(200, content_type_header(chosen.content_type), body)
 
-    return encode
+    if envelope is None or as_is:
+        return encode
+
+    def enveloped(call: Call, message: Message, accept: str) -> Reply:
+        return envelope.around(encode(call, message, accept), accept)
+
+    return enveloped
 
 
 def _broken(operation: str, problem: str) -> Error:

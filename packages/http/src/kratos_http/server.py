@@ -45,9 +45,10 @@ Filter: TypeAlias = Callable[[HttpApplication], HttpApplication]
 
 
 class HttpServer:
-    """Serves the unary methods of services over HTTP/1.1, by their ``google.api.http`` rules.
+    """Serves services over HTTP/1.1, as their definitions say.
 
-    Methods without a rule, and streaming ones, are not served over HTTP.
+    That is by rules of ``google.api.http``, without which a method is not served, and by options
+    of ``kratos/http.proto``.
 
     Args:
         address: ``:8000``, ``host:port``, ``[ipv6]:port`` or ``unix:/path``; port 0 lets the
@@ -55,7 +56,7 @@ class HttpServer:
         middleware: The chain, outermost first; it follows the application's.
         timeout: Seconds for a call; ``None`` or not positive for no limit. A caller's shorter
             ``Grpc-Timeout`` wins.
-        timeouts: Seconds by operation name, in place of ``timeout``.
+        timeouts: Seconds by operation name, in place of ``timeout`` and of what definitions say.
         endpoint: URL for the registry, in place of one made of the address.
         tls: Serve TLS with this context.
         sock: A bound socket to serve on, in place of ``address``; it becomes the server's own.
@@ -65,8 +66,8 @@ class HttpServer:
         codecs: For bodies and replies; a copy of ``kratos.encoding.DEFAULT`` may hold others.
         reply_encoder: Makes the answers of calls that succeed, for instance in an envelope.
         error_encoder: Makes the answers of everything that fails, also 404 and 405.
-        encoders: In place of both, by the name of an operation (``/shop.v1.Orders/Get``) or of a
-            service (``/shop.v1.Orders/``).
+        encoders: In place of both and of what definitions say, by the name of an operation
+            (``/shop.v1.Orders/Get``) or of a service (``/shop.v1.Orders/``).
         filters: Wrap the whole application, outermost first, also what leads to no route.
         streams: How streaming methods are served.
         health_paths: Where probes are answered; ``None`` for nowhere.

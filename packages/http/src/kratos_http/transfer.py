@@ -85,7 +85,7 @@ class TransferEndpoint:
             self._events = SseEndpoint(
                 operation, rule, variables, options, streams=streams, limits=limits
             )
-        self._encode = options.reply_encoder or encoder(operation, rule, options.codecs)
+        self._encode = options.reply_encoder or encoder(operation, rule, options)
 
     async def converse(self, head: Head, wire: Wire, /) -> None:
         """Call, and answer through the wire."""

@@ -31,7 +31,10 @@ _PROTOBUF: Final = frozenset(
         "wrappers",
     )
 )
-_KRATOS: Final = {"errors/errors.proto": "kratos.errors.errors_pb2"}
+_KRATOS: Final = {
+    "errors/errors.proto": "kratos.errors.errors_pb2",
+    "kratos/http.proto": "kratos.http_pb2",
+}
 # Few distributions of generated code are marked as typed; mypy objects to the others.
 _UNTYPED: Final = "  # type: ignore[import-untyped, unused-ignore]"
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from kratos.transport import Arity, HttpRule
+from kratos.transport import Arity, HttpOptions, HttpRule
 from protoc_gen_kratos.elements import MethodElement, ServiceElement, SourceFile, methods, services
+from protoc_gen_kratos.http_options import OptionReader
 from protoc_gen_kratos.http_rules import RuleReader
 from protoc_gen_kratos.naming import class_name, constant_name, method_name
 from protoc_gen_kratos.options import Options
@@ -35,6 +36,7 @@ class Rpc:
         reply: Type of a reply.
         idempotent: Whether trying again is harmless, by option or by verb.
         rules: HTTP bindings, the main one first.
+        http_options: What else is said about HTTP.
     """
 
     element: MethodElement
@@ -46,6 +48,7 @@ class Rpc:
     reply: Descriptor
     idempotent: bool
     rules: tuple[HttpRule, ...]
+    http_options: HttpOptions | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +72,32 @@ def read_services(
     file: SourceFile, schema: Schema, options: Options, problems: Problems
 ) -> tuple[ServiceModel, ...]:
     """Return the services of ``file``; what is wrong with them goes to ``problems``."""
-    reader = RuleReader(file, schema, options, problems)
-    found = tuple(_read(service, reader) for service in services(file))
+    rules = RuleReader(file, schema, options, problems)
+    http_options = OptionReader(file, schema, problems)
+    found = tuple(_read(service, rules, http_options) for service in services(file))
     _refuse_equal_names(file, found, problems)
     return found
 
 
-def _read(service: ServiceElement, reader: RuleReader) -> ServiceModel:
+def _read(service: ServiceElement, rules: RuleReader, http_options: OptionReader) -> ServiceModel:
+    defaults = http_options.defaults(service)
     return ServiceModel(
         element=service,
         name=class_name(service.raw.name),
         client=f"{service.raw.name}Client",
-        methods=tuple(_rpc(service, method, reader) for method in methods(service)),
+        methods=tuple(
+            _rpc(service, method, rules, http_options, defaults) for method in methods(service)
+        ),
     )
 
 
-def _rpc(service: ServiceElement, method: MethodElement, reader: RuleReader) -> Rpc:
+def _rpc(
+    service: ServiceElement,
+    method: MethodElement,
+    reader: RuleReader,
+    http_options: OptionReader,
+    defaults: HttpOptions,
+) -> Rpc:
     operation = f"/{service.descriptor.full_name}/{method.raw.name}"
     rules = reader.read(method, operation)
     level = method.raw.options.idempotency_level
@@ -99,6 +112,7 @@ def _rpc(service: ServiceElement, method: MethodElement, reader: RuleReader) -> 
         idempotent=level != MethodOptions.IDEMPOTENCY_UNKNOWN
         or (bool(rules) and rules[0].verb in _SAFE_VERBS),
         rules=rules,
+        http_options=http_options.read(method, rules, defaults),
     )
 
 

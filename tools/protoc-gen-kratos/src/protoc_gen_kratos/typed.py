@@ -13,6 +13,7 @@ from protoc_gen_kratos.modules import Modules
 from protoc_gen_kratos.services import Rpc, ServiceModel
 from protoc_gen_kratos.source import Source, literal
 from protoc_gen_kratos.typed_names import TypedNames
+from protoc_gen_kratos.typed_options import write_options
 
 __all__ = ["write_typed"]
 
@@ -83,6 +84,8 @@ def _write_constant(source: Source, rpc: Rpc, names: TypedNames) -> None:
             source.line("idempotent=True,")
         if rpc.rules:
             _write_rules(source, rpc.rules, names)
+        if rpc.http_options is not None:
+            write_options(source, rpc.http_options, names)
         if rpc.element.raw.options.deprecated:
             source.line("deprecated=True,")
     source.line(")")

@@ -13,6 +13,7 @@ from kratos.transport.cause import Cause
 from kratos.transport.client_stream import WireStream, converse
 from kratos.transport.connection import Connection, Connector
 from kratos.transport.header import Header, RawHeaders
+from kratos.transport.http_options import HttpEnvelope, HttpMultipart, HttpOptions
 from kratos.transport.local import local
 from kratos.transport.method import Arity, HttpRule, Method, Service
 from kratos.transport.operation import Dispatcher, Missing, Operation
@@ -42,6 +43,9 @@ __all__ = [
     "Endpointer",
     "Handler",
     "Header",
+    "HttpEnvelope",
+    "HttpMultipart",
+    "HttpOptions",
     "HttpRule",
     "Incoming",
     "MessageHook",

@@ -93,7 +93,7 @@ class ChainCaller:
         endpoint: For ``Call.endpoint``: what the user pointed this client at.
         middleware: The chain, outermost first.
         timeout: Seconds for a unary call; ``None`` or not positive for no limit. Streams have
-            none unless their options say so.
+            none unless their options say so. What a definition says of a method goes first.
     """
 
     def __init__(
@@ -157,6 +157,9 @@ class ChainCaller:
         self, method: Method[Any, Any], options: CallOptions | None, timeout: float | None
     ) -> Call:
         deadline = inherited_deadline()
+        if method.http_options is not None:
+            declared = method.http_options.timeout_over(self._transport)
+            timeout = timeout if declared is None else time_limit(declared)
         if options is not None and options.timeout is not None:
             timeout = time_limit(options.timeout)
         if timeout is not None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from kratos.transport.http_options import HttpOptions
+
 __all__ = ["Arity", "HttpRule", "Method", "Service"]
 
 ReqT = TypeVar("ReqT", bound=Message)
@@ -64,6 +66,8 @@ class Method(Generic[ReqT, RepT]):
         idempotent: Whether trying again is harmless.
         http: Bindings, the main one first; clients use that one.
         deprecated: Whether the definition says so.
+        http_options: What the definition says about HTTP beside the bindings; ``None`` for
+            nothing.
     """
 
     operation: str
@@ -74,6 +78,7 @@ class Method(Generic[ReqT, RepT]):
     idempotent: bool = False
     http: tuple[HttpRule, ...] = ()
     deprecated: bool = False
+    http_options: HttpOptions | None = None
 
     @property
     def service(self) -> str:

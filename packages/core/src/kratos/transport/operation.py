@@ -148,7 +148,8 @@ class Dispatcher:
         transport: Name of the transport, for ``Call.transport``.
         middleware: The chain, outermost first.
         timeout: Seconds for a unary call; ``None`` or not positive for no limit.
-        timeouts: Seconds by operation name, streams included, over ``timeout``.
+        timeouts: Seconds by operation name, streams included, over ``timeout`` and over what
+            definitions say.
         missing: What to do with methods that a service leaves out.
         cancel_grace: Seconds that a cancelled handler gets to clean up.
     """
@@ -271,6 +272,10 @@ class Dispatcher:
         named = self._timeouts.get(method.operation)
         if named is not None:
             return time_limit(named)
+        if method.http_options is not None:
+            declared = method.http_options.timeout_over(self.transport)
+            if declared is not None:
+                return time_limit(declared)
         streams = method.arity.client_streams or method.arity.server_streams
         return None if streams else self._timeout
 

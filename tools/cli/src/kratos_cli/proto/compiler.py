@@ -22,6 +22,7 @@ _COMPILER: Final = "grpc_tools"
 # Packages beside definitions: how far below the folder that names start from, and one of them.
 _INSTALLED: Final = (
     ("kratos", 0, "errors/errors.proto"),
+    ("kratos", 1, "kratos/http.proto"),
     ("google.api", 2, "google/api/http.proto"),
     (_COMPILER, 0, "google/protobuf/descriptor.proto"),
 )
