@@ -3,6 +3,7 @@
 from kratos_http.asgi import Asgi
 from kratos_http.compression import Compression
 from kratos_http.connector import HttpConnector
+from kratos_http.cookies import Cookie, parse_cookies, set_cookie
 from kratos_http.cors import Cors
 from kratos_http.decompression import Decompression
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder, encode_error, encode_reply
@@ -21,6 +22,7 @@ from kratos_http.streams import StreamOptions
 __all__ = [
     "Asgi",
     "Compression",
+    "Cookie",
     "Cors",
     "Decompression",
     "Encoders",
@@ -43,6 +45,8 @@ __all__ = [
     "encode_error",
     "encode_reply",
     "json_reply",
+    "parse_cookies",
     "redirect_reply",
+    "set_cookie",
     "text_reply",
 ]

@@ -9,13 +9,14 @@ from typing import Any, Final
 from kratos.encoding import Codec, Codecs, content_type
 from kratos.encoding.proto import ProtoCodec
 from kratos.transport import Call, Header, Method, Side
-from kratos.transport.http import Head, Reply
+from kratos.transport.http import Head, Reply, WireHeaders
 from kratos_http._timeout import parse_timeout
 
-__all__ = ["TRANSPORT", "Asked", "add_headers", "deadline_after", "is_binary", "read"]
+__all__ = ["TRANSPORT", "Asked", "add_headers", "deadline_after", "is_binary", "merged", "read"]
 
 TRANSPORT: Final = "http"
 _DEFAULT: Final = "protojson"  # of streams, as in Go
+_GATHERED: Final = frozenset((b"set-cookie", b"vary"))
 
 
 def read(head: Head) -> tuple[str, str, bytes]:
@@ -98,9 +99,16 @@ def is_binary(codec: Codec) -> bool:
     return isinstance(codec, ProtoCodec)
 
 
+def merged(headers: WireHeaders, added: WireHeaders) -> WireHeaders:
+    """Return headers with others in place of those of the same names.
+
+    Cookies, and what an answer varies by, are added: each part of a program has its own.
+    """
+    names = {name for name, _ in added} - _GATHERED
+    return [*(pair for pair in headers if pair[0] not in names), *added]
+
+
 def add_headers(reply: Reply, call: Call) -> None:
     """Add to an answer what the chain and the handler wrote."""
-    added: list[tuple[bytes, bytes]] = call.reply_headers.raw()
-    names = {name for name, _ in added}
-    reply.headers = [pair for pair in reply.headers if pair[0] not in names] + added
+    reply.headers = merged(reply.headers, call.reply_headers.raw())
     reply.trailers = call.trailers.raw()

@@ -63,6 +63,7 @@ class _Streaming(Request):
         """Send the answer, within the call, so that the chain sees its end."""
         call = self.call
         try:
+            await self.run_hooks()
             start_stream(self.wire, reply, call.reply_headers.raw())
             self.began = True
             call.reply_headers.freeze()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kratos.transport.http import Head, Reply, Wire, WireHeaders
 from kratos_http._format import has_body
+from kratos_http._inbound import merged
 from kratos_http.replies import StreamReply
 
 __all__ = ["send", "send_stream", "start_stream"]
@@ -37,8 +38,7 @@ def start_stream(wire: Wire, reply: StreamReply, headers: WireHeaders) -> None:
     Raises:
         ValueError: A header cannot be sent; nothing was.
     """
-    names = {name for name, _ in headers}
-    sent = [pair for pair in reply.headers if pair[0] not in names] + list(headers)
+    sent = list(merged(reply.headers, headers))
     if reply.length is not None:
         sent.append((b"content-length", b"%d" % reply.length))
     wire.start(reply.status, sent)

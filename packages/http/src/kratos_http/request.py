@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from kratos.errors import Error
 from kratos.transport import Call, Header
 from kratos.transport.http import Head
+from kratos_http.cookies import parse_cookies
 
 __all__ = ["Query", "Request"]
 
@@ -67,7 +68,7 @@ class Request:
         params: Values of the path's variables, decoded, by name.
     """
 
-    __slots__ = ("_query", "_read", "_whole", "call", "head", "params")
+    __slots__ = ("_before", "_query", "_read", "_whole", "call", "head", "params")
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Request:
         self._read = read
         self._query: Query | None = None
         self._whole: bytes | None = None
+        self._before: list[Callable[[], Awaitable[None]]] | None = None
 
     @property
     def method(self) -> str:
@@ -108,6 +110,31 @@ class Request:
         if self._query is None:
             self._query = Query(self.head.query)
         return self._query
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Cookies by name; see ``parse_cookies``."""
+        return parse_cookies(self.call.headers.values("cookie"))
+
+    def before_answer(self, hook: Callable[[], Awaitable[None]], /) -> None:
+        """Call a function before the headers of a stream are sent: for middleware that adds some.
+
+        It is called in the call's task, when the handler has returned its ``StreamReply``; whole
+        answers are not sent before the middleware has ended anyway.
+        """
+        if self._before is None:
+            self._before = []
+        self._before.append(hook)
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether anything is to be called before the answer."""
+        return self._before is not None
+
+    async def run_hooks(self) -> None:
+        """Call what waits for the answer to begin (for endpoints)."""
+        for hook in self._before or ():
+            await hook()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it comes; once, and not after ``body``.
