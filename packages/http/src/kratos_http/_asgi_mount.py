@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from kratos.errors import Error
 from kratos.transport.cause import Cause
-from kratos.transport.http import Head, Wire
+from kratos.transport.http import Head, Reply, Socket, Wire
+from kratos_http._asgi_talk import talk
 from kratos_http._asgi_wire import Event, Receive, Send
-from kratos_http._refusal import refusal
 from kratos_http._sending import send
 from kratos_http._upload import Upload
 from kratos_http.limits import Limits
 
-__all__ = ["AsgiApplication", "AsgiEndpoint"]
+__all__ = ["AsgiApplication", "AsgiEndpoint", "Refuse"]
 
 AsgiApplication: TypeAlias = Callable[[Event, Receive, Send], Awaitable[None]]
+Refuse: TypeAlias = Callable[[Head, Error], Reply]
 
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.3"}
 _DISCONNECT: Final = {"type": "http.disconnect"}
 
 
 class AsgiEndpoint:
-    """A ``Streamed`` endpoint of an ASGI 3 application.
+    """A ``Streamed`` endpoint of an ASGI 3 application, and an ``Upgraded`` one for WebSockets.
 
     A peer that goes away cancels the application's task.
 
@@ -35,9 +36,10 @@ class AsgiEndpoint:
         state: What its lifespan left for requests.
         max_body: Bytes of the largest body.
         limits: Of the server.
+        refuse: Makes the answer to a body that breaks a limit.
     """
 
-    __slots__ = ("_application", "_limits", "_max_body", "_root", "_state")
+    __slots__ = ("_application", "_limits", "_max_body", "_refuse", "_root", "_state")
 
     def __init__(
         self,
@@ -47,12 +49,14 @@ class AsgiEndpoint:
         state: Mapping[str, Any],
         max_body: int,
         limits: Limits,
+        refuse: Refuse,
     ) -> None:
         self._application = application
         self._root = root
         self._state = state
         self._max_body = max_body
         self._limits = limits
+        self._refuse = refuse
 
     async def converse(self, head: Head, wire: Wire, /) -> None:
         """Run the application for one request.
@@ -62,7 +66,7 @@ class AsgiEndpoint:
             Exception: Whatever it raises.
         """
         upload = Upload(wire, head, limit=self._max_body, limits=self._limits)
-        exchange = _Exchange(wire, upload)
+        exchange = _Exchange(wire, upload, lambda error: self._refuse(head, error))
         try:
             await self._application(self._scope(head), exchange.receive, exchange.send)
         except Exception:
@@ -75,13 +79,35 @@ class AsgiEndpoint:
             raise RuntimeError(f"the application gave no answer to {head.method} {head.path!r}")
         exchange.give_up()
 
+    async def talk(self, head: Head, socket: Socket, /) -> None:
+        """Run the application for one WebSocket.
+
+        Raises:
+            RuntimeError: It gave no answer to the handshake.
+            Exception: Whatever it raises.
+        """
+        scope = self._connection(head, "websocket")
+        scope["scheme"] = "wss" if head.tls else "ws"
+        scope["subprotocols"] = _protocols(head)
+        scope["extensions"] = {"websocket.http.response": {}}
+
+        async def run(receive: Receive, send: Send) -> None:
+            await self._application(scope, receive, send)
+
+        await talk(run, head, socket)
+
     def _scope(self, head: Head) -> Event:
         return {
-            "type": "http",
-            "asgi": _VERSIONS,
-            "http_version": head.version,
+            **self._connection(head, "http"),
             "method": head.method,
             "scheme": head.scheme,
+        }
+
+    def _connection(self, head: Head, kind: str) -> Event:
+        return {
+            "type": kind,
+            "asgi": _VERSIONS,
+            "http_version": head.version,
             "path": unquote(head.path.decode("latin-1")),
             "raw_path": head.path,
             "query_string": head.query,
@@ -102,11 +128,12 @@ class _Exchange:
         gone: Whether the peer has gone.
     """
 
-    def __init__(self, wire: Wire, upload: Upload) -> None:
+    def __init__(self, wire: Wire, upload: Upload, refuse: Callable[[Error], Reply]) -> None:
         self.started = False
         self.gone = False
         self._wire = wire
         self._upload = upload
+        self._refuse = refuse
         self._opening: Event | None = None
         self._complete = False  # the body has been read, or there is no use in reading on
         self._refused = False  # answered in place of the application
@@ -124,7 +151,7 @@ class _Exchange:
             if not self.started and error.code in (400, 408, 413):
                 self.started = self._refused = True
                 self._ended.set()
-                await send(self._wire, refusal(error))
+                await send(self._wire, self._refuse(error))
             return dict(_DISCONNECT)
         self._complete = not piece
         return {"type": "http.request", "body": piece, "more_body": bool(piece)}
@@ -192,3 +219,13 @@ class _Exchange:
 def _address(peer: str) -> tuple[str, int] | None:
     host, _, port = peer.rpartition(":")
     return (host.strip("[]"), int(port)) if host and port.isdigit() else None
+
+
+def _protocols(head: Head) -> Sequence[str]:
+    return [
+        token.strip()
+        for name, value in head.headers
+        if name == b"sec-websocket-protocol"
+        for token in value.decode("latin-1").split(",")
+        if token.strip()
+    ]

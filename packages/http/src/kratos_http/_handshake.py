@@ -14,12 +14,26 @@ from kratos.transport.http import Head, Reply, WireHeaders
 from kratos_http._format import opening
 from kratos_http._refusal import refusal
 
-__all__ = ["PROTOCOL", "accepts", "new_key", "offers", "request_lines", "switching", "unfit"]
+__all__ = [
+    "PROTOCOL",
+    "accepts",
+    "asks",
+    "new_key",
+    "offers",
+    "request_lines",
+    "switching",
+    "unfit",
+]
 
 # Who offers it, and whose peer takes it, writes errors and trailers as JSON. Go knows none.
 PROTOCOL: Final = b"kratos.stream.v1"
 _PROTOCOL_HEADER: Final = b"sec-websocket-protocol"
 _VERSION: Final = b"13"
+
+
+def asks(head: Head) -> bool:
+    """Tell whether a request asks for a WebSocket, well or badly."""
+    return head.method == "GET" and b"websocket" in _tokens(head, b"upgrade")
 
 
 def unfit(head: Head) -> Reply | None:

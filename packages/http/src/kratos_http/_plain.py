@@ -24,11 +24,21 @@ from kratos_http.replies import StreamReply
 from kratos_http.request import Request
 from kratos_http.rest import RestOptions
 
-__all__ = ["PlainEndpoint", "PlainHandler", "StreamedPlainEndpoint", "method_of", "whole"]
+__all__ = [
+    "SENT",
+    "PlainEndpoint",
+    "PlainHandler",
+    "StreamedPlainEndpoint",
+    "Streaming",
+    "answered",
+    "method_of",
+    "params_of",
+    "whole",
+]
 
 _log = logging.getLogger("kratos.http")
 
-_SENT: Final = object()  # what a handler returns to the chain when its stream has been sent
+SENT: Final = object()  # what a handler returns to the chain when it has sent its answer
 
 PlainHandler: TypeAlias = Callable[[Request], Awaitable["Reply | StreamReply | Message"]]
 
@@ -42,7 +52,7 @@ def method_of(path: str, *, streamed: bool) -> Method[Any, Any]:
     return Method(operation=path, name=path, arity=arity, request=Empty, reply=Empty)
 
 
-class _Streaming(Request):
+class Streaming(Request):
     """A request whose answer may be a stream."""
 
     __slots__ = ("began", "wire")
@@ -81,10 +91,10 @@ def whole(handler: PlainHandler) -> Handler:
         result = await handler(request)
         if not isinstance(result, StreamReply):
             return result
-        if not isinstance(request, _Streaming):
+        if not isinstance(request, Streaming):
             raise TypeError(f"{call.method.operation}: a StreamReply needs streamed=True")
         await request.send(result)
-        return _SENT
+        return SENT
 
     return innermost
 
@@ -123,7 +133,7 @@ class PlainEndpoint:
         """Call, and encode."""
         asked = Asked(head)
         call = asked.call(self._operation.method, self._options.endpoint, None)
-        request = Request(head, call, _params(self._variables, head), _once(body))
+        request = Request(head, call, params_of(self._variables, head), _once(body))
         reply = await answered(self._operation, request, asked, self._options)
         assert reply is not None, "a handler without a wire sends nothing by itself"
         return reply
@@ -162,8 +172,8 @@ class StreamedPlainEndpoint:
         asked = Asked(head)
         call = asked.call(self._operation.method, self._options.endpoint, None)
         upload = Upload(wire, head, limit=self._max_body, limits=self._limits)
-        params = _params(self._variables, head)
-        request = _Streaming(head, call, params, upload.read, wire)
+        params = params_of(self._variables, head)
+        request = Streaming(head, call, params, upload.read, wire)
         reply = await answered(self._operation, request, asked, self._options)
         if reply is not None:
             with suppress(Error):  # the peer has gone, so there is nobody to tell
@@ -180,11 +190,11 @@ async def answered(
         head.running = call
         result = await operation.run(call, request)
         head.running = None
-        if result is _SENT:
+        if result is SENT:
             return None
         reply = _encoded(call, result, asked.accept, options)
     except Error as error:
-        if isinstance(request, _Streaming) and request.began:
+        if isinstance(request, Streaming) and request.began:
             request.wire.reset(call.cause or Cause.CALLER)
             return None
         reply = options.error_reply(error, asked.accept)
@@ -209,7 +219,8 @@ def _encoded(call: Call, result: object, accept: str, options: RestOptions) -> R
         raise Error(500, "UNKNOWN", "unknown request error") from error
 
 
-def _params(variables: tuple[str, ...], head: Head) -> Mapping[str, str]:
+def params_of(variables: tuple[str, ...], head: Head) -> Mapping[str, str]:
+    """Return the values of a path's variables by name."""
     return dict(zip(variables, head.params, strict=True)) if variables else {}
 
 

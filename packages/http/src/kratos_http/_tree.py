@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from kratos.transport.http import Endpoint
 from kratos.transport.rule import PathTemplate, Segment, SegmentKind, unescape
+from kratos_http._choice import Choosing
 
 __all__ = ["ANY", "Extract", "Leaf", "Route", "Tree"]
 
@@ -30,11 +31,11 @@ class Route:
 
     verb: str
     template: PathTemplate
-    endpoint: Endpoint
+    endpoint: Endpoint | Choosing
     extract: Extract = field(repr=False)
 
     @classmethod
-    def of(cls, verb: str, template: PathTemplate, endpoint: Endpoint) -> Route:
+    def of(cls, verb: str, template: PathTemplate, endpoint: Endpoint | Choosing) -> Route:
         """Make a route."""
         return cls(verb=verb, template=template, endpoint=endpoint, extract=_extractor(template))
 

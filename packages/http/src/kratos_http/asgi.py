@@ -16,6 +16,7 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Buffered, Head, HttpApplication, Reply, Streamed, Upgraded
 from kratos_http._asgi_socket import AsgiSocket
 from kratos_http._asgi_wire import AsgiWire, Event, Receive, Send
+from kratos_http._handshake import asks
 from kratos_http._refusal import refusal
 
 __all__ = ["Asgi"]
@@ -107,6 +108,8 @@ class Asgi:
         refuses = "websocket.http.response" in (scope.get("extensions") or {})
         socket = AsgiSocket(receive, send, refuses=refuses)
         head = _head({**scope, "method": "GET"})
+        if not asks(head):  # over HTTP/2, servers may leave out what HTTP/1.1 asks with
+            head.headers.append((b"upgrade", b"websocket"))
         endpoint = self._application.route(head)
         if not hasattr(endpoint, "talk"):
             error = Error(404, "NOT_FOUND", "no WebSocket is served here")

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from kratos.errors import Error
 from kratos.transport.http import Endpoint, Head, Reply
 from kratos.transport.rule import PathTemplate
+from kratos_http._choice import Choosing
 from kratos_http._endpoints import Constant
 from kratos_http._tree import ANY, Leaf, Route, Tree
 
@@ -61,7 +62,7 @@ class Router:
         """All routes in the order they were added."""
         return tuple(self._routes)
 
-    def add(self, verb: str, path: str, endpoint: Endpoint, /) -> Route:
+    def add(self, verb: str, path: str, endpoint: Endpoint | Choosing, /) -> Route:
         """Add a route.
 
         Args:
@@ -88,7 +89,7 @@ class Router:
         if leaf is not None:
             found = leaf.find(head.method)
             if found is not None:
-                return found.endpoint
+                return _chosen(found, head)
         try:
             text = head.path.decode()
             if not text.startswith("/"):
@@ -97,7 +98,7 @@ class Router:
                 found = tree.find(segments, head.method)
                 if found is not None:
                     head.params = found.extract(segments)
-                    return found.endpoint
+                    return _chosen(found, head)
             return self._elsewhere(head, text)
         except ValueError as error:
             return self._refuse(head, Error(400, "BAD_REQUEST", f"the path is malformed: {error}"))
@@ -153,6 +154,11 @@ class Router:
         reply = self._error_reply(head, error)
         reply.headers = (*reply.headers, *headers)
         return Constant(reply)
+
+
+def _chosen(route: Route, head: Head) -> Endpoint:
+    endpoint = route.endpoint
+    return endpoint.choose(head) if isinstance(endpoint, Choosing) else endpoint
 
 
 def _split(path: str) -> list[str]:

@@ -6,7 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kratos import encoding
@@ -16,18 +16,19 @@ from kratos.errors import ConfigError, StartupError
 from kratos.transport import Dispatcher, Mount
 from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
-from kratos_http._asgi_mount import AsgiApplication, AsgiEndpoint
+from kratos_http._asgi_mount import AsgiApplication
 from kratos_http._inbound import TRANSPORT
-from kratos_http._lifespan import Mounted, lifespan
 from kratos_http._listening import Listening
+from kratos_http._mounts import Mounts
 from kratos_http._operations import Operations
+from kratos_http._wsgi_mount import WsgiApplication
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
 from kratos_http.rest import Place, RestOptions
-from kratos_http.router import ANY, Route, Router
+from kratos_http.router import Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
 from kratos_http.streams import StreamOptions
 
@@ -142,8 +143,7 @@ class HttpServer:
             cancel_grace=cancel_grace,
         )
         self._plain = Plain(self._router, path_prefix, self._options, self._limits)
-        self._mounted: list[Mounted] = []
-        self._path_prefix = path_prefix.rstrip("/")
+        self._mounts = Mounts(self._router, path_prefix, self._options, self._limits)
         self._dispatcher: Dispatcher | None = None
 
     @property
@@ -221,32 +221,70 @@ class HttpServer:
         )
 
     def mount_asgi(
-        self, path: str, application: AsgiApplication, /, *, max_body: int | None = None
+        self,
+        path: str,
+        application: AsgiApplication,
+        /,
+        *,
+        middleware: Sequence[AnyMiddleware] | None = None,
+        max_body: int | None = None,
     ) -> None:
-        """Serve an ASGI 3 application below a path, within the filters but no middleware.
+        """Serve an ASGI 3 application below a path, within the filters.
 
-        Its ``root_path`` is the path. It gets HTTP requests, not WebSockets. Its lifespan is
-        that of the server; see ``lifespan``.
+        Its ``root_path`` is the path. It gets HTTP requests and WebSockets; which origins may
+        open these is its own business. Its lifespan is that of the server; see ``lifespan``.
 
         Args:
             path: Where; ``/`` for all that nothing else answers.
             application: What answers.
+            middleware: Around it, after that of application and server; empty for these alone,
+                ``None`` for none at all. One call is one request, or one WebSocket.
             max_body: Bytes of the largest body; ``None`` for the server's limit.
 
         Raises:
             TemplateError: The path is none.
+            ConfigError: The limit is negative.
+            StartupError: An element of the middleware is none.
         """
-        root = path.rstrip("/")
-        mounted = Mounted(application)
-        endpoint = AsgiEndpoint(
+        self._mounts.asgi(path, application, middleware=middleware, max_body=max_body)
+
+    def mount_wsgi(
+        self,
+        path: str,
+        application: WsgiApplication,
+        /,
+        *,
+        middleware: Sequence[AnyMiddleware] | None = None,
+        max_body: int | None = None,
+        threads: int = 32,
+        queue: int = 256,
+    ) -> None:
+        """Serve a WSGI application below a path, in threads, within the filters.
+
+        Its ``SCRIPT_NAME`` is the path. A peer that is slow, in sending or in taking, occupies a
+        thread meanwhile.
+
+        Args:
+            path: Where; ``/`` for all that nothing else answers.
+            application: What answers.
+            middleware: As of ``mount_asgi``; it runs on the event loop.
+            max_body: Bytes of the largest body; ``None`` for the server's limit.
+            threads: How many requests it answers at a time.
+            queue: How many may wait for a thread; the next one is 503 ``OFFLOAD_FULL``.
+
+        Raises:
+            TemplateError: The path is none.
+            ConfigError: A bound is too small.
+            StartupError: An element of the middleware is none.
+        """
+        self._mounts.wsgi(
+            path,
             application,
-            root=self._path_prefix + root,
-            state=mounted.state,
-            max_body=self._limits.max_body if max_body is None else max_body,
-            limits=self._limits,
+            middleware=middleware,
+            max_body=max_body,
+            threads=threads,
+            queue=queue,
         )
-        self._router.add(ANY, f"{root}/{{path=**}}", endpoint)
-        self._mounted.append(mounted)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
@@ -257,9 +295,7 @@ class HttpServer:
         Raises:
             StartupError: One of them says that it cannot start.
         """
-        async with AsyncExitStack() as stack:
-            for mounted in self._mounted:
-                await stack.enter_async_context(lifespan(mounted))
+        async with self._mounts.lifespan():
             yield
 
     def mount(self, mount: Mount, /) -> None:
@@ -279,6 +315,7 @@ class HttpServer:
             cancel_grace=self._cancel_grace,
         )
         self._plain.link(self._dispatcher)
+        self._mounts.link(self._dispatcher)
         for service in mount.services:
             self._dispatcher.add(service)
         self._operations.serve(self._dispatcher.operations.values())
