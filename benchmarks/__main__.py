@@ -11,6 +11,7 @@ from benchmarks import measure
 
 _BENCHES = {
     "http": "benchmarks.http",
+    "client": "benchmarks.client",
     "grpc": "benchmarks.grpc",
     "workers": "benchmarks.workers",
     "import": "benchmarks.startup",
@@ -43,6 +44,10 @@ def main() -> None:
         if hasattr(bench, "show"):
             only = options.only.split(",")
             bench.show(seconds=options.seconds, path=path, as_json=options.json, only=only)
+            return
+        if hasattr(bench, "against"):
+            results = bench.against(rounds=options.rounds, seconds=options.seconds, path=path)
+            measure.report(results, as_json=options.json)
             return
         results = measure.run(
             options.bench,

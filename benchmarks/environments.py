@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-_ENVIRONMENTS: Final = {"aegis": "bench-aegis"}
+_ENVIRONMENTS: Final = {"aegis": "bench-aegis", "client": "bench-client"}
 
 
 def environment(arguments: Sequence[str]) -> str:

@@ -41,6 +41,22 @@ def test_bench_prints_one_object_for_each_case_and_subject(
 
 @pytest.mark.bench
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are bound to cores")
+def test_bench_of_clients_has_ours_where_no_rival_is_installed() -> None:
+    command = [sys.executable, "-m", "benchmarks", "client", "--json", "--seconds=0.1"]
+    command.append("--rounds=1")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    ours = {"kratos", "kratos, connections", "kratos, messages", "no client at all"}
+    assert {(row["case"], row["subject"]) for row in rows} >= {
+        (case, subject) for case in ("get", "order") for subject in ours
+    }
+    assert all(row["bench"] == "client" and row["value"] > 0 for row in rows)
+
+
+@pytest.mark.bench
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="servers are bound to cores")
 def test_limiter_of_an_overloaded_server_refuses_something() -> None:
     command = [sys.executable, "-m", "benchmarks", "overload", "--json", "--seconds=1"]

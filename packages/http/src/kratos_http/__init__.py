@@ -1,6 +1,7 @@
 """HTTP server and client of Kratos."""
 
 from kratos_http.asgi import Asgi
+from kratos_http.client import HttpClient
 from kratos_http.compression import Compression
 from kratos_http.connector import HttpConnector
 from kratos_http.cookies import Cookie, parse_cookies, set_cookie
@@ -9,6 +10,7 @@ from kratos_http.decompression import Decompression
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder, encode_error, encode_reply
 from kratos_http.envelope import Envelope
 from kratos_http.health import HealthPaths
+from kratos_http.invocation import ClientReply, ClientRequest
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
 from kratos_http.redirect import Redirect
@@ -21,6 +23,8 @@ from kratos_http.streams import StreamOptions
 
 __all__ = [
     "Asgi",
+    "ClientReply",
+    "ClientRequest",
     "Compression",
     "Cookie",
     "Cors",
@@ -30,6 +34,7 @@ __all__ = [
     "ErrorEncoder",
     "Filter",
     "HealthPaths",
+    "HttpClient",
     "HttpConnector",
     "HttpServer",
     "Limits",

@@ -23,7 +23,7 @@ from kratos_http._transfers import download_part, upload_part
 from kratos_http._unwrapping import unwrapping
 from kratos_http.envelope import JSON_CODECS
 
-__all__ = ["Body", "Plan"]
+__all__ = ["Body", "Plan", "is_repeatable"]
 
 _IDEMPOTENT_VERBS: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
@@ -36,11 +36,13 @@ class Body:
         content_type: Its type.
         data: All of it, or nothing yet.
         chunked: Whether it follows in chunks.
+        accept: What is asked for instead of the plan's own; empty for that.
     """
 
     content_type: str = ""
     data: bytes = b""
     chunked: bool = False
+    accept: str = ""
 
 
 _NO_BODY: Final = Body()
@@ -83,7 +85,7 @@ class Plan:
             raise Error(501, "UNIMPLEMENTED", f"{method.operation} has no HTTP rule")
         rule = method.http[0]
         self.verb = "POST" if rule.verb == "*" else rule.verb
-        self.repeatable = method.idempotent or self.verb in _IDEMPOTENT_VERBS
+        self.repeatable = is_repeatable(method, self.verb)
         self.accept = self.kind = content_type(codec.name)
         if method.arity is Arity.SERVER_STREAM:
             self.accept = f"text/event-stream, {self.accept}"
@@ -138,9 +140,9 @@ class Plan:
         Raises:
             Error: What the service answered; 500 CODEC when it is not what was promised.
         """
-        kind = reply.header(b"content-type").decode("latin-1")
         if not 200 <= reply.status < 300:
-            raise self._error(reply, kind)
+            raise self.error(reply)
+        kind = reply.header(b"content-type").decode("latin-1")
         if self._envelope is not None and self._codec_of(kind).name in JSON_CODECS:
             return self._envelope.read(reply.body, lambda data: self._checked(kind, data))
         return self._checked(kind, reply.body)
@@ -242,11 +244,11 @@ class Plan:
             decode_field(self._codec_of(kind), body, message, field)
         return message
 
-    def _error(self, reply: RawReply, kind: str) -> Error:
+    def error(self, reply: RawReply) -> Error:
         """Return the error in a reply, under the reply's status as in Go."""
         if not reply.body:
             return Error(reply.status)
-        codec = self._codec_of(kind)
+        codec = self._codec_of(reply.header(b"content-type").decode("latin-1"))
         if self._envelope is not None and codec.name in JSON_CODECS:
             found = self._envelope.error(reply.body, code=reply.status)
             if found is not None:
@@ -272,6 +274,11 @@ class Plan:
         if _holds_http_body(field):
             return lambda request: Body(*raw(getattr(request, field.name)))
         return lambda request: Body(kind, encode_field(codec, request, field))
+
+
+def is_repeatable(method: Method[Any, Any], verb: str) -> bool:
+    """Tell whether sending a request twice is harmless."""
+    return method.idempotent or verb in _IDEMPOTENT_VERBS
 
 
 def _holds_http_body(field: FieldDescriptor) -> bool:

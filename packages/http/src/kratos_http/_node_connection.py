@@ -1,0 +1,238 @@
+"""The calls of a client on one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from kratos.errors import Error
+from kratos.selector import Node
+from kratos.transport import Arity, Call, Method, converse
+from kratos_http._events import EVENT_STREAM
+from kratos_http._exchange import TooLarge
+from kratos_http._frames import Frames, Side
+from kratos_http._handshake import accepts, new_key, request_lines
+from kratos_http._plan import Body, Plan
+from kratos_http._pool import ConnectionPool
+from kratos_http._request_head import RequestHeads
+from kratos_http._socket import FramedSocket
+from kratos_http._socket_client import Opened, SocketStream, collect
+from kratos_http._sse_client import SseStream
+from kratos_http._streaming import StreamConnection
+from kratos_http._transfer_client import DownloadStream, Transfer, UploadStream
+from kratos_http._trouble import frozen, too_large, unavailable
+
+__all__ = ["CallSettings", "HttpConnection"]
+
+_SWITCHING: Final = 101
+_CLOSE_TIMEOUT: Final = 2.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSettings:
+    """What the connections of a connector have in common.
+
+    Attributes:
+        plan: Returns how a method is called.
+        max_reply: Bytes of the largest reply, or message of a stream of them.
+        ping_interval: Seconds between pings on a WebSocket from which nothing comes.
+        ping_timeout: Seconds for anything to come after a ping.
+    """
+
+    plan: Callable[[Method[Any, Any]], Plan]
+    max_reply: int
+    ping_interval: float
+    ping_timeout: float
+
+
+class HttpConnection:
+    """The connections to one node; see ``kratos.transport.Connection``.
+
+    Args:
+        node: Where they lead to.
+        pool: The connections.
+        heads: Writes the heads of requests.
+        settings: What it has in common with others.
+
+    Attributes:
+        pool: The connections.
+    """
+
+    def __init__(
+        self, node: Node, pool: ConnectionPool, heads: RequestHeads, settings: CallSettings
+    ) -> None:
+        self._node = node
+        self.pool = pool
+        self._heads = heads
+        self._settings = settings
+
+    @property
+    def node(self) -> Node:
+        """Where it leads to."""
+        return self._node
+
+    @property
+    def ready(self) -> bool:
+        """Whether the newest attempt to connect succeeded, or none was made."""
+        return self.pool.healthy
+
+    async def warm(self) -> None:
+        """Open a connection, and keep it for the first call.
+
+        Raises:
+            OSError: That failed.
+        """
+        await self.pool.warm()
+
+    async def invoke(self, call: Call, request: Any, /) -> Any:
+        """Carry one call; see ``Connection``.
+
+        Raises:
+            Error: What the service answered, or one of the connector's own.
+
+        Cancellation: closes the connection, by which the server learns of it.
+        """
+        call.peer = self._node.address
+        plan = self._settings.plan(call.method)
+        try:
+            if plan.upload is not None:
+                return await self._transfer(plan, call, request)
+            if call.method.arity is Arity.SERVER_STREAM:
+                return await self._follow(plan, call, request)
+            if call.method.arity.client_streams:
+                return await self._talk(plan, call, request)
+            return await self._exchange(plan, call, request)
+        except TooLarge as error:
+            raise too_large(call, error) from error
+        except OSError as error:
+            raise unavailable(call, error) from error
+
+    async def _exchange(self, plan: Plan, call: Call, request: Any) -> Any:
+        """Carry a unary call."""
+        target, body = plan.write(request)
+        head = self._head(plan, call, target, body)
+        reply = await self.pool.exchange(
+            head + body.data, repeatable=plan.repeatable, head_only=plan.verb == "HEAD"
+        )
+        call.reply_headers = frozen(reply.headers)
+        call.trailers = frozen(reply.trailers)
+        return plan.read(reply)
+
+    async def _follow(self, plan: Plan, call: Call, request: Any) -> None:
+        """Carry a call whose replies come as events."""
+        target, body = plan.write(request)
+        head = self._head(plan, call, target, body)
+        connection = await self.pool.dedicate(StreamConnection)
+        try:
+            reply = await connection.request(head + body.data)
+            call.reply_headers = frozen(reply.headers)
+            if not 200 <= reply.status < 300:
+                reply.body = await connection.rest(self._settings.max_reply)
+                plan.read(reply)  # raises
+            kind = reply.header(b"content-type")
+            if plan.download is not None and not kind.lower().startswith(EVENT_STREAM):
+                await converse(call, DownloadStream(call, plan, connection, kind.decode("latin-1")))
+                return
+            if kind and not kind.lower().startswith(EVENT_STREAM):  # Go's has none, if it is empty
+                shown = kind.decode("latin-1")
+                raise Error(500, "CODEC", f"{call.peer}: {shown} is no stream of events")
+            stream = SseStream(call, plan, connection, max_event=self._settings.max_reply)
+            await converse(call, stream)
+        finally:
+            self.pool.dismiss(connection)
+
+    async def _transfer(self, plan: Plan, call: Call, requests: Any) -> Any:
+        """Carry a call whose requests are the body of one."""
+        open_transfer = partial(self._open_transfer, plan, call)
+        stream = UploadStream(call, plan, open_transfer, max_reply=self._settings.max_reply)
+        try:
+            return await collect(call, stream, requests)
+        finally:
+            await stream.aclose()
+
+    async def _open_transfer(self, plan: Plan, call: Call, first: Any) -> Transfer:
+        """Send the head of an upload; see ``UploadStream``."""
+        target, body = plan.upload_head(first)
+        head = self._head(plan, call, target, body)
+        try:
+            connection = await self.pool.dedicate(StreamConnection)
+        except OSError as error:
+            raise unavailable(call, error) from error
+        return Transfer(connection, head, release=partial(self.pool.dismiss, connection))
+
+    async def _talk(self, plan: Plan, call: Call, requests: Any) -> Any:
+        """Carry a call whose requests are a stream."""
+        stream = SocketStream(call, plan, partial(self._open_socket, plan, call))
+        try:
+            if not plan.lazy:
+                await stream.open(None)
+            if call.method.arity is Arity.BIDI_STREAM:
+                return await converse(call, stream)
+            return await collect(call, stream, requests)
+        finally:
+            await stream.aclose()
+
+    async def _open_socket(self, plan: Plan, call: Call, first: Any) -> Opened:
+        """Open a WebSocket; see ``SocketStream.open``."""
+        key = new_key()
+        target = plan.socket_target(first)
+        lines = request_lines(key)
+        head = self._head(plan, call, target, Body(), more=lines)
+        try:
+            connection = await self.pool.dedicate(StreamConnection)
+        except OSError as error:
+            raise unavailable(call, error) from error
+        try:
+            return await self._shake_hands(plan, call, connection, head=head, key=key)
+        except TooLarge as error:
+            self.pool.dismiss(connection)
+            raise too_large(call, error) from error
+        except OSError as error:
+            self.pool.dismiss(connection)
+            raise unavailable(call, error) from error
+        except BaseException:
+            self.pool.dismiss(connection)
+            raise
+
+    async def _shake_hands(
+        self, plan: Plan, call: Call, connection: StreamConnection, *, head: bytes, key: str
+    ) -> Opened:
+        reply = await connection.request(head, upgrade=True)
+        call.reply_headers = frozen(reply.headers)
+        if reply.status != _SWITCHING:
+            reply.body = await connection.rest(self._settings.max_reply)
+            if 200 <= reply.status < 300:
+                raise Error(500, "CODEC", f"{call.peer}: {reply.status} is no WebSocket")
+            plan.read(reply)  # raises
+        if not accepts(reply.headers, key):
+            raise Error(500, "CODEC", f"{call.peer}: the handshake was not answered as asked")
+        own = bool(reply.header(b"sec-websocket-protocol"))
+        frames = Frames(Side.CLIENT, max_message=self._settings.max_reply)
+        socket = FramedSocket(connection, frames, close_timeout=_CLOSE_TIMEOUT)
+        if own:  # Go's server answers pings only while its handler receives
+            interval = self._settings.ping_interval
+            socket.ping_every(interval, timeout=self._settings.ping_timeout, strict=True)
+        connection.attach(socket)
+        release = partial(self.pool.dismiss, connection)
+        return Opened(socket=socket, own=own, release=release)
+
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """Refuse new calls, let those in flight end, then cut the rest off; idempotent.
+
+        Args:
+            drain: Seconds for calls in flight.
+        """
+        await self.pool.aclose(drain=drain)
+
+    def _head(self, plan: Plan, call: Call, target: str, body: Body, *, more: bytes = b"") -> bytes:
+        return self._heads.write(
+            call,
+            plan.verb,
+            target,
+            accept=body.accept or plan.accept,
+            content_type=body.content_type,
+            length=None if body.chunked else len(body.data),
+            more=more,
+        )

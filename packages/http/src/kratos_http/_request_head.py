@@ -1,0 +1,94 @@
+"""The heads of requests to one node: what never changes is made once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kratos.errors import Error
+from kratos.transport import Call, Cause
+from kratos_http._format import CHUNKED, header_block
+from kratos_http._timeout import format_timeout
+
+__all__ = ["RequestHeads"]
+
+_OWN: Final = frozenset((b"accept", b"content-type", b"grpc-timeout", b"proxy-authorization"))
+_HANDSHAKE: Final = b"sec-websocket-"
+_VERBS_WITH_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
+
+
+class RequestHeads:
+    """Writes the heads of requests to one node.
+
+    Args:
+        host: For the ``Host`` header.
+        user_agent: For the ``User-Agent`` header.
+        before: What stands before every path, also the origin if a proxy is asked.
+        more: Header lines that every request has.
+
+    Raises:
+        ConfigError: A header cannot be sent.
+    """
+
+    __slots__ = ("_before", "_defaults", "_fixed", "_more")
+
+    def __init__(self, *, host: str, user_agent: str, before: str = "", more: bytes = b"") -> None:
+        self._before = before
+        self._defaults = {b"host": host.encode(), b"user-agent": user_agent.encode()}
+        self._fixed = header_block(list(self._defaults.items())) + more
+        self._more = more
+
+    def write(
+        self,
+        call: Call,
+        verb: str,
+        target: str,
+        *,
+        accept: str,
+        content_type: str = "",
+        length: int | None = 0,
+        more: bytes = b"",
+    ) -> bytes:
+        """Return the head of a request, up to its empty line.
+
+        Args:
+            call: The call: its headers, and what is left of its time.
+            verb: HTTP method.
+            target: Path and query.
+            accept: The ``Accept`` header.
+            content_type: Of the body; empty for none.
+            length: Bytes of the body; ``None`` if it follows in chunks.
+            more: Further header lines.
+
+        Raises:
+            Error: 504: there is no time left for the call; 400 CODEC: a header cannot be sent.
+        """
+        lines = b""
+        remaining = call.remaining()
+        if remaining is not None:
+            if remaining <= 0:
+                raise Cause.DEADLINE.error()
+            lines = b"grpc-timeout: %b\r\n" % format_timeout(remaining).encode()
+        try:
+            lines += header_block(((b"accept", accept.encode()),))
+            if content_type:
+                lines += header_block(((b"content-type", content_type.encode()),))
+            lines += self._given(call) if len(call.headers) else self._fixed
+        except ValueError as error:
+            raise Error(400, "CODEC", str(error)) from error
+        if length is None:
+            lines += CHUNKED
+        elif content_type or verb in _VERBS_WITH_BODY:
+            lines += b"content-length: %d\r\n" % length
+        line = f"{verb} {self._before}{target} HTTP/1.1\r\n".encode()
+        return b"%b%b%b\r\n" % (line, lines, more)
+
+    def _given(self, call: Call) -> bytes:
+        """Return the header lines of a call that has some of its own, and those of all others."""
+        given = [
+            pair
+            for pair in call.headers.raw()
+            if pair[0] not in _OWN and not pair[0].startswith(_HANDSHAKE)
+        ]
+        names = {name for name, _ in given}
+        defaults = [pair for pair in self._defaults.items() if pair[0] not in names]
+        return header_block(defaults + given) + self._more

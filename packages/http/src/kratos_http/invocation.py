@@ -1,0 +1,68 @@
+"""Requests and replies of calls that no definition describes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from kratos.errors import Error
+from kratos.transport import Header
+
+__all__ = ["ClientReply", "ClientRequest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientRequest:
+    """What middleware sees of a request made with ``HttpClient``.
+
+    Attributes:
+        target: Path and query, encoded.
+        content_type: Of the body; empty without one.
+        data: The body.
+        accept: The ``Accept`` header.
+        message: The message that the body is, if it is one.
+    """
+
+    target: str
+    content_type: str = ""
+    data: bytes = b""
+    accept: str = "*/*"
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientReply:
+    """An answer with a status of 200 to 299; others are raised as errors.
+
+    Attributes:
+        status: Its status.
+        headers: Its headers.
+        body: Its body.
+    """
+
+    status: int
+    headers: Header
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """The ``Content-Type`` header, empty when it is absent."""
+        return self.headers.get("content-type")
+
+    def text(self) -> str:
+        """Return the body as text in UTF-8; what is none is replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body read as JSON.
+
+        Raises:
+            Error: 500 CODEC: it is none.
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise Error(500, "CODEC", f"the reply cannot be read as JSON: {error}") from error
