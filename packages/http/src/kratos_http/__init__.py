@@ -2,6 +2,7 @@
 
 from kratos_http.asgi import Asgi
 from kratos_http.client import HttpClient
+from kratos_http.client_tls import ClientTls
 from kratos_http.compression import Compression
 from kratos_http.connector import HttpConnector
 from kratos_http.cookies import Cookie, parse_cookies, set_cookie
@@ -13,6 +14,7 @@ from kratos_http.health import HealthPaths
 from kratos_http.invocation import ClientReply, ClientRequest
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
+from kratos_http.proxies import Proxies, Proxy
 from kratos_http.redirect import Redirect
 from kratos_http.replies import StreamReply, json_reply, redirect_reply, text_reply
 from kratos_http.request import Query, Request
@@ -25,6 +27,7 @@ __all__ = [
     "Asgi",
     "ClientReply",
     "ClientRequest",
+    "ClientTls",
     "Compression",
     "Cookie",
     "Cors",
@@ -39,6 +42,8 @@ __all__ = [
     "HttpServer",
     "Limits",
     "OpenApi",
+    "Proxies",
+    "Proxy",
     "Query",
     "Redirect",
     "ReplyEncoder",

@@ -12,9 +12,6 @@ from kratos_http._pieces import add_piece
 
 __all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge"]
 
-# Bytes without any of a body: head, interim answers, trailers, framing. Servers are trusted more
-# than their peers.
-_MAX_HEAD: Final = 256 * 1024
 _MAX_TRAILERS: Final = 256
 _FIRST_INTERIM: Final = 100
 _FIRST_FINAL: Final = 200
@@ -58,16 +55,18 @@ class ClientConnection(asyncio.Protocol):
 
     Args:
         max_reply: Bytes of the largest body.
+        max_head: Bytes in a row without any of a body: head, interim answers, trailers, framing.
 
     Attributes:
         reusable: Whether another request may be sent.
         idle_since: The loop's time when the last answer was complete.
     """
 
-    def __init__(self, *, max_reply: int) -> None:
+    def __init__(self, *, max_reply: int, max_head: int) -> None:
         self.reusable = False
         self.idle_since = 0.0
         self._max_reply = max_reply
+        self._max_head = max_head
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
         self._answered: asyncio.Future[RawReply] | None = None
@@ -110,8 +109,12 @@ class ClientConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection; a request under way is lost. Idempotent."""
         self.reusable = False
-        if self._transport is not None:
-            self._transport.abort() if self._answered is not None else self._transport.close()
+        transport = self._transport
+        if transport is None:
+            return
+        # What a server does not take would keep the connection open for as long as it likes.
+        unsent = transport.get_write_buffer_size() > 0
+        transport.abort() if unsent or self._answered is not None else transport.close()
 
     # Called by the transport.
 
@@ -139,9 +142,9 @@ class ClientConnection(asyncio.Protocol):
             self._fail(reason or Lost(f"the answer is malformed: {error}", begun=True))
             self.close()  # also after a whole answer: whatever follows it is not ours
         self._overhead += self._feeding
-        if self._overhead > _MAX_HEAD:
+        if self._overhead > self._max_head:
             what = "its head exceeds" if self._in_head else "what is no body of it exceeds"
-            self._fail(TooLarge(f"{what} {_MAX_HEAD} bytes"))
+            self._fail(TooLarge(f"{what} {self._max_head} bytes"))
 
     def eof_received(self) -> None:
         """Take the end for the end of a body without a length."""

@@ -54,6 +54,7 @@ class HttpConnection:
         node: Where they lead to.
         pool: The connections.
         heads: Writes the heads of requests.
+        socket_heads: Writes those of WebSockets, which lead through a proxy.
         settings: What it has in common with others.
 
     Attributes:
@@ -61,11 +62,18 @@ class HttpConnection:
     """
 
     def __init__(
-        self, node: Node, pool: ConnectionPool, heads: RequestHeads, settings: CallSettings
+        self,
+        node: Node,
+        pool: ConnectionPool,
+        settings: CallSettings,
+        *,
+        heads: RequestHeads,
+        socket_heads: RequestHeads,
     ) -> None:
         self._node = node
         self.pool = pool
         self._heads = heads
+        self._socket_heads = socket_heads
         self._settings = settings
 
     @property
@@ -124,7 +132,7 @@ class HttpConnection:
         """Carry a call whose replies come as events."""
         target, body = plan.write(request)
         head = self._head(plan, call, target, body)
-        connection = await self.pool.dedicate(StreamConnection)
+        connection = await self.pool.dedicate()
         try:
             reply = await connection.request(head + body.data)
             call.reply_headers = frozen(reply.headers)
@@ -179,9 +187,9 @@ class HttpConnection:
         key = new_key()
         target = plan.socket_target(first)
         lines = request_lines(key)
-        head = self._head(plan, call, target, Body(), more=lines)
+        head = self._socket_heads.write(call, plan.verb, target, accept=plan.accept, more=lines)
         try:
-            connection = await self.pool.dedicate(StreamConnection)
+            connection = await self.pool.dedicate(through=True)
         except OSError as error:
             raise unavailable(call, error) from error
         try:
@@ -226,7 +234,7 @@ class HttpConnection:
         """
         await self.pool.aclose(drain=drain)
 
-    def _head(self, plan: Plan, call: Call, target: str, body: Body, *, more: bytes = b"") -> bytes:
+    def _head(self, plan: Plan, call: Call, target: str, body: Body) -> bytes:
         return self._heads.write(
             call,
             plan.verb,
@@ -234,5 +242,4 @@ class HttpConnection:
             accept=body.accept or plan.accept,
             content_type=body.content_type,
             length=None if body.chunked else len(body.data),
-            more=more,
         )

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from kratos.limit import is_cancelled_from_outside
+from kratos_http._dial import Dialer
 from kratos_http._exchange import ClientConnection, Lost, RawReply
+from kratos_http._streaming import StreamConnection
 
 __all__ = ["ConnectionPool", "PoolOptions"]
 
 
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
-C = TypeVar("C", bound=_Closable)
+C = TypeVar("C", ClientConnection, StreamConnection)
 
 _CLOSED: Final = "the connection to the server is being closed"
 
@@ -32,42 +29,36 @@ class PoolOptions:
     Attributes:
         max_connections: Open at once; further calls wait for one.
         idle_timeout: Seconds for which an unused connection is kept.
-        connect_timeout: Seconds to connect, TLS included.
+        connect_timeout: Seconds to connect, proxy and TLS included.
         max_reply: Bytes of the largest answer.
+        max_head: Bytes of an answer without its body.
     """
 
     max_connections: int
     idle_timeout: float
     connect_timeout: float
     max_reply: int
+    max_head: int
 
 
 class ConnectionPool:
     """Connections to one address.
 
     Args:
-        address: ``host:port``, or ``unix:/path``.
-        tls: Makes the TLS context, when it is first needed; ``None`` for plain text.
+        dialer: Opens them.
         options: How connections are made and kept.
 
     Attributes:
         healthy: Whether the newest attempt to connect succeeded, or none was made.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        tls: Callable[[], ssl.SSLContext] | None,
-        options: PoolOptions,
-    ) -> None:
+    def __init__(self, dialer: Dialer, options: PoolOptions) -> None:
         self.healthy = True
-        self._address = address
-        self._tls = tls
+        self._dialer = dialer
         self._options = options
         self._idle: deque[ClientConnection] = deque()
-        self._busy: set[_Closable] = set()
-        self._opening: set[asyncio.Future[_Closable]] = set()
+        self._busy: set[ClientConnection | StreamConnection] = set()
+        self._opening: set[asyncio.Future[Any]] = set()
         self._open = 0  # busy, idle and being opened
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -110,21 +101,21 @@ class ConnectionPool:
         connection, _ = await self._take(fresh=True)
         return await self._use(connection, data, head_only=head_only)
 
-    async def dedicate(self, make: Callable[[], C]) -> C:
+    async def dedicate(self, *, through: bool = False) -> StreamConnection:
         """Open a connection for one stream; it counts among those of requests.
 
         Args:
-            make: Makes its protocol.
+            through: Whether it leads through a proxy, if there is one, also in plain text.
 
         Raises:
             OSError: The server cannot be reached.
         """
         await self._room()
-        connection = await self._connect(make)
+        connection = await self._connect(self._streamer, through=through)
         self._busy.add(connection)
         return connection
 
-    def dismiss(self, connection: _Closable) -> None:
+    def dismiss(self, connection: StreamConnection) -> None:
         """Close a connection that was dedicated. Idempotent."""
         connection.close()
         if connection in self._busy:
@@ -209,13 +200,16 @@ class ConnectionPool:
         return False
 
     def _exchanger(self) -> ClientConnection:
-        return ClientConnection(max_reply=self._options.max_reply)
+        return ClientConnection(max_reply=self._options.max_reply, max_head=self._options.max_head)
 
-    async def _connect(self, make: Callable[[], C]) -> C:
+    def _streamer(self) -> StreamConnection:
+        return StreamConnection(max_head=self._options.max_head)
+
+    async def _connect(self, make: Callable[[], C], *, through: bool = False) -> C:
         """Open a connection, which ``_open`` counts already."""
         self.healthy, connected = False, False
-        opening = asyncio.ensure_future(self._open_connection(make))
-        self._opening.add(cast("asyncio.Future[_Closable]", opening))
+        opening = asyncio.ensure_future(self._dialer.open(make, through=through))
+        self._opening.add(opening)
         try:
             async with asyncio.timeout(self._options.connect_timeout):
                 connection = await opening
@@ -228,25 +222,10 @@ class ConnectionPool:
                 raise
             raise ConnectionAbortedError(_CLOSED) from None
         finally:
-            self._opening.discard(cast("asyncio.Future[_Closable]", opening))
+            self._opening.discard(opening)
             if not connected:
                 self._forget()
         return connection
-
-    async def _open_connection(self, make: Callable[[], C]) -> C:
-        loop = asyncio.get_running_loop()
-        tls = None if self._tls is None else self._tls()
-        protocol = cast("Callable[[], asyncio.BaseProtocol]", make)
-        path = self._address.removeprefix("unix:")
-        if path != self._address:
-            name = "localhost" if tls is not None else None
-            opened = await loop.create_unix_connection(
-                protocol, path, ssl=tls, server_hostname=name
-            )
-        else:
-            host, _, port = self._address.rpartition(":")
-            opened = await loop.create_connection(protocol, host.strip("[]"), int(port), ssl=tls)
-        return cast("C", opened[1])
 
     def _put(self, connection: ClientConnection) -> None:
         """Keep a connection for the next request, or let it go."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from kratos.errors import Error
 from kratos.transport import Call, Cause
+from kratos.transport.http import WireHeaders
 from kratos_http._format import CHUNKED, header_block
 from kratos_http._timeout import format_timeout
 
@@ -23,19 +24,21 @@ class RequestHeads:
         host: For the ``Host`` header.
         user_agent: For the ``User-Agent`` header.
         before: What stands before every path, also the origin if a proxy is asked.
-        more: Header lines that every request has.
+        more: Headers that every request has besides.
 
     Raises:
-        ConfigError: A header cannot be sent.
+        ValueError: A header cannot be sent.
     """
 
     __slots__ = ("_before", "_defaults", "_fixed", "_more")
 
-    def __init__(self, *, host: str, user_agent: str, before: str = "", more: bytes = b"") -> None:
+    def __init__(
+        self, *, host: str, user_agent: str, before: str = "", more: WireHeaders = ()
+    ) -> None:
         self._before = before
         self._defaults = {b"host": host.encode(), b"user-agent": user_agent.encode()}
-        self._fixed = header_block(list(self._defaults.items())) + more
-        self._more = more
+        self._more = header_block(more)
+        self._fixed = header_block(list(self._defaults.items())) + self._more
 
     def write(
         self,

@@ -14,7 +14,6 @@ from kratos_http._socket import FramedSocket
 
 __all__ = ["StreamConnection"]
 
-_MAX_HEAD: Final = 256 * 1024
 _MAX_TRAILERS: Final = 256
 _FIRST_FINAL: Final = 200
 _SWITCHING: Final = 101
@@ -26,17 +25,22 @@ class StreamConnection(asyncio.Protocol):
 
     After an answer with status 101 it carries bytes both ways.
 
+    Args:
+        max_head: Bytes in a row without any of a body: head, interim answers, trailers, framing.
+
     Attributes:
         trailers: Of the answer, once it has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_head: int) -> None:
+        self._max_head = max_head
         self.trailers: list[tuple[bytes, bytes]] = []
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._answered: asyncio.Future[RawReply] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_size = 0
+        self._begun = False
+        self._bare = 0  # bytes since the last piece of a body
         self._in_head = False
         self._until_end = False
         self._interim = False
@@ -133,8 +137,8 @@ class StreamConnection(asyncio.Protocol):
         if self._answered is None:
             self.close()  # nobody asked
             return
-        if self._in_head or not self._answered.done():
-            self._head_size += len(data)
+        self._begun = True
+        self._bare += len(data)
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as stop:
@@ -143,8 +147,8 @@ class StreamConnection(asyncio.Protocol):
             if not self._complete:
                 cause = error.__context__ if isinstance(error.__context__, TooLarge) else None
                 self._fail(cause or Lost(f"the answer is malformed: {error}", begun=True))
-        if self._head_size > _MAX_HEAD and not self._answered.done():
-            self._fail(TooLarge(f"its head exceeds {_MAX_HEAD} bytes"))
+        if self._bare > self._max_head and not self._complete:
+            self._fail(TooLarge(f"what is no body of it exceeds {self._max_head} bytes"))
 
     def eof_received(self) -> None:
         """Take the end for the end of a body without a length."""
@@ -166,7 +170,7 @@ class StreamConnection(asyncio.Protocol):
         if self._socket is not None:
             self._socket.lose()
         problem = "the connection was closed" if exc is None else str(exc) or type(exc).__name__
-        self._fail(Lost(problem, begun=self._head_size > 0))
+        self._fail(Lost(problem, begun=self._begun))
 
     # Called by the parser.
 
@@ -202,6 +206,7 @@ class StreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
+        self._bare = 0
         self._pieces.append(data)
         self._size += len(data)
         self.regulate()

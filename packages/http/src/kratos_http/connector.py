@@ -10,12 +10,15 @@ from kratos.encoding import Codecs
 from kratos.errors import ConfigError
 from kratos.selector import Node
 from kratos.transport import Method
+from kratos_http._dial import Dialer
 from kratos_http._node_connection import CallSettings, HttpConnection
 from kratos_http._plain_plan import PlainPlan
 from kratos_http._plan import Plan
 from kratos_http._pool import ConnectionPool, PoolOptions
 from kratos_http._request_head import RequestHeads
+from kratos_http.client_tls import ClientTls
 from kratos_http.invocation import ClientRequest
+from kratos_http.proxies import Proxies
 
 __all__ = ["HttpConnection", "HttpConnector"]
 
@@ -37,15 +40,19 @@ class HttpConnector:
     ``REPLY_TOO_LARGE``, 501 ``UNIMPLEMENTED`` for a method that HTTP cannot call.
 
     Args:
-        tls: TLS configuration for secure nodes; ``None`` for the system's trust store.
+        tls: For secure nodes: a context, or the files of one; ``None`` for the system's trust
+            store.
+        proxy: URL of the proxy for all nodes, as of ``Proxy.parse``, or which is for which;
+            ``Proxies.from_environment()`` for what the environment says. ``None`` for none.
         codec: Name of the codec of requests.
         codecs: Where codecs are found.
         path_prefix: Path before that of every rule, for instance ``/api``.
         user_agent: The ``User-Agent`` header.
         max_connections: To one node at once; further calls wait for one.
         idle_timeout: Seconds for which an unused connection is kept; less than servers keep it.
-        connect_timeout: Seconds to connect, TLS included.
+        connect_timeout: Seconds to connect, proxy and TLS included.
         max_reply: Bytes of the largest reply, or message of a stream of them.
+        max_head: Bytes of a reply without its body: head, interim replies, trailers, framing.
         ping_interval: Seconds between pings on a WebSocket from which nothing comes, of a
             server of ours; ``math.inf`` for no pings.
         ping_timeout: Seconds for anything to come after a ping.
@@ -59,7 +66,8 @@ class HttpConnector:
     def __init__(
         self,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | ClientTls | None = None,
+        proxy: str | Proxies | None = None,
         codec: str = "protojson",
         codecs: Codecs = encoding.DEFAULT,
         path_prefix: str = "",
@@ -68,6 +76,7 @@ class HttpConnector:
         idle_timeout: float = 60.0,
         connect_timeout: float = 5.0,
         max_reply: int = 64 * 1024 * 1024,
+        max_head: int = 256 * 1024,
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
         socket_uploads: bool = False,
@@ -75,11 +84,12 @@ class HttpConnector:
         found = codecs.get(codec)
         if found is None:
             raise ConfigError(f"there is no codec {codec!r}: register it, or use protojson")
-        if tls is not None and not _is_context(tls):
-            raise ConfigError(f"tls must be an ssl.SSLContext, not {type(tls).__name__}")
         if path_prefix and not path_prefix.startswith("/"):
             raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
-        self._tls = tls
+        self._tls = _context(tls)
+        self._server_name = tls.server_name if isinstance(tls, ClientTls) else ""
+        self._trusted: ssl.SSLContext | None = None
+        self._proxies = Proxies(http=proxy, https=proxy) if isinstance(proxy, str) else proxy
         self._codec = found
         self._codecs = codecs
         self._prefix = path_prefix.rstrip("/")
@@ -97,6 +107,7 @@ class HttpConnector:
             idle_timeout=idle_timeout,
             connect_timeout=connect_timeout,
             max_reply=max_reply,
+            max_head=max_head,
         )
 
     @property
@@ -106,11 +117,27 @@ class HttpConnector:
 
     def connect(self, node: Node, /) -> HttpConnection:
         """Return the connections of one node; see ``Connector``."""
-        tls = self._context if node.secure else None
-        pool = ConnectionPool(node.address, tls=tls, options=self._options)
+        proxy = None
+        if self._proxies is not None:
+            proxy = self._proxies.find(node.address, secure=node.secure)
+        dialer = Dialer(
+            node.address,
+            tls=self._context if node.secure else None,
+            server_name=self._server_name,
+            proxy=proxy,
+            proxy_tls=self._trust,
+        )
         host = "localhost" if node.unix_path is not None else node.address
-        heads = RequestHeads(host=host, user_agent=self._user_agent, before=self._prefix)
-        return HttpConnection(node, pool, heads, self._settings)
+        heads = self._heads(host, self._prefix)
+        asked = heads
+        if proxy is not None and not node.secure:
+            asked = self._heads(host, f"http://{host}{self._prefix}", proxy.authorization)
+        pool = ConnectionPool(dialer, self._options)
+        return HttpConnection(node, pool, self._settings, heads=asked, socket_heads=heads)
+
+    def _heads(self, host: str, before: str, authorization: bytes = b"") -> RequestHeads:
+        more = ((b"proxy-authorization", authorization),) if authorization else ()
+        return RequestHeads(host=host, user_agent=self._user_agent, before=before, more=more)
 
     def plan(self, method: Method[Any, Any]) -> Plan:
         """Return how a method is called.
@@ -129,10 +156,18 @@ class HttpConnector:
         return plan
 
     def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
+        return self._trust() if self._tls is None else self._tls
+
+    def _trust(self) -> ssl.SSLContext:
+        """Return the context of the system's trust store, which takes milliseconds to make."""
+        if self._trusted is None:
+            self._trusted = ssl.create_default_context()
+        return self._trusted
 
 
-def _is_context(tls: object) -> bool:
-    return isinstance(tls, ssl.SSLContext)
+def _context(tls: object) -> ssl.SSLContext | None:
+    if isinstance(tls, ClientTls):
+        return tls.context()
+    if tls is None or isinstance(tls, ssl.SSLContext):
+        return tls
+    raise ConfigError(f"tls must be an ssl.SSLContext or ClientTls, not {type(tls).__name__}")
