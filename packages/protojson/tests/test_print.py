@@ -19,7 +19,7 @@ def printed(backend: Any, message: Any, **options: Any) -> str:
 # The forms of Go
 
 
-def test_group_that_nobody_knows_is_left_out_whatever_is_in_it(proto: Any, backend: str) -> None:
+def test_group_that_nobody_knows_is_left_out_whatever_is_in_it(proto: Any, backend: Any) -> None:
     # Field 0 is one that no message can have, and that protobuf keeps all the same.
     group = b"\x7b" + b"\x00\x02" + b"\x38\x05" + b"\x7c"
     message = proto.Sub.FromString(b"\x0a\x01x" + group)

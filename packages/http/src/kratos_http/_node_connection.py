@@ -165,7 +165,7 @@ class HttpConnection:
         target, body = plan.upload_head(first)
         head = self._head(plan, call, target, body)
         try:
-            connection = await self.pool.dedicate(StreamConnection)
+            connection = await self.pool.dedicate()
         except OSError as error:
             raise unavailable(call, error) from error
         return Transfer(connection, head, release=partial(self.pool.dismiss, connection))
