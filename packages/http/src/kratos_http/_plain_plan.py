@@ -33,7 +33,7 @@ class PlainPlan(Plan):
 
     def write(self, request: Any) -> tuple[str, Body]:
         """Return the target and the body of a request."""
-        body = Body(request.content_type, request.data, request.accept)
+        body = Body(request.content_type, request.data, accept=request.accept)
         return request.target, body
 
     def read(self, reply: RawReply) -> Any:
