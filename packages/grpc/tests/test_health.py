@@ -11,6 +11,7 @@ from kratos.errors import Error
 from kratos.health import Health, Kind, Phase, Status
 from kratos.testing.echo import EchoService
 from kratos.transport import Call, Handler, Method, Service
+from kratos_grpc import health_check
 from kratos_grpc.health import HEALTH_CHECK, HEALTH_LIST, HEALTH_WATCH
 from kratos_grpc.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 
@@ -139,3 +140,20 @@ async def test_health_service_of_the_user_comes_in_place_of_ours(
     async with serve(*services, health=health) as served:
         reply = await served.caller.unary(HEALTH_CHECK, HealthCheckRequest())
     assert reply.status == NOT_SERVING
+
+
+@pytest.mark.parametrize(
+    ("service", "healthy"), [("", True), ("greeter.Greeter", True), ("asleep.Sleeper", False)]
+)
+async def test_client_asks_for_the_health_of_a_node(
+    serve: Any, health: Health, service: str, *, healthy: bool
+) -> None:
+    health.set("asleep.Sleeper", Status.NOT_SERVING)
+    async with serve(EchoService(), health=health) as served:
+        assert await health_check(service)(served.connection) is healthy
+
+
+async def test_client_learns_that_a_service_is_unknown(serve: Any, health: Health) -> None:
+    async with serve(EchoService(), health=health) as served:
+        with pytest.raises(Error, match="UNKNOWN_SERVICE"):
+            await health_check("nobody")(served.connection)

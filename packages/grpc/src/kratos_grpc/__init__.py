@@ -1,6 +1,7 @@
 """gRPC server and client of Kratos, on grpcio."""
 
 from kratos_grpc.connector import GrpcConnector
+from kratos_grpc.health import health_check
 from kratos_grpc.limits import ClientLimits, ServerLimits
 from kratos_grpc.server import GrpcServer
 from kratos_grpc.tls import ClientTls, ServerTls
@@ -12,4 +13,5 @@ __all__ = [
     "GrpcServer",
     "ServerLimits",
     "ServerTls",
+    "health_check",
 ]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar, Final
 
+from kratos.client import HealthCheck, asking
 from kratos.errors import Error
 from kratos.health import Health, Kind, Status
 from kratos.transport import Arity, Method, Service
@@ -16,7 +17,7 @@ from kratos_grpc.health_pb2 import (
     HealthListResponse,
 )
 
-__all__ = ["HEALTH_CHECK", "HEALTH_LIST", "HEALTH_WATCH", "HealthService"]
+__all__ = ["HEALTH_CHECK", "HEALTH_LIST", "HEALTH_WATCH", "HealthService", "health_check"]
 
 HEALTH_CHECK: Final = Method(
     operation="/grpc.health.v1.Health/Check",
@@ -42,6 +43,21 @@ HEALTH_WATCH: Final = Method(
     reply=HealthCheckResponse,
     idempotent=True,
 )
+
+
+def health_check(service: str = "", *, timeout: float = 1.0) -> HealthCheck:
+    """Make a client's check of ``grpc.health.v1.Health``, which servers in any language have.
+
+    Args:
+        service: Full name of the service asked about; empty for the whole server.
+        timeout: Seconds that a node has for its answer.
+    """
+    return asking(
+        HEALTH_CHECK,
+        HealthCheckRequest(service=service),
+        healthy=lambda reply: reply.status == HealthCheckResponse.SERVING,
+        timeout=timeout,
+    )
 
 
 class HealthService(Service):

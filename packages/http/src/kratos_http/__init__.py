@@ -10,7 +10,7 @@ from kratos_http.cors import Cors
 from kratos_http.decompression import Decompression
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder, encode_error, encode_reply
 from kratos_http.envelope import Envelope
-from kratos_http.health import HealthPaths
+from kratos_http.health import HealthPaths, health_check
 from kratos_http.invocation import ClientReply, ClientRequest
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
@@ -54,6 +54,7 @@ __all__ = [
     "StreamReply",
     "encode_error",
     "encode_reply",
+    "health_check",
     "json_reply",
     "parse_cookies",
     "redirect_reply",

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.empty_pb2 import Empty
+
+from kratos.client import HealthCheck, asking
 from kratos.health import Health, Kind, Report
+from kratos.transport import Arity, HttpRule, Method
 from kratos.transport.http import Head, Reply
 from kratos_http._endpoints import Function
 from kratos_http._refusal import JSON
 
-__all__ = ["HealthPaths", "probe"]
+__all__ = ["HealthPaths", "health_check", "probe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,25 @@ class HealthPaths:
         """Return the question of each path."""
         asked = {self.live: Kind.LIVE, self.ready: Kind.READY, self.startup: Kind.STARTUP}
         return {path: kind for path, kind in asked.items() if path}
+
+
+def health_check(path: str = "/readyz", *, timeout: float = 1.0) -> HealthCheck:
+    """Make a client's check of a path: a node is healthy that answers it with 2xx.
+
+    Args:
+        path: What to ask for; of a ``HealthPaths``, or any other path that answers GET.
+        timeout: Seconds that a node has for its answer.
+    """
+    method = Method(
+        operation=f"/kratos.Health{path}",
+        name="health",
+        arity=Arity.UNARY,
+        request=Empty,
+        reply=HttpBody,
+        idempotent=True,
+        http=(HttpRule(verb="GET", path=path),),
+    )
+    return asking(method, Empty(), timeout=timeout)
 
 
 def probe(health: Health, kind: Kind) -> Function:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from aegis.subset import DEFAULT_SIZE
 from kratos.client._sharing import lease_instances, open_registry
 from kratos.client._wiring import check_target, connector_factory, selector_of, wants_tls
+from kratos.client.health import ActiveHealth, CheckedConnector
 from kratos.client.pool import NodeStats, Pool
 from kratos.client.resolver import ConstantResolver, DiscoveryResolver, Resolver
 from kratos.client.target import Target
@@ -80,6 +81,7 @@ class Client:
         on_empty: What an empty list from the registry does: ``keep`` the last nodes, or
             ``apply`` it, so that calls fail at once.
         fail_fast: Whether calls fail rather than wait when no node is ready.
+        health: How to ask nodes for their health; ``None`` to learn it from calls alone.
         drain: Seconds that calls in flight get when their node leaves.
         meter: Makes ``client_nodes``, the nodes in use by target, and ``client_nodes_stale``,
             1 while they may be out of date.
@@ -106,6 +108,7 @@ class Client:
         tls: object | None = None,
         on_empty: Literal["keep", "apply"] = "keep",
         fail_fast: bool = False,
+        health: ActiveHealth | None = None,
         drain: float = DEFAULT_DRAIN,
         meter: Meter | None = None,
     ) -> None:
@@ -127,6 +130,7 @@ class Client:
         self._subset_key = str(uuid.uuid4()) if subset_key is None else subset_key
         self._keep = on_empty == "keep"
         self._fail_fast = fail_fast
+        self._health = health
         self._drain = drain
         self._gauges = _Gauges(meter or NopMeter(), self.target)
         self._caller: ChainCaller | None = None
@@ -206,6 +210,8 @@ class Client:
         self._entered = True
         async with AsyncExitStack() as stack:
             connector = self._new_connector()
+            if self._health is not None:
+                connector = CheckedConnector(connector, self._health)
             resolver = self._resolve(connector.scheme, stack)
             pool = Pool(
                 connector,

@@ -10,6 +10,7 @@ from kratos.middleware._outcome import Outcome, outcome
 from kratos.middleware.bulkhead import bulkhead
 from kratos.middleware.circuitbreaker import circuitbreaker
 from kratos.middleware.hedging import hedging
+from kratos.middleware.keyed import keyed
 from kratos.middleware.keys import by_caller, by_header, by_peer
 from kratos.middleware.logging import logging
 from kratos.middleware.metadata import metadata
@@ -40,6 +41,7 @@ __all__ = [
     "circuitbreaker",
     "every_request",
     "hedging",
+    "keyed",
     "logging",
     "metadata",
     "on_type",
