@@ -17,6 +17,7 @@ _BENCHES = {
     "import": "benchmarks.startup",
     "json": "benchmarks.codec",
     "overload": "benchmarks.overload",
+    "select": "benchmarks.select",
     "aegis": "benchmarks.aegis",
 }
 _ROOT = Path(__file__).parent

@@ -216,6 +216,7 @@ def report(results: Sequence[Result], *, as_json: bool) -> None:
 def _table(unit: str, results: Sequence[Result]) -> None:
     wide = max(8, *(len(result.case) for result in results))
     name = unit.replace("_", " ")
+    digits = 1 if max(result.value for result in results) >= 10 else 2
     print(f"{'case':{wide}} {'subject':24} {name:>20} {'median':>8} {'ratio':>6} {'best/s':>9}")
     for case in dict.fromkeys(result.case for result in results):
         rows = [result for result in results if result.case == case]
@@ -223,7 +224,5 @@ def _table(unit: str, results: Sequence[Result]) -> None:
         for row in sorted(rows, key=lambda r: r.value):
             ratio = f"{row.value / ours:6.2f}" if ours else ""
             rate = f"{row.rate:9.0f}" if row.rate else ""
-            print(
-                f"{case:{wide}} {row.subject:24} {row.value:20.1f} {median(row.values):8.1f} "
-                f"{ratio:>6} {rate:>9}".rstrip()
-            )
+            values = f"{row.value:20.{digits}f} {median(row.values):8.{digits}f}"
+            print(f"{case:{wide}} {row.subject:24} {values} {ratio:>6} {rate:>9}".rstrip())

@@ -26,6 +26,9 @@ M = TypeVar("M", bound=Levelled)
 class Levels(Generic[M]):
     """Members that go up and down one level at a time; each step takes constant time.
 
+    Who leaves a level is replaced there by the last one of it. The steps are written out, as they
+    are most of what a pick costs.
+
     The lowest level never has to be searched for: it rises by one when its last member does, and
     falls to a member that goes below it.
 
@@ -45,7 +48,11 @@ class Levels(Generic[M]):
         if self._empty or member.level < self.lowest:
             self.lowest = member.level
         self._empty = False
-        self._put(member)
+        while member.level >= len(self._members):
+            self._members.append([])
+        level = self._members[member.level]
+        member.place = len(level)
+        level.append(member)
 
     def at_lowest(self) -> Sequence[M]:
         """Return the members of the lowest level."""
@@ -53,32 +60,32 @@ class Levels(Generic[M]):
 
     def up(self, member: M) -> None:
         """Move a member one level up."""
-        self._take(member)
-        if member.level == self.lowest and not self._members[self.lowest]:
-            self.lowest += 1
-        member.level += 1
-        self._put(member)
-
-    def down(self, member: M) -> None:
-        """Move a member one level down."""
-        self._take(member)
-        member.level -= 1
-        if member.level < self.lowest:
-            self.lowest = member.level
-        self._put(member)
-
-    def _put(self, member: M) -> None:
-        members = self._members
-        while member.level >= len(members):
-            members.append([])
-        level = members[member.level]
-        member.place = len(level)
-        level.append(member)
-
-    def _take(self, member: M) -> None:
-        """Take a member off its level; the last one of that takes its place."""
-        level = self._members[member.level]
+        members, at = self._members, member.level
+        level = members[at]
         last = level.pop()
         if last is not member:
             level[member.place] = last
             last.place = member.place
+        elif not level and at == self.lowest:
+            self.lowest = at + 1
+        member.level = at = at + 1
+        if at == len(members):
+            members.append([])
+        level = members[at]
+        member.place = len(level)
+        level.append(member)
+
+    def down(self, member: M) -> None:
+        """Move a member one level down."""
+        members, at = self._members, member.level
+        level = members[at]
+        last = level.pop()
+        if last is not member:
+            level[member.place] = last
+            last.place = member.place
+        member.level = at = at - 1
+        if at < self.lowest:
+            self.lowest = at
+        level = members[at]
+        member.place = len(level)
+        level.append(member)

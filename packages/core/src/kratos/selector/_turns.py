@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 __all__ = ["Turns", "turns"]
 
-_FEW: Final = 8  # nodes per distinct weight from which heaps are the faster way
+_FEW: Final = 3  # nodes per distinct weight from which heaps are the faster way
 
 
 class Turns(Protocol):

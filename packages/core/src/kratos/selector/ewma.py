@@ -75,15 +75,19 @@ class Ewma:
     def weight(self, now: int) -> float:
         """Return how good a choice the node is: success over load; 100 when nothing is known."""
         if now - self._cached_at > _CACHED:
-            self._cached_weight = self._success * _PERFECT * 10 / self._load(now)
             self._cached_at = now
+            lag = self._lag
+            if lag:
+                # Oldest first: if that one is not overdue, none is.
+                for start in self._starts.values():
+                    if now - start > lag:
+                        lag = max(lag, self._predicted(now))
+                    break
+                load = isqrt(lag + _ZONE_GAP) * self._in_flight
+            else:
+                load = _PENALTY * self._in_flight
+            self._cached_weight = self._success * _PERFECT * 10 / load
         return self._cached_weight
-
-    def _load(self, now: int) -> int:
-        if not self._lag:
-            return _PENALTY * self._in_flight
-        lag = max(self._lag, self._predicted(now)) + _ZONE_GAP
-        return isqrt(lag) * self._in_flight
 
     def _predicted(self, now: int) -> int:
         """Return the mean age of overdue calls, zero unless more than half are overdue."""

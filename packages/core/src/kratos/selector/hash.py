@@ -24,6 +24,7 @@ HashKey: TypeAlias = "Callable[[Call], str | None]"
 """Tells the key of a call; ``None`` for none."""
 
 _REPLICAS: Final = 160  # points of a node on the ring: loads differ by about a tenth
+_STEPS: Final = 4  # of a walk along the ring, that are remembered
 _REMEMBERED: Final = 10_000  # keys whose node is kept, until the set changes
 
 
@@ -62,7 +63,7 @@ class ConsistentHash:
 
     __slots__ = (
         "_bound", "_counter", "_in_flight", "_key", "_list", "_nodes", "_owners", "_random",
-        "_ring",
+        "_ring", "_walks",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,7 @@ class ConsistentHash:
         self._list: list[Node] = []
         self._ring: Ring | None = None
         self._owners: dict[str, Node] = {}
+        self._walks: dict[str, tuple[str, ...]] = {}
         self._in_flight = _InFlight()
 
     @property
@@ -95,6 +97,7 @@ class ConsistentHash:
         self._nodes = unique(nodes)
         self._list = list(self._nodes.values())
         self._owners.clear()
+        self._walks.clear()
         if self._nodes.keys() != known:
             self._ring = None
 
@@ -129,18 +132,26 @@ class ConsistentHash:
         node = self._owners[key] = self._nodes[self._around().get(key)]
         return node
 
+    def _walk(self, key: str) -> tuple[str, ...]:
+        """Find the first nodes on the ring from a key on and remember them."""
+        if len(self._walks) >= _REMEMBERED:
+            self._walks.clear()
+        walk = self._walks[key] = self._around().get_n(key, _STEPS)
+        return walk
+
     def _among(self, addresses: Collection[str], key: str | None) -> Node:
         """Walk the ring from a key to the first node of some that has room."""
         if key is None:
-            key = str(self._random())
+            key = str(int(self._random() * _REMEMBERED))
         allowed = addresses if addresses is self._nodes else frozenset(addresses)
         most = self._most(len(allowed))
-        ring, seen, width = self._around(), 0, 1
-        while seen < len(self._nodes):
-            for address in ring.get_n(key, width)[seen:]:
-                if address in allowed and self._in_flight.of(address) < most:
+        in_flight, walk, seen = self._in_flight.of, self._walks.get(key) or self._walk(key), 0
+        while len(walk) > seen:
+            for address in walk[seen:] if seen else walk:
+                if address in allowed and in_flight(address) < most:
                     return self._nodes[address]
-            seen, width = width, width * 4
+            seen = len(walk)
+            walk = self._around().get_n(key, seen * 4)
         # One of them is below the bound, as their mean is. It has no point on the ring, then.
         return self._nodes[min(allowed, key=self._in_flight.of)]
 

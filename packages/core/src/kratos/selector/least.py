@@ -37,7 +37,7 @@ class LeastLoaded:
         random: Gives numbers of [0, 1).
     """
 
-    __slots__ = ("_classes", "_counter", "_members", "_nodes", "_random")
+    __slots__ = ("_classes", "_counter", "_members", "_nodes", "_only", "_random")
 
     def __init__(self, *, random: Callable[[], float] = random.random) -> None:
         self._random = random
@@ -45,6 +45,7 @@ class LeastLoaded:
         self._nodes: dict[str, Node] = {}
         self._members: dict[str, _Member] = {}
         self._classes: dict[int, Levels[_Member]] = {}
+        self._only: Levels[_Member] | None = None  # where all have one weight
 
     @property
     def late_reports(self) -> int:
@@ -69,6 +70,8 @@ class LeastLoaded:
             levels.add(member)
         for member in old.values():
             member.levels = None
+        classes = list(self._classes.values())
+        self._only = classes[0] if len(classes) == 1 else None
 
     def select(
         self,
@@ -82,20 +85,18 @@ class LeastLoaded:
             addresses = narrow(call, self._nodes, filters=filters, avoid=avoid)
             member = self._least_of([self._members[address] for address in addresses])
         elif self._classes:
-            member = self._least()
+            equals = (self._only or self._lightest()).at_lowest()
+            member = equals[int(self._random() * len(equals))]
         else:
             raise no_available_node()
         return _CountedPick(member, self._counter)
 
-    def _least(self) -> _Member:
-        classes = self._classes.values()
-        if len(classes) == 1:
-            (levels,) = classes
-        else:
-            # What the load would be with one more call, so that idle nodes compare by weight.
-            levels = min(classes, key=lambda each: (each.lowest + 1) / each.at_lowest()[0].weight)
-        equals = levels.at_lowest()
-        return equals[int(self._random() * len(equals))]
+    def _lightest(self) -> Levels[_Member]:
+        # What the load would be with one more call, so that idle nodes compare by weight.
+        return min(
+            self._classes.values(),
+            key=lambda each: (each.lowest + 1) / each.at_lowest()[0].weight,
+        )
 
     def _least_of(self, members: Sequence[_Member]) -> _Member:
         loads = [(member.level + 1) / member.weight for member in members]

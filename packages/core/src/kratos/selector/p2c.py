@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kratos.clock import SYSTEM_CLOCK, Clock
@@ -43,8 +43,8 @@ class PowerOfTwoChoices:
         self._random = random
         self._reports = _Reports(self._now)
         self._nodes: dict[str, Node] = {}
-        self._list: list[tuple[Node, Ewma]] = []
-        self._records: dict[str, Ewma] = {}
+        self._list: list[_Record] = []
+        self._records: dict[str, _Record] = {}
 
     @property
     def late_reports(self) -> int:
@@ -54,11 +54,11 @@ class PowerOfTwoChoices:
     def apply(self, nodes: Sequence[Node], /) -> None:
         """Take over a set of nodes; see ``Selector``."""
         self._nodes = unique(nodes)
-        records = self._records
-        self._records = {
-            address: records[address] if address in records else Ewma() for address in self._nodes
-        }
-        self._list = self._with_records(self._nodes)
+        old, self._records = self._records, {}
+        for address, node in self._nodes.items():
+            record = self._records[address] = old[address] if address in old else _Record()
+            record.node = node
+        self._list = list(self._records.values())
 
     def select(
         self,
@@ -70,7 +70,8 @@ class PowerOfTwoChoices:
         """Pick the better of two; see ``Selector``."""
         choices = self._list
         if filters or avoid:
-            choices = self._with_records(narrow(call, self._nodes, filters=filters, avoid=avoid))
+            addresses = narrow(call, self._nodes, filters=filters, avoid=avoid)
+            choices = [self._records[address] for address in addresses]
         others = len(choices) - 1
         now = self._now()
         if others > 0:
@@ -79,18 +80,23 @@ class PowerOfTwoChoices:
             first = draw // others
             second = draw - first * others
             chosen, loser = choices[first], choices[second if second < first else second + 1]
-            if loser[1].weight(now) > chosen[1].weight(now):
+            if loser.weight(now) > chosen.weight(now):
                 chosen, loser = loser, chosen
-            if now - loser[1].picked_at > _FORGOTTEN:
+            if now - loser.picked_at > _FORGOTTEN:
                 chosen = loser
         elif choices:
             chosen = choices[0]
         else:
             raise no_available_node()
-        return _TimedPick(*chosen, self._reports, now)
+        return _TimedPick(chosen, self._reports, now)
 
-    def _with_records(self, addresses: Iterable[str]) -> list[tuple[Node, Ewma]]:
-        return [(self._nodes[address], self._records[address]) for address in addresses]
+
+class _Record(Ewma):
+    """What is known of a node, and the node."""
+
+    __slots__ = ("node",)
+
+    node: Node
 
 
 class _Reports(Counter):
@@ -106,9 +112,9 @@ class _Reports(Counter):
 class _TimedPick:
     __slots__ = ("_record", "_reports", "_start", "node")
 
-    def __init__(self, node: Node, record: Ewma, reports: _Reports, now: int) -> None:
-        self.node = node
-        self._record: Ewma | None = record
+    def __init__(self, record: _Record, reports: _Reports, now: int) -> None:
+        self.node = record.node
+        self._record: _Record | None = record
         self._reports = reports
         self._start = now
         record.begin(self, now)
