@@ -231,6 +231,32 @@ def test_cancelled_trial_is_made_again() -> None:
     assert bench.out == {}
 
 
+def test_calls_that_were_under_way_are_no_trial() -> None:
+    bench = Bench()
+    before = [bench.selector.select(CALL) for _ in range(4)]
+    bench.calls(20, bad=["n1"])
+    bench.clock.advance(30)
+    bench.selector.select(CALL)  # tries the node, and has not ended
+    for pick in before:
+        pick.done(Outcome.SUCCESS)
+    assert set(bench.out) == {"n1"}
+
+
+def test_trial_that_takes_long_makes_way_for_another() -> None:
+    bench = Bench(ejection_time=30)
+    bench.calls(20, bad=["n1"])
+    bench.clock.advance(30)
+    endless = bench.selector.select(CALL)
+    assert endless.node.address == "n1"
+    bench.clock.advance(29)
+    assert bench.calls(9)["n1"] == 0
+    bench.clock.advance(1)
+    assert bench.call() == "n1"
+    assert bench.out == {}
+    endless.done(FAILED)
+    assert bench.out == {}
+
+
 def test_call_that_avoids_the_node_does_not_try_it() -> None:
     bench = Bench()
     bench.calls(20, bad=["n1"])
@@ -414,6 +440,8 @@ def test_whatever_happens_nodes_are_in_use_or_left_out_and_never_too_many(
             bench.selector.apply(nodes(count))
         assert len(bench.out) <= (max(1, int(count * 0.3)) if count > 1 else 0)
     if count:
+        bench.clock.advance(10_000)
+        bench.calls(20 * count)
         bench.clock.advance(10_000)
         bench.calls(20 * count)
         assert bench.out == {}

@@ -23,14 +23,13 @@ class Record:
         failures: How many of them failed.
         timed: How many of them have their time in ``seconds``.
         seconds: Time that those took.
-        until: End of the ejection, in nanoseconds; ``None`` while there is none.
+        until: When a call may try it, in nanoseconds; ``None`` while it is in use.
         why: What it was ejected for.
         times: Ejections of late, which make the next one longer.
-        probing: Whether the one call that is to bring it back is under way.
     """
 
     __slots__ = (
-        "address", "calls", "failures", "probing", "row", "seconds", "timed", "times", "until",
+        "address", "calls", "failures", "row", "seconds", "timed", "times", "until",
         "why",
     )  # fmt: skip
 
@@ -39,7 +38,6 @@ class Record:
         self.until: int | None = None
         self.why = ""
         self.times = 0
-        self.probing = False
         self.row = 0
         self.begin()
 

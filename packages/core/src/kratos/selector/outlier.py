@@ -64,7 +64,8 @@ class OutlierEjection:
 
     The first ejection lasts ``ejection_time``, the n-th n times that, up to
     ``max_ejection_time``; each interval without one takes 1 off n. Then a single call tries the
-    node: it returns if that ends well, and is out again if not. At most ``max_share`` of the
+    node: it returns if that ends well, and is out again if not; another one tries it if that one
+    has not ended after ``ejection_time``, as streams may not. At most ``max_share`` of the
     nodes are out, but always one may be where there are two. A call for which the filters leave
     none but such nodes goes to one of them.
 
@@ -184,9 +185,7 @@ class OutlierEjection:
         if now >= self._probe_at:
             address = self._due(call, now, filters, avoid)
             if address is not None:
-                self._records[address].probing = True
-                self._schedule()
-                return self._watched(SinglePick(self._nodes[address], self._counter), call, now)
+                return self._trial(address, now)
         try:
             pick = self._inner.select(call, filters=filters, avoid=avoid)
         except Error as error:
@@ -210,11 +209,7 @@ class OutlierEjection:
         now = self._now()
         if now >= self._interval_ends:
             self._end_interval(now)
-        if record.until is not None:
-            if record.probing:
-                self._prove(record, outcome, now)
-            return
-        if outcome.kind is OutcomeKind.CANCELLED:
+        if record.until is not None or outcome.kind is OutcomeKind.CANCELLED:
             return
         record.calls += 1
         if outcome.kind is OutcomeKind.FAILURE:
@@ -255,21 +250,32 @@ class OutlierEjection:
         time = min(self._ejection_time * record.times, self._max_ejection_time)
         record.until = now + int(time * (1 + _JITTER * self._random()))
         record.why = why
-        record.probing = False
         record.row = 0
         _log.warning("%s is left out for %.0f s: %s", record.address, time / _SECOND, why)
 
-    def _prove(self, record: Record, outcome: Outcome, now: int) -> None:
+    def _trial(self, address: str, now: int) -> Pick:
+        """Return a pick that tries an ejected node."""
+        record = self._records[address]
+        record.until = now + int(self._ejection_time)  # for another, should this one take long
+        self._schedule()
+        pick = SinglePick(self._nodes[address], self._counter)
+        return _WatchedPick(pick, record, None, report=self._tried, counter=self._counter)
+
+    def _tried(self, record: Record, outcome: Outcome, _start: int | None) -> None:
         """Judge an ejected node by the call that tried it."""
-        record.probing = False
+        if self._records.get(record.address) is not record or record.until is None:
+            return
         if outcome.kind is OutcomeKind.SUCCESS:
             record.until = None
             record.begin()
             _log.info("%s is back in use", record.address)
             self._admit()
         elif outcome.kind is OutcomeKind.FAILURE:
-            self._leave_out(record, "the call that tried it failed", now)
-        self._schedule()
+            self._leave_out(record, "the call that tried it failed", self._now())
+            self._schedule()
+        else:
+            record.until = self._now()
+            self._schedule()
 
     def _due(
         self, call: Call, now: int, filters: Sequence[NodeFilter], avoid: Collection[str]
@@ -277,7 +283,7 @@ class OutlierEjection:
         """Return the address of an ejected node that a call may try."""
         for address, node in self._ejected.items():
             record = self._records[address]
-            if record.probing or (record.until or 0) > now or address in avoid:
+            if (record.until or 0) > now or address in avoid:
                 continue
             try:
                 narrow(call, {address: node}, filters=filters, avoid=())
@@ -304,11 +310,7 @@ class OutlierEjection:
 
     def _schedule(self) -> None:
         """Note when the next ejected node may be tried."""
-        ends = [
-            record.until
-            for record in self._records.values()
-            if record.until is not None and not record.probing
-        ]
+        ends = [each.until for each in self._records.values() if each.until is not None]
         self._probe_at = min(ends, default=inf)
 
 

@@ -56,8 +56,9 @@ class PowerOfTwoChoices:
         self._nodes = unique(nodes)
         old, self._records = self._records, {}
         for address, node in self._nodes.items():
-            record = self._records[address] = old[address] if address in old else _Record()
+            record = old[address] if address in old else _Record(self._reports)
             record.node = node
+            self._records[address] = record
         self._list = list(self._records.values())
 
     def select(
@@ -88,19 +89,23 @@ class PowerOfTwoChoices:
             chosen = choices[0]
         else:
             raise no_available_node()
-        return _TimedPick(chosen, self._reports, now)
+        return _TimedPick(chosen, now)
 
 
 class _Record(Ewma):
-    """What is known of a node, and the node."""
+    """What is known of a node, the node, and what all picks have in common."""
 
-    __slots__ = ("node",)
+    __slots__ = ("node", "reports")
 
     node: Node
 
+    def __init__(self, reports: _Reports) -> None:
+        super().__init__()
+        self.reports = reports
+
 
 class _Reports(Counter):
-    """What all picks of a selector have in common."""
+    """The time, and the reports that came after the first of their pick."""
 
     __slots__ = ("now",)
 
@@ -110,22 +115,21 @@ class _Reports(Counter):
 
 
 class _TimedPick:
-    __slots__ = ("_record", "_reports", "_start", "node")
+    __slots__ = ("_record", "_start", "node")
 
-    def __init__(self, record: _Record, reports: _Reports, now: int) -> None:
+    def __init__(self, record: _Record, now: int) -> None:
         self.node = record.node
-        self._record: _Record | None = record
-        self._reports = reports
-        self._start = now
+        self._record = record
+        self._start: int | None = now
         record.begin(self, now)
 
     def done(self, outcome: Outcome, /) -> None:
-        record = self._record
-        if record is None:
-            self._reports.late += 1
+        start, reports = self._start, self._record.reports
+        if start is None:
+            reports.late += 1
             return
-        self._record = None
-        record.end(self, self._start, self._reports.now(), outcome)
+        self._start = None
+        self._record.end(self, start, reports.now(), outcome)
 
 
 def build() -> Selector:
