@@ -334,6 +334,7 @@ def test_middleware_leaves_itself_out_where_it_has_nothing_to_do() -> None:
         {"attempts": 0},
         {"attempt_timeout": 0},
         {"attempt_timeout": float("inf")},
+        {"stream_patience": -1},
         {"max_retry_after": -1},
         {"codes": "503"},
         {"reasons": "BUSY"},
@@ -484,6 +485,42 @@ async def test_stream_that_fails_after_a_message_is_not_opened_again() -> None:
     await bench.pool.aclose()
 
 
+async def test_stream_that_fails_before_a_message_is_opened_again() -> None:
+    bench = Bench(quick(), first=Refusing())
+    async with bench.caller.server_stream(WATCH, text("a b")) as replies:
+        assert [reply.value async for reply in replies] == ["a", "b"]
+    assert bench.selector.ends == [("a:1", OutcomeKind.FAILURE), ("b:1", OutcomeKind.SUCCESS)]
+    await bench.pool.aclose()
+
+
+async def test_stream_that_is_silent_is_handed_over_all_the_same() -> None:
+    bench = Bench(quick(stream_patience=0.01), first=EchoService())
+    async with bench.caller.server_stream(WATCH, text("hang")) as replies:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(replies), 0.01)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(replies), 0.01)
+    assert bench.selector.ends == [("a:1", OutcomeKind.CANCELLED)]
+    await bench.pool.aclose()
+
+
+async def test_stream_without_replies_ends_well() -> None:
+    bench = Bench(quick(), first=EchoService())
+    async with bench.caller.server_stream(WATCH, text("")) as replies:
+        assert [reply.value async for reply in replies] == []
+    assert bench.selector.ends == [("a:1", OutcomeKind.SUCCESS)]
+    await bench.pool.aclose()
+
+
+async def test_stream_of_an_impatient_caller_is_not_looked_at() -> None:
+    bench = Bench(quick(stream_patience=0), first=Refusing())
+    async with bench.caller.server_stream(WATCH, text("a b")) as replies:
+        with pytest.raises(Error, match="BUSY"):
+            await anext(replies)
+    assert bench.selector.ends == [("a:1", OutcomeKind.FAILURE)]
+    await bench.pool.aclose()
+
+
 async def test_requests_of_a_conversation_are_sent_once() -> None:
     bench = Bench(quick())
     async with bench.caller.bidi_stream(CHAT) as stream:
@@ -501,6 +538,12 @@ async def test_sequence_of_requests_is_sent_to_the_next_node() -> None:
     assert reply.value == "a b"
     assert [address for address, _ in bench.selector.ends] == ["a:1", "b:1"]
     await bench.pool.aclose()
+
+
+class Refusing(EchoService):
+    async def watch(self, request: Any, /) -> Any:
+        raise Error(503, "BUSY")
+        yield request
 
 
 class _Hanging(EchoService):

@@ -23,6 +23,7 @@ from kratos.middleware._again import (
     retries_of,
     transient,
 )
+from kratos.middleware._peek import Peek
 from kratos.transport.call import Call, Handler
 from kratos.transport.cause import Cause
 from kratos.transport.chain import Middleware, PerMethod
@@ -44,6 +45,7 @@ def retry(
     retryable: Retryable | None = None,
     idempotent: Idempotent = is_idempotent,
     attempt_timeout: float | None = None,
+    stream_patience: float = 0.1,
     max_retry_after: float = 30.0,
     clock: Clock = SYSTEM_CLOCK,
     random: Callable[[], float] = _random.random,
@@ -75,6 +77,8 @@ def retry(
             definition says, by ``idempotency_level`` or HTTP verb.
         attempt_timeout: Seconds for each attempt of a unary call, more than 0; one that runs out
             of it is made again. ``None`` for the time of the call alone.
+        stream_patience: Seconds, at least 0, that a caller waits at most for the first of streamed
+            replies when it opens the stream: what fails before that is made again.
         max_retry_after: Most seconds to wait because the other side asks for it; it is not asked
             again if it asks for more.
         clock: Time.
@@ -88,6 +92,8 @@ def retry(
         raise ConfigError(f"attempts={attempts}: a call takes at least 1")
     if attempt_timeout is not None and not 0 < attempt_timeout < float("inf"):
         raise ConfigError(f"attempt_timeout={attempt_timeout} is no time; use more than 0, or None")
+    if not 0 <= stream_patience < float("inf"):
+        raise ConfigError(f"stream_patience={stream_patience} is no time; use 0 or more")
     if not max_retry_after >= 0:
         raise ConfigError(f"max_retry_after={max_retry_after} is less than 0")
     return _Retry(
@@ -97,6 +103,7 @@ def retry(
         may_pass=transient(codes, reasons) if retryable is None else retryable,
         idempotent=idempotent,
         attempt_timeout=attempt_timeout,
+        stream_patience=stream_patience,
         max_retry_after=max_retry_after,
         clock=clock,
         random=random,
@@ -112,6 +119,7 @@ class _Retry:
     may_pass: Retryable
     idempotent: Idempotent
     attempt_timeout: float | None
+    stream_patience: float
     max_retry_after: float
     clock: Clock
     random: Callable[[], float]
@@ -132,11 +140,14 @@ class _Retry:
 
     async def _run(self, call: Call, request: Any, next: Handler, limit: float | None) -> Any:
         used: list[str] = []
+        peek = self.stream_patience > 0 and call.method.arity is Arity.SERVER_STREAM
         while True:
             attempt = call.fork()
             attempt.options = avoiding(call.options, used)
             if limit is not None:
                 attempt.limit(limit)
+            if peek:
+                attempt.opening = Peek(call.opening, self.stream_patience)
             try:
                 reply = await next(attempt, request)
             except Exception as error:
