@@ -16,6 +16,7 @@ Metadata: TypeAlias = "tuple[tuple[str, str | bytes], ...]"
 _BINARY: Final = "-bin"
 _NAME: Final = re.compile(r"[0-9a-z_.-]+\Z")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*\Z")
+_PUSHBACK: Final = "grpc-retry-pushback-ms"  # of the protocol, but a server's to say
 _PROTOCOL: Final = frozenset(
     {
         "connection",
@@ -40,7 +41,8 @@ def to_metadata(header: Header) -> Metadata:
     """Return a header as metadata, with all values.
 
     What belongs to the protocol is left out: ``grpc-*``, ``content-type`` and their like,
-    which a relay may have copied from another transport.
+    which a relay may have copied from another transport. ``grpc-retry-pushback-ms`` is not: by it
+    a server tells clients when to try again (gRPC proposal A6).
 
     Raises:
         ValueError: gRPC cannot carry a name or value.
@@ -59,7 +61,7 @@ def _raw(metadata: Iterable[tuple[str, str | bytes]]) -> Iterator[tuple[bytes, b
 
 
 def _is_protocol(name: str) -> bool:
-    return name in _PROTOCOL or name.startswith("grpc-")
+    return name in _PROTOCOL or (name.startswith("grpc-") and name != _PUSHBACK)
 
 
 def _checked(name: str, value: str) -> str | bytes:
