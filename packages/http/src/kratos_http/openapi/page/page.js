@@ -73,6 +73,30 @@ function target(path, fields) {
   return url;
 }
 
+// Make the field of a body: a file where it is bytes, else text that begins as an example.
+function bodyField(kind, schema) {
+  const file = (resolve(schema) ?? {}).format === "binary";
+  const input = file
+    ? node("input", { type: "file" })
+    : node("textarea", { value: JSON.stringify(example(schema), null, 2), spellcheck: false });
+  const label = node("label", {}, node("b", { textContent: "body" }), " ", node("small", { textContent: kind }), input);
+  const sent = () => {
+    if (!file) return { body: input.value, type: kind };
+    const [chosen] = input.files;
+    return { body: chosen ?? "", type: kind.includes("*") ? chosen?.type || "application/octet-stream" : kind };
+  };
+  return { label, sent };
+}
+
+function dataUrl(blob) {
+  return new Promise((done, failed) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result);
+    reader.onerror = () => failed(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
 async function show(response, output) {
   const kind = response.headers.get("content-type") ?? "";
   const lines = [`${response.status} ${response.statusText}`, kind, ""];
@@ -80,6 +104,10 @@ async function show(response, output) {
   if (kind.startsWith("text/event-stream")) {
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) output.append(piece.value);
+    return;
+  }
+  if (kind.startsWith("image/")) {
+    output.append(node("img", { alt: kind, src: await dataUrl(await response.blob()) }));
     return;
   }
   const text = await response.text();
@@ -94,17 +122,21 @@ function operation(verb, path, about) {
   const fields = (about.parameters ?? []).map(resolve).map(field);
   const content = resolve(about.requestBody)?.content ?? {};
   const [kind] = Object.keys(content);
-  const body = kind ? node("textarea", { value: JSON.stringify(example(content[kind].schema), null, 2), spellcheck: false }) : null;
+  const body = kind ? bodyField(kind, content[kind].schema) : null;
   const output = node("pre", { hidden: true });
   const form = node("form", {}, ...fields.map((each) => each.label));
-  if (body) form.append(node("label", {}, node("b", { textContent: "body" }), " ", node("small", { textContent: kind }), body));
+  if (body) form.append(body.label);
   form.append(node("button", { textContent: "Call" }), output);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     output.hidden = false;
     output.textContent = "…";
     const request = { method: verb.toUpperCase(), headers: { accept: "application/json, text/event-stream, */*" } };
-    if (body) Object.assign(request, { body: body.value, headers: { ...request.headers, "content-type": kind } });
+    if (body) {
+      const sent = body.sent();
+      request.body = sent.body;
+      request.headers["content-type"] = sent.type;
+    }
     try {
       await show(await fetch(target(path, fields), request), output);
     } catch (error) {
