@@ -59,6 +59,7 @@ async def _play(account: Account, *, serve: bool) -> int:
             for name in _SERVICES:
                 process = Process(name, registry=registry, generated=root / "generated")
                 processes[name] = await stack.enter_async_context(process)
+            for name, process in processes.items():
                 for instance in await _found(discovery, process):
                     account.note(f"{name:9} {'  '.join(instance.endpoints)}")
             await _tour(account, processes, registry, root / "generated")

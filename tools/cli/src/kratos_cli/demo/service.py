@@ -15,6 +15,7 @@ from kratos_http import HttpServer, OpenApi, StreamOptions
 
 __all__ = ["build"]
 
+_VERSION = "1.0.0"
 _HEARTBEAT = 15.0  # seconds after which an event stream shows that it is alive
 
 
@@ -62,6 +63,7 @@ def build(name: str, registry: str) -> App:
 
         return App(
             name=name,
+            version=_VERSION,
             services=[GreeterService()],
             middleware=chain,
             servers=servers,
@@ -80,6 +82,7 @@ def build(name: str, registry: str) -> App:
     )
     return App(
         name=name,
+        version=_VERSION,
         services=[BookshopService(GreeterClient(greeter))],
         middleware=chain,
         servers=servers,
