@@ -276,6 +276,12 @@ def test_kept_path_that_cannot_be_is_an_error_of_the_program(path: str) -> None:
         updated({}, {}, "*", keep=[path])
 
 
+def test_update_of_a_message_by_itself_changes_nothing() -> None:
+    book = Book(title="Emma", authors=["Jane"])
+    update(book, book, FieldMask(paths=["*"]))
+    assert book == Book(title="Emma", authors=["Jane"])
+
+
 def test_messages_of_two_types_are_refused() -> None:
     with pytest.raises(TypeError, match=r"StringValue cannot update masks\.v1\.Book"):
         update(Book(), text("x"))

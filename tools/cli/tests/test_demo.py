@@ -121,13 +121,26 @@ def test_demo_shows_calls_in_every_way_and_cleans_up(tmp_path: Path) -> None:
         out, err = process.communicate()
     assert process.returncode == 0, err
     assert err == ""
-    assert "$ kratos proto helloworld/greeter.proto" in out
+    assert "$ kratos proto bookshop helloworld" in out
     for what in WAYS:
         assert what in out
     for reason in REASONS:
         assert reason in out
     assert re.search(r"↳ bookshop → greeter\s+gRPC SayHello\s+200", out)
     assert "\033[" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_ends_quietly_when_nobody_reads_on(tmp_path: Path) -> None:
+    with demo(temporary=tmp_path) as process:
+        assert process.stdout is not None
+        while "A greeting" not in process.stdout.readline():
+            pass
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+    assert process.returncode == 128 + signal.SIGPIPE, err
+    assert err == ""
     assert list(tmp_path.iterdir()) == []
 
 

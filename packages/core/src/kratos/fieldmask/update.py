@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -55,8 +56,9 @@ def update(
     paths = () if mask is None else mask.paths
     tree = parse(descriptor, paths) if paths else _set_in(source)
     if keep:
-        _subtract(tree, _kept(descriptor, keep), descriptor)
-    _apply(target, source, tree)
+        _subtract(tree, _kept(descriptor, tuple(keep)), descriptor)
+    if target is not source:
+        _apply(target, source, tree)
 
 
 def _apply(target: Any, source: Any, tree: Tree) -> None:
@@ -102,7 +104,8 @@ def _is_value(descriptor: Descriptor) -> bool:
     return descriptor.file.package in _VALUES
 
 
-def _kept(descriptor: Descriptor, keep: Collection[str]) -> Tree:
+@lru_cache(maxsize=256)  # a program has few, and each goes with every update
+def _kept(descriptor: Descriptor, keep: tuple[str, ...]) -> Tree:
     try:
         return parse(descriptor, keep)
     except Error as error:

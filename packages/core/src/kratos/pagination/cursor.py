@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 
@@ -12,6 +12,8 @@ __all__ = ["CursorCodec", "JsonCursor", "MessageCursor", "OffsetCursor", "TupleC
 C = TypeVar("C")
 M = TypeVar("M", bound=Message)
 T = TypeVar("T", bound=NamedTuple)
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class CursorCodec(Protocol[C]):
@@ -148,5 +150,4 @@ class MessageCursor(Generic[M]):
 
 
 def _write_json(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode()
+    return _ENCODER.encode(value).encode()

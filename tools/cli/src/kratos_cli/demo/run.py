@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import signal
 import sys
 import tempfile
-import time
 from contextlib import AsyncExitStack
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from kratos.registry import Discovery, ServiceInstance, get_service
 from kratos.registry import from_url as registry_from_url
 from kratos_cli.demo.account import Account
+from kratos_cli.demo.definitions import compile_api
 from kratos_cli.demo.invitation import invite
 from kratos_cli.demo.stage import Process, StageError
-from kratos_cli.proto import compile_protos
 
 __all__ = ["play"]
 
@@ -39,6 +38,11 @@ def play(*, serve: bool) -> int:
         return 0 if serve else 128 + signal.SIGINT
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
+    except BrokenPipeError:
+        # Who read the account has had enough of it. What is still buffered goes nowhere, or Python
+        # would complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except StageError as error:
         sys.stderr.write(f"demo failed: {error}\n")
         return 1
@@ -50,7 +54,7 @@ async def _play(account: Account, *, serve: bool) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     with tempfile.TemporaryDirectory(prefix="kratos-demo-") as folder:
         root = Path(folder)
-        _compile(account, root / "generated")
+        compile_api(account, root / "generated")
         registry = f"file://{root / 'registry'}?ttl=5s"
         async with AsyncExitStack() as stack:
             processes: dict[str, Process] = {}
@@ -68,19 +72,6 @@ async def _play(account: Account, *, serve: bool) -> int:
                 await _until_one_ends(processes)
             await _stop(account, processes, discovery)
     return 0
-
-
-def _compile(account: Account, out: Path) -> None:
-    account.title("Two definitions become typed Python")
-    with as_file(files("kratos_cli.demo") / "api") as api:
-        for proto in sorted(api.rglob("*.proto")):
-            name = proto.relative_to(api)
-            start = time.perf_counter()
-            written = compile_protos([proto], roots=[api], out=out)
-            ms = (time.perf_counter() - start) * 1000
-            account.plain(f"  $ kratos proto {name}")
-            made = [path.name for path in written if path.stem.endswith(("_pb2", "_kratos"))]
-            account.note(f"{'  '.join(made)}  ({ms:.0f} ms)")
 
 
 async def _found(discovery: Discovery, process: Process) -> list[ServiceInstance]:

@@ -1,10 +1,14 @@
-"""One service of the demo as a process: ``python -m kratos_cli.demo.service NAME REGISTRY``."""
+"""One service of the demo as a process.
+
+``python -m kratos_cli.demo.service NAME REGISTRY DESCRIPTORS``
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
+from pathlib import Path
 
 from kratos import App, Client
 from kratos.middleware import metadata, recovery
@@ -49,12 +53,18 @@ class Parent:
         self._stopping.set()
 
 
-def build(name: str, registry: str) -> App:
-    """Return the application of one of the two services."""
+def build(name: str, registry: str, descriptors: bytes) -> App:
+    """Return the application of one of the two services.
+
+    Args:
+        name: Which.
+        registry: URL of the registry.
+        descriptors: Definitions with their comments, which the description of the API repeats.
+    """
     chain = [journal(name), recovery(), metadata()]
     http = HttpServer(
         "127.0.0.1:0",
-        openapi=OpenApi(description=f"The {name} of the demo."),
+        openapi=OpenApi(description=f"The {name} of the demo.", descriptors=descriptors),
         streams=StreamOptions(heartbeat=_HEARTBEAT),
     )
     servers: list[Server] = [http, GrpcServer("127.0.0.1:0"), Parent()]
@@ -93,4 +103,7 @@ def build(name: str, registry: str) -> App:
 
 if __name__ == "__main__":
     logging.getLogger("kratos").setLevel(logging.WARNING)  # the demo tells the rest
-    build(sys.argv[1], sys.argv[2]).serve()
+    # Either service may be up first, and the bookshop then finds no greeter for a moment.
+    logging.getLogger("kratos.client").setLevel(logging.ERROR)
+    _, service, url, definitions = sys.argv
+    build(service, url, Path(definitions).read_bytes()).serve()

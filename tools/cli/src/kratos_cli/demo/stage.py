@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from kratos_cli.demo.definitions import DESCRIPTORS
 from kratos_cli.demo.journal import Entry
 
 __all__ = ["Process", "StageError"]
@@ -58,6 +59,7 @@ class Process:
             "kratos_cli.demo.service",
             self.name,
             self._registry,
+            str(self._generated / DESCRIPTORS),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, roots))},
