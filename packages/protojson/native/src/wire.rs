@@ -43,17 +43,11 @@ pub fn varint(data: &[u8], at: &mut usize) -> Result<u64> {
 }
 
 /// Number and wire type of the field that begins here.
+///
+/// The number may be 0, which no field has: protobuf refuses it, but not within groups that it does
+/// not know, nor in messages without fields. To refuse it is not for who prints.
 #[inline(always)]
 pub fn tag(data: &[u8], at: &mut usize) -> Result<(u32, u8)> {
-    match any_tag(data, at)? {
-        (0, _) => wire("a field has no valid number"),
-        found => Ok(found),
-    }
-}
-
-/// The same, but the number may be 0, which protobuf keeps when it is in a group it does not know.
-#[inline(always)]
-fn any_tag(data: &[u8], at: &mut usize) -> Result<(u32, u8)> {
     match u32::try_from(varint(data, at)?) {
         Ok(value) => Ok((value >> 3, (value & 7) as u8)),
         Err(_) => wire("a field has no valid number"),
@@ -107,7 +101,7 @@ fn skip_group(data: &[u8], at: &mut usize, number: u32, left: u32) -> Result<usi
     }
     loop {
         let end = *at;
-        let (inner, kind) = any_tag(data, at)?;
+        let (inner, kind) = tag(data, at)?;
         match kind {
             END if inner == number => return Ok(end),
             END => return wire("a group ends that has not begun"),
