@@ -413,7 +413,8 @@ def frame(
     if not masked:
         return head + payload
     mask = b"\x01\x02\x03\x04"
-    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+    return head + mask + (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
 
 
 async def next_frame(peer: SocketPeer) -> tuple[int, bytes]:
