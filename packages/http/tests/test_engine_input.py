@@ -161,86 +161,6 @@ async def test_body_of_an_ignored_upgrade_may_come_later() -> None:
         assert (await peer.answer()).body == b"/2|"
 
 
-REFUSED = {
-    "length and chunks": (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "chunks and length": (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
-    "two lengths": (b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
-    "list of lengths": (b"Content-Length: 3, 3\r\n\r\nabc", 400),
-    "signed length": (b"Content-Length: +3\r\n\r\nabc", 400),
-    "empty length": (b"Content-Length:\r\n\r\n", 400),
-    "length of many digits": (b"Content-Length: " + b"0" * 5000 + b"3\r\n\r\nabc", 400),
-    "huge length": (b"Content-Length: 99999999999999999999999\r\n\r\n", 400),
-    "other coding": (b"Transfer-Encoding: gzip\r\n\r\n", 501),
-    "two codings": (b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-    "chunked not last": (b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
-    "chunked twice": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-    "space before colon": (b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
-    "bad chunk size": (b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
-    "hex prefix": (b"Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n", 400),
-    "bare line feeds": (b"Transfer-Encoding: chunked\r\n\r\n1\na\n0\n\n", 400),
-    "chunk too long": (b"Transfer-Encoding: chunked\r\n\r\n1\r\nab0\r\n\r\n", 400),
-    "chunk size overflow": (b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n", 400),
-    "length in trailers": (
-        b"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\n\r\n",
-        400,
-    ),
-    "folded line": (b"X-A: b\r\n c\r\n\r\n", 400),
-    "carriage return": (b"X-A: b\rX-B: c\r\n\r\n", 400),
-    "zero byte": (b"X-A: b\0c\r\n\r\n", 400),
-    "no colon": (b"abc\r\n\r\n", 400),
-    "empty name": (b": b\r\n\r\n", 400),
-    "name that is no token": ("é: b\r\n\r\n".encode(), 400),
-    "second host": (b"Host: other\r\n\r\n", 400),
-    "unknown expectation": (b"Expect: 200-ok\r\nContent-Length: 1\r\n\r\n", 417),
-}
-
-
-@pytest.mark.parametrize(("rest", "status"), REFUSED.values(), ids=REFUSED.keys())
-async def test_malformed_request_is_refused_and_nothing_after_it_is_read(
-    rest: bytes, status: int
-) -> None:
-    first = b"GET /first HTTP/1.1\r\n" + HOST + b"\r\n"
-    after = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
-    app = Echo()
-    async with listening(app) as opened:
-        peer = await opened.connect()
-        await peer.send(first + b"POST /bad HTTP/1.1\r\n" + HOST + rest + after)
-        assert (await peer.answer()).body == b"/first|"
-        refusal = await peer.answer()
-        assert await peer.rest() == b""
-    assert refusal.status == status
-    assert refusal.header("connection") == "close"
-    assert set(refusal.json()) == {"code", "reason", "message", "metadata"}
-    assert refusal.json()["code"] == status
-    assert b"/smuggled" not in [head.path for head in app.heads]
-
-
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [
-        pytest.param(b"FOO / HTTP/1.1\r\nHost: h\r\n\r\n", 400, id="unknown method"),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00", 400, id="TLS"),
-        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2"),
-        pytest.param(b"GET / HTTP/1.1\n\n", 400, id="bare line feeds"),
-        pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, id="no host"),
-        pytest.param(b"GET / HTTP/0.9\r\n\r\n", 505, id="HTTP/0.9"),
-        pytest.param(b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505, id="HTTP/2.0 in text"),
-        pytest.param(b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", 400, id="fragment"),
-        pytest.param(b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", 400, id="blank in target"),
-        pytest.param(b"GET * HTTP/1.1\r\nHost: h\r\n\r\n", 400, id="asterisk"),
-        pytest.param(b"GET a HTTP/1.1\r\nHost: h\r\n\r\n", 400, id="no slash"),
-        pytest.param(b"CONNECT a:1 HTTP/1.1\r\nHost: h\r\n\r\n", 501, id="proxy"),
-        pytest.param(
-            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, id="1.0 chunks"
-        ),
-    ],
-)
-async def test_what_is_no_request_is_refused(data: bytes, status: int) -> None:
-    heads, answers = await exchange(data)
-    assert answers.startswith(b"HTTP/1.1 %d " % status)
-    assert heads == []
-
-
 async def test_request_line_beyond_the_limit_is_refused() -> None:
     limits = Limits(max_head=1000)
     _, answers = await exchange(
@@ -306,17 +226,6 @@ async def test_body_of_the_largest_size_is_taken() -> None:
         peer = await opened.connect()
         answer = await peer.request("POST", "/", body=b"x" * 1000)
     assert answer.status == 200
-
-
-async def test_trailers_without_end_are_refused() -> None:
-    async with listening(Echo(), limits=Limits(max_head=1000)) as opened:
-        peer = await opened.connect()
-        await peer.send(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
-        answering = asyncio.ensure_future(peer.answer())
-        while not answering.done():
-            await peer.send(b"X: " + b"a" * 100 + b"\r\n")
-            await asyncio.sleep(0)
-        assert (await answering).status == 400
 
 
 async def test_empty_lines_without_end_are_refused() -> None:

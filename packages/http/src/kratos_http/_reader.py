@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, Protocol
 
 from httptools import (
@@ -22,9 +23,12 @@ _FRAMING_HEADERS: Final = frozenset(
     (b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade")
 )
 _VERSIONS: Final = ("1.1", "1.0")
+_SCHEMES: Final = (b"http", b"https")
 _SLASH: Final = ord("/")
 _IN_CHUNKS: Final = -1
 _MOST_DIGITS: Final = 20  # of 64 bits
+# RFC 3986, 3.2.2 and 3.2.3. Whoever makes links of it, or routes by it, can rely on its form.
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z:.]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 _CHUNKED_BODY: Final = b"transfer-encoding: chunked"
 
 
@@ -74,6 +78,7 @@ class Reader:
         "_feeding",
         "_first",
         "_headers",
+        "_host",
         "_in_head",
         "_last",
         "_limits",
@@ -94,6 +99,7 @@ class Reader:
         self._tls = tls
         self._scheme = "https" if tls else "http"
         self._headers: list[tuple[bytes, bytes]] = []
+        self._host = b""  # the newest that was found to be one
         self._target = b""
         self._in_head = False
         self._last = False  # the present request closes the connection
@@ -220,6 +226,8 @@ class Reader:
             if name in _FRAMING_HEADERS:
                 if name == b"host":
                     hosts += 1
+                    if value != self._host:
+                        self._host = _host(value)
                 elif name == b"content-length":
                     length = _length(value)
                 elif name == b"transfer-encoding":
@@ -283,14 +291,30 @@ def _split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
     if target[0] != _SLASH:
         if target == b"*" and method == "OPTIONS":
             return target, b""
-        _, scheme, rest = target.partition(b"://")
-        if not scheme:
-            raise Error(400, "BAD_REQUEST", "the request target must start with a slash")
-        authority, query_mark, query = rest.partition(b"?")
-        _, _, path = authority.partition(b"/")
-        return b"/" + path, query if query_mark else b""
+        target = _path_of_absolute(target)
     path, _, query = target.partition(b"?")
     return path, query
+
+
+def _path_of_absolute(target: bytes) -> bytes:
+    """Return what follows the authority of a URL, with a slash in front."""
+    scheme, found, rest = target.partition(b"://")
+    if not found:
+        raise Error(400, "BAD_REQUEST", "the request target must start with a slash")
+    if scheme.lower() not in _SCHEMES:
+        raise Error(400, "BAD_REQUEST", "the request target is neither a path nor http nor https")
+    end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    if not _host(rest[:end]):
+        raise Error(400, "BAD_REQUEST", "the request target names no host")
+    path = rest[end:]
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def _host(value: bytes) -> bytes:
+    """Return a host with its port, if there is one; it may be empty."""
+    if not _HOST.fullmatch(value):
+        raise Error(400, "BAD_REQUEST", "the Host header is no host")
+    return value
 
 
 def _length(value: bytes) -> int:
