@@ -14,6 +14,8 @@ from kratos.encoding.http_body import from_raw, is_http_body
 from kratos.errors import ConfigError, Error
 from kratos.transport import HttpRule, Method
 from kratos.transport.http import Head
+from kratos_http._form_data import Form
+from kratos_http._multipart import FormLimits, is_form_data
 
 __all__ = ["Binding", "decode_field", "encode_field", "field_of", "frame_field"]
 
@@ -30,6 +32,7 @@ class Binding:
         rule: The rule.
         variables: Names of the path variables, in the order of ``Head.params``.
         codecs: For bodies.
+        forms: What bodies with parts may hold; ``None`` if there are none.
         streamed: Whether each message of a stream is a body. It then holds the field that the
             rule names if that is a single message, else the whole message, and the query is
             bound onto every one.
@@ -38,7 +41,7 @@ class Binding:
         ConfigError: The rule names a field that the request has not, or that cannot be there.
     """
 
-    __slots__ = ("_codecs", "_has_query", "_read", "_setters", "_type")
+    __slots__ = ("_codecs", "_form", "_has_query", "_read", "_setters", "_type")
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Binding:
         rule: HttpRule,
         variables: tuple[str, ...],
         codecs: Codecs,
+        forms: FormLimits | None = None,
         *,
         streamed: bool = False,
     ) -> None:
@@ -55,6 +59,7 @@ class Binding:
         self._setters = tuple(setter(descriptor, name) for name in variables)
         body = frame_field(method, rule) or "*" if streamed else rule.body
         self._has_query = streamed or body != "*"
+        self._form = None if forms is None else _form(method, body, codecs, forms)
         self._read: _Read | None = None
         if body == "*":
             self._read = self._read_raw if is_http_body(descriptor) else self._read_whole
@@ -81,6 +86,10 @@ class Binding:
     def _read_whole(self, content_type: str, body: bytes) -> Message:
         if not body:
             return self._type()
+        if self._form is not None and is_form_data(content_type):
+            message = self._type()
+            self._form.read(content_type, body, message)
+            return message
         return self._codec(content_type).decode(body, self._type)
 
     def _read_raw(self, content_type: str, body: bytes) -> Message:
@@ -98,11 +107,16 @@ class Binding:
         return read
 
     def _field_reader(self, field: FieldDescriptor) -> _Read:
+        form, name = self._form, field.name
+
         def read(content_type: str, body: bytes) -> Message:
-            message = self._type()
-            if body:
+            message: Any = self._type()
+            if body and form is not None and is_form_data(content_type):
+                form.read(content_type, body, getattr(message, name))
+                getattr(message, name).SetInParent()
+            elif body:
                 decode_field(self._codec(content_type), body, message, field)
-            return message
+            return cast("Message", message)
 
         return read
 
@@ -112,6 +126,18 @@ class Binding:
             # Go's words, also where they could be better: clients and dashboards know them.
             raise Error(400, "CODEC", f"unregister Content-Type: {content_type}")
         return codec
+
+
+def _form(method: Method[Any, Any], body: str, codecs: Codecs, limits: FormLimits) -> Form | None:
+    """Return how a body with parts is read; ``None`` if a rule's body cannot have any."""
+    descriptor: Descriptor | None = method.request.DESCRIPTOR
+    if body != "*":
+        field = field_of(method.request.DESCRIPTOR, body) if body else None
+        descriptor = None if field is None or field.is_repeated else field.message_type
+    if descriptor is None or is_http_body(descriptor):
+        return None
+    options = method.http_options.multipart if method.http_options is not None else None
+    return Form(descriptor, codecs, limits, filename=options.filename if options else "")
 
 
 def frame_field(method: Method[Any, Any], rule: HttpRule) -> str:

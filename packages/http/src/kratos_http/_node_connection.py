@@ -168,7 +168,12 @@ class HttpConnection:
             connection = await self.pool.dedicate()
         except OSError as error:
             raise unavailable(call, error) from error
-        return Transfer(connection, head, release=partial(self.pool.dismiss, connection))
+        release = partial(self.pool.dismiss, connection)
+        try:
+            return Transfer(connection, head, body, release=release)
+        except OSError as error:
+            release()
+            raise unavailable(call, error) from error
 
     async def _talk(self, plan: Plan, call: Call, requests: Any) -> Any:
         """Carry a call whose requests are a stream."""

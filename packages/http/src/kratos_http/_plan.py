@@ -17,6 +17,13 @@ from kratos.transport import Arity, Method
 from kratos.transport.rule import PathTemplate
 from kratos_http._binding import decode_field, encode_field, field_of, frame_field
 from kratos_http._exchange import RawReply
+from kratos_http._form_writing import (
+    form_closing,
+    form_opening,
+    form_type,
+    new_boundary,
+    write_form,
+)
 from kratos_http._inbound import is_binary
 from kratos_http._status import STATUS, from_message
 from kratos_http._transfers import download_part, upload_part
@@ -35,14 +42,16 @@ class Body:
     Attributes:
         content_type: Its type.
         data: All of it, or nothing yet.
-        chunked: Whether it follows in chunks.
+        chunked: Whether the rest follows in chunks.
         accept: What is asked for instead of the plan's own; empty for that.
+        closing: What ends it then.
     """
 
     content_type: str = ""
     data: bytes = b""
     chunked: bool = False
     accept: str = ""
+    closing: bytes = b""
 
 
 _NO_BODY: Final = Body()
@@ -73,7 +82,7 @@ class Plan:
     """
 
     __slots__ = (
-        "_as_is", "_codec", "_codecs", "_envelope", "_field", "_frame_field", "_path",
+        "_as_is", "_codec", "_codecs", "_envelope", "_field", "_form", "_frame_field", "_path",
         "_raw_frames", "_raw_messages", "_reply", "_request", "_write", "accept", "download",
         "kind", "lazy", "repeatable", "upload", "verb",
     )  # fmt: skip
@@ -92,17 +101,18 @@ class Plan:
         self._codec = codec
         self._codecs = codecs
         self._envelope = unwrapping(method)
+        self._form = method.http_options.multipart if method.http_options is not None else None
         descriptor = cast("Descriptor", method.request.DESCRIPTOR)
         template = PathTemplate.parse(rule.path)
         self._path = path_builder(template, descriptor, body=rule.body)
-        self._write = self._writer(descriptor, rule.body)
-        self._request: type[Message] = method.request
-        self._frame_field = ""
         self.upload = self.download = None
         if method.arity is Arity.SERVER_STREAM:
             self.download = download_part(method, rule)
         elif method.arity is Arity.CLIENT_STREAM and not sockets:
             self.upload = upload_part(method, rule)
+        self._write = self._writer(descriptor, rule.body)
+        self._request: type[Message] = method.request
+        self._frame_field = ""
         if self.download is not None:
             self.accept = "*/*"  # what Go's server sends as events comes as events
         if method.arity.client_streams and self.upload is None:
@@ -182,7 +192,15 @@ class Plan:
             target = self._path(first)
         except ValueError as error:
             raise Error(400, "CODEC", str(error)) from error
-        return target, Body(self.upload.get(first)[0], chunked=True)
+        kind = self.upload.get(first)[0]
+        form = self._form
+        if form is None or self.upload.name == "*":
+            return target, Body(kind, chunked=True)
+        boundary = new_boundary()
+        named = getattr(first, form.filename) if form.filename else ""
+        opening = form_opening(boundary, self.upload.name, named or self.upload.name, kind)
+        closing = form_closing(boundary)
+        return target, Body(form_type(boundary), opening, chunked=True, closing=closing)
 
     def socket_target(self, request: Message | None) -> str:
         """Return the target of a WebSocket's handshake.
@@ -266,6 +284,8 @@ class Plan:
         kind = content_type(codec.name)
         if not body:
             return lambda _request: _NO_BODY
+        if self._form is not None and not self.upload:
+            return _form_writer(body, codec, self._form.filename)
         if body == "*":
             if is_http_body(descriptor):
                 return lambda request: Body(*raw(request))
@@ -279,6 +299,15 @@ class Plan:
 def is_repeatable(method: Method[Any, Any], verb: str) -> bool:
     """Tell whether sending a request twice is harmless."""
     return method.idempotent or verb in _IDEMPOTENT_VERBS
+
+
+def _form_writer(body: str, codec: Codec, filename: str) -> _Write:
+    def write(request: Message) -> Body:
+        message = request if body == "*" else getattr(request, body)
+        boundary = new_boundary()
+        return Body(form_type(boundary), write_form(message, codec, boundary, filename=filename))
+
+    return write
 
 
 def _holds_http_body(field: FieldDescriptor) -> bool:

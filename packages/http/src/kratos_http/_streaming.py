@@ -69,16 +69,25 @@ class StreamConnection(asyncio.Protocol):
 
         Cancellation: closes the connection.
         """
-        if self._transport is None:
-            raise Lost("the connection was closed", begun=False, sent=False)
-        self._upgrading = upgrade
-        self._answered = asyncio.get_running_loop().create_future()
-        self._transport.write(data)
+        answered = self.begin(data, upgrade=upgrade)
         try:
-            return await self._answered
+            return await answered
         except BaseException:
             self.close()
             raise
+
+    def begin(self, data: bytes, *, upgrade: bool = False) -> asyncio.Future[RawReply]:
+        """Send a request, or its beginning, and return what will be the answer; see ``request``.
+
+        Raises:
+            Lost: The connection has ended.
+        """
+        if self._transport is None:
+            raise Lost("the connection was closed", begun=False, sent=False)
+        self._upgrading = upgrade
+        answered = self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(data)
+        return answered
 
     async def read(self) -> bytes:
         """Return the next piece of the body; ``b""`` at its clean end and only there.

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.transport import Call
-from kratos_http._exchange import Lost, RawReply, TooLarge
+from kratos_http._exchange import Lost, TooLarge
 from kratos_http._format import chunk, last_chunk
-from kratos_http._plan import Plan
+from kratos_http._plan import Body, Plan
 from kratos_http._streaming import StreamConnection
 from kratos_http._trouble import frozen, too_large, unavailable
 from kratos_http._turns import Turns
@@ -78,28 +78,41 @@ class Transfer:
     Args:
         connection: Where to.
         head: Of the request.
+        body: What begins and ends its body.
         release: Gives the connection back.
+
+    Raises:
+        Lost: The connection has ended.
 
     Attributes:
         connection: Where to.
         answer: The head of the answer, which may come before the upload has ended.
     """
 
-    __slots__ = ("_release", "answer", "connection")
+    __slots__ = ("_closing", "_release", "answer", "connection")
 
     def __init__(
-        self, connection: StreamConnection, head: bytes, *, release: Callable[[], None]
+        self,
+        connection: StreamConnection,
+        head: bytes,
+        body: Body,
+        *,
+        release: Callable[[], None],
     ) -> None:
         self.connection = connection
+        self._closing = body.closing
         self._release = release
-        self.answer: asyncio.Task[RawReply] = asyncio.ensure_future(connection.request(head))
+        self.answer = connection.begin(head + chunk(body.data) if body.data else head)
 
-    async def aclose(self) -> None:
+    def end(self) -> None:
+        """Send the end of the body."""
+        closing = chunk(self._closing) if self._closing else b""
+        self.connection.send(closing + last_chunk())
+
+    def close(self) -> None:
         """Cut off what has not ended."""
         self._release()
-        await cancel_and_wait(self.answer)
-        if not self.answer.cancelled():
-            self.answer.exception()  # looked at: whoever wants to know has been told
+        self.answer.exception()  # looked at: whoever wants to know has been told
 
 
 _Open: TypeAlias = Callable[[Any], Coroutine[Any, Any, Transfer]]
@@ -152,7 +165,7 @@ class UploadStream:
         """Send the end of the body."""
         with suppress(Error):
             transfer = await self._opened(None)
-            transfer.connection.send(last_chunk())
+            transfer.end()
 
     async def receive(self) -> Any:
         """Return the reply, once.
@@ -186,7 +199,7 @@ class UploadStream:
             return
         await cancel_and_wait(opening)
         if not opening.cancelled() and opening.exception() is None:
-            await opening.result().aclose()
+            opening.result().close()
 
     async def _opened(self, first: Any) -> Transfer:
         if self._opening is None:

@@ -13,6 +13,7 @@ from kratos.encoding.http_body import DEFAULT_CONTENT_TYPE, is_http_body
 from kratos.transport import HttpRule, Method
 from kratos.transport.http import Head
 from kratos_http._binding import field_of
+from kratos_http._form_data import FormValues
 
 __all__ = ["Part", "Template", "download_part", "upload_part"]
 
@@ -117,15 +118,24 @@ class Template:
             setter(method.request.DESCRIPTOR, name) for name in variables
         )
 
-    def message(self, head: Head) -> Message:
-        """Return a request without its bytes.
+    def message(self, head: Head, form: FormValues | None = None) -> Message:
+        """Return a request without its bytes; the URL goes over the form.
 
         Raises:
-            CodecError: The query or the path does not parse; names the field.
+            CodecError: The form, the query or the path does not parse; names the field.
         """
         message = self._type()
+        if form is not None:
+            form.fill(message)
         if head.query and self._has_query:
             bind(message, parse_query(head.query))
         for put, value in zip(self._setters, head.params, strict=True):
             put(message, value)
+        return message
+
+    def filled(self, base: Message, content_type: str, data: bytes) -> Message:
+        """Return a request with bytes, beside what is in ``base``."""
+        message = self._type()
+        message.CopyFrom(base)
+        self.part.put(message, content_type, data)
         return message

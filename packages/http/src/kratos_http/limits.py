@@ -20,6 +20,8 @@ class Limits:
         max_body: Bytes of a body that is read whole; more are answered 413.
         max_upload: Bytes of a body that is a stream of requests, and so never read whole; more are
             answered 413.
+        max_parts: Parts of a form with files; more are answered 413.
+        max_part_head: Bytes of the headers of one such part; more are answered 413.
         max_pipelined: Requests of one connection that may wait for their turn before nothing
             more is read from it.
         head_timeout: For a request line with its headers, from its first byte.
@@ -45,6 +47,8 @@ class Limits:
     max_headers: int = 128
     max_body: int = 4 * 1024 * 1024
     max_upload: int = 16 * 1024 * 1024 * 1024
+    max_parts: int = 256
+    max_part_head: int = 8 * 1024
     max_pipelined: int = 16
     head_timeout: float = 10.0
     idle_timeout: float = 75.0

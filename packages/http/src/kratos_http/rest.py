@@ -18,6 +18,7 @@ from kratos.transport import Arity, Call, Header, HttpRule, Method, Operation, S
 from kratos.transport.http import Head, Reply
 from kratos_http._binding import Binding, encode_field, field_of
 from kratos_http._inbound import TRANSPORT, add_headers, deadline_after, read
+from kratos_http._multipart import FormLimits
 from kratos_http.encoders import (
     Encoders,
     ErrorEncoder,
@@ -52,6 +53,7 @@ class RestOptions:
     Attributes:
         codecs: For bodies and replies.
         max_body: Bytes of the largest request body.
+        forms: What forms with files may hold.
         reply_encoder: In place of codecs and rules; ``None`` for these.
         error_encoder: In place of codecs; ``None`` for these.
         envelope: Around what codecs and rules make of replies; ``None`` for none.
@@ -60,6 +62,7 @@ class RestOptions:
 
     codecs: Codecs = encoding.DEFAULT
     max_body: int
+    forms: FormLimits = field(default_factory=FormLimits)
     reply_encoder: ReplyEncoder | None = None
     error_encoder: ErrorEncoder | None = None
     envelope: Envelope | None = None
@@ -81,6 +84,9 @@ class RestOptions:
             return options
         if asked.max_body:
             options = replace(options, max_body=asked.max_body)
+        if asked.multipart is not None and asked.multipart.max_parts:
+            forms = replace(self.forms, max_parts=asked.multipart.max_parts)
+            options = replace(options, forms=forms)
         if asked.envelope is not None and encoders is None and method.arity is Arity.UNARY:
             envelope = Envelope.of(asked.envelope, codecs=self.codecs)
             options = replace(
@@ -134,7 +140,7 @@ class RestEndpoint:
         self._method = operation.method
         self._options = options
         self._max_body = options.max_body
-        self._binding = Binding(operation.method, rule, variables, options.codecs)
+        self._binding = Binding(operation.method, rule, variables, options.codecs, options.forms)
         self._encode = options.reply_encoder or encoder(operation, rule, options)
 
     @property

@@ -20,6 +20,7 @@ from kratos_http._asgi_mount import AsgiApplication
 from kratos_http._inbound import TRANSPORT
 from kratos_http._listening import Listening
 from kratos_http._mounts import Mounts
+from kratos_http._multipart import FormLimits
 from kratos_http._operations import Operations
 from kratos_http._wsgi_mount import WsgiApplication
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
@@ -116,6 +117,7 @@ class HttpServer:
         self._options = RestOptions(
             codecs=codecs,
             max_body=self._limits.max_body,
+            forms=FormLimits(max_parts=self._limits.max_parts, max_head=self._limits.max_part_head),
             reply_encoder=reply_encoder,
             error_encoder=error_encoder,
             place=Place(endpoint or ""),

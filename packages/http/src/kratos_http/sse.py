@@ -74,7 +74,7 @@ class SseEndpoint:
         limits: Limits,
     ) -> None:
         self._operation = operation
-        self._binding = Binding(operation.method, rule, variables, options.codecs)
+        self._binding = Binding(operation.method, rule, variables, options.codecs, options.forms)
         self._limits = limits
         self.reply: type[Message] = operation.method.reply
         self.options = options

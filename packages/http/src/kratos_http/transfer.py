@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, Final
-
-from google.protobuf.message import Message
 
 from kratos.encoding import CodecError
 from kratos.errors import Error
-from kratos.transport import Call, HttpRule, Operation
+from kratos.transport import Call, HttpRule, Method, Operation
 from kratos.transport.http import Head, Reply, Wire
 from kratos_http._binding import Binding
 from kratos_http._body import read_body
 from kratos_http._download import Download
 from kratos_http._events import EVENT_STREAM
+from kratos_http._form_data import Form
 from kratos_http._idle import IdleWatch
 from kratos_http._inbound import Asked, add_headers
 from kratos_http._sending import send
-from kratos_http._transfers import Template, download_part, upload_part
+from kratos_http._transfers import Part, Template, download_part, upload_part
 from kratos_http._upload import Upload
+from kratos_http._uploads import FormPieces, Pieces
 from kratos_http.limits import Limits
 from kratos_http.rest import RestOptions, bad_request, encoder
 from kratos_http.sse import SseEndpoint
@@ -55,7 +54,7 @@ class TransferEndpoint:
     """
 
     __slots__ = (
-        "_binding", "_download", "_encode", "_events", "_limits", "_method", "_operation",
+        "_binding", "_download", "_encode", "_events", "_form", "_limits", "_method", "_operation",
         "_options", "_streams", "_template",
     )  # fmt: skip
 
@@ -76,12 +75,14 @@ class TransferEndpoint:
         self._limits = limits
         self._download = download_part(method, rule)
         self._template: Template | None = None
+        self._form: Form | None = None
         self._events: SseEndpoint | None = None
         upload = upload_part(method, rule)
         if upload is not None:
             self._template = Template(method, rule, variables, upload)
+            self._form = _form(method, upload, options)
         else:
-            self._binding = Binding(method, rule, variables, options.codecs)
+            self._binding = Binding(method, rule, variables, options.codecs, options.forms)
             self._events = SseEndpoint(
                 operation, rule, variables, options, streams=streams, limits=limits
             )
@@ -131,39 +132,30 @@ class TransferEndpoint:
             raise Error(405, "METHOD_NOT_ALLOWED", "HEAD is not served by a stream")
         call.deadline = asked.deadline()
         if self._template is not None:
-            limit = self._limits.max_upload
-            upload = Upload(wire, head, limit=limit, limits=self._limits)
-            request: Any = _Pieces(self._template, head, asked.content_type, upload)
-        else:
-            body = await read_body(wire, self._limits)
-            request = self._binding.request(head, asked.content_type, body)
+            upload = Upload(wire, head, limit=self._limits.max_upload, limits=self._limits)
+            pieces = self._pieces(self._template, head, asked.content_type, upload)
+            async with aclosing(pieces):
+                return await self._call(head, call, pieces)
+        body = await read_body(wire, self._limits)
+        return await self._call(head, call, self._binding.request(head, asked.content_type, body))
+
+    async def _call(self, head: Head, call: Call, request: Any) -> Any:
         head.running = call  # to its last byte: an engine would cancel the task instead
         with IdleWatch(call, self._streams.idle_timeout):
             return await self._operation.run(call, request)
 
+    def _pieces(
+        self, template: Template, head: Head, content_type: str, upload: Upload
+    ) -> Pieces | FormPieces:
+        if self._form is None:
+            return Pieces(template, head, content_type, upload)
+        limit = self._options.max_body
+        return FormPieces(template, head, content_type, upload, form=self._form, limit=limit)
 
-class _Pieces(AsyncIterator[Message]):
-    """The requests of an upload."""
 
-    __slots__ = ("_any", "_content_type", "_ended", "_head", "_template", "_upload")
-
-    def __init__(self, template: Template, head: Head, content_type: str, upload: Upload) -> None:
-        template.message(head)  # what the URL says has to be right before the handler is called
-        self._template = template
-        self._head = head
-        self._content_type = content_type
-        self._upload = upload
-        self._any = False
-        self._ended = False
-
-    async def __anext__(self) -> Message:
-        if self._ended:
-            raise StopAsyncIteration
-        piece = await self._upload.read()
-        self._ended = not piece
-        if self._ended and self._any:
-            raise StopAsyncIteration
-        self._any = True
-        message = self._template.message(self._head)
-        self._template.part.put(message, self._content_type, piece)
-        return message
+def _form(method: Method[Any, Any], part: Part, options: RestOptions) -> Form | None:
+    """Return how the form is read that an upload is, ``None`` if it is none."""
+    asked = method.http_options.multipart if method.http_options is not None else None
+    if asked is None or part.name == "*":
+        return None
+    return Form(method.request.DESCRIPTOR, options.codecs, options.forms, filename=asked.filename)
