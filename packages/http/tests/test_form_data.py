@@ -234,11 +234,15 @@ class TestFields:
             part("tag", b'{"label": "x"}', kind="application/json"),
             part("tags", b'{"weight": 1}', kind="application/json"),
             part("tags", Tag(weight=2).SerializeToString(), kind="application/proto"),
+            part("tags", b' [{"weight": 3}, {}]', kind="application/json"),
             part("numbers", b"[1, 2]", kind="application/json"),
             part("pages", b"3", kind="application/json"),
         )
         assert request == Cover(
-            tag=Tag(label="x"), tags=[Tag(weight=1), Tag(weight=2)], numbers=[1, 2], pages=3
+            tag=Tag(label="x"),
+            tags=[Tag(weight=1), Tag(weight=2), Tag(weight=3), Tag()],
+            numbers=[1, 2],
+            pages=3,
         )
 
     async def test_parts_without_a_field_are_ignored(self, open_peer: OpenPeer) -> None:

@@ -255,9 +255,10 @@ def _assign(owner: Any, field: FieldDescriptor, value: bytes | str) -> None:
 
 
 def _decode(codec: Codec, owner: Any, field: FieldDescriptor, part: Part, data: bytes) -> None:
-    """Read a part in a format of its own."""
+    """Read a part in a format of its own: an element of a list, or in JSON all of it."""
+    is_list = field.is_repeated and data.lstrip()[:1] == b"[" and isinstance(codec, FieldCodec)
     try:
-        if field.message_type is None or _is_map(field):
+        if field.message_type is None or _is_map(field) or is_list:
             _decode_field(codec, owner, field, data)
             return
         held = getattr(owner, field.name)

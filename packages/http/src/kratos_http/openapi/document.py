@@ -11,6 +11,7 @@ from kratos.encoding import Codecs
 from kratos.encoding.json import JsonOptions
 from kratos.transport import AppInfo, Arity, HttpRule, Method, Service
 from kratos.transport.rule import PathTemplate
+from kratos_http._transfers import upload_part
 from kratos_http.openapi.comments import comments_of
 from kratos_http.openapi.errors import Errors
 from kratos_http.openapi.operations import Operations, doc_of, home_of
@@ -119,14 +120,15 @@ class _Writer:
         left_out: list[str] = []
         for method in home.METHODS:
             label = method.operation.rpartition("/")[2]
-            if method.arity not in self._served or not method.http:
+            rules = [rule for rule in method.http if self._is_served(method, rule)]
+            if not rules:
                 streams = "" if method.arity is Arity.UNARY else f" ({method.arity.value})"
                 left_out.append(f"{label}{streams}")
                 continue
             ids = _ids(f"{tag.replace('.', '_')}_{label}")
             left_out += [
                 f"{label} at {rule.verb} {rule.path}"
-                for rule in method.http
+                for rule in rules
                 if not self._rule(method, rule, home=home, tag=tag, ids=ids)
             ]
         described = doc_of(home)
@@ -134,6 +136,10 @@ class _Writer:
             note = f"Not described here: {', '.join(left_out)}."
             described = f"{described}\n\n{note}" if described else note
         self.tags.append({"name": tag, "description": described} if described else {"name": tag})
+
+    def _is_served(self, method: Method[Any, Any], rule: HttpRule) -> bool:
+        """Tell whether a rule is an ordinary request: of streams of requests, uploads are."""
+        return method.arity in self._served or upload_part(method, rule) is not None
 
     def _rule(
         self,

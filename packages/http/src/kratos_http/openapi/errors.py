@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 
 from google.protobuf.descriptor import Descriptor
 
-from kratos.transport import Method
+from kratos.transport import Arity, HttpEnvelope, Method
 from kratos_http._status import STATUS
+from kratos_http.openapi.bodies import enveloped_error, options_of
 from kratos_http.openapi.failures import Failure, failures_of
 from kratos_http.openapi.options import OpenApi
 from kratos_http.openapi.schema import Schemas
@@ -39,6 +40,9 @@ class Errors:
 
     def reference(self, method: Method[Any, Any]) -> dict[str, str]:
         """Return a reference to the answer for a method's errors."""
+        envelope = options_of(method).envelope
+        if envelope is not None and method.arity is Arity.UNARY:
+            return self._enveloped(method, envelope)
         failures = [] if self._is_own else failures_of(method, self.comments)
         name = f"{method.service}.{_NAME}" if failures else _NAME
         if name not in self.responses:
@@ -49,6 +53,26 @@ class Errors:
                 "description": "An error, under the status of its code.",
                 "content": {"application/json": content},
             }
+        return {"$ref": f"#/components/responses/{name}"}
+
+    def _enveloped(self, method: Method[Any, Any], envelope: HttpEnvelope) -> dict[str, str]:
+        content: dict[str, Any] = {"schema": enveloped_error(envelope)}
+        failures = failures_of(method, self.comments)
+        if failures:
+            content["examples"] = {
+                failure.reason: _enveloped_example(failure, envelope) for failure in failures
+            }
+        under = "200" if envelope.status_ok else "the status of its code"
+        answer = {
+            "description": f"An error, under {under}.",
+            "content": {"application/json": content},
+        }
+        base = f"{method.service}.Envelope" if failures else f"{_NAME}.Envelope"
+        number = 1
+        name = base
+        while self.responses.setdefault(name, answer) != answer:
+            number += 1
+            name = f"{base}{number}"
         return {"$ref": f"#/components/responses/{name}"}
 
     @property
@@ -73,3 +97,12 @@ def _example(failure: Failure) -> dict[str, Any]:
             "metadata": {},
         },
     }
+
+
+def _enveloped_example(failure: Failure, envelope: HttpEnvelope) -> dict[str, Any]:
+    said: dict[str, Any] = {envelope.code_key: failure.code}
+    if envelope.reason_key:
+        said[envelope.reason_key] = failure.reason
+    said[envelope.message_key] = failure.comment
+    said[envelope.data_key] = None
+    return {"summary": f"{failure.code} {failure.comment}".strip(), "value": said}

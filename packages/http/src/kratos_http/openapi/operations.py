@@ -11,7 +11,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from kratos.encoding.http_body import is_http_body
 from kratos.transport import Arity, HttpRule, Method, Service
 from kratos_http._binding import field_of
+from kratos_http._transfers import download_part, upload_part
 from kratos_http.openapi._fields import Schema
+from kratos_http.openapi.bodies import RAW, enveloped, extensions, form, options_of
 from kratos_http.openapi.options import OpenApi
 from kratos_http.openapi.parameters import path_parameter, query_parameters
 from kratos_http.openapi.paths import DocumentPath
@@ -22,7 +24,6 @@ __all__ = ["Operations", "doc_of", "home_of"]
 _JSON: Final = "application/json"
 _FOR_US: Final = "Implement with ``"  # what the generator tells whoever writes the service
 _EVENTS: Final = "text/event-stream"
-_RAW: Final[dict[str, Any]] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,33 +81,53 @@ class Operations:
         if parameters:
             operation["parameters"] = parameters
         if rule.body:
-            operation["requestBody"] = {"required": True, "content": self._body(request, rule.body)}
+            operation["requestBody"] = {"required": True, "content": self._body(method, rule)}
         operation["responses"] = {"200": self._reply(method, rule)}
-        return operation
+        return {**operation, **extensions(options_of(method))}
 
-    def _body(self, request: Descriptor, body: str) -> dict[str, Any]:
-        field = None if body == "*" else field_of(request, body)
+    def _body(self, method: Method[Any, Any], rule: HttpRule) -> dict[str, Any]:
+        request = cast("Descriptor", method.request.DESCRIPTOR)
+        field = None if rule.body == "*" else field_of(request, rule.body)
+        asked = options_of(method).multipart
+        if upload_part(method, rule) is not None:
+            if asked is None or field is None:
+                return RAW
+            return form(request, self.schemas, filename=asked.filename)
         if _as_is(request, field):
-            return _RAW
-        return {_JSON: {"schema": self._schema(request, field)}}
+            return RAW
+        content = {_JSON: {"schema": self._schema(request, field)}}
+        held = request if field is None else field.message_type
+        if asked is None or held is None or (field is not None and field.is_repeated):
+            return content
+        return {**form(held, self.schemas, filename=asked.filename), **content}
 
     def _reply(self, method: Method[Any, Any], rule: HttpRule) -> dict[str, Any]:
         reply = cast("Descriptor", method.reply.DESCRIPTOR)
         whole = rule.response_body in ("", "*")
         field = None if whole else field_of(reply, rule.response_body)
+        if download_part(method, rule) is not None:
+            return {"description": "All messages, one after the other.", "content": RAW}
         if method.arity is Arity.SERVER_STREAM:
             return {
                 "description": "An event for each message; its data is of this form.",
                 "content": {_EVENTS: {"schema": self._event(reply)}},
             }
+        envelope = options_of(method).envelope
+        if envelope is not None and method.arity is Arity.UNARY and not _as_is(reply, field):
+            schema = enveloped(self._nullable(reply, field), envelope)
+            return {"description": "Success.", "content": {_JSON: {"schema": schema}}}
         if self.envelope:
             return {"description": "Success.", "content": {_JSON: self._wrapped(reply, field)}}
         if _as_is(reply, field):
-            return {"description": "Success, in a form of its own.", "content": _RAW}
+            return {"description": "Success, in a form of its own.", "content": RAW}
+        schema = self._nullable(reply, field)
+        return {"description": "Success.", "content": {_JSON: {"schema": schema}}}
+
+    def _nullable(self, reply: Descriptor, field: FieldDescriptor | None) -> Schema:
         schema = self._schema(reply, field)
         if field is not None and field.message_type is not None and not field.is_repeated:
-            schema = with_null(schema)
-        return {"description": "Success.", "content": {_JSON: {"schema": schema}}}
+            return with_null(schema)
+        return schema
 
     def _event(self, reply: Descriptor) -> Schema:
         return {"type": "string"} if is_http_body(reply) else self.schemas.message(reply)
