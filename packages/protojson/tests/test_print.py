@@ -359,3 +359,13 @@ def test_text_that_is_not_utf8_is_refused(proto: Any, backend: str) -> None:
     with pytest.raises(JsonError, match="not UTF-8") as caught:
         printed(backend, message)
     assert caught.value.path == "$.unchecked"
+
+
+def test_mask_without_a_text_form_may_be_a_plain_object(proto: Any, backend: Any) -> None:
+    printer = Printer(PrintOptions(backend=backend, plain_objects=True, emit_unset=False))
+    message = proto.WellKnown(field_mask={"paths": ["a_1", "b"]})
+    assert printer.to_json(message) == b'{"fieldMask":{"paths":["a_1","b"]}}'
+    message = proto.WellKnown(field_mask={"paths": ["a_b", "c"]})
+    assert printer.to_json(message) == b'{"fieldMask":"aB,c"}'
+    with pytest.raises(JsonError, match=r"\$\.timestamp"):
+        printer.to_json(proto.WellKnown(timestamp={"nanos": -1}))

@@ -825,3 +825,9 @@ def test_server_reads_from_the_url_what_the_client_wrote(
 def test_codec_is_found_by_its_name() -> None:
     codec = get("x-www-form-urlencoded")
     assert isinstance(codec, FormCodec)
+
+
+@pytest.mark.parametrize("path", ["a_1", "a_b", "a_b.c_d", "a__b"])
+def test_mask_is_read_as_it_was_written_whatever_its_paths(proto: Any, path: str) -> None:
+    message = proto.HelloRequest(update_mask={"paths": [path]})
+    assert CODEC.decode(CODEC.encode(message), proto.HelloRequest) == message

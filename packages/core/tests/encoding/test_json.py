@@ -226,7 +226,6 @@ def test_extensions_are_printed_in_brackets(proto: Any) -> None:
         ({"when": {"seconds": 253402300800}}, "when"),
         ({"inner": {"times": [{"nanos": -1}]}}, "inner.times"),
         ({"spans": {"a": {"seconds": 1, "nanos": -1}}}, "spans"),
-        ({"mask": {"paths": ["fooBar"]}}, "mask"),
         ({"value": {"number_value": math.nan}}, "value"),
     ],
 )
@@ -236,6 +235,14 @@ def test_value_without_a_json_form_is_refused_by_name(
     with pytest.raises(CodecError) as caught:
         CODEC.encode(proto.Everything(**fields))
     assert caught.value.field == path
+
+
+@pytest.mark.parametrize("path", ["a_1", "fooBar", "a__b"])
+def test_mask_without_a_text_form_is_an_object_and_read_as_it_was(proto: Any, path: str) -> None:
+    message = proto.Everything(mask={"paths": ["b_c", path]})
+    assert printed(message, emit_unset=False) == {"mask": {"paths": ["b_c", path]}}
+    assert CODEC.decode(CODEC.encode(message), proto.Everything) == message
+    assert CODEC.encode_field(message, "mask") == CODEC.encode(message.mask)
 
 
 def test_message_nested_too_deeply_is_refused(proto: Any) -> None:

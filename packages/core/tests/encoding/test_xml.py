@@ -140,3 +140,17 @@ def test_any_bytes_are_read_or_refused(proto: Any, data: bytes) -> None:
     except CodecError:
         return
     assert isinstance(message, proto.Complex)
+
+
+def test_well_known_types_are_read_as_go_writes_them(proto: Any) -> None:
+    text = (
+        b"<Complex><Timestamp><Seconds>1</Seconds><Nanos>2</Nanos></Timestamp>"
+        b"<Duration><Seconds>90</Seconds></Duration><Field><Paths>a_b</Paths><Paths>c</Paths></Field>"
+        b"<Int64><Value>3</Value></Int64></Complex>"
+    )
+    assert CODEC.decode(text, proto.Complex) == proto.Complex(
+        timestamp={"seconds": 1, "nanos": 2},
+        duration={"seconds": 90},
+        field={"paths": ["a_b", "c"]},
+        int64={"value": 3},
+    )

@@ -16,7 +16,14 @@ from google.protobuf.message import DecodeError, Message
 from kratos_protojson import descriptors as f
 from kratos_protojson._error import JsonError
 from kratos_protojson._print_source import Convert, Field, compile_plan
-from kratos_protojson._print_values import SCALARS, SPECIAL, EnumNames, Write, null
+from kratos_protojson._print_values import (
+    SCALARS,
+    SPECIAL,
+    EnumNames,
+    Write,
+    mask_or_object,
+    null,
+)
 from kratos_protojson.options import PrintOptions
 from kratos_protojson.scalars import show
 from kratos_protojson.text import dump_text
@@ -72,6 +79,8 @@ class PrintPlans:
         if name in f.WRAPPERS:
             single = self.field(descriptor.fields_by_name["value"])
             return _wrapped if single is _same else lambda message: single(message.value)
+        if name == f.FIELD_MASK and self._options.plain_objects:
+            return mask_or_object
         return self._any if name == f.ANY else SPECIAL.get(name)
 
     def _convert(self, field: FieldDescriptor) -> Convert:

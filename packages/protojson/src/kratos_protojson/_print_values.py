@@ -20,7 +20,7 @@ from kratos_protojson.scalars import (
     timestamp_text,
 )
 
-__all__ = ["SCALARS", "SPECIAL", "EnumNames", "Write", "null"]
+__all__ = ["SCALARS", "SPECIAL", "EnumNames", "Write", "mask_or_object", "null"]
 
 Write: TypeAlias = Callable[[Any], Any]
 
@@ -64,6 +64,14 @@ def _field_mask(message: Any) -> str:
         if snake_case(camel_case(path)) != path:
             raise JsonError(f"field mask path {show(path)} has no JSON form: use lower_snake_case")
     return ",".join(map(camel_case, message.paths))
+
+
+def mask_or_object(message: Any) -> Any:
+    """Write ``google.protobuf.FieldMask``; one without a text form as its fields."""
+    try:
+        return _field_mask(message)
+    except JsonError:
+        return {"paths": list(message.paths)}
 
 
 def _struct(message: Any) -> dict[str, Any]:

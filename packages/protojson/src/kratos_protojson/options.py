@@ -34,6 +34,8 @@ class PrintOptions:
         enum_numbers: Write enums as numbers, not names.
         int64_numbers: Write 64-bit integers as numbers, not text. Readers that keep
             numbers as doubles, such as JavaScript, then lose digits beyond 2^53.
+        plain_objects: Write a field mask that has no text form, such as one of ``a_1``, as the
+            object of its fields, as the ``json`` codec of Go Kratos v3 does, rather than refuse it.
         indent: Spaces per level; ``None`` for one line without spaces.
         sort_keys: Sort the members of every object by name, not by definition.
         ensure_ascii: Escape everything beyond ASCII.
@@ -48,6 +50,7 @@ class PrintOptions:
     proto_names: bool = False
     enum_numbers: bool = False
     int64_numbers: bool = False
+    plain_objects: bool = False
     indent: int | None = None
     sort_keys: bool = False
     ensure_ascii: bool = False

@@ -92,6 +92,7 @@ class Printer:
         index = plan.index(descriptor)
         fault, again, write_wire = plan.fault, plan.again, plan.codec.print
         serialize = message_type.SerializePartialToString
+        plain_objects = self.options.plain_objects
 
         def write(message: Message) -> bytes:
             wire = serialize(message)
@@ -99,7 +100,12 @@ class Printer:
                 return write_wire(index, wire, False)
             except fault as found:
                 problem = found
-            return again(problem, lambda last_word: write_wire(index, wire, last_word))
+            try:
+                return again(problem, lambda last_word: write_wire(index, wire, last_word))
+            except JsonError:
+                if not plain_objects:
+                    raise
+            return self._by_plans(message)  # the extension knows no plain objects
 
         return write
 

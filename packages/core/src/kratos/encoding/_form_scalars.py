@@ -158,10 +158,16 @@ def _print_timestamp(message: Any) -> str:
 
 
 def _print_field_mask(message: Any) -> str:
-    for path in message.paths:
-        if "," in path or snake_case(camel_case(path)) != path:
-            raise ValueError(f"path {show(path)} has no text form: use lower_snake_case")
-    return ",".join(map(camel_case, message.paths))
+    return ",".join(map(_mask_path, message.paths))
+
+
+def _mask_path(path: str) -> str:
+    """Return a path in lowerCamelCase as Go does, or as it is where only that is read as it was."""
+    camel = camel_case(path)
+    for text in (camel, path):
+        if "," not in path and snake_case(text) == path:
+            return text
+    raise ValueError(f"path {show(path)} has no text form: use lower_snake_case")
 
 
 def _print_bytes_value(message: Any) -> str:

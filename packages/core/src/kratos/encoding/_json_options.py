@@ -31,12 +31,13 @@ class JsonOptions:
     discard_unknown: bool = True
 
     def printing(self) -> PrintOptions:
-        """Return the part that is about writing."""
+        """Return the part that is about writing; what has no other form is a plain object."""
         return PrintOptions(
             emit_unset=self.emit_unset,
             enum_numbers=self.enum_numbers,
             proto_names=self.proto_names,
             int64_numbers=self.int64_numbers,
+            plain_objects=True,
         )
 
     def parsing(self) -> ParseOptions:

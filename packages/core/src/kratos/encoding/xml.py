@@ -3,7 +3,8 @@
 ``<HelloRequest><Name>k</Name></HelloRequest>``: lists repeat their element, messages nest,
 enums are numbers. What Go cannot express at all has a form here: maps repeat their element
 with an attribute ``key``, bytes are base64, well-known types are their protobuf JSON. Reading
-also takes JSON and proto names of fields, and names of enum values. Document types, and with
+also takes JSON and proto names of fields, names of enum values, and well-known types as Go
+writes them, with an element for each field. Document types, and with
 them entities, are refused.
 """
 
@@ -119,9 +120,9 @@ def _read(kind: Descriptor, element: _Element) -> Any:
     """Return the JSON value of a message."""
     text = "".join(element.text)
     name = kind.full_name
-    if name in _TEXT_TYPES:
+    if name in _TEXT_TYPES and not element.children:
         return text.strip()
-    if name in f.WRAPPERS:
+    if name in f.WRAPPERS and not element.children:
         return _read_scalar(kind.fields_by_name["value"], text)
     if name in _JSON_TYPES:
         try:
