@@ -285,7 +285,32 @@ def test_exact_name_beats_its_tidy_spellings() -> None:
         (["application/yaml", "application/proto"], "yaml"),
         (["application/PROTO; v=1; Q=0.3"], "proto"),
         (["application/proto;q=high"], "proto"),
-        (["text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"], "xml"),
+        (['application/proto; p="a,b;q=0"; q=0.9, application/yaml;q=0.8'], "proto"),
+        (['application/proto; p="never closed, application/yaml'], "proto"),
+        # Wildcards do not bring back what is refused or wanted less by name.
+        (["application/json;q=0, */*"], "protojson"),
+        (["application/json;q=0.1, */*;q=0.5"], "protojson"),
+        (["application/json;q=0, application/protojson;q=0, */*"], "yaml"),
+        (["application/json, */*;q=0"], "json"),
+        (["application/xml;q=0.2, */*;q=0"], "xml"),
+        # The narrower wildcard counts for what both take.
+        (["application/*;q=0.1, */*;q=0.9, application/xml;q=0.5"], "xml"),
+        (["*/*;q=0.9, application/*;q=0.1, application/xml;q=0.5"], "xml"),
+        (["APPLICATION/*;q=0.9, application/xml;q=0.5"], "json"),
+        # Nothing acceptable is answered in JSON, as in Go.
+        (["application/json;q=0"], "json"),
+        (["*/*;q=0"], "json"),
+        (["image/png"], "json"),
+        # Of equal ones the first, and of one that is named twice the more wanted one.
+        (["application/yaml, application/xml"], "yaml"),
+        (["*/*, application/xml"], "json"),
+        (["application/xml;q=0.1, application/yaml;q=0.5, application/xml;q=0.9"], "xml"),
+        # What browsers send when somebody types an address: JSON, as in Go.
+        (["text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"], "json"),
+        (["text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"], "json"),
+        (["application/vnd.shop.v1+json, application/xml;q=0.9"], "json"),
+        (["image/svg+xml, application/yaml;q=0.9"], "yaml"),
+        (["a/b," * 64 + "application/xml"], "json"),
     ],
 )
 def test_reply_codec_is_the_most_wanted_one(accept: list[str], name: str) -> None:

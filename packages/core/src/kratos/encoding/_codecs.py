@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -11,13 +11,15 @@ from typing import Final
 from kratos import plugins
 from kratos._built_in import BUILT_IN
 from kratos.encoding._codec import Codec
-from kratos.encoding._content import candidates, content_type, ranked
+from kratos.encoding._content import candidates, content_type, wishes
 from kratos.encoding._text_cache import TextCache
 from kratos.errors import ConfigError
 
 __all__ = ["DEFAULT", "Codecs", "Selection"]
 
 _GROUP: Final = "kratos.encoding"
+_ANY: Final = "*"  # what a wildcard stands for, among names
+_READABLE: Final = ("json", "protojson", "yaml", "xml")  # by everybody, without a definition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +96,9 @@ class Codecs:
 
         Args:
             accept: The ``Accept`` header, as one text or as its values. Weights are honoured,
-                which Go ignores.
-            fallback: Name of the codec for a header that is absent, names no codec, or
-                takes anything (``*/*``).
+                ``q=0`` and wildcards too, which Go ignores.
+            fallback: Name of the codec for a header that is absent, takes anything (``*/*``),
+                or takes nothing that there is: Go's servers do not answer 406 either.
 
         Raises:
             ValueError: There is no codec of the fallback's name.
@@ -122,18 +124,35 @@ class Codecs:
         return self._first(candidates(content_type))
 
     def _choose(self, fallback: str, accept: str) -> Selection:
-        codec = None
-        for media in ranked(accept):
-            name = media.lower()
-            if name in ("*/*", "application/*"):
-                break
-            codec = self._first(candidates(media))
-            if codec is not None:
-                break
-        codec = codec or self.get(fallback)
+        """Work out which codec an ``Accept`` header wants most; of equal ones the first.
+
+        What is named has its own weight, whatever a wildcard says of the rest, and of two
+        wildcards the narrower one counts. Nothing acceptable is answered in the fallback, as in
+        Go: an answer in an unwanted format helps more than 406.
+        """
+        ranges = wishes(accept)
+        weights: dict[str, float] = {}
+        narrow = any(wish.is_any and wish.media != "*/*" for wish in ranges)
+        for wish in ranges:
+            if not wish.is_any:
+                codec = self._first(wish.names)
+                if codec is not None:
+                    weights[codec.name] = max(weights.get(codec.name, 0.0), wish.weight)
+            elif wish.media != "*/*" or not narrow:
+                weights.setdefault(_ANY, wish.weight)
+        for name in sorted(weights, key=weights.__getitem__, reverse=True):
+            if weights[name] > 0:
+                chosen = self._any_but(weights, fallback) if name is _ANY else self.get(name)
+                if chosen is not None:
+                    return Selection(codec=chosen, content_type=content_type(chosen.name))
+        codec = self.get(fallback)
         if codec is None:
             raise ValueError(f"there is no codec {fallback!r} to fall back on: register it")
         return Selection(codec=codec, content_type=content_type(codec.name))
+
+    def _any_but(self, named: Container[str], fallback: str) -> Codec | None:
+        """Return what a wildcard stands for, which is none of those that are named."""
+        return self._first(name for name in (fallback, *_READABLE) if name not in named)
 
     def _first(self, names: Iterable[str]) -> Codec | None:
         return next((codec for codec in map(self.get, names) if codec is not None), None)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
-__all__ = ["candidates", "content_subtype", "content_type", "ranked"]
+__all__ = ["Wish", "candidates", "content_subtype", "content_type", "wishes"]
 
+_QUOTED: Final = r'"(?:\\.|[^"\\])*"?'
+_ITEMS: Final = re.compile(rf'(?:[^,"]|{_QUOTED})+')
+_PARTS: Final = re.compile(rf'(?:[^;"]|{_QUOTED})+')
+_MOST: Final = 64  # ranges of one header
+_BROWSER: Final = "application/xhtml+xml"
+_XML: Final = ("/xml", "+xml")
 _QUALITY: Final = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
@@ -43,20 +50,51 @@ def candidates(content_type: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (exact, tidy, suffix) if name))
 
 
-def ranked(accept: str) -> list[str]:
-    """Return the media types of an ``Accept`` header, most wanted first (RFC 9110, 12.5.1).
+def wishes(accept: str) -> list[Wish]:
+    """Return the media ranges of an ``Accept`` header in their order (RFC 9110, 12.5.1).
 
-    Types with ``q=0`` are left out, equal weights keep their order; a malformed weight
-    counts as 1, because refusing a whole header for it would serve nobody.
+    A malformed weight counts as 1, because refusing a whole header for it would serve nobody;
+    what follows the first 64 ranges is not looked at.
+
+    Browsers name XML before ``*/*`` because they can show it, not because they want it: with
+    ``application/xhtml+xml`` in the header, ``application/xml`` is no wish.
     """
-    weighed: list[tuple[float, str]] = []
-    for item in accept.split(","):
-        media, *parameters = item.split(";")
-        weight = _weight(parameters)
-        if media.strip() and weight > 0:
-            weighed.append((-weight, media.strip()))
-    weighed.sort(key=lambda pair: pair[0])
-    return [media for _, media in weighed]
+    found: list[Wish] = []
+    for item in islice(_ITEMS.finditer(accept), _MOST):
+        media, *parameters = _PARTS.findall(item[0]) or [""]
+        media = media.strip()
+        if media:
+            found.append(Wish(media, _weight(parameters)))
+    if any(wish.media.lower() == _BROWSER for wish in found):
+        return [wish for wish in found if not wish.media.lower().endswith(_XML)]
+    return found
+
+
+class Wish(NamedTuple):
+    """One media range.
+
+    Attributes:
+        media: Type and subtype, as they were written; either may be ``*``.
+        weight: From 0, not acceptable, to 1.
+    """
+
+    media: str
+    weight: float
+
+    @property
+    def is_any(self) -> bool:
+        """Whether it stands for all codecs, each of which makes a type of ``application``."""
+        return self.media == "*/*" or self.media.lower() == "application/*"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The codecs that it may stand for, best first.
+
+        Of suffixes only ``+json``: a reply is announced as ``application/json`` then, which
+        readers of JSON take, whereas ``image/svg+xml`` has nothing to do with our XML.
+        """
+        found = candidates(self.media)
+        return found if found[-1:] == ("json",) or "+" not in self.media else found[:-1]
 
 
 def _weight(parameters: list[str]) -> float:
