@@ -185,7 +185,7 @@ def test_field_mask_is_written_in_camel_case(proto: Any) -> None:
     assert list(message.field.paths) == ["foo_bar", "a.b_c"]
 
 
-@pytest.mark.parametrize("path", ["fooBar", "foo__bar", "foo_", "a,b"])
+@pytest.mark.parametrize("path", ["fooBar", "Foo", "a,b"])
 def test_field_mask_that_would_come_back_otherwise_is_refused(proto: Any, path: str) -> None:
     with pytest.raises(CodecError, match="use lower_snake_case") as caught:
         CODEC.encode(proto.Complex(field={"paths": [path]}))
@@ -827,7 +827,7 @@ def test_codec_is_found_by_its_name() -> None:
     assert isinstance(codec, FormCodec)
 
 
-@pytest.mark.parametrize("path", ["a_1", "a_b", "a_b.c_d", "a__b"])
+@pytest.mark.parametrize("path", ["a_1", "a_b", "a_b.c_d", "a__b", "foo_"])
 def test_mask_is_read_as_it_was_written_whatever_its_paths(proto: Any, path: str) -> None:
     message = proto.HelloRequest(update_mask={"paths": [path]})
     assert CODEC.decode(CODEC.encode(message), proto.HelloRequest) == message
