@@ -17,6 +17,7 @@ from kratos.middleware.metadata import metadata
 from kratos.middleware.ratelimit import ratelimit
 from kratos.middleware.recovery import recovery
 from kratos.middleware.retry import retry
+from kratos.middleware.selector import Matcher, selector
 from kratos.middleware.shedding import PRIORITY_HEADER, priority_by_header, shedding
 from kratos.middleware.timeout import timeout
 from kratos.transport.call import Call, Handler, MessageHook, Side
@@ -28,6 +29,7 @@ __all__ = [
     "Call",
     "Guarding",
     "Handler",
+    "Matcher",
     "MessageHook",
     "Middleware",
     "Outcome",
@@ -50,6 +52,7 @@ __all__ = [
     "ratelimit",
     "recovery",
     "retry",
+    "selector",
     "shedding",
     "timeout",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from inspect import signature
 from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
@@ -10,7 +10,7 @@ from kratos.errors import StartupError
 from kratos.transport.call import Call, Handler
 from kratos.transport.method import Method
 
-__all__ = ["AnyMiddleware", "Middleware", "PerMethod", "chain"]
+__all__ = ["AnyMiddleware", "Middleware", "PerMethod", "bind", "chain", "link"]
 
 
 class Middleware(Protocol):
@@ -41,7 +41,17 @@ def chain(
     Raises:
         StartupError: An element is neither callable nor specialises per method.
     """
-    for element in reversed(tuple(middleware)):
+    return link(bind(middleware, method), handler)
+
+
+def bind(middleware: Iterable[AnyMiddleware], method: Method[Any, Any]) -> list[Middleware]:
+    """Return what a method's chain is made of, the first outermost.
+
+    Raises:
+        StartupError: An element is neither callable nor specialises per method.
+    """
+    found: list[Middleware] = []
+    for element in middleware:
         bound: object = element
         if isinstance(element, PerMethod) and not isinstance(element, type):
             bound = element.bind(method)
@@ -52,7 +62,14 @@ def chain(
                 f"{element!r} is no middleware: pass an async callable (call, request, next), "
                 "for example recovery() and not recovery"
             )
-        handler = _linked(bound, handler)
+        found.append(bound)
+    return found
+
+
+def link(middleware: Sequence[Middleware], handler: Handler) -> Handler:
+    """Put what ``bind`` returned around a handler, the first outermost."""
+    for element in reversed(middleware):
+        handler = _linked(element, handler)
     return handler
 
 
