@@ -7,6 +7,12 @@ from kratos_http.compression import Compression
 from kratos_http.connector import HttpConnector
 from kratos_http.cookies import Cookie, parse_cookies, set_cookie
 from kratos_http.cors import Cors
+from kratos_http.decoders import (
+    Decoders,
+    decode_body,
+    decode_query,
+    decode_variables,
+)
 from kratos_http.decompression import Decompression
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder, encode_error, encode_reply
 from kratos_http.envelope import Envelope
@@ -31,6 +37,7 @@ __all__ = [
     "Compression",
     "Cookie",
     "Cors",
+    "Decoders",
     "Decompression",
     "Encoders",
     "Envelope",
@@ -52,6 +59,9 @@ __all__ = [
     "StaticFiles",
     "StreamOptions",
     "StreamReply",
+    "decode_body",
+    "decode_query",
+    "decode_variables",
     "encode_error",
     "encode_reply",
     "health_check",

@@ -116,7 +116,8 @@ class Guarded:
         """See ``Streamed``."""
         operation, asked, call = self._begin(head)
         upload = Upload(wire, head, limit=self._max_body, limits=self._limits)
-        request = Streaming(head, call, params_of(("path",), head), upload.read, wire)
+        params = params_of(("path",), head)
+        request = Streaming(head, call, params, upload.read, wire, self._options)
         reply = await answered(operation, request, asked, self._options)
         if reply is not None:
             with suppress(Error):  # the peer has gone, so there is nobody to tell

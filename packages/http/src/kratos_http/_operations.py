@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from kratos.errors import StartupError
 from kratos.transport import Arity, HttpRule, Method, Operation
 from kratos.transport.http import Endpoint
 from kratos.transport.rule import PathTemplate
 from kratos_http._transfers import download_part, upload_part
+from kratos_http.decoders import Decoders
 from kratos_http.encoders import Encoders
 from kratos_http.limits import Limits
 from kratos_http.rest import RestEndpoint, RestOptions
@@ -20,7 +21,9 @@ from kratos_http.streams import StreamOptions
 from kratos_http.transfer import TransferEndpoint
 from kratos_http.websocket import WebSocketEndpoint
 
-__all__ = ["Operations"]
+__all__ = ["Operations", "by_name"]
+
+_REST: Final = "*"
 
 
 class Operations:
@@ -30,6 +33,7 @@ class Operations:
         router: Where to.
         options: Shared by the server's endpoints.
         encoders: In place of the server's, by the name of an operation or of a service.
+        decoders: Of requests, by the name of an operation or of a service, ``*`` for the rest.
         streams: How streaming methods are served.
         limits: What peers may do.
     """
@@ -40,12 +44,14 @@ class Operations:
         options: RestOptions,
         *,
         encoders: Mapping[str, Encoders],
+        decoders: Mapping[str, Decoders],
         streams: StreamOptions,
         limits: Limits,
     ) -> None:
         self._router = router
         self._options = options
         self._encoders = encoders
+        self._decoders = decoders
         self._streams = streams
         self._limits = limits
 
@@ -62,9 +68,10 @@ class Operations:
         for operation, rule in rules:
             self._add(operation, rule, sockets=True)
         known = {name for each in operations for name in _names_of(each.method.operation)}
-        for name in self._encoders:
-            if name not in known:
-                raise StartupError(f"encoders are given for {name!r}, which is not served")
+        for what, names in (("encoders", self._encoders), ("decoders", self._decoders)):
+            for name in names:
+                if name not in known and (what, name) != ("decoders", _REST):
+                    raise StartupError(f"{what} are given for {name!r}, which is not served")
 
     def _add(self, operation: Operation, rule: HttpRule, *, sockets: bool) -> None:
         """Route a rule, either as a WebSocket or as whatever else serves it."""
@@ -105,13 +112,23 @@ class Operations:
     def _options_of(self, method: Method[Any, Any]) -> RestOptions:
         names = _names_of(method.operation)
         given = (self._encoders[name] for name in names if name in self._encoders)
-        return self._options.for_method(method, next(given, None))
+        options = self._options.for_method(method, next(given, None))
+        decoders = (self._decoders[name] for name in (*names, _REST) if name in self._decoders)
+        own = next(decoders, None)
+        return options if own is None else replace(options, decoders=own)
 
     def _limits_of(self, method: Method[Any, Any]) -> Limits:
         max_body = method.http_options.max_body if method.http_options is not None else 0
         if not max_body:
             return self._limits
         return replace(self._limits, max_body=max_body, max_upload=max_body)
+
+
+def by_name(decoders: Decoders | Mapping[str, Decoders] | None) -> Mapping[str, Decoders]:
+    """Return decoders by the names of operations and services, as ``HttpServer`` takes them."""
+    if decoders is None:
+        return {}
+    return {_REST: decoders} if isinstance(decoders, Decoders) else dict(decoders)
 
 
 def _names_of(operation: str) -> tuple[str, str]:

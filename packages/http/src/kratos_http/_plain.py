@@ -64,8 +64,9 @@ class Streaming(Request):
         params: Mapping[str, str],
         read: Callable[[], Awaitable[bytes]],
         wire: Wire,
+        options: RestOptions,
     ) -> None:
-        super().__init__(head, call, params, read)
+        super().__init__(head, call, params, read, codecs=options.codecs, decoders=options.decoders)
         self.wire = wire
         self.began = False
 
@@ -133,7 +134,15 @@ class PlainEndpoint:
         """Call, and encode."""
         asked = Asked(head)
         call = asked.call(self._operation.method, self._options.endpoint, None)
-        request = Request(head, call, params_of(self._variables, head), _once(body))
+        options = self._options
+        request = Request(
+            head,
+            call,
+            params_of(self._variables, head),
+            _once(body),
+            codecs=options.codecs,
+            decoders=options.decoders,
+        )
         reply = await answered(self._operation, request, asked, self._options)
         assert reply is not None, "a handler without a wire sends nothing by itself"
         return reply
@@ -173,7 +182,7 @@ class StreamedPlainEndpoint:
         call = asked.call(self._operation.method, self._options.endpoint, None)
         upload = Upload(wire, head, limit=self._max_body, limits=self._limits)
         params = params_of(self._variables, head)
-        request = Streaming(head, call, params, upload.read, wire)
+        request = Streaming(head, call, params, upload.read, wire, self._options)
         reply = await answered(self._operation, request, asked, self._options)
         if reply is not None:
             with suppress(Error):  # the peer has gone, so there is nobody to tell

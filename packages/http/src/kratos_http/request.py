@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
+from google.protobuf.message import Message
+
+from kratos import encoding
+from kratos.encoding import CodecError, Codecs
 from kratos.errors import Error
 from kratos.transport import Call, Header
 from kratos.transport.http import Head
+from kratos_http._decoding import guarded
 from kratos_http.cookies import parse_cookies
+from kratos_http.decoders import Decoders, decode_body, decode_query, decode_variables
+from kratos_http.rest import bad_request
 
 __all__ = ["Query", "Request"]
+
+M = TypeVar("M", bound=Message)
 
 _MAX_FIELDS: Final = 1000  # of one query; each costs many times the bytes it takes
 
@@ -62,13 +71,25 @@ class Request:
         call: The call that it became.
         params: Values of the path's variables.
         read: Returns the next piece of the body, ``b""`` at its end.
+        codecs: For ``bind``.
+        decoders: For ``bind`` and its like; ``None`` for the usual ones.
 
     Attributes:
         call: The call: its deadline, and headers for the reply.
         params: Values of the path's variables, decoded, by name.
     """
 
-    __slots__ = ("_before", "_query", "_read", "_whole", "call", "head", "params")
+    __slots__ = (
+        "_before",
+        "_codecs",
+        "_decoders",
+        "_query",
+        "_read",
+        "_whole",
+        "call",
+        "head",
+        "params",
+    )
 
     def __init__(
         self,
@@ -76,7 +97,12 @@ class Request:
         call: Call,
         params: Mapping[str, str],
         read: Callable[[], Awaitable[bytes]],
+        *,
+        codecs: Codecs = encoding.DEFAULT,
+        decoders: Decoders | None = None,
     ) -> None:
+        self._codecs = codecs
+        self._decoders = decoders
         self.head = head
         self.call = call
         self.params = params
@@ -176,6 +202,51 @@ class Request:
             return json.loads(await self.body())
         except (ValueError, RecursionError) as error:
             raise Error(400, "CODEC", f"the body is no JSON: {error}") from error
+
+    async def bind(self, message_type: type[M], /) -> M:
+        """Return the body as a message, by its ``Content-Type`` (Go: ``Context.Bind``).
+
+        Raises:
+            Error: 400 ``CODEC``: it is malformed, or there is no codec; or as ``body``.
+        """
+        body = await self.body()
+        own = self._decoders.body if self._decoders else None
+        message = message_type()
+        if own is None:
+            self._decode(lambda: decode_body(self.head, body, message, codecs=self._codecs))
+        else:
+            self._decode(lambda: own(self.head, body, message, ""))
+        return message
+
+    def bind_query(self, message_type: type[M], /) -> M:
+        """Return the query as a message (Go: ``Context.BindQuery``).
+
+        Raises:
+            Error: 400 ``CODEC``: it is malformed, or does not fit.
+        """
+        own = self._decoders.query if self._decoders else None
+        message = message_type()
+        if self.head.query:
+            self._decode(lambda: (own or decode_query)(self.head, message))
+        return message
+
+    def bind_params(self, message_type: type[M], /) -> M:
+        """Return the variables of the path as a message (Go: ``Context.BindVars``).
+
+        Raises:
+            Error: 400 ``CODEC``: a value does not fit its field.
+            ConfigError: The message has no such field.
+        """
+        own = self._decoders.variables if self._decoders else None
+        message = message_type()
+        self._decode(lambda: (own or decode_variables)(self.params, message))
+        return message
+
+    def _decode(self, decode: Callable[[], None]) -> None:
+        try:
+            guarded(self.call.method.operation, decode)
+        except CodecError as error:
+            raise bad_request(error) from error
 
     def __repr__(self) -> str:
         # The query and values may be credentials; a log line must not carry them.

@@ -16,9 +16,11 @@ from kratos.encoding.http_body import is_http_body, raw
 from kratos.errors import Error
 from kratos.transport import Arity, Call, Header, HttpRule, Method, Operation, Side
 from kratos.transport.http import Head, Reply
-from kratos_http._binding import Binding, encode_field, field_of
+from kratos_http._binding import encode_field, field_of
+from kratos_http._decoding import binding_of
 from kratos_http._inbound import TRANSPORT, add_headers, deadline_after, read
 from kratos_http._multipart import FormLimits
+from kratos_http.decoders import Decoders
 from kratos_http.encoders import (
     Encoders,
     ErrorEncoder,
@@ -56,6 +58,7 @@ class RestOptions:
         forms: What forms with files may hold.
         reply_encoder: In place of codecs and rules; ``None`` for these.
         error_encoder: In place of codecs; ``None`` for these.
+        decoders: In place of codecs and forms; ``None`` for these.
         envelope: Around what codecs and rules make of replies; ``None`` for none.
         place: Where it is served.
     """
@@ -65,6 +68,7 @@ class RestOptions:
     forms: FormLimits = field(default_factory=FormLimits)
     reply_encoder: ReplyEncoder | None = None
     error_encoder: ErrorEncoder | None = None
+    decoders: Decoders | None = None
     envelope: Envelope | None = None
     place: Place = field(default_factory=Place)
 
@@ -140,7 +144,7 @@ class RestEndpoint:
         self._method = operation.method
         self._options = options
         self._max_body = options.max_body
-        self._binding = Binding(operation.method, rule, variables, options.codecs, options.forms)
+        self._binding = binding_of(operation.method, rule, variables, options)
         self._encode = options.reply_encoder or encoder(operation, rule, options)
 
     @property

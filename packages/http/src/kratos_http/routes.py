@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +11,7 @@ from kratos.errors import ConfigError
 from kratos.transport import Dispatcher
 from kratos.transport.http import Endpoint
 from kratos.transport.rule import PathTemplate
+from kratos_http._filtered import Filter, Filtered
 from kratos_http._plain import (
     PlainEndpoint,
     PlainHandler,
@@ -18,6 +19,7 @@ from kratos_http._plain import (
     method_of,
     whole,
 )
+from kratos_http.decoders import Decoders
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.limits import Limits
 from kratos_http.rest import RestOptions
@@ -46,6 +48,8 @@ class PlainRoute:
         timeout: Seconds; ``None`` for what the server says.
         reply_encoder: For messages that it returns; ``None`` for the server's.
         error_encoder: For its errors; ``None`` for the server's.
+        decoders: For ``Request.bind`` and its like; ``None`` for the server's.
+        filters: Around it, within those of the server, the first outermost.
     """
 
     verb: str
@@ -57,10 +61,12 @@ class PlainRoute:
     timeout: float | None = None
     reply_encoder: ReplyEncoder | None = None
     error_encoder: ErrorEncoder | None = None
+    decoders: Decoders | None = None
+    filters: tuple[Filter, ...] = ()
 
 
 class RouteGroup:
-    """Routes with a prefix, and middleware and encoders of their own.
+    """Routes with a prefix, and middleware, filters, encoders and decoders of their own.
 
     ``HttpServer.group`` makes one.
     """
@@ -73,6 +79,8 @@ class RouteGroup:
         middleware: Sequence[AnyMiddleware] = (),
         reply_encoder: ReplyEncoder | None = None,
         error_encoder: ErrorEncoder | None = None,
+        decoders: Decoders | None = None,
+        filters: Sequence[Filter] = (),
     ) -> None:
         if prefix and not prefix.startswith("/"):
             raise ConfigError(f"the prefix {prefix!r} of a group must start with a slash")
@@ -81,6 +89,8 @@ class RouteGroup:
         self._middleware = tuple(middleware)
         self._reply_encoder = reply_encoder
         self._error_encoder = error_encoder
+        self._decoders = decoders
+        self._filters = tuple(filters)
 
     def route(
         self,
@@ -154,6 +164,8 @@ class RouteGroup:
                 timeout=timeout,
                 reply_encoder=self._reply_encoder,
                 error_encoder=self._error_encoder,
+                decoders=self._decoders,
+                filters=self._filters,
             )
         )
 
@@ -193,6 +205,8 @@ class RouteGroup:
         middleware: Sequence[AnyMiddleware] = (),
         reply_encoder: ReplyEncoder | None = None,
         error_encoder: ErrorEncoder | None = None,
+        decoders: Decoders | None = None,
+        filters: Sequence[Filter] = (),
     ) -> RouteGroup:
         """Return a group within this one.
 
@@ -201,6 +215,10 @@ class RouteGroup:
             middleware: Follows this one's.
             reply_encoder: For messages that handlers return; ``None`` for this one's.
             error_encoder: For their errors; ``None`` for this one's.
+            decoders: For ``Request.bind`` and its like; ``None`` for this one's.
+            filters: Around each of its routes, within this one's; the first outermost. They see
+                requests that lead to a route, so ``Cors``, which answers others too, belongs to
+                the server.
 
         Raises:
             ConfigError: The prefix is no path.
@@ -213,6 +231,8 @@ class RouteGroup:
             middleware=(*self._middleware, *middleware),
             reply_encoder=reply_encoder or self._reply_encoder,
             error_encoder=error_encoder or self._error_encoder,
+            decoders=decoders or self._decoders,
+            filters=(*self._filters, *filters),
         )
 
 
@@ -224,9 +244,19 @@ class Plain:
         prefix: Of the server, part of their operations' names.
         options: Of the server.
         limits: Of the server.
+        decoders: For routes whose group has none.
     """
 
-    def __init__(self, router: Router, prefix: str, options: RestOptions, limits: Limits) -> None:
+    def __init__(
+        self,
+        router: Router,
+        prefix: str,
+        options: RestOptions,
+        limits: Limits,
+        *,
+        decoders: Decoders | None = None,
+    ) -> None:
+        self._decoders = decoders
         self._router = router
         self._prefix = prefix.rstrip("/")
         self._options = options
@@ -263,7 +293,9 @@ class Plain:
             self._serve(route, dispatcher)
 
     def _serve(self, route: PlainRoute, dispatcher: Dispatcher) -> None:
-        self._router.add(route.verb, route.path, self._endpoint(route, dispatcher))
+        endpoint = self._endpoint(route, dispatcher)
+        served = Filtered(endpoint, route.filters) if route.filters else endpoint
+        self._router.add(route.verb, route.path, served)
 
     def _endpoint(self, route: PlainRoute, dispatcher: Dispatcher) -> Endpoint:
         operation = dispatcher.link(
@@ -282,11 +314,13 @@ class Plain:
         )
 
     def _options_of(self, route: PlainRoute) -> RestOptions:
-        if route.reply_encoder is None and route.error_encoder is None:
-            return self._options
-        return self._options.with_encoders(
-            Encoders(
-                reply=route.reply_encoder or self._options.reply_encoder,
-                error=route.error_encoder or self._options.error_encoder,
+        options = self._options
+        if route.reply_encoder is not None or route.error_encoder is not None:
+            options = options.with_encoders(
+                Encoders(
+                    reply=route.reply_encoder or options.reply_encoder,
+                    error=route.error_encoder or options.error_encoder,
+                )
             )
-        )
+        decoders = route.decoders or self._decoders
+        return options if decoders is None else replace(options, decoders=decoders)

@@ -7,22 +7,25 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from kratos import encoding
 from kratos.address import Address
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
+from kratos.middleware.selector import Matcher
 from kratos.transport import Dispatcher, Mount
 from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_http._asgi_mount import AsgiApplication
+from kratos_http._filtered import Filter
 from kratos_http._inbound import TRANSPORT
 from kratos_http._listening import Listening
 from kratos_http._mounts import Mounts
 from kratos_http._multipart import FormLimits
-from kratos_http._operations import Operations
+from kratos_http._operations import Operations, by_name
 from kratos_http._wsgi_mount import WsgiApplication
+from kratos_http.decoders import Decoders
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
 from kratos_http.engine import Engine
 from kratos_http.health import HealthPaths, probe
@@ -42,8 +45,6 @@ __all__ = ["Filter", "HttpServer"]
 _log = logging.getLogger("kratos.http")
 
 _TLS_HANDSHAKE: Final = 10.0  # seconds
-
-Filter: TypeAlias = Callable[[HttpApplication], HttpApplication]
 
 
 class HttpServer:
@@ -70,6 +71,7 @@ class HttpServer:
         error_encoder: Makes the answers of everything that fails, also 404 and 405.
         encoders: In place of both and of what definitions say, by the name of an operation
             (``/shop.v1.Orders/Get``) or of a service (``/shop.v1.Orders/``).
+        decoders: How requests are read: for all, or by name as ``encoders``, ``*`` for the rest.
         filters: Wrap the whole application, outermost first, also what leads to no route.
         streams: How streaming methods are served.
         health_paths: Where probes are answered; ``None`` for nowhere.
@@ -98,6 +100,7 @@ class HttpServer:
         reply_encoder: ReplyEncoder | None = None,
         error_encoder: ErrorEncoder | None = None,
         encoders: Mapping[str, Encoders] | None = None,
+        decoders: Decoders | Mapping[str, Decoders] | None = None,
         filters: Sequence[Filter] = (),
         streams: StreamOptions | None = None,
         health_paths: HealthPaths | None = None,
@@ -132,6 +135,7 @@ class HttpServer:
             self._router,
             self._options,
             encoders=dict(encoders or {}),
+            decoders=by_name(decoders),
             streams=streams or StreamOptions(),
             limits=self._limits,
         )
@@ -144,7 +148,14 @@ class HttpServer:
             sock=sock,
             cancel_grace=cancel_grace,
         )
-        self._plain = Plain(self._router, path_prefix, self._options, self._limits)
+        self._plain = Plain(
+            self._router,
+            path_prefix,
+            self._options,
+            self._limits,
+            decoders=by_name(decoders).get("*"),
+        )
+        self._matcher = Matcher()
         self._mounts = Mounts(self._router, path_prefix, self._options, self._limits)
         self._dispatcher: Dispatcher | None = None
 
@@ -193,6 +204,8 @@ class HttpServer:
         middleware: Sequence[AnyMiddleware] = (),
         reply_encoder: ReplyEncoder | None = None,
         error_encoder: ErrorEncoder | None = None,
+        decoders: Decoders | None = None,
+        filters: Sequence[Filter] = (),
     ) -> RouteGroup:
         """Return a group for plain handlers beside the services; see ``RouteGroup.group``."""
         return RouteGroup(self._plain.add).group(
@@ -200,7 +213,25 @@ class HttpServer:
             middleware=middleware,
             reply_encoder=reply_encoder,
             error_encoder=error_encoder,
+            decoders=decoders,
+            filters=filters,
         )
+
+    def use(self, selector: str, middleware: Sequence[AnyMiddleware], /) -> None:
+        """Put middleware around some operations, after the server's own (Go: ``Server.Use``).
+
+        Args:
+            selector: An operation, or with ``*`` at its end the beginning of some, such as
+                ``/shop.v1.Orders/*``; that of a plain handler is its path template. The one that
+                names an operation decides alone, else the longest beginning.
+            middleware: The first outermost; in place of what the selector had.
+
+        Raises:
+            ConfigError: The selector is like no operation, or the chains are linked already.
+        """
+        if self._dispatcher is not None:
+            raise ConfigError("use(...) comes before the application starts")
+        self._matcher.add(selector, middleware)
 
     def route(
         self,
@@ -310,7 +341,7 @@ class HttpServer:
             raise StartupError("an HTTP server takes the services of one application, once")
         self._dispatcher = Dispatcher(
             transport=TRANSPORT,
-            middleware=(*mount.middleware, *self._middleware),
+            middleware=(*mount.middleware, *self._middleware, self._matcher),
             timeout=self._timeout,
             timeouts=self._timeouts,
             missing=mount.missing,

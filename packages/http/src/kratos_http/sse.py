@@ -15,8 +15,8 @@ from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.transport import Call, HttpRule, Operation
 from kratos.transport.http import Head, Reply, Wire
-from kratos_http._binding import Binding
 from kratos_http._body import read_body
+from kratos_http._decoding import binding_of
 from kratos_http._events import COMMENT, EVENT_STREAM, event
 from kratos_http._idle import IdleWatch
 from kratos_http._inbound import Asked, add_headers, is_binary
@@ -74,7 +74,7 @@ class SseEndpoint:
         limits: Limits,
     ) -> None:
         self._operation = operation
-        self._binding = Binding(operation.method, rule, variables, options.codecs, options.forms)
+        self._binding = binding_of(operation.method, rule, variables, options)
         self._limits = limits
         self.reply: type[Message] = operation.method.reply
         self.options = options

@@ -9,8 +9,8 @@ from kratos.encoding import CodecError
 from kratos.errors import Error
 from kratos.transport import Call, HttpRule, Method, Operation
 from kratos.transport.http import Head, Reply, Wire
-from kratos_http._binding import Binding
 from kratos_http._body import read_body
+from kratos_http._decoding import binding_of
 from kratos_http._download import Download
 from kratos_http._events import EVENT_STREAM
 from kratos_http._form_data import Form
@@ -82,7 +82,7 @@ class TransferEndpoint:
             self._template = Template(method, rule, variables, upload)
             self._form = _form(method, upload, options)
         else:
-            self._binding = Binding(method, rule, variables, options.codecs, options.forms)
+            self._binding = binding_of(method, rule, variables, options)
             self._events = SseEndpoint(
                 operation, rule, variables, options, streams=streams, limits=limits
             )

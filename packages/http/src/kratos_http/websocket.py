@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from kratos.errors import Error
 from kratos.transport import HttpRule, Operation
 from kratos.transport.http import Head, Socket
-from kratos_http._binding import Binding
 from kratos_http._conversation import Conversation
+from kratos_http._decoding import binding_of
 from kratos_http.rest import RestOptions
 from kratos_http.streams import StreamOptions
 
@@ -54,7 +54,7 @@ class WebSocketEndpoint:
         streams: StreamOptions,
     ) -> None:
         self.operation = operation
-        self.binding = Binding(operation.method, rule, variables, options.codecs, streamed=True)
+        self.binding = binding_of(operation.method, rule, variables, options, streamed=True)
         self.options = options
         self.streams = streams
 
