@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import pytest
 
+from kratos.limit import cancel_and_wait
+from kratos.selector import Node
 from kratos_http.testing import OpenPeer, asgi_peer, socket_peer
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -28,3 +31,33 @@ def open_peer(request: pytest.FixtureRequest) -> OpenPeer:
     """Return what runs a server on one engine, then on the other."""
     opened: OpenPeer = request.param
     return opened
+
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Script], Awaitable[Node]]]:
+    """Return what runs a server that does with each connection what a script says."""
+    listeners: list[asyncio.Server] = []
+    serving: set[asyncio.Task[None]] = set()
+
+    async def start(script: Script) -> Node:
+        async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            serving.add(task)
+            try:
+                with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+                    await script(reader, writer)
+            finally:
+                writer.close()
+
+        listener = await asyncio.start_server(run, "127.0.0.1", 0)
+        listeners.append(listener)
+        return Node(scheme="http", address=f"127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+
+    yield start
+    for listener in listeners:
+        listener.close()
+    await cancel_and_wait(*serving)

@@ -395,7 +395,7 @@ class TestAnswers:
         async with scripted(answering(answer("502 Bad Gateway", body=body))) as server:
             with pytest.raises(Error) as failure:
                 await caller_of(connect(server)).unary(WORD, text("x"))
-        assert (failure.value.code, failure.value.reason) == (502, "")
+        assert (failure.value.code, failure.value.reason) == (502, "HTTP_502")
 
     async def test_redirect_is_not_followed(self, connect: Connecting) -> None:
         async with scripted(answering(answer("302 Found", "Location: /x"))) as server:

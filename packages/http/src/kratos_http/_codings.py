@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["Encoder", "NewEncoder", "choose", "codings"]
+__all__ = ["TYPES", "Encoder", "NewEncoder", "choose", "codings", "gains", "pack"]
 
 _MOST_PREFERENCES: Final = 32  # of one header; the rest is not looked at
+# Types that gain by compression, besides text, and what ends in +json or +xml.
+TYPES: Final = frozenset(
+    (
+        "application/graphql-response",
+        "application/javascript",
+        "application/json",
+        "application/proto",
+        "application/protobuf",
+        "application/wasm",
+        "application/x-javascript",
+        "application/x-ndjson",
+        "application/x-protobuf",
+        "application/xml",
+        "application/yaml",
+        "font/otf",
+        "font/ttf",
+        "image/svg+xml",
+    )
+)
 
 
 class Encoder(Protocol):
@@ -57,6 +76,19 @@ def choose(accept: str, offered: Sequence[str]) -> str:
         if quality > best_quality and quality >= plain:
             best, best_quality = name, quality
     return best
+
+
+def gains(kind: str, types: Collection[str] = TYPES) -> bool:
+    """Tell whether a media type, in lower case and without parameters, gains by compression."""
+    if kind == "text/event-stream":
+        return False
+    return kind.startswith("text/") or kind.endswith(("+json", "+xml")) or kind in types
+
+
+def pack(new: NewEncoder, data: bytes) -> bytes:
+    """Compress a whole body."""
+    encoder = new()
+    return encoder.compress(data) + encoder.finish()
 
 
 def _preferences(accept: str) -> dict[str, float]:

@@ -10,7 +10,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from kratos_http._pieces import add_piece
 
-__all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge"]
+__all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge", "lost"]
 
 _MAX_TRAILERS: Final = 256
 _FIRST_INTERIM: Final = 100
@@ -30,6 +30,13 @@ class Lost(ConnectionError):
         super().__init__(problem)
         self.begun = begun
         self.sent = sent
+
+
+def lost(error: Exception | None, *, begun: bool) -> Lost:
+    """Return what a request fails with when the transport has gone."""
+    problem = "the connection was closed" if error is None else str(error) or type(error).__name__
+    when = "before the answer was complete" if begun else "before an answer came"
+    return Lost(f"{problem} {when}", begun=begun)
 
 
 class TooLarge(Exception):
@@ -101,6 +108,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             return await self._answered
         except BaseException:
+            self.reusable = False  # it is, when the answer came as the caller was cancelled
             transport.abort()
             raise
         finally:
@@ -141,6 +149,8 @@ class ClientConnection(asyncio.Protocol):
             reason = error.__context__ if isinstance(error.__context__, (Lost, TooLarge)) else None
             self._fail(reason or Lost(f"the answer is malformed: {error}", begun=True))
             self.close()  # also after a whole answer: whatever follows it is not ours
+        if self._head_only and self.reusable:
+            self._parser = HttpResponseParser(self)  # the old one waits for a body
         self._overhead += self._feeding
         if self._overhead > self._max_head:
             what = "its head exceeds" if self._in_head else "what is no body of it exceeds"
@@ -156,8 +166,7 @@ class ClientConnection(asyncio.Protocol):
         """Fail a request that is under way."""
         self.reusable = False
         self._transport = self._parser = None
-        problem = "the connection was closed" if exc is None else str(exc) or type(exc).__name__
-        self._fail(Lost(problem, begun=self._begun))
+        self._fail(lost(exc, begun=self._begun))
 
     # Called by the parser.
 
@@ -192,11 +201,12 @@ class ClientConnection(asyncio.Protocol):
         bodiless = self._status in _BODILESS or self._status < _FIRST_FINAL
         self._until_end = not framed and not bodiless and not self._head_only
         if self._head_only and self._status >= _FIRST_FINAL:
-            self._keep = False  # the parser waits for a body that will not come
             self._complete()
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
+        if self._head_only:
+            raise Lost("the answer to HEAD has a body", begun=True)
         self._overhead = -self._feeding
         self._size += len(data)
         if self._size > self._max_reply:

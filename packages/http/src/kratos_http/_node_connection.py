@@ -10,12 +10,15 @@ from typing import Any, Final
 from kratos.errors import Error
 from kratos.selector import Node
 from kratos.transport import Arity, Call, Method, converse
+from kratos_http._decompressing import decoded
 from kratos_http._events import EVENT_STREAM
-from kratos_http._exchange import TooLarge
+from kratos_http._exchange import RawReply, TooLarge
 from kratos_http._frames import Frames, Side
 from kratos_http._handshake import accepts, new_key, request_lines
+from kratos_http._packing import Packing
 from kratos_http._plan import Body, Plan
 from kratos_http._pool import ConnectionPool
+from kratos_http._redirects import next_target
 from kratos_http._request_head import RequestHeads
 from kratos_http._socket import FramedSocket
 from kratos_http._socket_client import Opened, SocketStream, collect
@@ -36,12 +39,18 @@ class CallSettings:
 
     Attributes:
         plan: Returns how a method is called.
+        packing: Compresses requests; ``None`` for nothing.
+        accept_encoding: Header line that asks for compressed replies.
+        redirects: How many are followed in one call.
         max_reply: Bytes of the largest reply, or message of a stream of them.
         ping_interval: Seconds between pings on a WebSocket from which nothing comes.
         ping_timeout: Seconds for anything to come after a ping.
     """
 
     plan: Callable[[Method[Any, Any]], Plan]
+    packing: Packing | None
+    accept_encoding: bytes
+    redirects: int
     max_reply: int
     ping_interval: float
     ping_timeout: float
@@ -119,26 +128,40 @@ class HttpConnection:
 
     async def _exchange(self, plan: Plan, call: Call, request: Any) -> Any:
         """Carry a unary call."""
-        target, body = plan.write(request)
-        head = self._head(plan, call, target, body)
-        reply = await self.pool.exchange(
-            head + body.data, repeatable=plan.repeatable, head_only=plan.verb == "HEAD"
-        )
+        plan, target, body = plan.write(request)
+        reply = await self._ask(plan, call, target, body)
+        for _ in range(self._settings.redirects):
+            onward = next_target(reply, plan.verb, self._heads.url(target))
+            target = "" if onward is None else self._heads.relative(onward)
+            if not target:
+                break
+            reply = await self._ask(plan, call, target, body)
+        reply = await decoded(reply, self._settings.max_reply)
         call.reply_headers = frozen(reply.headers)
         call.trailers = frozen(reply.trailers)
         return plan.read(reply)
 
+    async def _ask(self, plan: Plan, call: Call, target: str, body: Body) -> RawReply:
+        encodings = self._settings.accept_encoding
+        if encodings and len(call.headers) and call.headers.get("accept-encoding"):
+            encodings = b""
+        data = await self._written(plan, call, target, body, more=encodings)
+        return await self.pool.exchange(
+            data, repeatable=plan.repeatable, head_only=plan.verb == "HEAD"
+        )
+
     async def _follow(self, plan: Plan, call: Call, request: Any) -> None:
         """Carry a call whose replies come as events."""
-        target, body = plan.write(request)
-        head = self._head(plan, call, target, body)
+        plan, target, body = plan.write(request)
+        data = await self._written(plan, call, target, body)
         connection = await self.pool.dedicate()
         try:
-            reply = await connection.request(head + body.data)
+            reply = await connection.request(data)
             call.reply_headers = frozen(reply.headers)
             if not 200 <= reply.status < 300:
-                reply.body = await connection.rest(self._settings.max_reply)
-                plan.read(reply)  # raises
+                await self._refused(plan, connection, reply)
+            if reply.header(b"content-encoding").lower() not in (b"", b"identity"):
+                raise Error(500, "CODEC", f"{call.peer}: events came compressed, unasked")
             kind = reply.header(b"content-type")
             if plan.download is not None and not kind.lower().startswith(EVENT_STREAM):
                 await converse(call, DownloadStream(call, plan, connection, kind.decode("latin-1")))
@@ -215,10 +238,9 @@ class HttpConnection:
         reply = await connection.request(head, upgrade=True)
         call.reply_headers = frozen(reply.headers)
         if reply.status != _SWITCHING:
-            reply.body = await connection.rest(self._settings.max_reply)
             if 200 <= reply.status < 300:
                 raise Error(500, "CODEC", f"{call.peer}: {reply.status} is no WebSocket")
-            plan.read(reply)  # raises
+            await self._refused(plan, connection, reply)
         if not accepts(reply.headers, key):
             raise Error(500, "CODEC", f"{call.peer}: the handshake was not answered as asked")
         own = bool(reply.header(b"sec-websocket-protocol"))
@@ -239,7 +261,24 @@ class HttpConnection:
         """
         await self.pool.aclose(drain=drain)
 
-    def _head(self, plan: Plan, call: Call, target: str, body: Body) -> bytes:
+    async def _refused(self, plan: Plan, connection: StreamConnection, reply: RawReply) -> None:
+        """Raise the error that an answer is instead of a stream."""
+        limit = self._settings.max_reply
+        reply.body = await connection.rest(limit)
+        raise plan.error(await decoded(reply, limit))
+
+    async def _written(
+        self, plan: Plan, call: Call, target: str, body: Body, *, more: bytes = b""
+    ) -> bytes:
+        """Return a whole request."""
+        packing = self._settings.packing
+        if packing is not None and not call.headers.get("content-encoding"):
+            body = await packing.pack(body)
+            if body.coding:
+                more += b"content-encoding: %b\r\n" % body.coding.encode()
+        return self._head(plan, call, target, body, more=more) + body.data
+
+    def _head(self, plan: Plan, call: Call, target: str, body: Body, *, more: bytes = b"") -> bytes:
         return self._heads.write(
             call,
             plan.verb,
@@ -247,4 +286,5 @@ class HttpConnection:
             accept=body.accept or plan.accept,
             content_type=body.content_type,
             length=None if body.chunked else len(body.data),
+            more=more,
         )

@@ -28,13 +28,13 @@ class PlainPlan(Plan):
         self.verb = method.http[0].verb
         self.repeatable = is_repeatable(method, self.verb)
         self.accept = "*/*"
-        self.upload = self.download = self._envelope = None
+        self.upload = self.download = self._envelope = self._form = None
         self._codecs = codecs
 
-    def write(self, request: Any) -> tuple[str, Body]:
+    def write(self, request: Any) -> tuple[Plan, str, Body]:
         """Return the target and the body of a request."""
         body = Body(request.content_type, request.data, accept=request.accept)
-        return request.target, body
+        return self, request.target, body
 
     def read(self, reply: RawReply) -> Any:
         """Return the reply.

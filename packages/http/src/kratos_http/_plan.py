@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
@@ -13,8 +13,8 @@ from kratos.encoding import Codec, CodecError, Codecs, content_type
 from kratos.encoding.form import path_builder
 from kratos.encoding.http_body import from_raw, is_http_body, raw
 from kratos.errors import Error
-from kratos.transport import Arity, Method
-from kratos.transport.rule import PathTemplate
+from kratos.transport import Arity, HttpRule, Method
+from kratos.transport.rule import PathTemplate, PathValueError
 from kratos_http._binding import decode_field, encode_field, field_of, frame_field
 from kratos_http._exchange import RawReply
 from kratos_http._form_writing import (
@@ -27,6 +27,7 @@ from kratos_http._form_writing import (
 from kratos_http._inbound import is_binary
 from kratos_http._status import STATUS, from_message
 from kratos_http._transfers import download_part, upload_part
+from kratos_http._trouble import foreign
 from kratos_http._unwrapping import unwrapping
 from kratos_http.envelope import JSON_CODECS
 
@@ -45,6 +46,7 @@ class Body:
         chunked: Whether the rest follows in chunks.
         accept: What is asked for instead of the plan's own; empty for that.
         closing: What ends it then.
+        coding: Its content coding; empty for none.
     """
 
     content_type: str = ""
@@ -52,6 +54,7 @@ class Body:
     chunked: bool = False
     accept: str = ""
     closing: bytes = b""
+    coding: str = ""
 
 
 _NO_BODY: Final = Body()
@@ -62,9 +65,10 @@ class Plan:
     """One method over HTTP.
 
     Args:
-        method: What is called; its first rule is used.
+        method: What is called.
         codec: For bodies, and what replies are asked for in.
         codecs: For whatever replies come in.
+        rule: Which of its rules is used.
         sockets: Whether uploads are WebSockets too, as for Go Kratos.
 
     Attributes:
@@ -82,17 +86,30 @@ class Plan:
     """
 
     __slots__ = (
-        "_as_is", "_codec", "_codecs", "_envelope", "_field", "_form", "_frame_field", "_path",
-        "_raw_frames", "_raw_messages", "_reply", "_request", "_write", "accept", "download",
-        "kind", "lazy", "repeatable", "upload", "verb",
+        "_as_is", "_codec", "_codecs", "_envelope", "_field", "_form", "_frame_field", "_method",
+        "_others", "_path", "_raw_frames", "_raw_messages", "_reply", "_request", "_sockets",
+        "_write", "accept", "download", "kind", "lazy", "repeatable", "upload", "verb",
     )  # fmt: skip
 
     def __init__(
-        self, method: Method[Any, Any], codec: Codec, codecs: Codecs, *, sockets: bool = False
+        self,
+        method: Method[Any, Any],
+        codec: Codec,
+        codecs: Codecs,
+        *,
+        rule: int = 0,
+        sockets: bool = False,
     ) -> None:
         if not method.http:
             raise Error(501, "UNIMPLEMENTED", f"{method.operation} has no HTTP rule")
-        rule = method.http[0]
+        self._method = method
+        self._sockets = sockets
+        self._others: list[Plan] | None = None if rule == 0 and len(method.http) > 1 else []
+        self._compile(method, method.http[rule], codec, codecs)
+
+    def _compile(
+        self, method: Method[Any, Any], rule: HttpRule, codec: Codec, codecs: Codecs
+    ) -> None:
         self.verb = "POST" if rule.verb == "*" else rule.verb
         self.repeatable = is_repeatable(method, self.verb)
         self.accept = self.kind = content_type(codec.name)
@@ -108,7 +125,7 @@ class Plan:
         self.upload = self.download = None
         if method.arity is Arity.SERVER_STREAM:
             self.download = download_part(method, rule)
-        elif method.arity is Arity.CLIENT_STREAM and not sockets:
+        elif method.arity is Arity.CLIENT_STREAM and not self._sockets:
             self.upload = upload_part(method, rule)
         self._write = self._writer(descriptor, rule.body)
         self._request: type[Message] = method.request
@@ -133,16 +150,42 @@ class Plan:
         else:
             self._as_is = is_http_body(reply)
 
-    def write(self, request: Message) -> tuple[str, Body]:
-        """Return the target and the body of a request.
+    def write(self, request: Message) -> tuple[Plan, str, Body]:
+        """Return the target and the body of a request, and the plan that reads its reply.
+
+        That is this one, unless its path cannot carry the message and that of another rule can.
 
         Raises:
             Error: 400 CODEC: the message has no such form.
         """
         try:
-            return self._path(request), self._write(request)
-        except ValueError as error:  # of a codec, or of a path variable
+            return self, self._path(request), self._write(request)
+        except PathValueError as error:
+            for other in self._alternatives():
+                if other.fits(request):
+                    return other.write(request)
             raise Error(400, "CODEC", str(error)) from error
+        except ValueError as error:  # of a codec
+            raise Error(400, "CODEC", str(error)) from error
+
+    def fits(self, request: Message) -> bool:
+        """Tell whether the path can carry a request."""
+        try:
+            self._path(request)
+        except ValueError:
+            return False
+        return True
+
+    def _alternatives(self) -> Sequence[Plan]:
+        """Return the plans of the other rules, which few methods have and few calls need."""
+        if self._others is None:
+            count = len(self._method.http)
+            codec, codecs = self._codec, self._codecs
+            self._others = [
+                Plan(self._method, codec, codecs, rule=number, sockets=self._sockets)
+                for number in range(1, count)
+            ]
+        return self._others
 
     def read(self, reply: RawReply) -> Message:
         """Return the reply message.
@@ -265,16 +308,19 @@ class Plan:
     def error(self, reply: RawReply) -> Error:
         """Return the error in a reply, under the reply's status as in Go."""
         if not reply.body:
-            return Error(reply.status)
+            return foreign(reply)
         codec = self._codec_of(reply.header(b"content-type").decode("latin-1"))
         if self._envelope is not None and codec.name in JSON_CODECS:
             found = self._envelope.error(reply.body, code=reply.status)
             if found is not None:
                 return found
         try:
-            return from_message(codec.decode(reply.body, STATUS), code=reply.status)
-        except CodecError as error:
-            return Error(reply.status).with_cause(error)
+            status: Any = codec.decode(reply.body, STATUS)
+        except CodecError:
+            return foreign(reply)
+        if not (status.code or status.reason or status.message):
+            return foreign(reply)
+        return from_message(status, code=reply.status)
 
     def _codec_of(self, kind: str) -> Codec:
         return self._codecs.find(kind) or self._codecs.select("").codec

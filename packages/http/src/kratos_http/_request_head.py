@@ -23,22 +23,41 @@ class RequestHeads:
     Args:
         host: For the ``Host`` header.
         user_agent: For the ``User-Agent`` header.
-        before: What stands before every path, also the origin if a proxy is asked.
+        secure: Whether the node speaks TLS.
+        prefix: Path before every path.
+        origin: What stands before that, if a proxy is asked.
         more: Headers that every request has besides.
 
     Raises:
         ValueError: A header cannot be sent.
     """
 
-    __slots__ = ("_before", "_defaults", "_fixed", "_more")
+    __slots__ = ("_base", "_before", "_defaults", "_fixed", "_more", "_prefix")
 
     def __init__(
-        self, *, host: str, user_agent: str, before: str = "", more: WireHeaders = ()
+        self,
+        *,
+        host: str,
+        user_agent: str,
+        secure: bool = False,
+        prefix: str = "",
+        origin: str = "",
+        more: WireHeaders = (),
     ) -> None:
-        self._before = before
+        self._before = origin + prefix
+        self._prefix = prefix
+        self._base = f"http{'s' if secure else ''}://{host}{prefix}"
         self._defaults = {b"host": host.encode(), b"user-agent": user_agent.encode()}
         self._more = header_block(more)
         self._fixed = header_block(list(self._defaults.items())) + self._more
+
+    def url(self, target: str) -> str:
+        """Return the URL of a target."""
+        return self._base + target
+
+    def relative(self, path: str) -> str:
+        """Return the target that a path of the node is, empty if it is not below the prefix."""
+        return path.removeprefix(self._prefix) if path.startswith(f"{self._prefix}/") else ""
 
     def write(
         self,

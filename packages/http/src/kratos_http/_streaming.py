@@ -9,7 +9,7 @@ from typing import Final, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from kratos.transport import Cause
-from kratos_http._exchange import Lost, RawReply, TooLarge
+from kratos_http._exchange import Lost, RawReply, TooLarge, lost
 from kratos_http._socket import FramedSocket
 
 __all__ = ["StreamConnection"]
@@ -178,8 +178,7 @@ class StreamConnection(asyncio.Protocol):
         self._transport = self._parser = None
         if self._socket is not None:
             self._socket.lose()
-        problem = "the connection was closed" if exc is None else str(exc) or type(exc).__name__
-        self._fail(Lost(problem, begun=self._begun))
+        self._fail(lost(exc, begun=self._begun))
 
     # Called by the parser.
 

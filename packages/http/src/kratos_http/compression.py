@@ -17,31 +17,13 @@ from kratos.transport.http import (
     Wire,
     WireHeaders,
 )
-from kratos_http._codings import Encoder, NewEncoder, choose, codings
+from kratos_http._codings import TYPES, Encoder, NewEncoder, choose, codings, gains, pack
 from kratos_http._wrapping import WireProxy, with_vary
 
 __all__ = ["Compression"]
 
 _LONG: Final = 32 * 1024  # bytes that take more than a millisecond, so that a thread has to
 _UNCHANGEABLE: Final = frozenset((204, 205, 206, 304))
-_TYPES: Final = frozenset(
-    (
-        "application/graphql-response",
-        "application/javascript",
-        "application/json",
-        "application/proto",
-        "application/protobuf",
-        "application/wasm",
-        "application/x-javascript",
-        "application/x-ndjson",
-        "application/x-protobuf",
-        "application/xml",
-        "application/yaml",
-        "font/otf",
-        "font/ttf",
-        "image/svg+xml",
-    )
-)
 
 
 class Compression:
@@ -75,7 +57,7 @@ class Compression:
             raise ConfigError(f"minimum must not be negative, but is {minimum}")
         self.minimum = minimum
         self.codings = _installed(codings)
-        self._types = _TYPES.union(each.lower() for each in types)
+        self._types = TYPES.union(each.lower() for each in types)
 
     def __call__(self, application: HttpApplication, /) -> HttpApplication:
         """Wrap an application; see ``Filter``."""
@@ -92,12 +74,7 @@ class Compression:
                 return False
             if lowered == b"content-type":
                 kind = value.decode("latin-1").partition(";")[0].strip().lower()
-        return status >= 200 and status not in _UNCHANGEABLE and self._gains(kind)
-
-    def _gains(self, kind: str) -> bool:
-        if kind == "text/event-stream":
-            return False
-        return kind.startswith("text/") or kind.endswith(("+json", "+xml")) or kind in self._types
+        return status >= 200 and status not in _UNCHANGEABLE and gains(kind, self._types)
 
 
 class _Compressing:
@@ -140,7 +117,7 @@ class _CompressedBuffered:
         whole = reply.body
         headers = with_vary(headers, b"accept-encoding")
         if coding and len(whole) >= options.minimum:
-            packed = await _sized(len(whole), _pack, options.codings[coding], whole)
+            packed = await _sized(len(whole), pack, options.codings[coding], whole)
             if len(packed) < len(whole):
                 whole, headers = packed, _changed(headers, coding)
         return Reply(reply.status, headers, whole, reply.trailers)
@@ -214,11 +191,6 @@ def _weakened(headers: WireHeaders) -> WireHeaders:
         (name, b"W/" + value if name.lower() == b"etag" and value.startswith(b'"') else value)
         for name, value in headers
     ]
-
-
-def _pack(new: NewEncoder, data: bytes) -> bytes:
-    encoder = new()
-    return encoder.compress(data) + encoder.finish()
 
 
 def _step(encoder: Encoder, data: bytes, eager: bool) -> bytes:  # noqa: FBT001

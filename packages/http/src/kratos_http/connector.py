@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from typing import Any, Final
 
 from kratos import encoding
@@ -10,8 +11,10 @@ from kratos.encoding import Codecs
 from kratos.errors import ConfigError
 from kratos.selector import Node
 from kratos.transport import Method
+from kratos_http._decompressing import accept_line
 from kratos_http._dial import Dialer
 from kratos_http._node_connection import CallSettings, HttpConnection
+from kratos_http._packing import Packing
 from kratos_http._plain_plan import PlainPlan
 from kratos_http._plan import Plan
 from kratos_http._pool import ConnectionPool, PoolOptions
@@ -27,7 +30,10 @@ _USER_AGENT: Final = "kratos-python"
 
 
 class HttpConnector:
-    """Reaches services over HTTP/1.1, by the first ``google.api.http`` rule of each method.
+    """Reaches services over HTTP/1.1, by the ``google.api.http`` rules of each method.
+
+    A call takes the first rule, or, where a variable of its path is empty or does not fit, the
+    next one whose path the request fits.
 
     A method that streams replies is read as events, one that streams requests is a WebSocket.
     Raw bytes (``google.api.HttpBody``) that stream one way are the body of an ordinary request
@@ -48,6 +54,12 @@ class HttpConnector:
         codecs: Where codecs are found.
         path_prefix: Path before that of every rule, for instance ``/api``.
         user_agent: The ``User-Agent`` header.
+        compression: Coding of requests of 1 KiB or more, for servers that read it: ``gzip``, or
+            ``br`` and ``zstd`` where they are installed; empty for none.
+        accept_encodings: Codings that replies are asked for in, the best first, of ``zstd``,
+            ``br``, ``gzip`` and ``deflate``; those that are not installed are left out.
+        redirects: How many a ``GET`` or ``HEAD`` follows, to other paths of its node; what leads
+            elsewhere is an error with its status, as all are by default.
         max_connections: To one node at once; further calls wait for one.
         idle_timeout: Seconds for which an unused connection is kept; less than servers keep it.
         connect_timeout: Seconds to connect, proxy and TLS included.
@@ -72,6 +84,9 @@ class HttpConnector:
         codecs: Codecs = encoding.DEFAULT,
         path_prefix: str = "",
         user_agent: str = _USER_AGENT,
+        compression: str = "",
+        accept_encodings: Sequence[str] = ("gzip",),
+        redirects: int = 0,
         max_connections: int = 256,
         idle_timeout: float = 60.0,
         connect_timeout: float = 5.0,
@@ -98,6 +113,9 @@ class HttpConnector:
         self._plans: dict[Method[Any, Any], Plan] = {}
         self._settings = CallSettings(
             plan=self.plan,
+            packing=Packing(compression) if compression else None,
+            accept_encoding=accept_line(accept_encodings),
+            redirects=redirects,
             max_reply=max_reply,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
@@ -128,16 +146,24 @@ class HttpConnector:
             proxy_tls=self._trust,
         )
         host = "localhost" if node.unix_path is not None else node.address
-        heads = self._heads(host, self._prefix)
+        heads = self._heads(host, secure=node.secure)
         asked = heads
         if proxy is not None and not node.secure:
-            asked = self._heads(host, f"http://{host}{self._prefix}", proxy.authorization)
+            asked = self._heads(host, origin=f"http://{host}", authorization=proxy.authorization)
         pool = ConnectionPool(dialer, self._options)
         return HttpConnection(node, pool, self._settings, heads=asked, socket_heads=heads)
 
-    def _heads(self, host: str, before: str, authorization: bytes = b"") -> RequestHeads:
-        more = ((b"proxy-authorization", authorization),) if authorization else ()
-        return RequestHeads(host=host, user_agent=self._user_agent, before=before, more=more)
+    def _heads(
+        self, host: str, *, secure: bool = False, origin: str = "", authorization: bytes = b""
+    ) -> RequestHeads:
+        return RequestHeads(
+            host=host,
+            user_agent=self._user_agent,
+            secure=secure,
+            prefix=self._prefix,
+            origin=origin,
+            more=((b"proxy-authorization", authorization),) if authorization else (),
+        )
 
     def plan(self, method: Method[Any, Any]) -> Plan:
         """Return how a method is called.

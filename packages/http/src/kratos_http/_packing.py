@@ -1,0 +1,53 @@
+"""Bodies of requests, compressed before they are sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from kratos.errors import ConfigError
+from kratos.offload import offload
+from kratos_http._codings import NewEncoder, codings, gains, pack
+from kratos_http._plan import Body
+
+__all__ = ["Packing"]
+
+_MINIMUM: Final = 1024  # bytes below which nothing is gained
+_LONG: Final = 32 * 1024  # bytes that take more than a millisecond
+
+
+class Packing:
+    """Compresses the bodies of requests that gain by it.
+
+    Args:
+        coding: Name of the coding.
+
+    Raises:
+        ConfigError: It is unknown, or not installed.
+    """
+
+    __slots__ = ("_coding", "_new")
+
+    def __init__(self, coding: str) -> None:
+        try:
+            found = codings([coding])
+        except KeyError as error:
+            raise ConfigError(f"there is no coding {error}; use gzip, br or zstd") from error
+        if not found:
+            raise ConfigError(
+                f"compression={coding!r} is not installed: pip install 'kratos-http[compression]'"
+            )
+        self._coding = coding
+        self._new: NewEncoder = found[coding]
+
+    async def pack(self, body: Body) -> Body:
+        """Return the body compressed, or as it is."""
+        data = body.data
+        kind = body.content_type.partition(";")[0].strip().lower()
+        if len(data) < _MINIMUM or not gains(kind):
+            return body
+        if len(data) < _LONG:
+            packed = pack(self._new, data)
+        else:
+            packed = await offload(pack, self._new, data)
+        return body if len(packed) >= len(data) else replace(body, data=packed, coding=self._coding)
