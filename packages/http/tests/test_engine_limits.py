@@ -77,7 +77,9 @@ async def test_connection_that_never_says_anything_is_closed_in_time() -> None:
     async with listening(Gate()) as opened:
         peer = await opened.connect()
         await eventually(lambda: opened.engine.connections)
-        sweep(opened, 80)
+        sweep(opened, 29)
+        assert len(opened.engine.connections) == 1
+        sweep(opened, 32)
         assert await peer.rest() == b""
 
 
@@ -137,7 +139,8 @@ async def test_peer_that_takes_nothing_is_cut_off() -> None:
         await eventually(lambda: not connection.writable)
         sweep(opened, 20)
         assert len(opened.engine.connections) == 1
-        sweep(opened, 60)
+        sweep(opened, 60)  # up to here the system took much of it, which it sends by itself
+        sweep(opened, 100)
         await opened.engine.drain()
         assert not opened.engine.connections
 

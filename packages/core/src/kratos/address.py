@@ -26,11 +26,14 @@ class Address:
         host: Name or number; empty for every address of the machine.
         port: 0 lets the system choose.
         path: Of a Unix socket, in place of the other two.
+        mode: Permissions of a Unix socket; ``None`` for what the process's umask leaves. Whoever
+            may write to it may connect.
     """
 
     host: str = ""
     port: int = 0
     path: str = ""
+    mode: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Address:

@@ -15,6 +15,7 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, Streamed, Upgraded
 from kratos_http._format import CONTINUE, render
 from kratos_http._refusal import refusal
+from kratos_http._unsent import unsent
 from kratos_http._wire import ServerWire
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ class Answering(asyncio.Protocol, ABC):
         while self._stalled is not None and self._transport is not None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        if self._transport is None:
+        # A broken transport says so to us in the loop's next turn only, which a writer that
+        # never has to wait would not let come.
+        if self._transport is None or self._transport.is_closing():
             raise Cause.PEER_GONE.error()
 
     def say_refusal(self, head: Head, reply: Reply) -> None:
@@ -282,6 +285,7 @@ class Answering(asyncio.Protocol, ABC):
         if transport is None or self._abort_at is not None:
             return
         self._queue.clear()
+        self._unsent = self._buffered()
         if not self.stop_reading():
             self._abort_at = self._engine.now + self._limits.write_timeout
             transport.close()
@@ -313,16 +317,24 @@ class Answering(asyncio.Protocol, ABC):
     def _is_late(self, now: float) -> bool:
         """Tell whether the peer took too long to take what is sent to it, or to go."""
         if self._abort_at is not None:
+            if now > self._abort_at and self._takes_enough():
+                self._abort_at = now + self._limits.write_timeout
             return now > self._abort_at
-        if self._stalled is None:
+        if self._stalled is None or now - self._stalled <= self._limits.write_timeout:
             return False
-        buffered = self._buffered()
-        if buffered < self._unsent:
-            self._unsent, self._stalled = buffered, now
-        return now - self._stalled > self._limits.write_timeout
+        if not self._takes_enough():
+            return True
+        self._stalled = now
+        return False
+
+    def _takes_enough(self) -> bool:
+        """Tell whether the peer took its part since this was asked last, and has not got all."""
+        limits, unsent = self._limits, self._unsent
+        self._unsent = self._buffered()
+        return 0 < self._unsent <= unsent - limits.min_write_rate * limits.write_timeout
 
     def _buffered(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return 0 if self._transport is None else unsent(self._transport)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

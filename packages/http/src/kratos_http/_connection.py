@@ -13,7 +13,7 @@ from kratos.transport.http import Buffered, Head, Streamed, Upgraded
 from kratos_http._answering import SLACK, Answer, Answering, internal
 from kratos_http._endpoints import Constant
 from kratos_http._handshake import unfit
-from kratos_http._peer import peer_name
+from kratos_http._peer import peer_certificate, peer_name
 from kratos_http._pieces import add_piece
 from kratos_http._reader import Reader
 from kratos_http._refusal import refusal
@@ -21,6 +21,8 @@ from kratos_http._server_socket import ServerSocket
 from kratos_http._wire import ServerWire
 
 if TYPE_CHECKING:
+    import socket
+
     from kratos_http.engine import Engine
 
 __all__ = ["ServerConnection"]
@@ -86,9 +88,23 @@ class ServerConnection(Answering):
         return self._task is None and not (self._queue or self._in_head or self._in_body)
 
     @property
+    def idle_since(self) -> float | None:
+        """The loop's time since when nothing happens; ``None`` if something does."""
+        if self._deaf or self._transport is None or self._abort_at is not None:
+            return None
+        return self._since if self.is_idle else None
+
+    @property
     def paused(self) -> bool:
         """Whether nothing is read, because enough waits."""
         return self._paused
+
+    def option(self, level: int, name: int) -> int:
+        """Return an option of the socket, for tests and diagnosis."""
+        assert self._transport is not None, "it is open"
+        return cast("socket.socket", self._transport.get_extra_info("socket")).getsockopt(
+            level, name
+        )
 
     # Called by the transport.
 
@@ -100,6 +116,7 @@ class ServerConnection(Answering):
             self._limits,
             peer=peer_name(transport),
             tls=transport.get_extra_info("sslcontext") is not None,
+            certificate=peer_certificate(transport),
         )
         self._engine.connections.add(self)
         self._made = asyncio.get_running_loop().time()
@@ -214,7 +231,7 @@ class ServerConnection(Answering):
     def after_turn(self) -> None:
         """Ask for more, now that there may be room."""
         if self._task is None:
-            if not (self._in_head or self._in_body):
+            if self._wire is not None or not (self._in_head or self._in_body):
                 self._since = self._engine.now
             self._allow_body()
             if self._engine.draining and self.is_idle:
@@ -271,6 +288,11 @@ class ServerConnection(Answering):
         else:
             self._close()
 
+    def close_idle(self) -> None:
+        """Make room for another one."""
+        if self.is_idle:
+            self._close()
+
     def check(self, now: float) -> None:
         """Act on a peer that takes too long."""
         if self._is_late(now):
@@ -283,10 +305,22 @@ class ServerConnection(Answering):
             if waited > limits.head_timeout:
                 self._refuse(Error(408, "REQUEST_TIMEOUT", "the headers took too long"))
         elif self._in_body:
-            allowed = limits.body_grace + self._received / limits.min_body_rate
-            if self._wire is None and waited > allowed:
+            self._check_body(waited)
+        elif self.is_idle:
+            # A first request has begun if there is a head: it is kept until the next one begins.
+            allowed = limits.first_timeout if self._head is None else limits.idle_timeout
+            if waited > allowed:
+                self._close()
+
+    def _check_body(self, waited: float) -> None:
+        """Act on a body that comes too slowly; one that is read in pieces is its reader's."""
+        limits, wire = self._limits, self._wire
+        if wire is None:
+            if waited > limits.body_grace + self._received / limits.min_body_rate:
                 self._refuse(Error(408, "REQUEST_TIMEOUT", "the body came too slowly"))
-        elif self.is_idle and waited > limits.idle_timeout:
+            return
+        allowed = limits.body_grace + wire.skipped / limits.min_body_rate
+        if wire.finished and self._task is None and waited > allowed:
             self._close()
 
     def _feed_slices(self) -> None:

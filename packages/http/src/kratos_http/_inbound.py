@@ -64,7 +64,7 @@ class Asked:
         kind: type[Call] = Call,
     ) -> Call:
         """Return the call, without its deadline."""
-        return kind(
+        call = kind(
             method,
             side=Side.SERVER,
             transport=TRANSPORT,
@@ -73,6 +73,8 @@ class Asked:
             endpoint=endpoint,
             sink=sink,
         )
+        call.certificate = self._head.certificate
+        return call
 
     def deadline(self) -> float | None:
         """Return the deadline that the caller set, in the loop's time.

@@ -6,19 +6,22 @@ import asyncio
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from kratos.address import Address
-from kratos.errors import StartupError
+from kratos.errors import ConfigError, StartupError
 from kratos.health import Health, Phase, Status
+from kratos.limit import cancel_and_wait
 from kratos.registry.endpoint import advertised_address, make_endpoint
+from kratos.tls import Rotation, ServerTls, server_context
 from kratos.transport import Dispatcher
 from kratos.transport.cause import Cause
-from kratos.transport.listening import BACKLOG, listen, reserve
+from kratos.transport.listening import listen, reserve
+from kratos_http._accepting import Acceptor
 from kratos_http.engine import Engine
 from kratos_http.rest import Place
 
@@ -26,7 +29,7 @@ __all__ = ["Listening"]
 
 _log = logging.getLogger("kratos.http")
 
-_TLS_HANDSHAKE: Final = 10.0  # seconds
+_ALPN: Final = ("http/1.1",)
 
 
 class Listening:
@@ -37,7 +40,7 @@ class Listening:
         engine: What connections are given to.
         place: Learns the endpoint when it is bound.
         endpoint: URL for the registry, in place of one made of the address.
-        tls: Serve TLS with this context.
+        tls: Serve TLS with these certificates, or this context.
         sock: A bound socket, in place of the address.
         cancel_grace: Seconds that cancelled calls get to clean up.
 
@@ -53,7 +56,7 @@ class Listening:
         engine: Engine,
         place: Place,
         endpoint: str | None,
-        tls: ssl.SSLContext | None,
+        tls: ServerTls | ssl.SSLContext | None,
         sock: socket.socket | None,
         cancel_grace: float,
     ) -> None:
@@ -63,7 +66,8 @@ class Listening:
         self._engine = engine
         self._place = place
         self._endpoint = endpoint
-        self._tls = tls
+        self._tls = _checked(tls)
+        self._rotation: Rotation[ssl.SSLContext] | None = None
         self._sock = sock
         self._cancel_grace = cancel_grace
         self._bound_here = False
@@ -71,7 +75,8 @@ class Listening:
         self._serving = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._listener: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
+        self._inode: tuple[int, int] | None = None  # of a Unix socket that is its own
 
     @property
     def address(self) -> Address | None:
@@ -88,10 +93,14 @@ class Listening:
 
         Raises:
             StartupError: The address is in use or does not exist here; names it.
+            ConfigError: A certificate cannot be used; names it and says why.
         """
+        if isinstance(self._tls, ServerTls) and self._rotation is None:
+            self._rotation = Rotation(self._tls, partial(server_context, alpn=_ALPN))
         if self._sock is None:
             self._sock = await reserve(self._address)
             self._bound_here = True
+            self._inode = _inode(self._address.path)
         if self._endpoint is None and self._sock.family != socket.AF_UNIX:
             host, port, *_ = self._sock.getsockname()
             where = advertised_address(self._address.host if self._bound_here else host, port)
@@ -123,8 +132,11 @@ class Listening:
         if self._stopped.is_set():
             return
         self._stopping.set()
+        acceptor = self._acceptor
         self._close_listener()
         try:
+            if acceptor is not None:
+                await acceptor.wait_closed()
             await self._engine.drain()
             if self.dispatcher is not None:
                 await self.dispatcher.drain()
@@ -143,15 +155,21 @@ class Listening:
         assert self._sock is not None, "bound before"
         self._engine.start()
         forget = self._watch_health()
+        watching = asyncio.create_task(self._watch_certificates(), name="kratos-http-tls")
         try:
-            self._listener = await self._listen(self._sock)
+            self._acceptor = self._listen(self._sock)
             self._serving.set()
             _log.info("serving HTTP on %s", self._place.endpoint)
             await self._stopped.wait()
         finally:
             forget()
             self._close_listener()
+            await cancel_and_wait(watching)
             await self._engine.aclose(grace=self._cancel_grace)
+
+    async def _watch_certificates(self) -> None:
+        if self._rotation is not None:
+            await self._rotation.watch()
 
     def _watch_health(self) -> Callable[[], None]:
         """Send peers elsewhere, one answer later, as soon as the application is to stop.
@@ -163,32 +181,44 @@ class Listening:
             return lambda: None
 
         def listen(_status: Status | None) -> None:
-            self._engine.leaving = health.phase is Phase.STOPPING
+            self._engine.send_away(away=health.phase is Phase.STOPPING)
 
         return health.subscribe("", listen)
 
-    async def _listen(self, sock: socket.socket) -> asyncio.Server:
+    def _listen(self, sock: socket.socket) -> Acceptor:
         listen(sock, self._address)
-        loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {
-            "sock": sock,
-            "ssl": self._tls,
-            "ssl_handshake_timeout": _TLS_HANDSHAKE if self._tls else None,
-            "backlog": BACKLOG,
-        }
-        if sock.family != socket.AF_UNIX:
-            return await loop.create_server(self._engine.protocol, **options)
-        if sys.version_info >= (3, 13):
-            options["cleanup_socket"] = False  # done below, and not for a path that is shared
-        return await loop.create_unix_server(self._engine.protocol, **options)
+        tls, rotation = self._tls, self._rotation
+        context: Callable[[], ssl.SSLContext] | None = None
+        if isinstance(tls, ssl.SSLContext):
+            context = lambda: tls  # noqa: E731
+        elif rotation is not None:
+            context = lambda: rotation.value  # noqa: E731
+        acceptor = Acceptor(sock, self._engine, tls=context)
+        acceptor.start()
+        return acceptor
 
     def _close_listener(self) -> None:
         """Stop listening; without ``start``, release the reserved address."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            acceptor.close()
         elif self._sock is not None and not self._serving.is_set():
             self._sock.close()
-        path = self._address.path
-        if path and self._sock is not None and not self._shared:
-            Path(path).unlink(missing_ok=True)
+        inode, self._inode = self._inode, None
+        if inode is not None and _inode(self._address.path) == inode:  # else it is another's now
+            Path(self._address.path).unlink(missing_ok=True)
+
+
+def _checked(tls: object) -> ServerTls | ssl.SSLContext | None:
+    if tls is not None and not isinstance(tls, ServerTls | ssl.SSLContext):
+        raise ConfigError(f"tls must be a kratos.tls.ServerTls or an ssl.SSLContext, not {tls!r}")
+    return tls
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name; ``None`` without one."""
+    try:
+        stat = Path(path).lstat() if path else None
+    except OSError:
+        return None
+    return None if stat is None else (stat.st_dev, stat.st_ino)

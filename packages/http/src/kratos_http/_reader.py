@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from httptools import (
     HttpParserCallbackError,
@@ -16,6 +16,9 @@ from httptools import (
 from kratos.errors import Error
 from kratos.transport.http import Head
 from kratos_http.limits import Limits
+
+if TYPE_CHECKING:
+    from kratos.tls import PeerCertificate
 
 __all__ = ["Reader", "Receiver"]
 
@@ -71,9 +74,11 @@ class Reader:
         limits: Of the head.
         peer: For ``Head.peer``.
         tls: For ``Head.tls``.
+        certificate: For ``Head.certificate``.
     """
 
     __slots__ = (
+        "_certificate",
         "_fed",
         "_feeding",
         "_first",
@@ -92,11 +97,20 @@ class Reader:
         "_tls",
     )
 
-    def __init__(self, receiver: Receiver, limits: Limits, *, peer: str, tls: bool) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        limits: Limits,
+        *,
+        peer: str,
+        tls: bool,
+        certificate: PeerCertificate | None = None,
+    ) -> None:
         self._receiver = receiver
         self._limits = limits
         self._peer = peer
         self._tls = tls
+        self._certificate = certificate
         self._scheme = "https" if tls else "http"
         self._headers: list[tuple[bytes, bytes]] = []
         self._host = b""  # the newest that was found to be one
@@ -178,6 +192,7 @@ class Reader:
             peer=self._peer,
             tls=self._tls,
         )
+        head.certificate = self._certificate
         self._hand_over(parser, head)
 
     def on_body(self, data: bytes) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerWire"]
 
 _HIGH_WATER: Final = 64 * 1024  # bytes of a body that may wait to be read
+_BURST: Final = 512 * 1024  # bytes that may be written in one go
 _DISCARDED: Final = 256 * 1024  # bytes of an unread body worth reading to keep a connection
 
 
@@ -31,6 +32,7 @@ class ServerWire:
     """
 
     __slots__ = (
+        "_burst",
         "_chunked",
         "_connection",
         "_detached",
@@ -68,6 +70,7 @@ class ServerWire:
         self._chunked = False
         self._silent = False
         self._left: int | None = None
+        self._burst = 0  # bytes written since others had their turn
 
     async def read(self) -> bytes:
         """Return the next piece of the body; ``b""`` at its clean end and only there.
@@ -136,6 +139,10 @@ class ServerWire:
         if data and not self._silent:
             self._send(chunk(data) if self._chunked else data)
         await self._connection.room()
+        self._burst += len(data)
+        if self._burst > _BURST:
+            self._burst = 0
+            await asyncio.sleep(0)  # others have their turn, however fast the peer is
 
     async def finish(self, trailers: WireHeaders = (), /) -> None:
         """End the answer well. Trailers go with bodies in chunks only.
@@ -165,6 +172,11 @@ class ServerWire:
     def full(self) -> bool:
         """Whether enough waits to be read."""
         return self._size > _HIGH_WATER and not self._detached
+
+    @property
+    def skipped(self) -> int:
+        """Bytes of the body that came when nobody wanted it any more."""
+        return self._size if self._detached else 0
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the body.

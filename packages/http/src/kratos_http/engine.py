@@ -20,6 +20,8 @@ __all__ = ["Engine"]
 _log = logging.getLogger("kratos.http")
 
 TICK: Final = 1.0  # seconds between two looks at all connections
+_IDLE: Final = 1.0  # seconds after which a connection may be closed for those who wait
+_PART_CLOSED: Final = 16  # of all, at once
 
 
 class Engine:
@@ -36,6 +38,7 @@ class Engine:
         leaving: Whether every answer is the last one of its connection, so that peers go
             elsewhere before they are sent away.
         draining: Whether idle connections are closed.
+        relief: Called when a connection has ended.
         now: The loop's time at the latest tick; exact enough for limits of seconds.
         date: The Date header of the latest tick.
     """
@@ -46,8 +49,11 @@ class Engine:
         self.connections: set[ServerConnection] = set()
         self.leaving = False
         self.draining = False
+        self.relief: Callable[[], None] | None = None
         self.now = 0.0
         self.date = b""
+        self._sent_away = False
+        self._crowded = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -86,12 +92,29 @@ class Engine:
         self.date = date_line(time.time())
         for connection in tuple(self.connections):
             connection.check(now)
+        if self._crowded:
+            self._make_room(now)
+
+    def send_away(self, *, away: bool) -> None:
+        """Have peers go elsewhere after their next answers, or not any more."""
+        self._sent_away = away
+        self._decide()
+
+    def crowd(self, *, crowded: bool) -> None:
+        """Note that peers wait for others to go, or that none does any more."""
+        if crowded is not self._crowded:
+            self._crowded = crowded
+            self._decide()
+            if crowded:
+                self._make_room(self.now)
 
     def forget(self, connection: Answering, /) -> None:
         """Note that a connection has ended (for connections)."""
         self.connections.discard(cast("ServerConnection", connection))
         if not self.connections:
             self._empty.set()
+        if self.relief is not None:
+            self.relief()
 
     async def drain(self) -> None:
         """Close idle connections, the others after their present requests, and wait for all.
@@ -100,7 +123,8 @@ class Engine:
 
         Cancellation: stops waiting; connections stay as they are.
         """
-        self.leaving = self.draining = True
+        self.draining = True
+        self._decide()
         for connection in tuple(self.connections):
             connection.drain()
         while self.connections:
@@ -126,6 +150,20 @@ class Engine:
         except TimeoutError:
             _log.error("%d requests ignored their cancellation", len(self.connections))
             self.connections.clear()
+
+    def _decide(self) -> None:
+        self.leaving = self._sent_away or self._crowded or self.draining
+
+    def _make_room(self, now: float) -> None:
+        """Close some of the connections that were idle for longest."""
+        idle = [
+            (since, connection)
+            for connection in self.connections
+            if (since := connection.idle_since) is not None and now - since >= _IDLE
+        ]
+        idle.sort(key=lambda each: each[0])
+        for _, connection in idle[: max(1, len(self.connections) // _PART_CLOSED)]:
+            connection.close_idle()
 
     def _tick(self) -> None:
         assert self._loop is not None, "started before"

@@ -24,11 +24,21 @@ class Limits:
         max_part_head: Bytes of the headers of one such part; more are answered 413.
         max_pipelined: Requests of one connection that may wait for their turn before nothing
             more is read from it.
+        max_connections: At once, those in their TLS handshake included. Further peers wait in
+            the system's queue; connections that were idle for longest are closed for them, and
+            the others after their next answer. Never more than seven eighths of the files that
+            the process may open, nor all but 64 of them.
+        handshake_timeout: For the TLS handshake.
+        first_timeout: For the first byte of a connection's first request.
         head_timeout: For a request line with its headers, from its first byte.
-        idle_timeout: For the next request of a connection, also for its first.
+        idle_timeout: For the next request of a connection.
         body_grace: Before ``min_body_rate`` is asked for.
-        min_body_rate: Bytes per second, on average, of a body that is read whole.
-        write_timeout: For a peer that does not take any byte of what it asked for.
+        min_body_rate: Bytes per second, on average, of a body that is read whole, and of one
+            that nobody reads any more.
+        write_timeout: For a peer that takes less than ``min_write_rate`` of what it asked for.
+        min_write_rate: Bytes per second, on average over ``write_timeout``.
+        keepalive: Between probes of the system on a connection on which nothing comes; after 9
+            of them without an answer the peer is taken for gone.
         max_message: Bytes of the largest message that a WebSocket takes; a larger one closes
             it with 1009.
         ping_interval: Between pings on a WebSocket from which nothing comes; ``math.inf`` for
@@ -50,11 +60,16 @@ class Limits:
     max_parts: int = 256
     max_part_head: int = 8 * 1024
     max_pipelined: int = 16
+    max_connections: int = 10_000
+    handshake_timeout: float = 10.0
+    first_timeout: float = 30.0
     head_timeout: float = 10.0
     idle_timeout: float = 75.0
     body_grace: float = 5.0
     min_body_rate: float = 240.0
     write_timeout: float = 30.0
+    min_write_rate: float = 240.0
+    keepalive: float = 15.0
     max_message: int = 4 * 1024 * 1024
     ping_interval: float = 20.0
     ping_timeout: float = 20.0

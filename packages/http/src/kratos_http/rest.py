@@ -163,6 +163,7 @@ class RestEndpoint:
             peer=head.peer,
             endpoint=self._options.endpoint,
         )
+        call.certificate = head.certificate
         try:
             if timeout:
                 call.deadline = deadline_after(timeout)

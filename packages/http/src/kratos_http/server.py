@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kratos import encoding
@@ -14,6 +15,7 @@ from kratos.address import Address
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
 from kratos.middleware.selector import Matcher
+from kratos.tls import ServerTls
 from kratos.transport import Dispatcher, Mount
 from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
@@ -44,7 +46,7 @@ __all__ = ["Filter", "HttpServer"]
 
 _log = logging.getLogger("kratos.http")
 
-_TLS_HANDSHAKE: Final = 10.0  # seconds
+_ALL_PERMISSIONS: Final = 0o777
 
 
 class HttpServer:
@@ -61,8 +63,10 @@ class HttpServer:
             ``Grpc-Timeout`` wins.
         timeouts: Seconds by operation name, in place of ``timeout`` and of what definitions say.
         endpoint: URL for the registry, in place of one made of the address.
-        tls: Serve TLS with this context.
+        tls: Serve TLS with these certificates, which may change, or with this context.
         sock: A bound socket to serve on, in place of ``address``; it becomes the server's own.
+        socket_mode: Permissions of a Unix socket, for instance ``0o660``; ``None`` for what the
+            process's umask leaves. Whoever may write to it may connect.
         path_prefix: Path before every route, for instance ``/api``.
         strict_slash: Whether paths with a slash at their end are redirected to those without.
         limits: What peers may do.
@@ -91,8 +95,9 @@ class HttpServer:
         timeout: float | None = DEFAULT_TIMEOUT,
         timeouts: Mapping[str, float] | None = None,
         endpoint: str | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: ServerTls | ssl.SSLContext | None = None,
         sock: socket.socket | None = None,
+        socket_mode: int | None = None,
         path_prefix: str = "",
         strict_slash: bool = True,
         limits: Limits | None = None,
@@ -140,7 +145,7 @@ class HttpServer:
             limits=self._limits,
         )
         self._listening = Listening(
-            Address.parse(address),
+            _place(address, socket_mode),
             engine=Engine(self._application, limits=self._limits),
             place=self._options.place,
             endpoint=endpoint,
@@ -421,3 +426,12 @@ class HttpServer:
         503, and cuts off whatever is left after ``cancel_grace``.
         """
         await self._listening.stop()
+
+
+def _place(address: str, mode: int | None) -> Address:
+    place = Address.parse(address)
+    if mode is not None and not (place.path and 0 <= mode <= _ALL_PERMISSIONS):
+        raise ConfigError(
+            f"socket_mode {mode!r} is for addresses such as unix:/path, and a number up to 0o777"
+        )
+    return replace(place, mode=mode)

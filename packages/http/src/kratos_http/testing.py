@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,6 +13,8 @@ from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from kratos.transport.http import HttpApplication
+from kratos.transport.listening import BACKLOG
+from kratos_http._accepting import Acceptor
 from kratos_http._asgi_wire import Event
 from kratos_http._connection import ServerConnection
 from kratos_http.asgi import Asgi
@@ -317,13 +320,15 @@ async def listening(
     """Serve an application on the built-in engine."""
     engine = Engine(application, limits=limits)
     engine.start()
-    loop = asyncio.get_running_loop()
-    listener = await loop.create_server(engine.protocol, "127.0.0.1", 0)
-    opened = Listening(engine, listener.sockets[0].getsockname()[1])
+    sock = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    opened = Listening(engine, sock.getsockname()[1])
+    acceptor = Acceptor(sock, engine)
+    acceptor.start()
     try:
         yield opened
     finally:
-        listener.close()
+        acceptor.close()
+        await acceptor.wait_closed()
         await opened.aclose()
         await engine.aclose(grace=1.0)
 

@@ -150,8 +150,17 @@ def _bind(family: int, where: Any, *, shared: bool = False, reuse: bool = False)
 def _reserve_path(address: Address) -> socket.socket:
     require_free_path(address)
     try:
-        Path(address.path).unlink(missing_ok=True)
-        return _bind(socket.AF_UNIX, address.path)
+        path = Path(address.path)
+        path.unlink(missing_ok=True)
+        bound = _bind(socket.AF_UNIX, address.path)
+        if address.mode is not None:
+            try:
+                path.chmod(address.mode)  # before it listens, so nobody came in meanwhile
+            except BaseException:
+                bound.close()
+                path.unlink(missing_ok=True)
+                raise
+        return bound
     except OSError as error:
         raise _refused(address, error) from error
 
