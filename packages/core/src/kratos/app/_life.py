@@ -25,7 +25,7 @@ from kratos.health import Kind, Phase, Status
 from kratos.limit import Limit, cancel_and_wait, is_cancelled_from_outside
 from kratos.log import Level
 from kratos.registry import Registrar
-from kratos.transport.server import AppInfo, Mount
+from kratos.transport.server import AppInfo, Mount, attends
 
 if TYPE_CHECKING:
     from kratos.app._app import App
@@ -66,14 +66,8 @@ class Life:
         self._options = options
         self._health = options.health
         self._clock = options.clock
-        self._servers = Servers(
-            options.servers,
-            unpublished=options.host_servers,
-            ended=lambda name: self.stop(f"{name} ended"),
-            failures=self.failures,
-            log=options.log,
-            clock=options.clock,
-        )
+        self._servers = self._group(options, attending=False)
+        self._attendants = self._group(options, attending=True)
         self._publication = Publication(options, changed=options.health.refresh)
         self._stack = AsyncExitStack()
         self._starting = Interruptible()
@@ -81,6 +75,19 @@ class Life:
         self._ending = asyncio.Event()
         self._step = "start"
         self._stop_by: float | None = None
+
+    def _group(self, options: Options, *, attending: bool) -> Servers:
+        """Return the servers that start and stop together."""
+        servers = [each for each in options.servers if attends(each) is attending]
+        others = [each for each in options.host_servers if attends(each) is attending]
+        return Servers(
+            () if attending else servers,
+            unpublished=[*servers, *others] if attending else others,
+            ended=lambda name: self.stop(f"{name} ended"),
+            failures=self.failures,
+            log=options.log,
+            clock=options.clock,
+        )
 
     @property
     def publication(self) -> Publication:
@@ -108,6 +115,7 @@ class Life:
         elif not self.hurry():
             self._options.log.log(Level.WARN, "application ends at once", {"signal": number.name})
             self._servers.abandon()
+            self._attendants.abandon()
             end_process(number)
 
     async def live(self, context: Context) -> None:
@@ -139,6 +147,7 @@ class Life:
         self._hooks_at_end("after-stop", options.after_stop)
         registrar = self._publication.open()
         self._at_end("close of the registry", self._publication.aclose)
+        await self._start_attendants()
         await self._enter_resources()
         self._at_end("end of spawned tasks", self._end_spawned)
         self._mount()
@@ -163,6 +172,28 @@ class Life:
             },
         )
 
+    async def _start_attendants(self) -> None:
+        """Start the servers that are there for whoever looks after the application."""
+        self._begin("start of attending servers")
+        attendants, timeout = self._attendants, self._options.startup_timeout
+        attendants.mount(self._mounted())
+        self._at_end(
+            "stop of attending servers", lambda: attendants.stop(self._options.stop_timeout)
+        )
+        limit = Limit(self._clock, timeout)
+        try:
+            async with limit:
+                await attendants.bind()
+                attendants.start()
+                await attendants.wait_ready()
+        except TimeoutError as error:
+            if not limit.expired:
+                raise
+            late = ", ".join(attendants.unready)
+            raise StartupError(
+                f"not started within startup_timeout={timeout} s; not ready: {late}"
+            ) from error
+
     async def _enter_resources(self) -> None:
         for resource in self._options.resources:
             name = type(resource).__name__
@@ -172,19 +203,20 @@ class Life:
 
     def _mount(self) -> None:
         self._begin("mount")
-        options = self._options
-        self._servers.mount(
-            Mount(
-                services=tuple(options.services),
-                middleware=tuple(options.middleware),
-                info=self.info,
-                health=self._health,
-                missing=options.missing,
-            )
-        )
-        for service in options.services:
+        self._servers.mount(self._mounted())
+        for service in self._options.services:
             for name in {method.service: None for method in service.METHODS}:
                 self._health.set(name, Status.SERVING)
+
+    def _mounted(self) -> Mount:
+        options = self._options
+        return Mount(
+            services=tuple(options.services),
+            middleware=tuple(options.middleware),
+            info=self.info,
+            health=self._health,
+            missing=options.missing,
+        )
 
     async def _bind(self) -> None:
         self._begin("bind")

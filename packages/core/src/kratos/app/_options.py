@@ -18,7 +18,7 @@ from kratos.offload import Offload
 from kratos.registry import Registrar
 from kratos.transport.method import Service
 from kratos.transport.operation import Missing
-from kratos.transport.server import Mountable, Server
+from kratos.transport.server import Mountable, Server, attends
 
 if TYPE_CHECKING:
     from kratos.app._app import App
@@ -130,7 +130,8 @@ class Options:
                     f"services[{index}]: {name_of(service)} has no generated service class "
                     "among its bases"
                 )
-        if self.services and not any(isinstance(server, Mountable) for server in self.servers):
+        serving = [server for server in self.servers if not attends(server)]
+        if self.services and not any(isinstance(server, Mountable) for server in serving):
             raise ConfigError(
                 f"services: nothing can serve {name_of(self.services[0])}; "
                 "add a server that can, such as HttpServer or GrpcServer, to servers"

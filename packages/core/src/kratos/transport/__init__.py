@@ -19,6 +19,7 @@ from kratos.transport.method import Arity, HttpRule, Method, Service
 from kratos.transport.operation import Dispatcher, Missing, Operation
 from kratos.transport.server import (
     AppInfo,
+    Attending,
     Endpointer,
     Mount,
     Mountable,
@@ -31,6 +32,7 @@ from kratos.transport.stream import Duplexed, Incoming, Messages, Opening, Send,
 __all__ = [
     "AppInfo",
     "Arity",
+    "Attending",
     "Call",
     "CallOptions",
     "Caller",

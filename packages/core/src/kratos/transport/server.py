@@ -15,7 +15,17 @@ from kratos.transport.operation import Missing
 if TYPE_CHECKING:
     from kratos.health import Health
 
-__all__ = ["AppInfo", "Endpointer", "Mount", "Mountable", "Readying", "Server", "Shareable"]
+__all__ = [
+    "AppInfo",
+    "Attending",
+    "Endpointer",
+    "Mount",
+    "Mountable",
+    "Readying",
+    "Server",
+    "Shareable",
+    "attends",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +124,25 @@ class Readying(Protocol):
     async def ready(self) -> None:
         """Return when the server accepts calls; pends for ever if ``start`` fails first."""
         ...
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """A server for whoever looks after the application, such as one for probes.
+
+    It starts before resources are opened and stops after they are closed, so that it tells of
+    both. It serves no services, and what it is bound to is not published.
+    """
+
+    @property
+    def attends(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+def attends(server: object) -> bool:
+    """Tell whether a server is there for whoever looks after the application."""
+    return isinstance(server, Attending) and server.attends
 
 
 @runtime_checkable

@@ -1,0 +1,151 @@
+"""What is shown of a program, and what is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.wrappers_pb2 import StringValue
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kratos.config import Snapshot
+from kratos.redact import HIDDEN, is_secret, redacted, scrubbed
+
+trees = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("password", "dbPassword", "DB_PASSWORD", "db-password", "postgres.password", "PASSWD"),
+        *("secret", "client_secret", "secretKey", "api_key", "apiKey", "APIKey", "x-api-key"),
+        *("token", "accessToken", "refresh_tokens", "authorization", "Set-Cookie", "jwt"),
+        *("private_key", "signing-key", "AWS_SECRET_ACCESS_KEY", "credentials", "sentry_dsn"),
+        *("passphrase", "session", "salt", "account_key", "tls.key.pem"),
+    ],
+)
+def test_key_of_a_secret_is_known(key: str) -> None:
+    assert is_secret(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("", "name", "host", "key", "keys", "primary_key", "routing_key", "monkey", "passenger"),
+        *("token_ttl", "password_file", "session_timeout", "auth_type", "secret_path", "tokenizer"),
+        *("author", "authority", "compass", "pinned", "spin", "cookiecutter"),
+    ],
+)
+def test_other_key_is_not_taken_for_one(key: str) -> None:
+    assert not is_secret(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgres://me:hunter2@db:5432/a", f"postgres://me:{HIDDEN}@db:5432/a"),
+        ("redis://:hunter2@cache", f"redis://:{HIDDEN}@cache"),
+        ("a://u:p@h, b://v:q@i", f"a://u:{HIDDEN}@h, b://v:{HIDDEN}@i"),
+        ("https://h/p?user=me&token=abc&x=1", f"https://h/p?user=me&token={HIDDEN}&x=1"),
+        ("Bearer abcdefgh12345", f"Bearer {HIDDEN}"),
+        ("eyJhbGciOiJIUzI1.eyJzdWIi.c2ln", HIDDEN),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc", HIDDEN),
+        ("http://host:8000/path?a=b", "http://host:8000/path?a=b"),
+        ("me@shop.example", "me@shop.example"),
+    ],
+)
+def test_secret_is_known_by_its_looks(text: str, shown: str) -> None:
+    assert scrubbed(text) == shown
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@dataclass
+class Database:
+    host: str
+    password: str
+    pool: int = 5
+    hint: str = field(default="quiet", repr=False)
+
+
+class Model(pydantic.BaseModel):
+    name: str
+    phrase: pydantic.SecretStr
+    nested: dict[str, Any]
+
+
+class Opaque:
+    def __repr__(self) -> str:
+        return "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"a": {"password": "x", "b": 1}}, {"a": {"password": HIDDEN, "b": 1}}),
+        ({"tokens": {"a": "x", "b": ["y", 1]}}, {"tokens": {"a": HIDDEN, "b": [HIDDEN, HIDDEN]}}),
+        (
+            {"password": None, "token": "", "secret": False},
+            {"password": None, "token": "", "secret": False},
+        ),
+        (Database("h", "x"), {"host": "h", "password": HIDDEN, "pool": 5, "hint": HIDDEN}),
+        (
+            Model(name="n", phrase=pydantic.SecretStr("x"), nested={"pwd": 3}),
+            {"name": "n", "phrase": HIDDEN, "nested": {"pwd": HIDDEN}},
+        ),
+        (Snapshot({"db": {"password": "x"}}), {"db": {"password": HIDDEN}}),
+        (StringValue(value="redis://:p@h"), {"value": f"redis://:{HIDDEN}@h"}),
+        (b"bytes", "<5 bytes>"),
+        ([Colour.RED, Path("/a"), timedelta(seconds=5)], ["RED", "/a", "0:00:05"]),
+        (("a", {"b"}), ["a", ["b"]]),
+    ],
+)
+def test_value_is_shown_without_its_secrets(value: object, shown: object) -> None:
+    assert redacted(value) == shown
+
+
+def test_object_of_unknown_type_is_named_only() -> None:
+    assert "hunter2" not in redacted(Opaque())
+    assert "Opaque" in redacted(Opaque())
+
+
+def test_message_within_messages_is_shown() -> None:
+    message = Struct()
+    message.update({"password": "x", "list": [1.5]})
+    assert redacted(message)["password"] == HIDDEN
+
+
+def test_key_that_is_given_counts() -> None:
+    assert redacted("x", key="password") == HIDDEN
+
+
+def test_tree_that_holds_itself_ends() -> None:
+    tree: dict[str, Any] = {}
+    tree["self"] = tree
+    assert "..." in str(redacted(tree))
+
+
+@given(trees)
+def test_nothing_under_a_secret_key_is_shown(tree: Any) -> None:
+    def leaves(value: Any) -> list[Any]:
+        kind = type(value)
+        if kind not in (dict, list):
+            return [value]
+        parts: list[Any] = list(value.values() if kind is dict else value)
+        return [leaf for part in parts for leaf in leaves(part)]
+
+    for leaf in leaves(redacted({"password": tree})):
+        assert leaf is None or isinstance(leaf, bool) or leaf in ("", HIDDEN, "...")
