@@ -259,7 +259,7 @@ async def test_early_refusal_is_told_though_the_body_is_not_taken(serve: Serve) 
             ends.append("cut off")
 
     node = await serve(refuse)
-    async with Client(node.address) as caller:
+    async with Client(node.address, timeout=15.0) as caller:
         for _ in range(2):  # the second has a connection of its own
             with pytest.raises(Error) as failure:
                 await caller.unary(ECHO, text("x" * 20_000_000))

@@ -189,6 +189,9 @@ class TestEnvelope:
             server.mount(Mount(services=[Odd()]))
 
 
+STRANGE = "the answer 502 is no error of a service, but has 6 bytes of application/json"
+
+
 class TestEnvelopeAtTheClient:
     @pytest.mark.parametrize("method", [WRAPPED, NAMED, SMOOTH], ids=lambda one: one.name)
     @pytest.mark.parametrize("codec", ["protojson", "json", "proto"])
@@ -225,7 +228,7 @@ class TestEnvelopeAtTheClient:
             (200, b'{"code":"odd","message":"m"}', (500, "", "m")),
             (200, b'"x"', (500, "CODEC", "the reply has no 'code': no envelope")),
             (200, b'{"value":"x"}', (500, "CODEC", "the reply has no 'code': no envelope")),
-            (502, b"<html>", (502, "", "")),
+            (502, b"<html>", (502, "HTTP_502", STRANGE)),
             (404, b'{"code":1,"reason":"R","message":"m"}', (404, "R", "m")),
             (404, b'{"reason":"R","message":"m"}', (404, "R", "m")),
         ],

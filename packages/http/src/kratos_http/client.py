@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 from kratos import encoding
 from kratos.encoding import CodecError, Codecs, content_type
 from kratos.errors import ConfigError, Error
-from kratos.transport import Arity, Caller, CallOptions, HttpRule, Method
+from kratos.transport import Caller, CallOptions, Method
 from kratos.transport.rule import PathTemplate
-from kratos_http.invocation import ClientReply, ClientRequest
+from kratos_http.invocation import ClientReply, ClientRequest, undefined
 
 __all__ = ["HttpClient", "QueryFields"]
 
@@ -25,7 +25,6 @@ QueryFields: TypeAlias = Mapping[str, str | Sequence[str]]
 
 _MAX_OPERATIONS: Final = 1024
 _REST: Final = "/*"
-_VERB: Final = re.compile(r"[A-Z][A-Z-]*")
 # What RFC 3986 allows in path and query.
 _TARGET: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 _OCTETS: Final = "application/octet-stream"
@@ -176,24 +175,8 @@ class HttpClient:
             if operation not in self._operations and len(self._operations) >= _MAX_OPERATIONS:
                 return self._method(verb, _REST, idempotent=idempotent)
             self._operations.update((operation, _REST))
-            method = self._methods[key] = _method(verb, operation, idempotent=idempotent)
+            method = self._methods[key] = undefined(verb, operation, idempotent=idempotent)
         return method
-
-
-def _method(verb: str, operation: str, *, idempotent: bool) -> Method[Any, Any]:
-    if not _VERB.fullmatch(verb):
-        raise ValueError(f"{verb!r} is no verb: write GET, POST, ...")
-    plain: Any = ClientRequest  # no message, as nothing of what is called is defined
-    reply: Any = ClientReply
-    return Method(
-        operation=operation,
-        name=operation,
-        arity=Arity.UNARY,
-        request=plain,
-        reply=reply,
-        idempotent=idempotent,
-        http=(HttpRule(verb=verb, path=operation),),
-    )
 
 
 _template = lru_cache(maxsize=_MAX_OPERATIONS)(PathTemplate.parse)

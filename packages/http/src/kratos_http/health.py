@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from google.api.httpbody_pb2 import HttpBody
-from google.protobuf.empty_pb2 import Empty
-
 from kratos.client import HealthCheck, asking
 from kratos.health import Health, Kind, Report
-from kratos.transport import Arity, HttpRule, Method
 from kratos.transport.http import Head, Reply
 from kratos_http._endpoints import Function
 from kratos_http._refusal import JSON
+from kratos_http.invocation import ClientRequest, undefined
 
 __all__ = ["HealthPaths", "health_check", "probe"]
 
@@ -45,16 +42,8 @@ def health_check(path: str = "/readyz", *, timeout: float = 1.0) -> HealthCheck:
         path: What to ask for; of a ``HealthPaths``, or any other path that answers GET.
         timeout: Seconds that a node has for its answer.
     """
-    method = Method(
-        operation=f"/kratos.Health{path}",
-        name="health",
-        arity=Arity.UNARY,
-        request=Empty,
-        reply=HttpBody,
-        idempotent=True,
-        http=(HttpRule(verb="GET", path=path),),
-    )
-    return asking(method, Empty(), timeout=timeout)
+    method = undefined("GET", path, idempotent=True)
+    return asking(method, ClientRequest(target=path), timeout=timeout)
 
 
 def probe(health: Health, kind: Kind) -> Function:

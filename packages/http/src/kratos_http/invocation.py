@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from kratos.errors import Error
-from kratos.transport import Header
+from kratos.transport import Arity, Header, HttpRule, Method
 
-__all__ = ["ClientReply", "ClientRequest"]
+__all__ = ["ClientReply", "ClientRequest", "undefined"]
+
+_VERB: Final = re.compile(r"[A-Z][A-Z-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +69,29 @@ class ClientReply:
             return json.loads(self.body)
         except ValueError as error:
             raise Error(500, "CODEC", f"the reply cannot be read as JSON: {error}") from error
+
+
+def undefined(verb: str, operation: str, *, idempotent: bool) -> Method[Any, Any]:
+    """Return the method that a request is whose operation is no defined one.
+
+    Args:
+        verb: HTTP method.
+        operation: Its name for middleware, a path template.
+        idempotent: Whether it may be sent again.
+
+    Raises:
+        ValueError: ``verb`` is none.
+    """
+    if not _VERB.fullmatch(verb):
+        raise ValueError(f"{verb!r} is no verb: write GET, POST, ...")
+    plain: Any = ClientRequest  # no message, as nothing of what is called is defined
+    reply: Any = ClientReply
+    return Method(
+        operation=operation,
+        name=operation,
+        arity=Arity.UNARY,
+        request=plain,
+        reply=reply,
+        idempotent=idempotent,
+        http=(HttpRule(verb=verb, path=operation),),
+    )
