@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pydantic
 import pytest
@@ -140,11 +140,13 @@ def test_tree_that_holds_itself_ends() -> None:
 
 @given(trees)
 def test_nothing_under_a_secret_key_is_shown(tree: Any) -> None:
-    def leaves(value: Any) -> list[Any]:
-        kind = type(value)
-        if kind not in (dict, list):
+    def leaves(value: object) -> list[object]:
+        if isinstance(value, dict):
+            parts = list(cast("dict[str, object]", value).values())
+        elif isinstance(value, list):
+            parts = cast("list[object]", value)
+        else:
             return [value]
-        parts: list[Any] = list(value.values() if kind is dict else value)
         return [leaf for part in parts for leaf in leaves(part)]
 
     for leaf in leaves(redacted({"password": tree})):
