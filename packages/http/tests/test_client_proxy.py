@@ -164,17 +164,11 @@ async def test_plain_sockets_go_through_and_events_to_the_proxy(proxy: FakeProxy
 
 async def test_proxy_may_be_secure_itself() -> None:
     of_proxy, of_server = tls_pair(), tls_pair()
-    trusting = ssl.create_default_context()
-    trusting.load_verify_locations(cadata=_authorities(of_server[1]))
     async with FakeProxy().run(of_proxy[0]) as proxy, echoing(of_server[0]) as url:
-        connector = HttpConnector(proxy=f"https://127.0.0.1:{proxy.port}", tls=trusting)
-        connector._trusted = of_proxy[1]  # instead of the system's
+        proxies = Proxies(https=f"https://127.0.0.1:{proxy.port}", tls=of_proxy[1])
+        connector = HttpConnector(proxy=proxies, tls=of_server[1])
         async with Client(url, transport=connector) as caller:
             assert (await caller.unary(ECHO, text("ok"))).value == "ok"
-
-
-def _authorities(context: ssl.SSLContext) -> str:
-    return "".join(map(ssl.DER_cert_to_PEM_cert, context.get_ca_certs(binary_form=True)))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ TYPES: Final = frozenset(
         "application/json",
         "application/proto",
         "application/protobuf",
+        "application/protojson",
         "application/wasm",
         "application/x-javascript",
         "application/x-ndjson",

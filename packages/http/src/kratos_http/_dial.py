@@ -25,7 +25,7 @@ class Dialer:
         tls: Returns the TLS context, when it is first needed; ``None`` for plain text.
         server_name: Name to verify instead of the address's host.
         proxy: The proxy to ask; ``None`` for none.
-        proxy_tls: Returns the TLS context for a proxy that is reached so.
+        proxy_tls: Returns the TLS context for a proxy that is reached so; such a proxy needs it.
     """
 
     __slots__ = ("_address", "_proxy", "_proxy_tls", "_server_name", "_tls")
@@ -89,7 +89,8 @@ class Dialer:
         assert self._proxy is not None, "asked only where there is one"
         if not self._proxy.secure:
             return None
-        return ssl.create_default_context() if self._proxy_tls is None else self._proxy_tls()
+        assert self._proxy_tls is not None, "a secure proxy comes with it"
+        return self._proxy_tls()
 
 
 class _Waiting(asyncio.Protocol):

@@ -10,7 +10,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from kratos_http._pieces import add_piece
 
-__all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge", "lost"]
+__all__ = ["ClientConnection", "Lost", "RawReply", "TooLarge", "check_head", "lost"]
 
 _MAX_TRAILERS: Final = 256
 _FIRST_INTERIM: Final = 100
@@ -55,6 +55,16 @@ class RawReply:
     def header(self, name: bytes) -> bytes:
         """Return the first value of a lower-case name, empty when it is absent."""
         return next((value for key, value in self.headers if key == name), b"")
+
+
+def check_head(headers: list[tuple[bytes, bytes]], limit: int) -> None:
+    """Refuse a head that is too large.
+
+    Raises:
+        TooLarge: It is.
+    """
+    if sum(len(name) + len(value) for name, value in headers) > limit:
+        raise TooLarge(f"its head exceeds {limit} bytes")
 
 
 class ClientConnection(asyncio.Protocol):
@@ -191,6 +201,8 @@ class ClientConnection(asyncio.Protocol):
         parser = self._parser
         assert parser is not None, "called by the parser"
         self._in_head = False
+        if self._overhead + self._feeding > self._max_head:  # a body may follow in the same feed
+            check_head(self._headers, self._max_head)
         self._size = 0
         self._status = parser.get_status_code()
         if self._status < _FIRST_INTERIM:

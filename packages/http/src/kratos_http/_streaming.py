@@ -9,7 +9,7 @@ from typing import Final, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from kratos.transport import Cause
-from kratos_http._exchange import Lost, RawReply, TooLarge, lost
+from kratos_http._exchange import Lost, RawReply, TooLarge, check_head, lost
 from kratos_http._socket import FramedSocket
 
 __all__ = ["StreamConnection"]
@@ -202,6 +202,8 @@ class StreamConnection(asyncio.Protocol):
         parser = self._parser
         assert parser is not None, "called by the parser"
         self._in_head = False
+        if self._bare > self._max_head:  # a body may follow in the same feed
+            check_head(self._headers, self._max_head)
         status = parser.get_status_code()
         self._switched = status == _SWITCHING and self._upgrading
         self._interim = status < _FIRST_FINAL and not self._switched

@@ -143,7 +143,7 @@ class HttpConnector:
             tls=self._context if node.secure else None,
             server_name=self._server_name,
             proxy=proxy,
-            proxy_tls=self._trust,
+            proxy_tls=self._proxy_context,
         )
         host = "localhost" if node.unix_path is not None else node.address
         heads = self._heads(host, secure=node.secure)
@@ -183,6 +183,10 @@ class HttpConnector:
 
     def _context(self) -> ssl.SSLContext:
         return self._trust() if self._tls is None else self._tls
+
+    def _proxy_context(self) -> ssl.SSLContext:
+        given = None if self._proxies is None else self._proxies.tls
+        return self._trust() if given is None else given
 
     def _trust(self) -> ssl.SSLContext:
         """Return the context of the system's trust store, which takes milliseconds to make."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -72,14 +73,25 @@ class Proxies:
         no_proxy: Hosts that are asked directly, as a list or separated by commas: ``*`` for all,
             ``example.org`` with what is below it, ``.example.org`` for only that, an address, a
             network such as ``10.0.0.0/8``; each may end with ``:port``.
+        tls: For proxies that are reached over TLS themselves; ``None`` for the system's trust
+            store.
+
+    Attributes:
+        tls: As given.
 
     Raises:
         ConfigError: A URL is malformed.
     """
 
     def __init__(
-        self, *, http: str = "", https: str = "", no_proxy: str | Sequence[str] = ()
+        self,
+        *,
+        http: str = "",
+        https: str = "",
+        no_proxy: str | Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self._http = Proxy.parse(http) if http else None
         self._https = Proxy.parse(https) if https else None
         given = no_proxy.split(",") if isinstance(no_proxy, str) else no_proxy
