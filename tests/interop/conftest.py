@@ -12,7 +12,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,6 +27,8 @@ PLUGINS = (
     "google.golang.org/protobuf/cmd/protoc-gen-go",
     "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
 )
+# What v2 cannot do, or does otherwise; go2 has the rest.
+ONLY_V3 = ("streams.go", "server_streams.go", "bodies.go", "dialect.go", "go.mod", "go.sum")
 
 
 def _compile() -> Path:
@@ -43,23 +46,25 @@ sys.path.insert(0, str(_compile()))
 def _cache() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     digest = hashlib.sha256()
-    for source in sorted([*HERE.glob("go/*"), *HERE.rglob("*.proto")]):
+    for source in sorted([*HERE.glob("go*/*"), *HERE.rglob("*.proto")]):
         digest.update(source.name.encode() + source.read_bytes())
     return Path(root) / "kratos-tests" / f"go-interop-{digest.hexdigest()[:16]}"
 
 
-def _build(folder: Path) -> None:
+def _run(folder: Path, *command: str) -> None:
+    env = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+
+
+def _build(folder: Path, major: int) -> None:
     """Generate and compile in a scratch folder; the checkout stays as it is."""
     shutil.copytree(HERE / "go", folder, dirs_exist_ok=True)
-    env = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
-
-    def run(*command: str) -> None:
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
-
     for plugin in PLUGINS:
-        run("go", "build", "-o", "bin/", plugin)
-    run(
+        _run(folder, "go", "build", "-o", "bin/", plugin)
+    errors = f"Merrors/errors.proto=github.com/go-kratos/kratos/v{major}/errors"
+    _run(
+        folder,
         sys.executable,
         "-m",
         "grpc_tools.protoc",
@@ -69,24 +74,33 @@ def _build(folder: Path) -> None:
         "--plugin=protoc-gen-go=bin/protoc-gen-go",
         "--plugin=protoc-gen-go-grpc=bin/protoc-gen-go-grpc",
         "--go_out=.",
-        "--go_opt=module=kratos.test/interop",
+        f"--go_opt=module=kratos.test/interop,{errors}",
         "--go-grpc_out=.",
-        "--go-grpc_opt=module=kratos.test/interop",
+        f"--go-grpc_opt=module=kratos.test/interop,{errors}",
         "interop/v1/interop.proto",
     )
-    run("go", "build", "-o", "bin/interop", ".")
+    if major == 2:
+        _turn_into_v2(folder)
+    _run(folder, "go", "build", "-o", "bin/interop", ".")
 
 
-@pytest.fixture(scope="session")
-def go_program() -> Path:
-    """Path of the program; see go/main.go for what it does."""
-    kept = _cache()
+def _turn_into_v2(folder: Path) -> None:
+    for name in ONLY_V3:
+        (folder / name).unlink()
+    for source in folder.glob("*.go"):
+        source.write_text(source.read_text().replace("kratos/v3", "kratos/v2"))
+    shutil.copytree(HERE / "go2", folder, dirs_exist_ok=True)
+
+
+def _program(major: int) -> Path:
+    """Return the path of the program, built at most once."""
+    kept = _cache().with_suffix(f".v{major}")
     program = kept / "bin" / "interop"
     if not program.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
         try:
-            _build(scratch)
+            _build(scratch, major)
             if not kept.exists():
                 scratch.rename(kept)
         finally:
@@ -94,11 +108,22 @@ def go_program() -> Path:
     return program
 
 
-@pytest_asyncio.fixture
-async def go_server(go_program: Path) -> AsyncIterator[dict[str, str]]:
-    """Addresses of a running Go service by transport."""
+@pytest.fixture(scope="session")
+def go_program() -> Path:
+    """Path of the program; see go/main.go for what it does."""
+    return _program(3)
+
+
+@pytest.fixture(scope="session")
+def go2_program() -> Path:
+    """Path of the same program with Go Kratos v2, which has no streams over HTTP."""
+    return _program(2)
+
+
+@asynccontextmanager
+async def _serving(program: Path) -> AsyncGenerator[dict[str, str]]:
     process = await asyncio.create_subprocess_exec(
-        go_program,
+        program,
         "server",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -110,3 +135,17 @@ async def go_server(go_program: Path) -> AsyncIterator[dict[str, str]]:
     yield addresses
     process.stdin.close()
     assert await process.wait() == 0
+
+
+@pytest_asyncio.fixture
+async def go_server(go_program: Path) -> AsyncIterator[dict[str, str]]:
+    """Addresses of a running Go service by transport."""
+    async with _serving(go_program) as addresses:
+        yield addresses
+
+
+@pytest_asyncio.fixture
+async def go2_server(go2_program: Path) -> AsyncIterator[dict[str, str]]:
+    """Addresses of a running service of Go Kratos v2 by transport."""
+    async with _serving(go2_program) as addresses:
+        yield addresses

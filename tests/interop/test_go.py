@@ -1,10 +1,14 @@
-"""Go Kratos v3 and this implementation call each other: messages, errors, metadata."""
+"""Go Kratos v3 and v2 and this implementation call each other: messages, errors, metadata."""
 
 from __future__ import annotations
 
 import asyncio
+import email.policy
+import hashlib
 import json
 from collections.abc import AsyncIterator
+from email.parser import BytesParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +42,11 @@ from kratos.middleware import circuitbreaker, metadata, ratelimit, recovery
 from kratos.testing.app import running
 from kratos.testing.guard import Ledger
 from kratos.transport import CallOptions, Incoming, Opening
+from kratos.transport.http import Reply
 from kratos_grpc import GrpcServer
-from kratos_http import HttpServer
+from kratos_http import HttpConnector, HttpServer, Request
+
+HttpBody: Any = import_module("google.api.httpbody_pb2").HttpBody  # ships without types
 
 pytestmark = [pytest.mark.go, pytest.mark.slow]
 
@@ -55,10 +62,17 @@ STREAMS = [
     "chat",
     "chat_fails",
 ]
+BODIES = ["form", "xml", "upload", "multipart"]
 
 
 class Service(Interop):
     async def echo(self, request: AllKinds, /) -> AllKinds:
+        return request
+
+    async def mirror(self, request: Inner, /) -> Inner:
+        return request
+
+    async def upload(self, request: Any, /) -> Any:
         return request
 
     async def find(self, request: FindRequest, /) -> FindRequest:
@@ -111,14 +125,28 @@ def color() -> str:
     return "" if found is None else found.get("x-md-global-color")
 
 
+async def files(request: Request) -> Reply:
+    """Tell what a form with a file holds."""
+    kind = request.headers.get("content-type").encode()
+    parser = BytesParser(policy=email.policy.HTTP)
+    body = await request.body()
+    form: Any = parser.parsebytes(b"content-type: %b\r\n\r\n%b" % (kind, body))
+    title, cover = form.iter_parts()
+    name, data = cover.get_filename(), cover.get_payload(decode=True)
+    told = f"{title.get_payload(decode=True).decode()} {name} {len(data)}"
+    return Reply(200, (), f"{told} {hashlib.sha256(data).hexdigest()}".encode())
+
+
 @pytest_asyncio.fixture
 async def python_server() -> AsyncIterator[dict[str, str]]:
     """Addresses of a running service of ours by transport."""
+    http = HttpServer("127.0.0.1:0")
+    http.route("POST", "/interop/files")(files)
     app = App(
         name="interop",
         services=[Service()],
         middleware=[recovery(), metadata()],
-        servers=[HttpServer("127.0.0.1:0"), GrpcServer("127.0.0.1:0")],
+        servers=[http, GrpcServer("127.0.0.1:0")],
         signals=(),
     )
     async with running(app):
@@ -189,30 +217,47 @@ def question(*, plain: bool) -> FindRequest:
     return request
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_go_client_is_served(
-    transport: str, python_server: dict[str, str], go_program: Path
-) -> None:
+async def checks_of(program: Path, transport: str, address: str) -> list[dict[str, Any]]:
+    """Let a Go client call a service, and return what it says of each check."""
     process = await asyncio.create_subprocess_exec(
-        go_program,
+        program,
         "client",
         transport,
-        python_server[transport],
+        address,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
-    checks = [json.loads(line) for line in out.splitlines()]
-    assert [check["case"] for check in checks] == [
-        "echo",
-        "echo_empty",
-        "find",
-        *(f"fail_{code}" for code in CODES),
-        "meta",
-        *(STREAMS if transport == "http" else ()),
-    ]
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def unary(codes: list[int]) -> list[str]:
+    return ["echo", "echo_empty", "find", *(f"fail_{code}" for code in codes), "meta"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_go_client_is_served(
+    transport: str, python_server: dict[str, str], go_program: Path
+) -> None:
+    checks = await checks_of(go_program, transport, python_server[transport])
+    more = [*STREAMS, *BODIES] if transport == "http" else []
+    assert [check["case"] for check in checks] == [*unary(CODES), *more]
     assert [check for check in checks if not check["ok"]] == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_client_of_go_kratos_v2_is_served(
+    transport: str, python_server: dict[str, str], go2_program: Path
+) -> None:
+    checks = await checks_of(go2_program, transport, python_server[transport])
+    assert [check["case"] for check in checks] == unary(codes_of_v2(transport))
+    assert [check for check in checks if not check["ok"]] == []
+
+
+def codes_of_v2(transport: str) -> list[int]:
+    """Return the codes that are in v2's tables, too: over gRPC 412 is not."""
+    return [code for code in CODES if transport == "http" or code != 412]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -264,6 +309,78 @@ async def test_all_kinds_of_fields_survive_a_go_service(
         almost_empty = AllKinds()
         almost_empty.value.null_value = NULL_VALUE
         assert await client.echo(almost_empty) == almost_empty
+
+
+def to_v2(transport: str, addresses: dict[str, str]) -> Client:
+    """Connect to a service of v2, which knows protobuf's JSON by the name of json alone."""
+    kind = HttpConnector(codec="json") if transport == "http" else transport
+    return Client(addresses[transport], transport=kind, middleware=[metadata()], timeout=10.0)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_service_of_go_kratos_v2_is_called(
+    transport: str, go2_server: dict[str, str]
+) -> None:
+    ended: list[Any] = []
+    async with to_v2(transport, go2_server) as caller:
+        client = InteropClient(caller)
+        assert await client.echo(sample()) == sample()
+        assert await client.find(question(plain=False)) == question(plain=False)
+        with client_context(Metadata({"x-md-global-color": ["red"], "x-md-local-size": ["xl"]})):
+            reply = await client.meta(MetaRequest(), options=CallOptions(on_end=ended.append))
+    assert reply.metadata["x-md-global-color"] == "red"
+    assert reply.metadata["x-md-local-size"] == "xl"
+    assert ended[0].reply_headers.get("x-reply") == "from go"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_errors_of_go_kratos_v2_arrive_whole(
+    transport: str, go2_server: dict[str, str]
+) -> None:
+    got: list[tuple[int, str, str, dict[str, str]]] = []
+    codes = codes_of_v2(transport)
+    async with to_v2(transport, go2_server) as caller:
+        for code in codes:
+            request = FailRequest(
+                code=code, reason="R", message="a message", metadata={"other": "ü"}
+            )
+            with pytest.raises(Error) as failure:
+                await InteropClient(caller).fail(request)
+            error = failure.value
+            got.append((error.code, error.reason, error.message, dict(error.metadata)))
+    assert got == [(code, "R", "a message", {"other": "ü"}) for code in codes]
+
+
+def formable() -> AllKinds:
+    """Make a message without what a form of Go Kratos cannot hold."""
+    message = sample()
+    for name in ("inners", "by_number", "tree", "value", "list", "any", "color_by_name"):
+        message.ClearField(name)
+    message.some_bytes = b"abc"  # it does not read all of what it writes
+    message.words[:] = ["one", "two"]
+    message.texts.clear()
+    message.texts["k"] = "v"
+    message.inner.title = "a & b = c"
+    message.wrapped_string.value = "wrapped"
+    return message
+
+
+def speaking(codec: str, addresses: dict[str, str]) -> Client:
+    return Client(addresses["http"], transport=HttpConnector(codec=codec), timeout=10.0)
+
+
+async def test_form_and_xml_go_both_ways_with_a_go_service(go_server: dict[str, str]) -> None:
+    async with speaking("x-www-form-urlencoded", go_server) as caller:
+        assert await InteropClient(caller).echo(formable()) == formable()
+    inner = Inner(title="a <b> & 'c' ü", pages=1 << 53)
+    async with speaking("xml", go_server) as caller:
+        assert await InteropClient(caller).mirror(inner) == inner
+
+
+async def test_raw_body_goes_both_ways_with_a_go_service(go_server: dict[str, str]) -> None:
+    picture = HttpBody(content_type="image/png", data=bytes(range(256)) * 4096)
+    async with connect("http", go_server) as caller:
+        assert await InteropClient(caller).upload(picture) == picture
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

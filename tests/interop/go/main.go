@@ -5,6 +5,8 @@
 //	interop client grpc ADDR
 //	interop refused http ADDR  calls a service that refuses, prints what Go makes of it
 //	interop refused grpc ADDR
+//
+// Built with the paths of Go Kratos v2 and the file in ../go2 it is one of those, without streams.
 package main
 
 import (

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
 
 	"github.com/go-kratos/kratos/v3/errors"
@@ -19,6 +20,14 @@ type service struct {
 }
 
 func (service) Echo(_ context.Context, in *api.AllKinds) (*api.AllKinds, error) {
+	return in, nil
+}
+
+func (service) Mirror(_ context.Context, in *api.Inner) (*api.Inner, error) {
+	return in, nil
+}
+
+func (service) Upload(_ context.Context, in *httpbody.HttpBody) (*httpbody.HttpBody, error) {
 	return in, nil
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // runStreams checks streams over HTTP, opened in the way that Go Kratos' generated client does.
-func runStreams(ctx context.Context, client *http.Client) error {
+func runStreams(ctx context.Context, client *http.Client) {
 	ctx = metadata.AppendToClientContext(ctx, "x-md-global-color", "red")
 	tell("watch", watches(ctx, client, "/interop/watch/dune?count=3", 3, 0))
 	tell("watch_nothing", watches(ctx, client, "/interop/watch/dune", 0, 0))
@@ -24,7 +24,6 @@ func runStreams(ctx context.Context, client *http.Client) error {
 	tell("collect_fails", collectFails(ctx, client))
 	tell("chat", chats(ctx, client))
 	tell("chat_fails", chatFails(ctx, client))
-	return nil
 }
 
 func watches(ctx context.Context, client *http.Client, path string, count int64, code int32) error {
