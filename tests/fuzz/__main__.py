@@ -19,17 +19,37 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["TARGETS", "Outcome", "fuzz", "main"]
+__all__ = ["TARGETS", "Outcome", "fuzz", "main", "module_of"]
 
-TARGETS: Final = {
-    "server": "tests.fuzz.server",
-    "frames": "tests.fuzz.frames",
-    "events": "tests.fuzz.events",
-    "fields": "tests.fuzz.fields",
-    "forms": "tests.fuzz.forms",
-    "protojson": "tests.fuzz.protojson",
-    "routes": "tests.fuzz.routes",
+TARGETS: Final[dict[str, tuple[str, ...]]] = {
+    "server": (
+        "kratos_http._answering",
+        "kratos_http._connection",
+        "kratos_http._format",
+        "kratos_http._handshake",
+        "kratos_http._reader",
+        "kratos_http._server_socket",
+        "kratos_http._wire",
+    ),
+    "frames": ("kratos_http._frames", "websockets.frames", "websockets.protocol"),
+    "events": ("kratos_http._events",),
+    "fields": (
+        "kratos.encoding._codecs",
+        "kratos.encoding._content",
+        "kratos.transport.header",
+        "kratos_grpc._metadata",
+        "kratos_http._timeout",
+    ),
+    "forms": ("kratos.duration", "kratos.encoding"),
+    "protojson": ("kratos_protojson",),
+    "routes": (
+        "kratos.transport._template",
+        "kratos.transport.rule",
+        "kratos_http._tree",
+        "kratos_http.router",
+    ),
 }
+"""Modules of this folder, and what of ours each is about."""
 _TRIED: Final = re.compile(r"^(?:Done |#)(\d+)", re.MULTILINE)
 _STARTING: Final = 120.0  # seconds beyond those that were asked for
 _SHOWN: Final = 40  # lines of what a target says when an input fails
@@ -54,15 +74,21 @@ class Outcome:
     said: str
 
 
-def fuzz(target: str, module: str, *, seconds: float, home: Path) -> Outcome:
+def module_of(target: str) -> str:
+    """Return where a target is."""
+    return f"tests.fuzz.{target}"
+
+
+def fuzz(module: str, about: Sequence[str], *, seconds: float, home: Path) -> Outcome:
     """Run one target in a process of its own, for it may crash or hang.
 
     Args:
-        target: Its name.
         module: Where it is.
+        about: What it is about.
         seconds: For how long.
         home: Where its corpus and findings are kept.
     """
+    target = module.rpartition(".")[2]
     corpus, findings = home / target / "corpus", home / target / "findings"
     for folder in (corpus, findings):
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +96,7 @@ def fuzz(target: str, module: str, *, seconds: float, home: Path) -> Outcome:
     started = time.monotonic()
     command = [sys.executable, "-m", "tests.fuzz.drive", module, f"{seconds:g}"]
     with subprocess.Popen(
-        [*command, str(corpus), str(findings)],
+        [*command, str(corpus), str(findings), *about],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -103,14 +129,15 @@ def main(arguments: Sequence[str]) -> int:
     if unknown or (options.input and len(names) != 1):
         parser.error(f"name one of {', '.join(TARGETS)}, not {', '.join(unknown or names)}")
     if options.input:
-        target: Any = import_module(TARGETS[names[0]])
+        target: Any = import_module(module_of(names[0]))
         target.check(options.input.read_bytes())
         return 0
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-fuzz"
     print(f"{'target':12} {'seconds':>8} {'inputs':>10} {'findings':>9}", flush=True)
     failed = 0
+    share = options.seconds / len(names)
     for name in names:
-        found = fuzz(name, TARGETS[name], seconds=options.seconds / len(names), home=home)
+        found = fuzz(module_of(name), TARGETS[name], seconds=share, home=home)
         row = f"{name:12} {found.seconds:8.1f} {found.inputs:10} {len(found.findings):9}"
         print(row, flush=True)
         if found.said or not found.inputs:

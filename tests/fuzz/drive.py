@@ -1,8 +1,8 @@
-"""``python -m tests.fuzz.drive TARGET SECONDS CORPUS FINDINGS``: feeds one target in one process.
+"""``python -m tests.fuzz.drive TARGET SECONDS CORPUS FINDINGS MODULE...``: feeds one target.
 
-By libFuzzer, which keeps what reaches new code, where atheris is installed; else by blind
-mutation of the seeds. Either prints how many inputs were tried, and ends with 1 or more and a
-file among the findings when one fails.
+By libFuzzer, which keeps what reaches new code in those modules, where atheris is installed; else
+by blind mutation of the seeds. Either prints how many inputs were tried, and ends with 1 or more
+and a file among the findings when one fails.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,16 +24,25 @@ from tests.fuzz.mutate import mutated
 __all__ = ["TRIED", "guided", "main", "unguided"]
 
 TRIED: Final = "Done {} runs"  # as libFuzzer says it
-_OURS: Final = ("kratos", "kratos_http", "kratos_grpc", "kratos_protojson", "websockets")
 _LONGEST: Final = 4096  # bytes of an input
 _HANG: Final = 10  # seconds for one input
 _MEMORY: Final = 2048  # MiB
 
 
-def guided(name: str, seconds: float, corpus: Path, findings: Path) -> None:
-    """Feed a target until the time is over or an input fails; does not return."""
+def guided(
+    name: str, seconds: float, corpus: Path, findings: Path, *, modules: Sequence[str]
+) -> None:
+    """Feed a target until the time is over or an input fails; does not return.
+
+    Args:
+        name: The target's module.
+        seconds: For how long.
+        corpus: What led to something new before, and will be kept.
+        findings: Where an input that fails is written to.
+        modules: What it is about. To watch all that is imported would take minutes.
+    """
     atheris: Any = import_module("atheris")
-    with atheris.instrument_imports(include=_OURS):
+    with atheris.instrument_imports(include=list(modules)):
         target: Any = import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         seeds = Path(folder) / "seeds"
@@ -90,10 +99,10 @@ def unguided(name: str, seconds: float, findings: Path, *, most: float = float("
     return 0
 
 
-def main(name: str, seconds: str, corpus: str, findings: str) -> None:
+def main(name: str, seconds: str, corpus: str, findings: str, *modules: str) -> None:
     """Feed one target."""
     if find_spec("atheris") is not None:
-        guided(name, float(seconds), Path(corpus), Path(findings))
+        guided(name, float(seconds), Path(corpus), Path(findings), modules=modules)
     sys.exit(unguided(name, float(seconds), Path(findings)))
 
 

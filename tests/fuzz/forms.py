@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from tests.fuzz.messages import message_types
 
@@ -36,10 +36,5 @@ def check(data: bytes) -> None:
         text = FORM.encode(message)
     except CodecError:
         return
-    again = FORM.decode(text, kind)
-    assert _wire(again) == _wire(message), text
-
-
-def _wire(message: Any) -> bytes:
-    data: bytes = message.SerializePartialToString(deterministic=True)
-    return data
+    # Not the messages: one that is empty inside another has no form.
+    assert FORM.encode(FORM.decode(text, kind)) == text

@@ -15,6 +15,7 @@ from kratos_protojson.options import Backend
 
 __all__ = ["SEEDS", "WORDS", "check"]
 
+_FRACTION: Final = "expected an integer, got "
 _WIRE: Final = 1
 _PLAIN: Final = 2
 _STRICT: Final = 4
@@ -59,6 +60,8 @@ def check(data: bytes) -> None:
         _read(_parser(backend, plain=plain, strict=strict), data[2:], kind) for backend in _BACKENDS
     )
     if isinstance(plans, str) or isinstance(rust, str):
+        if isinstance(rust, str) and _FRACTION in rust:
+            return  # the plans see doubles, which have no fractions beyond 2^52
         assert isinstance(plans, str) == isinstance(rust, str), (plans, rust)
         return
     # Not the messages: what is inside an Any may be spelled in several ways.

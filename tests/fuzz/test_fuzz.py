@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fuzz.__main__ import TARGETS, fuzz
+from tests.fuzz.__main__ import TARGETS, fuzz, module_of
 from tests.fuzz.cut import cut
 from tests.fuzz.drive import unguided
 from tests.fuzz.replies import answers
@@ -27,13 +27,13 @@ def check(data):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_target_holds_for_its_seeds_and_mutations_of_them(target: str, tmp_path: Path) -> None:
-    assert unguided(TARGETS[target], 15.0, tmp_path, most=MUTATIONS) == 0
+    assert unguided(module_of(target), 15.0, tmp_path, most=MUTATIONS) == 0
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeds_and_words_are_no_empty_ones(target: str) -> None:
-    module: Any = import_module(TARGETS[target])
+    module: Any = import_module(module_of(target))
     assert all(module.SEEDS)
     assert all(module.WORDS)
 
@@ -58,7 +58,7 @@ def test_blind_run_writes_the_input_that_fails(broken: str, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_finding_of_a_process_is_told_with_its_file(broken: str, tmp_path: Path) -> None:
-    outcome = fuzz("broken", broken, seconds=5, home=tmp_path)
+    outcome = fuzz(broken, [broken], seconds=5, home=tmp_path)
     assert [path.read_bytes() for path in outcome.findings] == [b"ab"]
     assert "the second seed" in outcome.said
 
