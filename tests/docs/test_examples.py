@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "aegis" / "middleware.md", DOCS / "field-masks.md", DOCS / "pagination.md")
+PAGES = (
+    DOCS / "aegis" / "middleware.md",
+    DOCS / "field-masks.md",
+    DOCS / "pagination.md",
+    DOCS / "selectors.md",
+)
 
 
 def examples() -> list[tuple[str, str]]:

@@ -540,3 +540,9 @@ async def test_client_with_a_name_uses_the_same_nodes_after_each_start() -> None
 def test_negative_number_of_a_client_is_refused() -> None:
     with pytest.raises(ConfigError, match="subset_key=-1"):
         Client("discovery:///echo", discovery=MemoryRegistry(), subset_key=-1)
+
+
+@pytest.mark.parametrize("name", ["hash", "least", "p2c", "random", "wrr"])
+async def test_selector_may_be_named(name: str) -> None:
+    async with Client(A, transport=connector(A), selector=name) as caller:
+        assert await echo(caller) == "ok"

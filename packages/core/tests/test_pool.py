@@ -861,3 +861,34 @@ async def test_filter_is_named_though_no_node_is_connected() -> None:
     with pytest.raises(Error, match=r"version\('v2'\) leaves none"):
         await bench.call()
     await bench.pool.aclose()
+
+
+async def test_node_that_is_not_connected_gets_no_call_and_the_others_share_its_part() -> None:
+    bench = Bench()
+    await bench.up("a:1", "b:1", "c:1", "d:1")
+    bench.connector.stop("c:1")
+    assert await bench.peers(30) == {"a:1": 10, "b:1": 10, "d:1": 10}
+    await bench.pool.aclose()
+
+
+async def test_filters_are_not_asked_about_nodes_while_most_are_connected() -> None:
+    class Counting(Recorder):
+        filtered = 0
+
+        def select(
+            self, call: Call, *, filters: Sequence[NodeFilter] = (), avoid: Collection[str] = ()
+        ) -> Pick:
+            self.filtered += bool(filters)
+            return super().select(call, filters=filters, avoid=avoid)
+
+    bench = Bench()
+    selector = Counting()
+    bench.pool = Pool(bench.connector, selector, target="test", clock=bench.clock)
+    bench.caller = ChainCaller(bench.pool.invoke, transport="grpc", timeout=None)
+    await bench.up("a:1", "b:1", "c:1", "d:1")
+    bench.connector.stop("d:1")
+    await bench.peers(1)
+    selector.filtered = 0
+    await bench.peers(30)
+    assert 0 < selector.filtered < 12
+    await bench.pool.aclose()

@@ -242,11 +242,14 @@ class Pool:
                 filters = (*filters, *options.filters)
             avoid = options.avoid
             fail_fast = fail_fast or options.fail_fast
+        # A filter looks at all nodes. While most are ready it costs less to pick once more.
+        narrowed = bool(filters or avoid) or 2 * len(self._unready) >= len(self._links)
         while True:
+            narrowed = narrowed and bool(self._unready)
             try:
                 # Ready ones first: a filter that prefers some nodes is to choose among them.
                 pick = self._selector.select(
-                    call, filters=(self._ready, *filters) if self._unready else filters, avoid=avoid
+                    call, filters=(self._ready, *filters) if narrowed else filters, avoid=avoid
                 )
             except Error as error:
                 if not no_available_node().matches(error):
@@ -254,13 +257,16 @@ class Pool:
                 self._refuse_or_wait(call, filters, fail_fast=fail_fast, error=error)
                 return None
             link = self._links.get(pick.node.address)
-            if link is None or link.address in self._unready:
+            known_unready = link is not None and link.address in self._unready
+            if link is None or (narrowed and known_unready):
                 why = "is not listed" if link is None else "a filter had left out"
                 raise RuntimeError(f"{self._selector!r} picked {pick.node!r}, which {why}")
-            if link.connection.ready:
+            if link.connection.ready and not known_unready:
                 return pick, link
             pick.done(Outcome.CANCELLED)
-            self._lose(link)
+            if not known_unready:
+                self._lose(link)
+            narrowed = True
 
     def _refuse_or_wait(
         self, call: Call, filters: Sequence[NodeFilter], *, fail_fast: bool, error: Error
