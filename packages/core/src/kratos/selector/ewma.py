@@ -7,13 +7,14 @@ from typing import Final
 
 from kratos.selector.outcome import Outcome, OutcomeKind
 
-__all__ = ["Ewma"]
+__all__ = ["TRACKED", "Ewma"]
 
 _TAU: Final = 600_000_000  # ns; a sample's weight falls to 1/e in this time
 _PENALTY: Final = 100_000  # ns; stands for the latency of a node that has answered nothing
 _ZONE_GAP: Final = 5_000_000  # ns; added to latencies, so that near and far zones compare
 _PERFECT: Final = 1000  # success of a node that fails nothing
-_TRACKED: Final = 200  # calls in flight whose age is looked at
+_SCALE: Final = 10_000  # of weights, so that a fresh node weighs 100
+TRACKED: Final = 200  # calls in flight whose age is looked at
 _CACHED: Final = 5_000_000  # ns for which a weight is reused
 _LONG_AGO: Final = -(1 << 63)  # before every reading of a clock
 
@@ -28,25 +29,29 @@ class Ewma:
 
     Attributes:
         picked_at: When a call last started; long ago if none has.
+        in_flight: Calls under way, and one more.
+        starts: When they started, the oldest first; of at most ``TRACKED``.
     """
 
     __slots__ = (
         "_cached_at",
         "_cached_weight",
-        "_in_flight",
         "_lag",
+        "_root",
         "_stamp",
-        "_starts",
         "_success",
+        "in_flight",
         "picked_at",
+        "starts",
     )
 
     def __init__(self) -> None:
         self._lag = 0
+        self._root = _PENALTY  # of the latency, as it goes into the load
         self._success = _PERFECT
-        self._in_flight = 1  # idle counts as one, so that load never is zero
+        self.in_flight = 1  # idle counts as one, so that load never is zero
         self._stamp: int | None = None
-        self._starts: dict[object, int] = {}
+        self.starts: dict[object, int] = {}
         self._cached_weight = 0.0
         self._cached_at = _LONG_AGO
         self.picked_at = _LONG_AGO
@@ -54,21 +59,22 @@ class Ewma:
     def begin(self, key: object, now: int) -> None:
         """Note that a call starts; ``key`` tells it from others."""
         self.picked_at = now
-        self._in_flight += 1
-        if len(self._starts) < _TRACKED:
-            self._starts[key] = now
+        self.in_flight += 1
+        if len(self.starts) < TRACKED:
+            self.starts[key] = now
 
     def end(self, key: object, start: int, now: int, outcome: Outcome) -> None:
         """Note that a call ended; a cancelled one only leaves."""
-        self._starts.pop(key, None)
-        self._in_flight -= 1
+        self.starts.pop(key, None)
+        self.in_flight -= 1
         if outcome.kind is OutcomeKind.CANCELLED:
             return
         kept = 0.0 if self._stamp is None else exp(-max(0, now - self._stamp) / _TAU)
         self._stamp = now
         sample = max(0, now - start)
         lag_kept = kept if self._lag else 0.0
-        self._lag = int(self._lag * lag_kept + sample * (1 - lag_kept))
+        lag = self._lag = int(self._lag * lag_kept + sample * (1 - lag_kept))
+        self._root = isqrt(lag + _ZONE_GAP) if lag else _PENALTY
         mark = 0 if outcome.kind is OutcomeKind.FAILURE else _PERFECT
         self._success = int(self._success * kept + mark * (1 - kept))
 
@@ -76,26 +82,21 @@ class Ewma:
         """Return how good a choice the node is: success over load; 100 when nothing is known."""
         if now - self._cached_at > _CACHED:
             self._cached_at = now
-            lag = self._lag
-            if lag:
-                # Oldest first: if that one is not overdue, none is.
-                for start in self._starts.values():
-                    if now - start > lag:
-                        lag = max(lag, self._predicted(now))
-                    break
-                load = isqrt(lag + _ZONE_GAP) * self._in_flight
-            else:
-                load = _PENALTY * self._in_flight
-            self._cached_weight = self._success * _PERFECT * 10 / load
+            root = self._root
+            if self.starts and self._lag:
+                predicted = self._predicted(now)
+                if predicted > self._lag:
+                    root = isqrt(predicted + _ZONE_GAP)
+            self._cached_weight = self._success * _SCALE / (root * self.in_flight)
         return self._cached_weight
 
     def _predicted(self, now: int) -> int:
         """Return the mean age of overdue calls, zero unless more than half are overdue."""
         overdue = total = 0
-        for start in self._starts.values():  # oldest first: the rest is younger
+        for start in self.starts.values():  # oldest first: the rest is younger
             age = now - start
             if age <= self._lag:
                 break
             overdue += 1
             total += age
-        return total // overdue if overdue >= len(self._starts) // 2 + 1 else 0
+        return total // overdue if overdue >= len(self.starts) // 2 + 1 else 0

@@ -10,7 +10,7 @@ from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.selector._candidates import narrow, no_available_node, unique
 from kratos.selector._pick import Counter
 from kratos.selector._time import Now, nanoseconds
-from kratos.selector.ewma import Ewma
+from kratos.selector.ewma import TRACKED, Ewma
 from kratos.selector.node import Node, NodeFilter
 from kratos.selector.outcome import Outcome
 from kratos.selector.selector import Pick, Selector
@@ -89,7 +89,16 @@ class PowerOfTwoChoices:
             chosen = choices[0]
         else:
             raise no_available_node()
-        return _TimedPick(chosen, now)
+        # As Ewma.begin, and as a pick would begin itself: calls are most of what a pick costs.
+        pick = _TimedPick()
+        pick.node = chosen.node
+        pick.record = chosen
+        pick.start = now
+        chosen.picked_at = now
+        chosen.in_flight += 1
+        if len(chosen.starts) < TRACKED:
+            chosen.starts[pick] = now
+        return pick
 
 
 class _Record(Ewma):
@@ -115,21 +124,19 @@ class _Reports(Counter):
 
 
 class _TimedPick:
-    __slots__ = ("_record", "_start", "node")
+    __slots__ = ("node", "record", "start")
 
-    def __init__(self, record: _Record, now: int) -> None:
-        self.node = record.node
-        self._record = record
-        self._start: int | None = now
-        record.begin(self, now)
+    node: Node
+    record: _Record
+    start: int | None
 
     def done(self, outcome: Outcome, /) -> None:
-        start, reports = self._start, self._record.reports
+        start, record = self.start, self.record
         if start is None:
-            reports.late += 1
+            record.reports.late += 1
             return
-        self._start = None
-        self._record.end(self, start, reports.now(), outcome)
+        self.start = None
+        record.end(self, start, record.reports.now(), outcome)
 
 
 def build() -> Selector:
