@@ -122,6 +122,8 @@ function operation(verb, path, about) {
   const fields = (about.parameters ?? []).map(resolve).map(field);
   const content = resolve(about.requestBody)?.content ?? {};
   const [kind] = Object.keys(content);
+  // Of downloads, who takes events gets events.
+  const accept = [...Object.keys(resolve(about.responses["200"])?.content ?? {}), "application/json"].join(", ");
   const body = kind ? bodyField(kind, content[kind].schema) : null;
   const output = node("pre", { hidden: true });
   const form = node("form", {}, ...fields.map((each) => each.label));
@@ -131,7 +133,7 @@ function operation(verb, path, about) {
     event.preventDefault();
     output.hidden = false;
     output.textContent = "…";
-    const request = { method: verb.toUpperCase(), headers: { accept: "application/json, text/event-stream, */*" } };
+    const request = { method: verb.toUpperCase(), headers: { accept } };
     if (body) {
       const sent = body.sent();
       request.body = sent.body;
