@@ -20,6 +20,7 @@ from kratos.transport.http import Reply, WireHeaders
 from kratos_http import Compression, Decompression, HttpServer, Limits, Request, StreamReply
 from kratos_http._codings import choose
 from kratos_http._inflate import InflatedWire, inflate
+from kratos_http._zstd import zstd
 from kratos_http.testing import OpenPeer
 
 JSON = (b"content-type", b"application/json; charset=utf-8")
@@ -30,13 +31,22 @@ GZIP = [("Accept-Encoding", "gzip")]
 def decompressed(coding: str, data: bytes) -> bytes:
     if coding == "gzip":
         return gzip.decompress(data)
-    library: Any = import_module("brotli" if coding == "br" else "zstandard")
-    whole: bytes
-    if coding == "br":
-        whole = library.decompress(data)
-    else:
-        whole = library.ZstdDecompressor().decompressobj().decompress(data)
+    library: Any = import_module("brotli") if coding == "br" else zstd()
+    whole: bytes = library.decompress(data)
     return whole
+
+
+def compressed(coding: str, data: bytes) -> bytes:
+    if coding == "gzip":
+        return gzip.compress(data)
+    if coding == "deflate":
+        return zlib.compress(data)
+    library: Any = import_module("brotli") if coding == "br" else zstd()
+    whole: bytes = library.compress(data)
+    return whole
+
+
+CODINGS = pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd", "br"])
 
 
 def server_of(reply: Reply, **options: Any) -> HttpServer:
@@ -208,10 +218,13 @@ BOTH = pytest.mark.parametrize("path", ["/False", "/True"])
         ("X-GZip", gzip.compress(b"a")),
         ("gzip", gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])),
         ("deflate", zlib.compress(TEXT)),
+        ("zstd", compressed("zstd", TEXT)),
+        ("zstd", compressed("zstd", TEXT[:100]) + compressed("zstd", TEXT[100:])),
+        ("br", compressed("br", TEXT)),
         ("identity", TEXT),
         ("gzip", b""),
     ],
-    ids=["gzip", "x-gzip", "members", "deflate", "identity", "empty"],
+    ids=["gzip", "x-gzip", "members", "deflate", "zstd", "frames", "br", "identity", "empty"],
 )
 async def test_compressed_body_is_read_as_if_it_were_not(
     open_peer: OpenPeer, path: str, coding: str, body: bytes
@@ -226,31 +239,34 @@ async def test_compressed_body_is_read_as_if_it_were_not(
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "body",
-    [
-        gzip.compress(TEXT)[:-1],
-        gzip.compress(TEXT)[:100],
-        b"no gzip",
-        gzip.compress(b"a") + b"more",
-    ],
-    ids=["cut", "half", "other", "followed"],
-)
-async def test_malformed_body_is_refused(open_peer: OpenPeer, path: str, body: bytes) -> None:
+@CODINGS
+@pytest.mark.parametrize("how", ["cut", "half", "other", "followed"])
+async def test_malformed_body_is_refused(
+    open_peer: OpenPeer, path: str, coding: str, how: str
+) -> None:
+    whole = compressed(coding, random.Random(1).randbytes(500))
+    body = {
+        "cut": whole[:-1],
+        "half": whole[: len(whole) // 2],
+        "other": b"none of them",
+        "followed": compressed(coding, b"a") + b"more",
+    }[how]
     async with open_peer(receiving()) as peer:
-        headers = [("Content-Encoding", "gzip")]
+        headers = [("Content-Encoding", coding)]
         answer = await peer.request("POST", path, headers=headers, body=body)
     assert (answer.status, answer.json()["reason"]) == (400, "BAD_REQUEST")
 
 
 @BOTH
+@CODINGS
 @pytest.mark.parametrize("size", [100_001, 20_000_000])
 async def test_body_that_becomes_too_large_is_refused(
-    open_peer: OpenPeer, path: str, size: int
+    open_peer: OpenPeer, path: str, coding: str, size: int
 ) -> None:
     async with open_peer(receiving()) as peer:
-        headers = [("Content-Encoding", "gzip")]
-        answer = await peer.request("POST", path, headers=headers, body=gzip.compress(bytes(size)))
+        headers = [("Content-Encoding", coding)]
+        body = compressed(coding, bytes(size))
+        answer = await peer.request("POST", path, headers=headers, body=body)
         assert (answer.status, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
 
 
@@ -264,12 +280,12 @@ async def test_own_limit_holds_after_decompression(open_peer: OpenPeer, path: st
 
 
 @BOTH
-@pytest.mark.parametrize("coding", ["br", "gzip, gzip", "unknown"])
+@pytest.mark.parametrize("coding", ["lzma", "gzip, gzip", "unknown"])
 async def test_other_codings_are_refused(open_peer: OpenPeer, path: str, coding: str) -> None:
     async with open_peer(receiving()) as peer:
         headers = [("Content-Encoding", coding)]
         answer = await peer.request("POST", path, headers=headers, body=b"a")
-    assert (answer.status, answer.header("accept-encoding")) == (415, "gzip, deflate")
+    assert (answer.status, answer.header("accept-encoding")) == (415, "gzip, deflate, zstd, br")
 
 
 class Pieces:
@@ -290,9 +306,10 @@ class Pieces:
     def reset(self, cause: Cause, /) -> None: ...
 
 
-async def test_bomb_is_inflated_in_pieces_of_bounded_size() -> None:
+@CODINGS
+async def test_bomb_is_inflated_in_pieces_of_bounded_size(coding: str) -> None:
     size = 10_000_000
-    wire = InflatedWire(Pieces([gzip.compress(bytes(size))]), "gzip", None)
+    wire = InflatedWire(Pieces([compressed(coding, bytes(size))]), coding, None)
     total = 0
     while piece := await wire.read():
         assert len(piece) <= 64 * 1024
@@ -300,19 +317,32 @@ async def test_bomb_is_inflated_in_pieces_of_bounded_size() -> None:
     assert total == size
 
 
+async def test_window_that_takes_much_memory_is_refused() -> None:
+    library = zstd()
+    options = {library.CompressionParameter.window_log: 27}
+    compressor = library.ZstdCompressor(options=options)
+    body = compressor.compress(random.Random(1).randbytes(9_000_000)) + compressor.flush()
+    with pytest.raises(Error) as refusal:
+        inflate(body, "zstd", 10_000_000)
+    assert refusal.value.code == 400
+
+
+@CODINGS
 @given(
-    st.lists(st.binary(max_size=300), max_size=4),
-    st.integers(1, 50),
-    st.sampled_from([1, 10, 1000]),
+    members=st.lists(st.binary(max_size=300), max_size=4),
+    cut=st.integers(1, 50),
+    repeated=st.sampled_from([1, 10, 1000]),
 )
 async def test_body_cut_anywhere_is_inflated_alike(
-    members: list[bytes], cut: int, repeated: int
+    coding: str, members: list[bytes], cut: int, repeated: int
 ) -> None:
+    if coding in ("deflate", "br"):
+        members = members[:1]
     plain = b"".join(each * repeated for each in members)
-    data = b"".join(gzip.compress(each * repeated) for each in members)
-    assert inflate(data, "gzip", len(plain)) == plain
+    data = b"".join(compressed(coding, each * repeated) for each in members)
+    assert inflate(data, coding, len(plain)) == plain
     wire = InflatedWire(
-        Pieces([data[at : at + cut] for at in range(0, len(data), cut)]), "gzip", len(plain)
+        Pieces([data[at : at + cut] for at in range(0, len(data), cut)]), coding, len(plain)
     )
     read = b""
     while piece := await wire.read():
@@ -320,7 +350,7 @@ async def test_body_cut_anywhere_is_inflated_alike(
     assert read == plain
     if plain:
         with pytest.raises(Error) as refusal:
-            inflate(data, "gzip", len(plain) - 1)
+            inflate(data, coding, len(plain) - 1)
         assert refusal.value.code == 413
 
 

@@ -8,6 +8,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeAlias
 
+from kratos_http._zstd import has_zstd, zstd
+
 __all__ = ["TYPES", "Encoder", "NewEncoder", "choose", "codings", "gains", "pack"]
 
 _MOST_PREFERENCES: Final = 32  # of one header; the rest is not looked at
@@ -58,7 +60,7 @@ def codings(names: Sequence[str]) -> dict[str, NewEncoder]:
     Raises:
         KeyError: There is no such coding.
     """
-    return {name: _NEW[name] for name in names if find_spec(_MODULES[name]) is not None}
+    return {name: _NEW[name] for name in names if _INSTALLED[name]()}
 
 
 def choose(accept: str, offered: Sequence[str]) -> str:
@@ -150,16 +152,14 @@ class _Brotli:
 
 class _Zstandard:
     def __init__(self) -> None:
-        library: Any = import_module("zstandard")
-        self._block: int = library.COMPRESSOBJ_FLUSH_BLOCK
-        self._compressor: Any = library.ZstdCompressor(level=3).compressobj()
+        self._compressor: Any = zstd().ZstdCompressor(level=3)
 
     def compress(self, data: bytes, /) -> bytes:
         compressed: bytes = self._compressor.compress(data)
         return compressed
 
     def flush(self) -> bytes:
-        compressed: bytes = self._compressor.flush(self._block)
+        compressed: bytes = self._compressor.flush(self._compressor.FLUSH_BLOCK)
         return compressed
 
     def finish(self) -> bytes:
@@ -168,4 +168,8 @@ class _Zstandard:
 
 
 _NEW: Final[dict[str, NewEncoder]] = {"zstd": _Zstandard, "br": _Brotli, "gzip": _Gzip}
-_MODULES: Final = {"zstd": "zstandard", "br": "brotli", "gzip": "zlib"}
+_INSTALLED: Final[dict[str, Callable[[], bool]]] = {
+    "zstd": has_zstd,
+    "br": lambda: find_spec("brotli") is not None,
+    "gzip": lambda: True,
+}

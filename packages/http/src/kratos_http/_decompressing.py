@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from kratos.errors import ConfigError, Error
 from kratos.offload import offload
@@ -16,9 +14,6 @@ __all__ = ["accept_line", "decoded", "whole"]
 
 _KNOWN: Final = ("zstd", "br", "gzip", "deflate")
 _SHORT: Final = 4 * 1024  # bytes that become 4 MiB at most, in under ten milliseconds
-_STEP: Final = 256  # bytes of Zstandard that become 8 MiB at most
-_WINDOW: Final = 8 * 1024 * 1024  # what RFC 9659 lets servers count on
-_PIECE: Final = 64 * 1024
 _TOO_LARGE: Final = 413
 _NO_MORE: Final = (b"content-encoding", b"content-length")
 
@@ -32,7 +27,7 @@ def accept_line(codings: Sequence[str]) -> bytes:
     for name in codings:
         if name not in _KNOWN:
             raise ConfigError(f"there is no coding {name!r}: use {', '.join(_KNOWN)}")
-    there = ", ".join(name for name in codings if _readable(name))
+    there = ", ".join(name for name in codings if name in CODINGS)
     return f"accept-encoding: {there}\r\n".encode() if there else b""
 
 
@@ -63,62 +58,8 @@ def whole(data: bytes, coding: str, limit: int) -> bytes:
             if error.code == _TOO_LARGE:
                 raise _too_large(limit) from None
             raise Error(500, "CODEC", f"the reply cannot be read: {error.message}") from error
-    if coding not in _KNOWN or not _readable(coding):
-        raise Error(500, "CODEC", f"the reply comes in the coding {coding[:64]!r}")
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        for piece in (_brotli if coding == "br" else _zstandard)(data):
-            size += len(piece)
-            if size > limit:
-                raise _too_large(limit)
-            pieces.append(piece)
-    except _failure_of(coding) as error:
-        raise Error(500, "CODEC", f"the reply is no {coding}: {error}") from error
-    return b"".join(pieces)
+    raise Error(500, "CODEC", f"the reply comes in the coding {coding[:64]!r}")
 
 
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"its body exceeds {limit} bytes when it is decompressed")
-
-
-def _readable(coding: str) -> bool:
-    if coding == "zstd":
-        return find_spec("zstandard") is not None
-    if coding == "br":  # before 1.2 it cannot stop half-way, so that a few bytes fill the memory
-        found = find_spec("brotli") is not None
-        return found and hasattr(import_module("brotli").Decompressor, "can_accept_more_data")
-    return True
-
-
-def _failure_of(coding: str) -> type[Exception]:
-    if coding == "br":
-        failure: type[Exception] = import_module("brotli").error
-    else:
-        failure = import_module("zstandard").ZstdError
-    return failure
-
-
-def _zstandard(data: bytes) -> Iterator[bytes]:
-    library: Any = import_module("zstandard")
-    decompressor = library.ZstdDecompressor(max_window_size=_WINDOW)
-    at = 0
-    while at < len(data):
-        frame = decompressor.decompressobj()
-        while at < len(data) and not frame.eof:
-            yield frame.decompress(data[at : at + _STEP])
-            at = min(at + _STEP, len(data))
-        if not frame.eof:
-            raise library.ZstdError("it ends early")
-        at -= len(frame.unused_data)
-
-
-def _brotli(data: bytes) -> Iterator[bytes]:
-    library: Any = import_module("brotli")
-    decompressor = library.Decompressor()
-    piece = decompressor.process(data, output_buffer_limit=_PIECE)
-    while piece:
-        yield piece
-        piece = decompressor.process(b"", output_buffer_limit=_PIECE)
-    if not decompressor.is_finished():
-        raise library.error("it ends early")

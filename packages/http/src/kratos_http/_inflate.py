@@ -1,17 +1,18 @@
-"""Compressed bodies of requests, made long again within limits."""
+"""Compressed bodies, made long again within limits."""
 
 from __future__ import annotations
 
-import zlib
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from kratos.errors import Error
 from kratos.transport.http import Wire
+from kratos_http._inflaters import INFLATERS, SEVERAL, Inflater, Malformed
 from kratos_http._wrapping import WireProxy
 
 __all__ = ["CODINGS", "InflatedWire", "inflate"]
 
-CODINGS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+CODINGS: Final = tuple(INFLATERS)
 _PIECE: Final = 64 * 1024
 
 
@@ -19,19 +20,19 @@ def inflate(data: bytes, coding: str, limit: int) -> bytes:
     """Return a whole body.
 
     Raises:
-        Error: 413: it has more than ``limit`` bytes; no more are made. 400: it is malformed.
+        Error: 413: it has more than ``limit`` bytes; hardly more are made. 400: it is malformed.
     """
     pieces: list[bytes] = []
     size = 0
-    member = _Member(coding)
-    member.feed(data)
+    body = _Members(coding)
+    body.feed(data)
     # One byte more than allowed tells that there are too many.
-    while piece := member.take(limit - size + 1):
+    while piece := body.take(limit - size + 1):
         size += len(piece)
         if size > limit:
             raise too_large(limit)
         pieces.append(piece)
-    if not member.complete:
+    if not body.complete:
         raise _malformed("it ends early")
     return b"".join(pieces)
 
@@ -52,7 +53,7 @@ class InflatedWire(WireProxy):
 
     def __init__(self, wire: Wire, coding: str, limit: int | None) -> None:
         super().__init__(wire)
-        self._member = _Member(coding)
+        self._body = _Members(coding)
         self._limit = limit
         self._size = 0
 
@@ -62,33 +63,33 @@ class InflatedWire(WireProxy):
         Raises:
             Error: As ``Wire.read`` and ``inflate``.
         """
-        while not (piece := self._member.take(_PIECE)):
+        while not (piece := self._body.take(_PIECE)):
             raw = await self._wire.read()
             if not raw:
-                if not self._member.complete:
+                if not self._body.complete:
                     raise _malformed("it ends early")
                 return b""
-            self._member.feed(raw)
+            self._body.feed(raw)
         self._size += len(piece)
         if self._limit is not None and self._size > self._limit:
             raise too_large(self._limit)
         return piece
 
 
-class _Member:
-    """Decompresses step by step; gzip may have several members, one after another."""
+class _Members:
+    """Decompresses step by step; some codings allow several members, one after another."""
 
     def __init__(self, coding: str) -> None:
-        self._coding = coding
-        self._inflate: Any = zlib.decompressobj(CODINGS[coding])
+        self._new: Callable[[], Inflater] = INFLATERS[coding]
+        self._several = coding in SEVERAL
+        self._member = self._new()
         self._input = b""
-        self._more = False  # the last step made all that it might, and may have kept something
         self._fed = False
 
     @property
     def complete(self) -> bool:
         """Whether all that was fed is whole; nothing at all is, too."""
-        return not self._fed or self._inflate.eof
+        return not self._fed or self._member.ended
 
     def feed(self, data: bytes) -> None:
         """Take a piece, when ``take`` has nothing left."""
@@ -97,18 +98,16 @@ class _Member:
 
     def take(self, most: int) -> bytes:
         """Return at most so many bytes; none if there are none left in what was fed."""
-        while self._input or self._more:
-            if self._inflate.eof:
-                if self._coding != "gzip":
+        while self._input or self._member.has_more:
+            if self._member.ended:
+                if not self._several:
                     raise _malformed("something follows its end")
-                self._inflate = zlib.decompressobj(CODINGS[self._coding])
+                self._member = self._new()
             try:
-                piece: bytes = self._inflate.decompress(self._input, most)
-            except zlib.error as error:
+                piece = self._member.step(self._input, most)
+            except Malformed as error:
                 raise _malformed(str(error)) from error
-            ended: bool = self._inflate.eof
-            self._input = self._inflate.unused_data if ended else self._inflate.unconsumed_tail
-            self._more = len(piece) == most and not ended
+            self._input = self._member.unused
             if piece:
                 return piece
         return b""

@@ -38,8 +38,8 @@ class Compression:
 
     Args:
         minimum: Bytes below which nothing is gained.
-        codings: What is offered, the best first: ``zstd`` and ``br`` if the packages zstandard
-            and brotli are installed, and ``gzip``.
+        codings: What is offered, the best first: ``zstd`` and ``br`` if the packages
+            backports.zstd, which Python 3.14 does without, and brotli are installed, and ``gzip``.
         types: Media types to compress besides those known.
 
     Raises:

@@ -22,11 +22,15 @@ from kratos_http._refusal import refusal
 __all__ = ["Decompression"]
 
 _SHORT: Final = 512  # bytes that become half a MiB at most, which takes under a millisecond
+_TAME: Final = ("gzip", "deflate")  # in others a few bytes may stand for megabytes
 _OWN: Final = (b"content-encoding", b"content-length")
 
 
 class Decompression:
-    """A filter that decompresses the bodies of requests: ``gzip`` and ``deflate``.
+    """A filter that decompresses the bodies of requests.
+
+    It takes ``gzip`` and ``deflate``, and ``zstd`` and ``br`` if the packages for ``Compression``
+    are installed, with brotli 1.2 or later.
 
     A body that is read whole may have ``max_body`` bytes before and after it is decompressed;
     one that is larger is refused with 413, and not a byte more of it is made. Bodies in pieces are
@@ -86,7 +90,7 @@ class _InflatedBuffered:
     async def answer(self, head: Head, body: bytes, /) -> Reply:
         _strip(head)
         try:
-            if len(body) <= _SHORT:
+            if len(body) <= _SHORT and self._coding in _TAME:
                 body = inflate(body, self._coding, self._limit)
             else:
                 body = await offload(inflate, body, self._coding, self._limit)

@@ -9,8 +9,8 @@ from kratos.encoding import CodecError
 from kratos.errors import Error
 from kratos.transport import Call, HttpRule, Method, Operation
 from kratos.transport.http import Head, Reply, Wire
+from kratos_http._bindings import binding_of
 from kratos_http._body import read_body
-from kratos_http._decoding import binding_of
 from kratos_http._download import Download
 from kratos_http._events import EVENT_STREAM
 from kratos_http._form_data import Form
