@@ -20,7 +20,7 @@ from kratos.testing.echo import EchoService
 from kratos.transport import AppInfo, Arity, HttpRule, Method, Mount, Service
 from kratos.transport.http import Reply
 from kratos.transport.rule import PathTemplate
-from kratos_http import HttpServer, OpenApi
+from kratos_http import Encoders, Envelope, HttpServer, OpenApi
 from kratos_http.openapi.document import Document, describe
 from kratos_http.openapi.paths import document_path
 from kratos_http.openapi.publish import as_yaml
@@ -299,6 +299,58 @@ def test_encoders_of_a_servers_own_are_anything_unless_they_are_described() -> N
         assert content == {"application/json": reply}
         errors = described["components"]["responses"]["Error"]["content"]
         assert errors == {"application/json": failure}
+
+
+def test_encoders_given_by_name_are_described_where_they_are() -> None:
+    def own(_call: Any, _message: Any, _accept: str) -> Reply:
+        return Reply(200)
+
+    envelope = Envelope(data_key="result", reason_key="")
+    server = HttpServer(
+        reply_encoder=own,
+        error_encoder=lambda _error, _accept: Reply(500),
+        encoders={
+            "/test.v1.Types/Put": envelope.encoders,
+            "/test.v1.Types/Get": Encoders(),
+            "/test.v1.Types/Part": Encoders(reply=own, error_schema={"type": "string"}),
+        },
+    )
+    described = server.describe(Mount(services=[Types()]), OpenApi(title="test"))
+    OpenAPIV31SpecValidator(described).validate()
+
+    def content(path: str, verb: str, status: str) -> Any:
+        found = described["paths"][path][verb]["responses"][status]
+        if "$ref" in found:
+            found = described["components"]["responses"][found["$ref"].rpartition("/")[2]]
+        return found["content"]["application/json"]
+
+    wrapped = content("/types", "post", "200")["schema"]
+    assert wrapped["required"] == ["code", "message", "result"]
+    assert wrapped["properties"]["result"] == {"$ref": "#/components/schemas/google.protobuf.Type"}
+    failed = content("/types", "post", "default")["schema"]
+    assert failed["properties"]["result"] == {"type": "null"}
+    usual = {"schema": {"$ref": "#/components/schemas/google.protobuf.Field"}}
+    assert content("/fields/{type_url}", "get", "200") == usual
+    status = {"schema": {"$ref": "#/components/schemas/errors.Status"}}
+    assert content("/fields/{type_url}", "get", "default") == status
+    assert content("/parts", "post", "200") == {}
+    assert content("/any/{value}", "get", "200") == {}
+    assert content("/any/{value}", "get", "default") == {}
+
+
+async def test_answers_in_an_envelope_fit_what_is_described(open_peer: OpenPeer) -> None:
+    envelope = Envelope(success=7)
+    server = HttpServer("127.0.0.1:0", encoders={"/test.v1.Types/": envelope.encoders})
+    mount = Mount(services=[Types()])
+    described = server.describe(mount, OpenApi())
+    server.mount(mount)
+    schema = described["paths"]["/types"]["post"]["responses"]["200"]["content"]
+    properties = schema["application/json"]["schema"]["properties"]
+    async with open_peer(server) as peer:
+        headers = [("Content-Type", "application/json")]
+        answer = await peer.request("POST", "/types", headers=headers, body=b"{}")
+    assert set(answer.json()) == set(properties)
+    assert answer.json()["code"] == properties["code"]["const"] == 7
 
 
 def test_comments_come_from_a_descriptor_set() -> None:

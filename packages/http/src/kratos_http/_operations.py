@@ -109,10 +109,14 @@ class Operations:
         limits = self._limits_of(method)
         return kind(operation, rule, variables, options, streams=self._streams, limits=limits)
 
+    def encoders_of(self, method: Method[Any, Any]) -> Encoders | None:
+        """Return what was given for a method by name, which is over what its definition says."""
+        names = _names_of(method.operation)
+        return next((self._encoders[name] for name in names if name in self._encoders), None)
+
     def _options_of(self, method: Method[Any, Any]) -> RestOptions:
         names = _names_of(method.operation)
-        given = (self._encoders[name] for name in names if name in self._encoders)
-        options = self._options.for_method(method, next(given, None))
+        options = self._options.for_method(method, self.encoders_of(method))
         decoders = (self._decoders[name] for name in (*names, _REST) if name in self._decoders)
         own = next(decoders, None)
         return options if own is None else replace(options, decoders=own)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -74,10 +75,15 @@ class Encoders:
     Attributes:
         reply: Of calls that succeed; ``None`` for codecs alone.
         error: Of calls that fail; ``None`` for codecs alone.
+        reply_schema: What ``reply`` makes of the schema of a reply, for descriptions; ``None``
+            says that it may be anything.
+        error_schema: What ``error`` writes; ``None`` says that it may be anything.
     """
 
     reply: ReplyEncoder | None = None
     error: ErrorEncoder | None = None
+    reply_schema: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    error_schema: dict[str, Any] | None = None
 
 
 def encode_reply(message: Message, accept: str, *, codecs: Codecs = encoding.DEFAULT) -> Reply:

@@ -71,6 +71,15 @@ class Envelope:
         self._data = data_key
         self._status_ok = status_ok
         self._codecs = codecs
+        self._shape = HttpEnvelope(
+            success=success,
+            message=message,
+            status_ok=status_ok,
+            code_key=code_key,
+            reason_key=reason_key,
+            message_key=message_key,
+            data_key=data_key,
+        )
         opened = _dump({**self._said(success, "", message), data_key: None})
         self._opening = opened.removesuffix(b"null}")
 
@@ -94,8 +103,16 @@ class Envelope:
 
     @property
     def encoders(self) -> Encoders:
-        """Both encoders, for ``HttpServer(encoders=...)``."""
-        return Encoders(reply=self.encode_reply, error=self.encode_error)
+        """Both encoders, with what they write, for ``HttpServer(encoders=...)``."""
+        from kratos_http.openapi.bodies import enveloped, enveloped_error
+
+        shape = self._shape
+        return Encoders(
+            reply=self.encode_reply,
+            error=self.encode_error,
+            reply_schema=lambda schema: enveloped(schema, shape),
+            error_schema=enveloped_error(shape),
+        )
 
     def encode_reply(self, call: Call, message: Message, accept: str, /) -> Reply:
         """Return a reply; see ``ReplyEncoder``.

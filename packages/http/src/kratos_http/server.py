@@ -389,6 +389,7 @@ class HttpServer:
             prefix=self._prefix,
             own_replies=self._options.reply_encoder is not None,
             own_errors=self._options.error_encoder is not None,
+            encoders_of=self._operations.encoders_of,
         )
 
     async def bind(self) -> Sequence[str]:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from kratos.encoding.http_body import is_http_body
 from kratos.transport import HttpEnvelope, HttpOptions, Method
 from kratos_http._multipart import FORM_DATA
+from kratos_http.encoders import Encoders
 from kratos_http.openapi import _fields as f
 from kratos_http.openapi._fields import Schema
 from kratos_http.openapi.schema import Schemas
 
-__all__ = ["RAW", "enveloped", "enveloped_error", "extensions", "form", "options_of"]
+__all__ = [
+    "RAW",
+    "EncodersOf",
+    "enveloped",
+    "enveloped_error",
+    "extensions",
+    "form",
+    "nobody",
+    "options_of",
+]
+
+EncodersOf: TypeAlias = Callable[[Method[Any, Any]], Encoders | None]
+"""Tells the encoders that a server was given for a method by name."""
 
 _JSON: Final = "application/json"
 _BINARY: Final[Schema] = {"type": "string", "format": "binary"}
@@ -21,6 +35,10 @@ RAW: Final[dict[str, Any]] = {"*/*": {"schema": _BINARY}}
 """Content of any type."""
 
 _NO_OPTIONS: Final = HttpOptions()
+
+
+def nobody(_method: Method[Any, Any]) -> Encoders | None:
+    """Tell that a method has none."""
 
 
 def options_of(method: Method[Any, Any]) -> HttpOptions:

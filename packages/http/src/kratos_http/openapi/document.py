@@ -12,6 +12,7 @@ from kratos.encoding.json import JsonOptions
 from kratos.transport import AppInfo, Arity, HttpRule, Method, Service
 from kratos.transport.rule import PathTemplate
 from kratos_http._transfers import upload_part
+from kratos_http.openapi.bodies import EncodersOf, nobody
 from kratos_http.openapi.comments import comments_of
 from kratos_http.openapi.errors import Errors
 from kratos_http.openapi.operations import Operations, doc_of, home_of
@@ -40,6 +41,7 @@ def describe(
     served: Collection[Arity] = SERVED,
     own_replies: bool = False,
     own_errors: bool = False,
+    encoders_of: EncodersOf = nobody,
 ) -> Document:
     """Return the document of some services.
 
@@ -53,6 +55,7 @@ def describe(
             service.
         own_replies: Whether the server has a ``reply_encoder`` of its own.
         own_errors: Whether it has an ``error_encoder`` of its own.
+        encoders_of: Tells the encoders that were given for a method by name.
 
     Raises:
         ConfigError: A rule names a field that its message has not, or the descriptors are none.
@@ -61,8 +64,16 @@ def describe(
     codec = codecs.get("json")
     comments = comments_of(options.descriptors)
     schemas = Schemas(getattr(codec, "options", None) or JsonOptions(), comments)
-    operations = Operations(schemas=schemas, options=options, envelope=own_replies)
-    errors = Errors(schemas=schemas, options=options, comments=comments, envelope=own_errors)
+    operations = Operations(
+        schemas=schemas, options=options, envelope=own_replies, encoders_of=encoders_of
+    )
+    errors = Errors(
+        schemas=schemas,
+        options=options,
+        comments=comments,
+        envelope=own_errors,
+        encoders_of=encoders_of,
+    )
     writer = _Writer(operations, errors, served=served)
     homes = [home_of(service) for service in services]
     short = Counter(name.rpartition(".")[2] for name in {_name(home) for home in homes})

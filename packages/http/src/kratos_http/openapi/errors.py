@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor
 
 from kratos.transport import Arity, HttpEnvelope, Method
 from kratos_http._status import STATUS
-from kratos_http.openapi.bodies import enveloped_error, options_of
+from kratos_http.openapi.bodies import EncodersOf, enveloped_error, nobody, options_of
 from kratos_http.openapi.failures import Failure, failures_of
 from kratos_http.openapi.options import OpenApi
 from kratos_http.openapi.schema import Schemas
@@ -29,6 +29,7 @@ class Errors:
         options: What the application says.
         comments: Comments of definitions by full name.
         envelope: Whether the server has an ``error_encoder`` of its own.
+        encoders_of: Tells the encoders that were given for a method by name.
         responses: The answers by name.
     """
 
@@ -36,24 +37,25 @@ class Errors:
     options: OpenApi
     comments: Mapping[str, str]
     envelope: bool
+    encoders_of: EncodersOf = nobody
     responses: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def reference(self, method: Method[Any, Any]) -> dict[str, str]:
         """Return a reference to the answer for a method's errors."""
+        given = self.encoders_of(method)
         envelope = options_of(method).envelope
-        if envelope is not None and method.arity is Arity.UNARY:
+        if given is None and envelope is not None and method.arity is Arity.UNARY:
             return self._enveloped(method, envelope)
-        failures = [] if self._is_own else failures_of(method, self.comments)
+        if given is not None and given.error is not None:
+            content = {} if given.error_schema is None else {"schema": given.error_schema}
+            return self._named(f"{_NAME}.Own", _answer(content))
+        own = given is None and self._is_own
+        failures = [] if own else failures_of(method, self.comments)
+        content = self._content(own=own)
+        if failures:
+            content["examples"] = {failure.reason: _example(failure) for failure in failures}
         name = f"{method.service}.{_NAME}" if failures else _NAME
-        if name not in self.responses:
-            content = self._content()
-            if failures:
-                content["examples"] = {failure.reason: _example(failure) for failure in failures}
-            self.responses[name] = {
-                "description": "An error, under the status of its code.",
-                "content": {"application/json": content},
-            }
-        return {"$ref": f"#/components/responses/{name}"}
+        return self._named(name, _answer(content))
 
     def _enveloped(self, method: Method[Any, Any], envelope: HttpEnvelope) -> dict[str, str]:
         content: dict[str, Any] = {"schema": enveloped_error(envelope)}
@@ -63,11 +65,11 @@ class Errors:
                 failure.reason: _enveloped_example(failure, envelope) for failure in failures
             }
         under = "200" if envelope.status_ok else "the status of its code"
-        answer = {
-            "description": f"An error, under {under}.",
-            "content": {"application/json": content},
-        }
         base = f"{method.service}.Envelope" if failures else f"{_NAME}.Envelope"
+        return self._named(base, _answer(content, under=under))
+
+    def _named(self, base: str, answer: dict[str, Any]) -> dict[str, str]:
+        """Return a reference to an answer, which gets a name if it has none."""
         number = 1
         name = base
         while self.responses.setdefault(name, answer) != answer:
@@ -79,12 +81,19 @@ class Errors:
     def _is_own(self) -> bool:
         return self.envelope or self.options.error_schema is not None
 
-    def _content(self) -> dict[str, Any]:
-        if not self._is_own:
+    def _content(self, *, own: bool) -> dict[str, Any]:
+        if not own:
             status = cast("Descriptor", STATUS.DESCRIPTOR)
             return {"schema": self.schemas.message(status)}
         schema = self.options.error_schema
         return {} if schema is None else {"schema": schema}
+
+
+def _answer(content: dict[str, Any], *, under: str = "the status of its code") -> dict[str, Any]:
+    return {
+        "description": f"An error, under {under}.",
+        "content": {"application/json": content},
+    }
 
 
 def _example(failure: Failure) -> dict[str, Any]:

@@ -13,7 +13,15 @@ from kratos.transport import Arity, HttpRule, Method, Service
 from kratos_http._binding import field_of
 from kratos_http._transfers import download_part, upload_part
 from kratos_http.openapi._fields import Schema
-from kratos_http.openapi.bodies import RAW, enveloped, extensions, form, options_of
+from kratos_http.openapi.bodies import (
+    RAW,
+    EncodersOf,
+    enveloped,
+    extensions,
+    form,
+    nobody,
+    options_of,
+)
 from kratos_http.openapi.options import OpenApi
 from kratos_http.openapi.parameters import path_parameter, query_parameters
 from kratos_http.openapi.paths import DocumentPath
@@ -34,11 +42,13 @@ class Operations:
         schemas: Makes schemas.
         options: What the application says.
         envelope: Whether the server has a ``reply_encoder`` of its own.
+        encoders_of: Tells the encoders that were given for a method by name.
     """
 
     schemas: Schemas
     options: OpenApi
     envelope: bool
+    encoders_of: EncodersOf = nobody
 
     def operation(
         self,
@@ -112,16 +122,31 @@ class Operations:
                 "description": "An event for each message; its data is of this form.",
                 "content": {_EVENTS: {"schema": self._event(reply)}},
             }
-        envelope = options_of(method).envelope
-        if envelope is not None and method.arity is Arity.UNARY and not _as_is(reply, field):
-            schema = enveloped(self._nullable(reply, field), envelope)
-            return {"description": "Success.", "content": {_JSON: {"schema": schema}}}
-        if self.envelope:
-            return {"description": "Success.", "content": {_JSON: self._wrapped(reply, field)}}
+        if method.arity is Arity.UNARY:
+            content = self._encoded(method, reply, field)
+            if content is not None:
+                return {"description": "Success.", "content": {_JSON: content}}
         if _as_is(reply, field):
             return {"description": "Success, in a form of its own.", "content": RAW}
         schema = self._nullable(reply, field)
         return {"description": "Success.", "content": {_JSON: {"schema": schema}}}
+
+    def _encoded(
+        self, method: Method[Any, Any], reply: Descriptor, field: FieldDescriptor | None
+    ) -> dict[str, Any] | None:
+        """Return what an encoder or an envelope makes of a reply; ``None`` if there is neither."""
+        given = self.encoders_of(method)
+        envelope = options_of(method).envelope
+        raw = _as_is(reply, field)
+        if given is not None:
+            if given.reply is None or raw:
+                return None
+            if given.reply_schema is None:
+                return {}
+            return {"schema": given.reply_schema(self._nullable(reply, field))}
+        if envelope is not None:
+            return None if raw else {"schema": enveloped(self._nullable(reply, field), envelope)}
+        return self._wrapped(reply, field) if self.envelope else None
 
     def _nullable(self, reply: Descriptor, field: FieldDescriptor | None) -> Schema:
         schema = self._schema(reply, field)
