@@ -126,7 +126,7 @@ class Files(Service):
             async for request in requests:
                 kinds.append(request.content_type)
                 self.sizes.append(len(request.data))
-                if request.data == b"fail":
+                if request.data.startswith(b"fail"):
                     raise Error(409, "FULL", "there is no room")
         finally:
             self.left.set()
@@ -257,6 +257,14 @@ class TestUpload:
             await eventually(lambda: service.sizes == [3])
             await peer.send(b"2\r\nde\r\n0\r\n\r\n")
             assert (await peer.answer()).json() == "5 of "
+
+    async def test_bytes_that_come_one_by_one_are_no_request_each(self) -> None:
+        server, service = files()
+        async with socket_peer(server) as peer:
+            head = b"POST /files HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+            await peer.send(head + b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n")
+            assert (await peer.answer()).json() == "1000 of "
+        assert len(service.sizes) < 100
 
     async def test_empty_body_is_one_request(self, open_peer: OpenPeer) -> None:
         server, service = files()

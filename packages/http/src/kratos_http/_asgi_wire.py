@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
@@ -46,7 +45,7 @@ class AsgiWire:
         self._has_trailers = trailers
         self._silent = False
         self._opening: asyncio.Task[None] | None = None
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
         self._size = 0
         self._complete = False
         self._changed = asyncio.Event()
@@ -103,8 +102,10 @@ class AsgiWire:
                 raise Cause.PEER_GONE.error()
             self._changed.clear()
             await self._changed.wait()
-        piece = self._pieces.popleft()
-        self._size -= len(piece)
+        # All that waits: who sends single bytes must not get a turn of the handler for each.
+        piece = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
         self._changed.set()
         return piece
 

@@ -13,6 +13,7 @@ from kratos.encoding.form import bind
 from kratos.encoding.http_body import is_http_body
 from kratos.errors import Error
 from kratos_http._multipart import FormLimits, MultipartParser, Part
+from kratos_http._pieces import add_piece
 
 __all__ = ["Form", "FormValues"]
 
@@ -161,7 +162,7 @@ class FormValues:
         self._left = self._limit = limit
         self._part: Part | None = None
         self._place: _Place | None = None
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._texts: list[tuple[str, str]] = []
         self._files: list[tuple[_Place, Part, bytes]] = []
         self._named: Part | None = None
@@ -186,7 +187,7 @@ class FormValues:
         if self._left < 0:
             raise Error(413, "BODY_TOO_LARGE", f"the form's fields exceed {self._limit} bytes")
         if self._part is not None and (self._place is not None or not self._part.is_file):
-            self._pieces.append(data)
+            add_piece(self._pieces, data)
 
     def end(self) -> None:
         """Take the end of the part, if there is one.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from kratos.errors import Error
@@ -61,7 +60,7 @@ class ServerWire:
         self._connection = connection
         self._head = head
         self._expects = expects
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
         self._size = 0
         self._failure: Error | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -88,8 +87,10 @@ class ServerWire:
                 return b""
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        piece = self._pieces.popleft()
-        self._size -= len(piece)
+        # All that waits: who sends single bytes must not get a turn of the handler for each.
+        piece = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
         self._connection.regulate()
         return piece
 

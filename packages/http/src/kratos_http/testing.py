@@ -185,7 +185,7 @@ class SocketPeer:
             raise ConnectionError("the connection ended within a body") from error
 
     async def _chunks(self, trailers: list[tuple[str, str]]) -> bytes:
-        body = b""
+        pieces: list[bytes] = []
         while True:
             line = await self._reader.readline()
             if not line:
@@ -193,10 +193,10 @@ class SocketPeer:
             size = int(line, 16)
             if size == 0:
                 break
-            body += (await self._reader.readexactly(size + 2))[:-2]
+            pieces.append((await self._reader.readexactly(size + 2))[:-2])
         while (line := await self._reader.readline()) != b"\r\n":
             trailers.append(_split(line.decode("latin-1").rstrip("\r\n")))
-        return body
+        return b"".join(pieces)
 
 
 class AsgiPeer:
