@@ -401,6 +401,23 @@ class TestClient:
             got = [reply async for reply in replies]
         assert got == [HttpBody(content_type="application/octet-stream")]
 
+    async def test_events_are_replies_too_as_go_sends_them(self) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            body = b"event: message\ndata: one\ndata: two\n\nevent: message\ndata: three\n\n"
+            writer.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+            url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+            async with (
+                Client(url) as client,
+                client.server_stream(READ, text("x"), None) as replies,
+            ):
+                assert [reply.data async for reply in replies] == [b"one\ntwo", b"three"]
+
     async def test_download_that_breaks_off_is_no_end(self) -> None:
         server, _ = files()
         async with (
