@@ -86,11 +86,12 @@ class Binding:
     def _read_whole(self, content_type: str, body: bytes) -> Message:
         if not body:
             return self._type()
-        if self._form is not None and is_form_data(content_type):
-            message = self._type()
-            self._form.read(content_type, body, message)
-            return message
-        return self._codec(content_type).decode(body, self._type)
+        codec = self._codecs.find(content_type)
+        if codec is not None:
+            return codec.decode(body, self._type)
+        message = self._type()
+        self._form_for(content_type).read(content_type, body, message)
+        return message
 
     def _read_raw(self, content_type: str, body: bytes) -> Message:
         return from_raw(self._type, content_type, body)
@@ -107,25 +108,29 @@ class Binding:
         return read
 
     def _field_reader(self, field: FieldDescriptor) -> _Read:
-        form, name = self._form, field.name
+        name = field.name
 
         def read(content_type: str, body: bytes) -> Message:
             message: Any = self._type()
-            if body and form is not None and is_form_data(content_type):
+            if not body:
+                return cast("Message", message)
+            codec = self._codecs.find(content_type)
+            if codec is not None:
+                decode_field(codec, body, message, field)
+            else:
+                form = self._form_for(content_type)
                 form.read(content_type, body, getattr(message, name))
                 getattr(message, name).SetInParent()
-            elif body:
-                decode_field(self._codec(content_type), body, message, field)
             return cast("Message", message)
 
         return read
 
-    def _codec(self, content_type: str) -> Codec:
-        codec = self._codecs.find(content_type)
-        if codec is None:
+    def _form_for(self, content_type: str) -> Form:
+        """Return how a body is read that no codec reads: as a form with parts, or not at all."""
+        if self._form is None or not is_form_data(content_type):
             # Go's words, also where they could be better: clients and dashboards know them.
             raise Error(400, "CODEC", f"unregister Content-Type: {content_type}")
-        return codec
+        return self._form
 
 
 def _form(method: Method[Any, Any], body: str, codecs: Codecs, limits: FormLimits) -> Form | None:
