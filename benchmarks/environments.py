@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-_ENVIRONMENTS: Final = {"aegis": "bench-aegis", "client": "bench-client"}
+_ENVIRONMENTS: Final = {"aegis": "bench-aegis", "client": "bench-client", "http": "bench-http"}
 
 
 def environment(arguments: Sequence[str]) -> str:

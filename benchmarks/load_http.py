@@ -32,7 +32,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found or len(rest) < content_length(head):
+        if not found or not _complete(head, rest):
             return
         if not head.startswith(b"HTTP/1.1 200"):
             self.failed = (head + rest)[:300].decode(errors="replace")
@@ -48,6 +48,12 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._done.set()
+
+
+def _complete(head: bytes, body: bytes) -> bool:
+    if b"transfer-encoding: chunked" in head.lower():
+        return body.endswith(b"\r\n0\r\n\r\n")
+    return len(body) >= content_length(head)
 
 
 def content_length(head: bytes) -> int:

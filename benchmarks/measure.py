@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-__all__ = ["Load", "Result", "Subject", "free_port", "report", "run", "serving"]
+__all__ = ["Load", "Result", "Subject", "free_port", "present", "report", "run", "serving"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_TIMEOUT = 30.0  # seconds
@@ -35,12 +37,20 @@ class Subject:
         module: Program that serves ``HOST:PORT`` given as its argument.
         options: Further arguments.
         pinned: Whether all of it shares one core, as is fair to what uses one.
+        environment: Variables of its process.
+        needs: Modules that have to be installed; without them it is left out.
+        tools: Programs that have to be there; the same.
+        patience: Seconds that it may take to start.
     """
 
     name: str
     module: str
     options: tuple[str, ...] = ()
     pinned: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    needs: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    patience: float = _START_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +86,19 @@ def free_port() -> int:
         return port
 
 
+def present(subjects: Sequence[Subject]) -> list[Subject]:
+    """Return the subjects that can run here, and tell which are left out and why."""
+    kept: list[Subject] = []
+    for subject in subjects:
+        missing = [name for name in subject.needs if find_spec(name) is None]
+        missing += [name for name in subject.tools if shutil.which(name) is None]
+        if missing:
+            print(f"left out: {subject.name} needs {', '.join(missing)}", file=sys.stderr)
+        else:
+            kept.append(subject)
+    return kept
+
+
 def run(
     bench: str,
     subjects: Sequence[Subject],
@@ -86,6 +109,7 @@ def run(
     path: Sequence[Path],
 ) -> list[Result]:
     """Measure all subjects under all loads, alternating in every round."""
+    subjects = present(subjects)
     running: list[tuple[Subject, str, subprocess.Popen[bytes]]] = []
     results = {
         (load.case, subject.name): Result(bench, load.case, subject.name)
@@ -95,8 +119,8 @@ def run(
     try:
         for subject in subjects:  # one by one: what has started is ended if the next fails
             running += [_start(subject, path)]
-        for _, address, process in running:
-            _await(address, process)
+        for subject, address, process in running:
+            _await(address, process, subject.patience)
         for number in range(rounds + 1):
             for load in loads:
                 for subject, address, process in running:
@@ -120,7 +144,7 @@ def serving(subject: Subject, path: Sequence[Path]) -> Generator[str]:
     """Run one server, and yield the address that it serves on."""
     _, address, process = _start(subject, path)
     try:
-        _await(address, process)
+        _await(address, process, subject.patience)
         yield address
     finally:
         process.terminate()
@@ -149,7 +173,11 @@ def _start(subject: Subject, path: Sequence[Path]) -> tuple[Subject, str, subpro
     roots = [*map(str, path), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [sys.executable, "-m", subject.module, address, *subject.options],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, roots))},
+        env={
+            **os.environ,
+            **subject.environment,
+            "PYTHONPATH": os.pathsep.join(filter(None, roots)),
+        },
         stdout=subprocess.DEVNULL,
     )
     cores = sorted(os.sched_getaffinity(0))
@@ -158,9 +186,9 @@ def _start(subject: Subject, path: Sequence[Path]) -> tuple[Subject, str, subpro
     return subject, address, process
 
 
-def _await(address: str, process: subprocess.Popen[bytes]) -> None:
+def _await(address: str, process: subprocess.Popen[bytes], patience: float) -> None:
     host, _, port = address.rpartition(":")
-    end = time.monotonic() + _START_TIMEOUT
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         if process.poll() is not None:
             raise SystemExit(f"{process.args!r} ended with {process.returncode}")

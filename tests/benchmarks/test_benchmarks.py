@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from benchmarks import http
+from benchmarks.measure import Subject, present
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("bench", "unit", "rivals"),
     [
-        ("http", "us_cpu_per_request", {"raw uvicorn", "fastapi on uvicorn", "kratos on uvicorn"}),
         ("grpc", "us_cpu_per_request", {"raw grpc.aio"}),
         ("workers", "us_cpu_per_request", {"kratos, 1 worker", "kratos, 2 workers"}),
         ("import", "ms_per_import", {"fastapi", "grpc.aio", "protobuf alone"}),
@@ -53,6 +54,31 @@ def test_bench_of_clients_has_ours_where_no_rival_is_installed() -> None:
         (case, subject) for case in ("get", "order") for subject in ours
     }
     assert all(row["bench"] == "client" and row["value"] > 0 for row in rows)
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the figures come from /proc")
+def test_bench_of_http_races_all_rivals_that_are_installed() -> None:
+    command = [sys.executable, "-m", "benchmarks", "http", "--json", "--seconds=0.1", "--rounds=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    racing = {subject.name for subject in present(http.SUBJECTS)}
+    assert racing >= {"kratos", "kratos-on-uvicorn", "raw-uvicorn", "fastapi", "starlette"}
+    assert {(row["case"], row["subject"]) for row in rows} == {
+        (case, subject) for case in ("get", "order") for subject in racing
+    }
+    assert all(row["value"] > 0 and row["rate"] > 0 for row in rows)
+
+
+def test_subject_that_lacks_something_is_left_out_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    here = Subject(name="here", module="here", needs=("json",))
+    lacking = Subject(name="lacking", module="x", needs=("no_module",), tools=("no-tool",))
+    assert present([here, lacking]) == [here]
+    assert capsys.readouterr().err == "left out: lacking needs no_module, no-tool\n"
 
 
 @pytest.mark.bench

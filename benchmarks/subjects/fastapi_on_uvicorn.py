@@ -1,12 +1,11 @@
-"""FastAPI on uvicorn (httptools, uvloop), written as its documentation teaches."""
+"""FastAPI on uvicorn, written as its documentation teaches."""
 
 from __future__ import annotations
 
-import sys
-
-import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
+
+from benchmarks.subjects.on_uvicorn import serve
 
 app = FastAPI()
 
@@ -54,13 +53,4 @@ async def order(request: OrderRequest) -> OrderReply:
 
 
 if __name__ == "__main__":
-    host, _, port = sys.argv[1].rpartition(":")
-    uvicorn.run(
-        app,
-        host=host,
-        port=int(port),
-        http="httptools",
-        loop="uvloop",
-        log_level="warning",
-        access_log=False,
-    )
+    serve(app)
