@@ -335,9 +335,9 @@ def test_repeated_choice_is_remembered() -> None:
 
 def test_memory_for_texts_of_clients_is_bounded() -> None:
     cache = TextCache(len, limit=10)
-    assert [cache(str(number)) for number in range(95)][:11] == [1] * 10 + [2]
+    assert [cache[str(number)] for number in range(95)][:11] == [1] * 10 + [2]
     assert len(cache) == 5
-    assert cache("x" * 1000) == 1000
+    assert cache["x" * 1000] == 1000
     assert len(cache) == 5
 
 

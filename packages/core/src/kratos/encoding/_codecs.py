@@ -89,7 +89,7 @@ class Codecs:
         Go's rule decides where it finds a codec; else capitals, spaces and ``+json``
         suffixes are understood too.
         """
-        return self._found(content_type)
+        return self._found[content_type]
 
     def select(self, accept: Iterable[str], *, fallback: str = "json") -> Selection:
         """Choose the codec of a reply.
@@ -107,7 +107,7 @@ class Codecs:
         if cache is None:
             cache = TextCache(partial(self._choose, fallback))
             self._accepted[fallback] = cache
-        return cache(accept if isinstance(accept, str) else ",".join(accept))
+        return cache[accept if isinstance(accept, str) else ",".join(accept)]
 
     def _plugged_in(self, name: str) -> Codec | None:
         # Peers choose the names: one that nobody announces must cost no more than this look-up.
