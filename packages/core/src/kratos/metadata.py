@@ -94,7 +94,10 @@ class Metadata:
         return f"Metadata({', '.join(self._values)})"
 
 
-_SERVER: Final[ContextVar[Metadata | None]] = ContextVar("kratos.server_metadata", default=None)
+# For the middleware, which spares itself the scope; all others use ``server_context``.
+SERVER_METADATA: Final[ContextVar[Metadata | None]] = ContextVar(
+    "kratos.server_metadata", default=None
+)
 _CLIENT: Final[ContextVar[Metadata | None]] = ContextVar("kratos.client_metadata", default=None)
 
 
@@ -134,7 +137,7 @@ class MetadataScope:
 
 def server_metadata() -> Metadata | None:
     """Return what came with the call that is being served, ``None`` outside of one."""
-    return _SERVER.get()
+    return SERVER_METADATA.get()
 
 
 def client_metadata() -> Metadata | None:
@@ -144,7 +147,7 @@ def client_metadata() -> Metadata | None:
 
 def server_context(metadata: Metadata | None) -> MetadataScope:
     """Make ``metadata`` that of the call being served."""
-    return MetadataScope(_SERVER, metadata)
+    return MetadataScope(SERVER_METADATA, metadata)
 
 
 def client_context(metadata: Metadata | None) -> MetadataScope:

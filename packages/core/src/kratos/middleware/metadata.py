@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from kratos.metadata import (
-    Metadata,
-    client_metadata,
-    server_context,
-    server_metadata,
-)
+from kratos.metadata import SERVER_METADATA, Metadata, client_metadata, server_metadata
 from kratos.transport.call import Call, Handler, Side
 from kratos.transport.chain import Middleware
 
 __all__ = ["metadata"]
+
+_CLIENT: Final = Side.CLIENT  # members of enumerations are slow to look up
 
 SERVER_PREFIXES = ("x-md-",)
 CLIENT_PREFIXES = ("x-md-global-",)
@@ -37,24 +34,22 @@ def metadata(
     server_prefixes = tuple(p.lower() for p in (prefixes or SERVER_PREFIXES))
     client_prefixes = tuple(p.lower() for p in (prefixes or CLIENT_PREFIXES))
     fixed = constants or Metadata()
+    has_fixed = len(fixed) > 0
 
     async def carry(call: Call, request: Any, next: Handler, /) -> Any:
-        if call.side is Side.CLIENT:
+        if call.side is _CLIENT:
             _write(call, fixed, client_prefixes)
             return await next(call, request)
-        with server_context(_read(call, fixed, server_prefixes)):
+        found = fixed.copy() if has_fixed else Metadata()
+        for name, value in call.headers.starting_with(server_prefixes):
+            found.add(name, value)
+        token = SERVER_METADATA.set(found)
+        try:
             return await next(call, request)
+        finally:
+            SERVER_METADATA.reset(token)
 
     return carry
-
-
-def _read(call: Call, fixed: Metadata, prefixes: tuple[str, ...]) -> Metadata:
-    found = fixed.copy()
-    for name in call.headers:
-        if name.startswith(prefixes):
-            for value in call.headers.values(name):
-                found.add(name, value)
-    return found
 
 
 def _write(call: Call, fixed: Metadata, prefixes: tuple[str, ...]) -> None:

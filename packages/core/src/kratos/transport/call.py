@@ -47,10 +47,8 @@ class Call:
         side: Which end this process is.
         transport: ``http``, ``grpc``, ``local``, ...
         headers: Headers of the request; a client's middleware writes them before ``next``.
-        reply_headers: Headers of the reply; a server writes them before the first message.
         options: What the caller asked for besides, on a client.
         opening: Where a client's stream is handed to, on a client.
-        trailers: Sent after the last message; valid on a client when ``next`` has returned.
         peer: Address of the other end, empty until a client has picked one.
         certificate: Who the client proved to be, on a server that asks for certificates; else
             ``None``.
@@ -65,11 +63,13 @@ class Call:
         "__weakref__",
         "_cancels",
         "_receive_hooks",
+        "_reply_headers",
         "_sealed",
         "_send_hooks",
         "_sink",
         "_slot",
         "_task",
+        "_trailers",
         "_wheel",
         "cause",
         "certificate",
@@ -81,17 +81,14 @@ class Call:
         "options",
         "peer",
         "received",
-        "reply_headers",
         "sent",
         "side",
-        "trailers",
         "transport",
     )
 
     def __init__(
         self,
         method: Method[Any, Any],
-        *,
         side: Side,
         transport: str,
         headers: Header | None = None,
@@ -100,12 +97,14 @@ class Call:
         deadline: float | None = None,
         sink: Sink | None = None,
     ) -> None:
+        # Not by keyword alone: one is made per request, and keywords take half of its time.
         self.method = method
         self.side = side
         self.transport = transport
         self.headers = Header() if headers is None else headers
-        self.reply_headers = Header()
-        self.trailers = Header()
+        # Made when they are asked for: most calls have none.
+        self._reply_headers: Header | None = None
+        self._trailers: Header | None = None
         self.peer = peer
         self.endpoint = endpoint
         self.deadline = deadline
@@ -123,6 +122,34 @@ class Call:
         self._slot: set[Expiring] | None = None
         self.opening: Any = None
         self._cancels = 0
+
+    @property
+    def reply_headers(self) -> Header:
+        """Headers of the reply; a server writes them before the first message."""
+        if self._reply_headers is None:
+            self._reply_headers = Header()
+        return self._reply_headers
+
+    @reply_headers.setter
+    def reply_headers(self, headers: Header) -> None:
+        self._reply_headers = headers
+
+    @property
+    def trailers(self) -> Header:
+        """Sent after the last message; valid on a client when ``next`` has returned."""
+        if self._trailers is None:
+            self._trailers = Header()
+        return self._trailers
+
+    @trailers.setter
+    def trailers(self, trailers: Header) -> None:
+        self._trailers = trailers
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether neither reply headers nor trailers were written (for transports)."""
+        # Without making any: an answer with neither is the rule.
+        return not self._reply_headers and not self._trailers
 
     def on_receive(self, hook: MessageHook, /) -> None:
         """See, replace or refuse each message that a stream receives.
@@ -260,18 +287,30 @@ class Call:
             )
         self._sealed = True
 
-    def arm(self, task: asyncio.Task[Any], wheel: Wheel) -> None:
-        """Bind the call to the task that runs it and start its deadline (for transports)."""
+    def arm(
+        self,
+        task: asyncio.Task[Any],
+        wheel: Wheel,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Bind the call to the task that runs it and start its deadline (for transports).
+
+        Args:
+            task: The task.
+            wheel: Where the deadline waits.
+            loop: The running loop, from whoever knows it already.
+        """
         self._task = task
         self._wheel = wheel
         if self.deadline is not None:
-            self._slot = wheel.enter(self, self.deadline)
+            self._slot = wheel.enter(self, self.deadline, loop)
 
     def release(self) -> None:
         """Undo ``arm``: nothing cancels the task on behalf of this call any more."""
-        self._disarm()
-        self._task = None
-        self._wheel = None
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+        self._task = self._wheel = None
         if self._sink is not None:
             self._sink = _closed
 

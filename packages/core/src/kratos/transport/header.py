@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 __all__ = ["Header", "RawHeaders"]
@@ -15,6 +16,7 @@ RawHeaders: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 _NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+\Z")
 # Besides what would end the header early, lone surrogates that stand for no byte of a wire.
 _FORBIDDEN: Final = re.compile("[\\r\\n\\0\ud800-\udc7f\udd00-\udfff]")
+_ITERABLE_AGAIN: Final = (list, tuple)
 _BINARY_SUFFIX: Final = "-bin"
 
 
@@ -102,6 +104,18 @@ class Header:
         """Forget a name; one that is absent is left so."""
         self._writable().pop(name.lower(), None)
 
+    def starting_with(self, prefixes: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Return the pairs whose names begin with one of some lower-case prefixes."""
+        raw = self._raw
+        if isinstance(raw, _ITERABLE_AGAIN):  # most have none: nothing is decoded to find that out
+            encoded = _encoded(prefixes)
+            for name, _ in raw:
+                if name.startswith(encoded):
+                    break
+            else:
+                return []
+        return [pair for pair in self.items() if pair[0].startswith(prefixes)]
+
     def keys(self) -> list[str]:
         """Return the names."""
         return list(self._decoded())
@@ -167,6 +181,11 @@ class Header:
         if self._frozen:
             raise RuntimeError("headers were already sent; write them before the first message")
         return self._decoded()
+
+
+@lru_cache(maxsize=64)
+def _encoded(prefixes: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(prefix.encode() for prefix in prefixes)
 
 
 def _checked_name(name: str) -> str:

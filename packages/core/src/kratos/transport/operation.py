@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from asyncio import current_task, get_running_loop
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
@@ -82,16 +83,22 @@ class Operation:
         dispatcher = self._dispatcher
         if dispatcher.draining:
             raise Cause.DRAINING.error()
-        loop = asyncio.get_running_loop()
-        self._admit(call, loop.time())
-        task = asyncio.current_task(loop)
+        loop = get_running_loop()
+        now = loop.time()
+        timeout, deadline = self._timeout, call.deadline
+        if timeout is not None and (deadline is None or now + timeout < deadline):
+            call.deadline = deadline = now + timeout
+        if call.cause is not None or (deadline is not None and deadline <= now):
+            raise (call.cause or Cause.DEADLINE).error()
+        task = current_task(loop)
         assert task is not None, "a call runs in a task"
         cancelling = task.cancelling()
         if self._streams_requests:
             request = Requests(call, request)
         token = SERVER_CALL.set(call)
-        call.arm(task, self._wheel)
-        self._calls.add(call)
+        call.arm(task, self._wheel, loop)
+        calls = self._calls
+        calls.add(call)
         failure: BaseException | None = None
         reply: Any = None
         try:
@@ -99,11 +106,12 @@ class Operation:
         except BaseException as error:
             failure = error
         call.release()
-        self._calls.discard(call)
-        if not self._calls:
+        calls.discard(call)
+        if not calls and self._dispatcher.draining:
             dispatcher.idle()
         SERVER_CALL.reset(token)
-        if call.cause is None and call.deadline is not None and loop.time() >= call.deadline:
+        deadline = call.deadline  # which the chain may have brought forward
+        if deadline is not None and loop.time() >= deadline and call.cause is None:
             call.cause = Cause.DEADLINE  # the reply is ready, but too late
         if failure is None and call.cause is None:
             return reply
@@ -111,17 +119,6 @@ class Operation:
             raise self._ending(call, task, cancelling, failure)
         finally:
             del failure, task  # they hold the traceback, which holds this frame
-
-    def _admit(self, call: Call, now: float) -> None:
-        """Apply the server's own time limit; refuse what was cancelled or has no time left."""
-        if call.cause is not None:
-            raise call.cause.error()
-        if self._timeout is not None:
-            deadline = now + self._timeout
-            if call.deadline is None or deadline < call.deadline:
-                call.deadline = deadline
-        if call.deadline is not None and call.deadline <= now:
-            raise Cause.DEADLINE.error()
 
     def _ending(
         self, call: Call, task: asyncio.Task[Any], cancelling: int, failure: BaseException | None

@@ -46,13 +46,21 @@ class Wheel:
         self._armed: asyncio.TimerHandle | None = None
         self._next = 0
 
-    def enter(self, entry: Expiring, deadline: float) -> set[Expiring]:
+    def enter(
+        self, entry: Expiring, deadline: float, loop: asyncio.AbstractEventLoop | None = None
+    ) -> set[Expiring]:
         """Add an entry that expires at ``deadline``, in the loop's time.
+
+        Args:
+            entry: What expires.
+            deadline: When.
+            loop: The running loop, from whoever knows it already.
 
         Returns:
             The slot; ``slot.discard(entry)`` takes the entry out again.
         """
-        loop = asyncio.get_running_loop()
+        if loop is None:
+            loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._begin(loop)
         if deadline > _FARTHEST:
