@@ -147,7 +147,14 @@ async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire | AsgiSocket) 
             cancelled = True
             task.cancel()
 
-    watching = asyncio.create_task(wire.follow(left))
+    watching: asyncio.Task[None] | None = None
+
+    def watch() -> None:
+        nonlocal watching
+        watching = asyncio.create_task(wire.follow(left))
+
+    # Not at once: most work ends before the loop turns, and a task costs more than such work.
+    turned = asyncio.get_running_loop().call_soon(watch)
     try:
         result = await work
     except asyncio.CancelledError:
@@ -159,7 +166,9 @@ async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire | AsgiSocket) 
     else:
         return result
     finally:
-        await cancel_and_wait(watching)
+        turned.cancel()
+        if watching is not None:
+            await cancel_and_wait(watching)
     return None
 
 
