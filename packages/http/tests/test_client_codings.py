@@ -21,7 +21,7 @@ from kratos.selector import Node
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import CallOptions, Mount
 from kratos_http import Compression, Decompression, HttpClient, HttpConnector, HttpServer
-from kratos_http._decoding import whole
+from kratos_http._decompressing import whole
 from kratos_http._exchange import TooLarge
 from kratos_http.testing import running
 

@@ -170,7 +170,10 @@ class Answering(asyncio.Protocol, ABC):
         self._task = self._engine.spawn(self._converse(endpoint, head, wire))
 
     async def _serve(self, answer: Answer, head: Head, body: bytes, keep: bool) -> None:  # noqa: FBT001
-        if not self._begin():
+        self._begun = True
+        transport = self._transport
+        if transport is None:
+            self._end_badly()
             return
         try:
             reply = await answer(head, body)
@@ -180,12 +183,15 @@ class Answering(asyncio.Protocol, ABC):
         except Exception:
             _log.exception("%s %r failed outside of its call", head.method, head.path)
             reply = refusal(internal())
-        if self._finish():
-            self._say(head.method, head.version, reply, keep)
-            if self._queue:
-                self._advance()
-            else:
-                self.after_turn()
+        self._task = self._current = None
+        if self._transport is None:
+            self._engine.forget(self)
+            return
+        self._say(head.method, head.version, reply, keep)
+        if self._queue:
+            self._advance()
+        else:
+            self.after_turn()
 
     async def _converse(self, endpoint: Streamed, head: Head, wire: ServerWire) -> None:
         if not self._begin():
@@ -259,8 +265,10 @@ class Answering(asyncio.Protocol, ABC):
         transport = self._transport
         if transport is None:
             return
-        keep = keep and (not self._engine.leaving or bool(self._queue))
-        date = self._engine.date
+        engine = self._engine
+        if engine.leaving and not self._queue:
+            keep = False
+        date = engine.date
         try:
             pieces = render(reply, method, version=version, keep=keep, date=date)
         except ValueError:

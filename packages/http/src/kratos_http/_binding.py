@@ -79,8 +79,9 @@ class Binding:
         message = self._type() if read is None else read(content_type, body)
         if head.query and self._has_query:
             bind(message, parse_query(head.query))
-        for put, value in zip(self._setters, head.params, strict=True):
-            put(message, value)
+        if self._setters:
+            for put, value in zip(self._setters, head.params):  # noqa: B905 - routes see to it
+                put(message, value)
         return message
 
     def _read_whole(self, content_type: str, body: bytes) -> Message:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kratos.errors import Error
 from kratos.transport.cause import Cause
-from kratos.transport.http import Buffered, Head, Streamed, Upgraded
+from kratos.transport.http import Buffered, Endpoint, Head, Streamed, Upgraded
 from kratos_http._answering import SLACK, Answer, Answering, internal
 from kratos_http._endpoints import Constant
 from kratos_http._handshake import unfit
@@ -162,7 +162,37 @@ class ServerConnection(Answering):
         """Route the request; a streamed one gets its turn at once."""
         self._in_head = False
         self._head = head
-        endpoint = self._engine.application.route(head)
+        self._accept(
+            self._engine.application.route(head), head, length=length, keep=keep, expects=expects
+        )
+
+    def on_whole(self, head: Head, body: bytes, /) -> None:
+        """Answer at once where nothing is in the way."""
+        engine = self._engine
+        endpoint = engine.application.route(head)
+        answer: Answer | None = getattr(endpoint, "answer", None)
+        self._since = engine.now
+        self._head = head
+        if (
+            answer is None
+            or self._task is not None
+            or self._queue
+            or self._stalled is not None
+            or (body and len(body) > cast("Buffered", endpoint).max_body)
+        ):
+            self._accept(endpoint, head, length=len(body), keep=True, expects=False)
+            if body:
+                self.on_piece(body)
+            self.on_end()
+            return
+        self._current = head
+        self._begun = False
+        self._task = engine.spawn(self._serve(answer, head, body, True))
+
+    def _accept(
+        self, endpoint: Endpoint, head: Head, *, length: int | None, keep: bool, expects: bool
+    ) -> None:
+        """Take the head of a request for what leads to an endpoint."""
         answer: Answer | None = getattr(endpoint, "answer", None)
         if answer is not None:
             self._answer = answer
@@ -233,7 +263,8 @@ class ServerConnection(Answering):
         if self._task is None:
             if self._wire is not None or not (self._in_head or self._in_body):
                 self._since = self._engine.now
-            self._allow_body()
+            if self._expecting:
+                self._allow_body()
             if self._engine.draining and self.is_idle:
                 self._close()
         if self._queue or self._paused:

@@ -48,6 +48,9 @@ CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 _STATUS_LINES: Final[dict[int, bytes]] = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+_OK: Final = b"HTTP/1.1 200 OK\r\n"
+_SIZES_KEPT: Final = 4096
+_lengths: dict[int, bytes] = {}
 # Answers of one content type and nothing else are the rule; their block is made once.
 _blocks: dict[WireHeaders, bytes] = {}
 
@@ -66,6 +69,19 @@ def render(
         ValueError: A header of the answer cannot be sent; see ``header_block``.
     """
     status, body = reply.status, reply.body
+    size = len(body)
+    if (  # the usual answer to the usual request
+        status == 200
+        and keep
+        and method != "HEAD"
+        and version == "1.1"
+        and not reply.trailers
+        and size < _SIZES_KEPT
+    ):
+        line = _lengths.get(size) or _length_line(size)
+        headers = reply.headers
+        block = (headers.__class__ is tuple and _blocks.get(headers)) or header_block(headers)
+        return (b"".join((_OK, date, block, line, body)),)
     head = opening(status, reply.headers, version=version, keep=keep, date=date)
     if not has_body(method, status):
         length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
@@ -99,10 +115,8 @@ def header_block(headers: WireHeaders) -> bytes:
         ValueError: A name is no token, or a value holds control characters, which could
             begin a header or an answer of its own.
     """
-    if not headers:
-        return b""
-    if len(headers) != 1 or len(headers[0][1]) > _CACHED_VALUE or headers.__class__ is not tuple:
-        return _checked(headers)
+    if headers.__class__ is not tuple or len(headers) != 1 or len(headers[0][1]) > _CACHED_VALUE:
+        return _checked(headers) if headers else b""
     block = _blocks.get(headers)
     if block is None:
         block = _checked(headers)
@@ -142,6 +156,11 @@ def chunk(data: bytes) -> bytes:
 def last_chunk(trailers: WireHeaders = ()) -> bytes:
     """Return the end of a body in chunks."""
     return b"0\r\n%b\r\n" % header_block(trailers)
+
+
+def _length_line(size: int) -> bytes:
+    line = _lengths[size] = b"content-length: %d\r\n\r\n" % size
+    return line
 
 
 def _checked(headers: WireHeaders) -> bytes:

@@ -207,7 +207,7 @@ async def answered(
             request.wire.reset(call.cause or Cause.CALLER)
             return None
         reply = options.error_reply(error, asked.accept)
-    if len(call.reply_headers) or len(call.trailers):
+    if not call.is_bare:
         add_headers(reply, call)
     return reply
 

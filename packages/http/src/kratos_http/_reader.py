@@ -15,6 +15,7 @@ from httptools import (
 
 from kratos.errors import Error
 from kratos.transport.http import Head
+from kratos_http._known import KnownHeads
 from kratos_http.limits import Limits
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class Receiver(Protocol):
         """
         ...
 
+    def on_whole(self, head: Head, body: bytes, /) -> None:
+        """A whole request came at once, on a connection that stays: all of the above and below."""
+        ...
+
     def on_piece(self, data: bytes, /) -> None:
         """A piece of its body came; never empty."""
         ...
@@ -78,13 +83,16 @@ class Reader:
     """
 
     __slots__ = (
+        "_between",
         "_certificate",
+        "_data",
         "_fed",
         "_feeding",
         "_first",
         "_headers",
         "_host",
         "_in_head",
+        "_known",
         "_last",
         "_limits",
         "_parser",
@@ -121,6 +129,9 @@ class Reader:
         self._first = 0  # bytes of the feed in which the present request began
         self._fed = 0  # bytes of the feeds since the one that brought something usable
         self._remainder = b""  # see _carry_on
+        self._between = True  # no request has begun that is not complete
+        self._data = b""  # the present feed if a request begins with it, until its head is there
+        self._known = KnownHeads(longest=limits.max_head)
         self._switched = False
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
 
@@ -131,8 +142,21 @@ class Reader:
             Error: It is malformed or breaks a limit, or the receiver refuses it. Nothing can
                 be read any more.
         """
+        if self._between and self._parser is not None:
+            recognised = self._known.recognise(data)
+            if recognised is not None:
+                head, body = recognised
+                head.peer = self._peer
+                if self._tls:
+                    head.tls, head.scheme = True, self._scheme
+                    head.certificate = self._certificate
+                self._fed = 0
+                self._receiver.on_whole(head, body)
+                return
+            self._data = data
         while data := self._feed(data):
             pass  # a loop, because a peer may ask for another protocol with every request
+        self._data = b""
 
     def close(self) -> None:
         """Let go of the receiver; what is fed afterwards is dropped."""
@@ -150,6 +174,7 @@ class Reader:
             self._headers = []
             self._target = b""
             self._in_head = True
+            self._between = False
             self._first = self._feeding
             self._fed = -self._feeding
             self._receiver.on_begin()
@@ -204,6 +229,7 @@ class Reader:
         """Note that the request is complete."""
         if not self._remainder:
             self._fed = -self._feeding
+            self._between = True
             if self._last:
                 self._parser = None
             self._receiver.on_end()
@@ -257,12 +283,18 @@ class Reader:
             self._remainder = _CHUNKED_BODY if length < 0 else b"content-length: %d" % length
         keep = parser.should_keep_alive()
         self._last = not keep
+        self._learn(head, length, usual=keep and not (upgrade or expects))
         self._receiver.on_request(
             head,
             length=None if length < 0 else length,
             keep=keep,
             expects=expects and length != 0,
         )
+
+    def _learn(self, head: Head, length: int, *, usual: bool) -> None:
+        data, self._data = self._data, b""  # only the first request of a feed begins with it
+        if data and usual and length >= 0 and head.version == "1.1":
+            self._known.learn(data, head, length)
 
     def _carry_on(self) -> None:
         """Get ready to read on after a request that asked for another protocol and did not get it.

@@ -92,27 +92,26 @@ class Tree:
             tree = self._literals.setdefault(first.text, Tree())
         return tree.leaf(segments[1:])
 
-    def find(self, segments: Sequence[str], method: str, at: int = 0) -> Route | None:
+    def find(self, segments: Sequence[str], method: str, start: int = 0) -> Route | None:
         """Return the best route of a method for raw segments.
 
         Raises:
             ValueError: A segment has a malformed escape.
         """
         tree = self
-        while at < len(segments):
+        for at in range(start, len(segments)):
             raw = segments[at]
             text = unescape(raw) if "%" in raw else raw
             if text in _DOTS:
                 return None  # the path is to be cleaned first
             literal = tree._literals.get(text) if raw else None
             single = tree._single if raw else None
-            ways = (literal is not None) + (single is not None) + (tree._rest is not None)
-            if ways != 1:
-                return tree.choose(segments, method, at, literal, single)
+            if tree._rest is None and (literal is None) is not (single is None):
+                tree = literal or single or tree  # the one way on, as nearly always
+                continue
             if literal is None and single is None:
                 return tree.through_rest(segments, method, at)
-            tree = literal or single or tree
-            at += 1
+            return tree.choose(segments, method, at, literal, single)
         return tree.at_end(method)
 
     def choose(
@@ -139,9 +138,9 @@ class Tree:
 
     def at_end(self, method: str) -> Route | None:
         """Return the route of a path that ends here."""
-        found = None
-        if self._leaf is not None:
-            found = self._leaf.find(method)
+        found, leaf = None, self._leaf
+        if leaf is not None:
+            found = leaf.routes.get(method) or leaf.find(method)
         if found is None and self._rest is not None:
             found = self._rest.find(method)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -33,6 +33,8 @@ from kratos_http.envelope import Envelope
 __all__ = ["Place", "RestEndpoint", "RestOptions", "accepted", "bad_request", "encoder"]
 
 _log = logging.getLogger("kratos.http")
+
+_SERVER: Final = Side.SERVER  # members of enumerations are slow to look up
 
 _Encode = Callable[[Call, Message, str], Reply]
 
@@ -127,11 +129,14 @@ class RestEndpoint:
         variables: Names of the path variables, in the order of ``Head.params``.
         options: Shared by the server's endpoints.
 
+    Attributes:
+        max_body: Bytes of the largest request body.
+
     Raises:
         ConfigError: The rule names a field that its message has not.
     """
 
-    __slots__ = ("_binding", "_encode", "_max_body", "_method", "_operation", "_options")
+    __slots__ = ("_encode", "_method", "_options", "_place", "_request", "_run", "max_body")
 
     def __init__(
         self,
@@ -140,43 +145,35 @@ class RestEndpoint:
         variables: tuple[str, ...],
         options: RestOptions,
     ) -> None:
-        self._operation = operation
         self._method = operation.method
         self._options = options
-        self._max_body = options.max_body
-        self._binding = binding_of(operation.method, rule, variables, options)
+        self.max_body = options.max_body
+        self._place = options.place
+        self._run = operation.run
+        self._request = binding_of(operation.method, rule, variables, options).request
         self._encode = options.reply_encoder or encoder(operation, rule, options)
-
-    @property
-    def max_body(self) -> int:
-        """Bytes of the largest request body."""
-        return self._max_body
 
     async def answer(self, head: Head, body: bytes, /) -> Reply:
         """Bind, call, encode."""
         wanted, content_type, timeout = read(head)
+        place = self._place
         call = Call(
-            self._method,
-            side=Side.SERVER,
-            transport=TRANSPORT,
-            headers=Header(head.headers),
-            peer=head.peer,
-            endpoint=self._options.endpoint,
+            self._method, _SERVER, TRANSPORT, Header(head.headers), head.peer, place.endpoint
         )
         call.certificate = head.certificate
         try:
             if timeout:
                 call.deadline = deadline_after(timeout)
-            request = self._binding.request(head, content_type, body)
+            request = self._request(head, content_type, body)
             head.running = call
-            message = await self._operation.run(call, request)
+            message = await self._run(call, request)
             head.running = None
             reply = self._encode(call, message, wanted)
         except Error as error:
             reply = self._options.error_reply(error, wanted)
         except CodecError as error:
             reply = self._options.error_reply(bad_request(error), wanted)
-        if len(call.reply_headers) or len(call.trailers):
+        if not call.is_bare:
             add_headers(reply, call)
         return reply
 

@@ -94,6 +94,13 @@ class Router:
             text = head.path.decode()
             if not text.startswith("/"):
                 return self._elsewhere(head, text)
+            if ":" not in text:
+                segments = text[1:].split("/") if text != "/" else []
+                found = self._plain.find(segments, head.method)
+                if found is not None:
+                    head.params = found.extract(segments)
+                    return _chosen(found, head)
+                return self._elsewhere(head, text)
             for tree, segments in self._readings(text):
                 found = tree.find(segments, head.method)
                 if found is not None:

@@ -158,7 +158,7 @@ class _CheckedConnection:
         await self._inner.aclose(drain=drain)
 
     async def _keep_asking(self) -> None:
-        failures = 0
+        failures, why = 0, ""
         while failures < self._health.failures:
             spread = 1 + _JITTER * (2 * random.random() - 1)
             await self._clock.sleep(self._health.interval * spread)
