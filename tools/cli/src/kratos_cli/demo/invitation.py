@@ -16,6 +16,7 @@ _JSON = "-H 'Content-Type: application/json'"
 _CHANGE = """-d '{"price": {"cents": "850"}}'"""
 _CUSTOMER = """-d '{"customer": "you"}'"""
 _BOOK = """-d '{"title": "Lady Susan", "price": {"currency": "EUR", "cents": "690"}}'"""
+_FORM = "-F title=Sanditon -F authors='Jane Austen' -F price.currency=EUR -F price.cents=790"
 
 _LIST = """\
 import asyncio
@@ -75,6 +76,7 @@ def _commands(greeter: str, shop: str) -> Iterator[tuple[str, str]]:
     yield "and goes up", f"curl -T cover.png -H 'Content-Type: image/png' {books}/emma/cover"
     yield "new books, as they come", f"curl -N {books}:watch"
     yield "one of them, from another terminal", f"curl {books} {_JSON} {_BOOK}"
+    yield "and one from a form", f"curl {_FORM} {books}"
 
 
 def _python(account: Account, generated: Path, what: str, program: str, **urls: str) -> None:

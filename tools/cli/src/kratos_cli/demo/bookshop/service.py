@@ -36,7 +36,7 @@ from kratos.pagination import Paginator, TupleCursor
 from kratos.transport import duplex
 from kratos_cli.demo.bookshop.broadcast import Broadcast
 from kratos_cli.demo.bookshop.chat import Chat
-from kratos_cli.demo.bookshop.covers import Covers
+from kratos_cli.demo.bookshop.covers import Covers, assemble
 from kratos_cli.demo.bookshop.reservations import Reservations
 from kratos_cli.demo.bookshop.shelves import Place, Shelves
 
@@ -128,15 +128,19 @@ class BookshopService(Bookshop):
         book = self._shelves.get(request.name)
         return Receipt(book=book, dedication=f"{greeting.message} Enjoy {book.title}.")
 
-    async def upload_cover(self, request: UploadCoverRequest, /) -> Cover:
+    async def upload_cover(self, requests: AsyncIterator[UploadCoverRequest], /) -> Cover:
         """Keep a picture as the cover of a book."""
-        book = self._shelves.get(request.name)
-        self._covers.put(book.name, request.image)
-        return Cover(content_type=request.image.content_type, size=len(request.image.data))
+        first = await anext(requests, UploadCoverRequest())
+        self._shelves.get(first.name)
+        image = await assemble(_images(first, requests))
+        # The book may have gone while its picture came.
+        self._covers.put(self._shelves.get(first.name).name, image)
+        return Cover(content_type=image.content_type, size=len(image.data))
 
-    async def download_cover(self, request: DownloadCoverRequest, /) -> HttpBody:
-        """Answer with the cover of a book."""
-        return self._covers.get(self._shelves.get(request.name).name)
+    async def download_cover(self, request: DownloadCoverRequest, /) -> AsyncIterator[HttpBody]:
+        """Answer with the cover of a book, piece by piece."""
+        for piece in self._covers.pieces(self._shelves.get(request.name).name):
+            yield piece
 
     async def watch_books(self, request: WatchBooksRequest, /) -> AsyncIterator[Book]:
         """Show the books of a shelf, and then each new one as it comes."""
@@ -154,6 +158,14 @@ class BookshopService(Bookshop):
     def _return_expired(self) -> None:
         for name in self._reservations.expired():
             self._shelves.give_back(name)
+
+
+async def _images(
+    first: UploadCoverRequest, rest: AsyncIterator[UploadCoverRequest]
+) -> AsyncIterator[HttpBody]:
+    yield first.image
+    async for request in rest:
+        yield request.image
 
 
 def _name(shelf: str, title: str) -> str:

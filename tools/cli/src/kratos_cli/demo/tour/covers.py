@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
+from typing import TypeAlias
 
 from bookshop.v1.bookshop_kratos import (
     BOOKSHOP_DOWNLOAD_COVER,
@@ -15,46 +17,71 @@ from bookshop.v1.bookshop_kratos import (
 from bookshop.v1.bookshop_pb2 import DownloadCoverRequest, UploadCoverRequest
 from google.api.httpbody_pb2 import HttpBody  # type: ignore[import-untyped]
 
+from kratos.transport import CallOptions
 from kratos_cli.demo.stage import StageError
-from kratos_cli.demo.tour.guide import Guide
+from kratos_cli.demo.tour.guide import Guide, Unary
 
 __all__ = ["png", "show"]
 
+Download: TypeAlias = Unary[DownloadCoverRequest, tuple[str, bytes]]
+
 _BLUE = (40, 70, 140)
+_PIECE = 200  # bytes, so that even a small picture has several
 
 
 async def show(guide: Guide, shop: BookshopClient, shelf: str) -> None:
-    """Send a picture and get it back."""
+    """Send a picture in pieces, and get it back in pieces."""
     name = f"shelves/{shelf}/books/persuasion"
-    image = HttpBody(content_type="image/png", data=png(120, 180, _BLUE))
+    picture = png(120, 180, _BLUE)
     await guide.call(
         BOOKSHOP_UPLOAD_COVER,
         shop.upload_cover,
-        UploadCoverRequest(name=name, image=image),
+        _pieces(name, "image/png", picture),
         show=lambda cover: f"{cover.content_type}, {cover.size} bytes",
     )
-    got = await guide.call(
+    download = _download(shop)
+    kind, data = await guide.call(
         BOOKSHOP_DOWNLOAD_COVER,
-        shop.download_cover,
+        download,
         DownloadCoverRequest(name=name),
-        show=lambda image: f"{image.content_type}, {len(image.data)} bytes",
+        show=lambda cover: f"{cover[0]}, {len(cover[1])} bytes",
     )
-    if (got.content_type, got.data) != (image.content_type, image.data):
+    if (kind, data) != ("image/png", picture):
         raise StageError(f"the cover of {name} came back as another one")
     if guide.by == "grpc":
         return
     await guide.refused(
         BOOKSHOP_DOWNLOAD_COVER,
-        shop.download_cover,
+        download,
         DownloadCoverRequest(name=f"shelves/{shelf}/books/emma"),
         by=is_cover_not_found,
     )
     await guide.refused(
         BOOKSHOP_UPLOAD_COVER,
         shop.upload_cover,
-        UploadCoverRequest(name=name, image=HttpBody(content_type="text/html", data=b"<p>")),
+        _pieces(name, "text/html", b"<p>"),
         by=is_cover_invalid,
     )
+
+
+def _pieces(name: str, kind: str, data: bytes) -> Iterator[UploadCoverRequest]:
+    for at in range(0, len(data), _PIECE):
+        image = HttpBody(content_type=kind, data=data[at : at + _PIECE])
+        yield UploadCoverRequest(name=name, image=image)
+
+
+def _download(shop: BookshopClient) -> Download:
+    async def download(
+        request: DownloadCoverRequest, /, *, options: CallOptions | None = None
+    ) -> tuple[str, bytes]:
+        kind, data = "", b""
+        async with shop.download_cover(request, options=options) as pieces:
+            async for piece in pieces:
+                kind = kind or piece.content_type
+                data += piece.data
+        return kind, data
+
+    return download
 
 
 def png(width: int, height: int, colour: tuple[int, int, int]) -> bytes:

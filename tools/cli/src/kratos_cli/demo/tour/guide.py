@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from kratos import Error
+from kratos.encoding.http_body import is_http_body
 from kratos.transport import Arity, CallOptions, Method
 from kratos_cli.demo.account import Account
 from kratos_cli.demo.journal import CALL_ID
 from kratos_cli.demo.stage import Process, StageError
 
-__all__ = ["Guide"]
+__all__ = ["Guide", "Unary"]
 
 Q = TypeVar("Q")
 Q_contra = TypeVar("Q_contra", contravariant=True)
@@ -25,11 +26,13 @@ _TIMEOUT = 10.0  # seconds
 
 
 class Unary(Protocol[Q_contra, R_co]):
-    """A method of a client."""
+    """A method of a client with one reply."""
 
     def __call__(
         self, request: Q_contra, /, *, options: CallOptions | None = None
-    ) -> Awaitable[R_co]: ...
+    ) -> Awaitable[R_co]:
+        """Make the call."""
+        ...
 
 
 class Guide:
@@ -59,7 +62,7 @@ class Guide:
         show: Callable[[R], str] = str,
         query: str = "",
     ) -> R:
-        """Make a unary call that has to succeed, and return the reply.
+        """Make a call that has to succeed, and return its one reply.
 
         Args:
             method: What is called.
@@ -84,7 +87,7 @@ class Guide:
         by: Callable[[Error], bool],
         query: str = "",
     ) -> Error:
-        """Make a unary call that has to fail, and return the error.
+        """Make a call that has to fail, and return the error.
 
         Args:
             method: What is called.
@@ -163,7 +166,11 @@ class _Step:
 def _by_http(method: Method[Any, Any], query: str) -> str:
     rule = method.http[0]
     path = re.sub(r"\{([\w.]+)=[^}]*\}", r"{\1}", rule.path)
-    kind = {Arity.UNARY: "HTTP", Arity.SERVER_STREAM: "SSE"}.get(method.arity, "WS")
+    kind = "HTTP"
+    if method.arity is Arity.BIDI_STREAM:
+        kind = "WS"
+    elif method.arity is Arity.SERVER_STREAM and not is_http_body(method.reply.DESCRIPTOR):
+        kind = "SSE"
     return f"{kind:4} {rule.verb} {path}" + (f"?{query}" if query else "")
 
 
