@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -541,7 +541,7 @@ async def test_sequence_of_requests_is_sent_to_the_next_node() -> None:
 
 
 class Refusing(EchoService):
-    async def watch(self, request: Any, /) -> Any:
+    async def watch(self, request: Any, /) -> AsyncIterator[Any]:
         if request.value:
             raise Error(503, "BUSY")
         yield request

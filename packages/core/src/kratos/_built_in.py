@@ -21,6 +21,8 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "memory": "kratos.registry.memory:from_url",
     },
     "kratos.selector": {
+        "hash": "kratos.selector.hash:build",
+        "least": "kratos.selector.least:build",
         "p2c": "kratos.selector.p2c:build",
         "random": "kratos.selector.random:build",
         "wrr": "kratos.selector.wrr:build",
