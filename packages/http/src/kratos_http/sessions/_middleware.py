@@ -75,16 +75,16 @@ class SessionMiddleware(ABC):
             RuntimeError: It has changed, but the answer has begun.
         """
         values = dump(dict(session))
-        record = session.record
-        now = self._clock.wall()
         if session.replaced:
             await self.forget(session.replaced)
         if not session:
             if not session.is_new and not session.replaced:
-                await self.forget(record.id)
+                await self.forget(session.record.id)
             if had_cookie:
                 set_cookie(call, self._options.cookie(""))
             return
+        record = session.record
+        now = self._clock.wall()
         due = now - record.renewed > self._options.max_age / _RENEWALS
         if session.is_changed(values) or record.outdated or due:
             record.renewed = now

@@ -11,20 +11,22 @@ from typing import Any, Final, TypeGuard
 
 __all__ = ["CURRENT", "Record", "Session", "current_session", "dump", "pack", "unpack"]
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 @dataclass(slots=True, kw_only=True)
 class Record:
     """What is kept of a session between requests.
 
     Attributes:
-        id: Names it; a secret where it leads to the values.
+        id: Names it; a secret where it leads to the values. Empty until somebody asks.
         created: When it began, in seconds since the epoch.
         renewed: When its cookie was sent last, in seconds since the epoch.
         values: What handlers put into it.
         outdated: Whether it is to be written anew, because its key is no longer the first.
     """
 
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    id: str = ""
     created: float
     renewed: float
     values: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -56,7 +58,7 @@ class Session(MutableMapping[str, Any]):
     def id(self) -> str:
         """What names it, for the tokens of forms for instance; not for logs."""
         self._use()
-        return self._record.id
+        return self.record.id
 
     @property
     def is_new(self) -> bool:
@@ -114,6 +116,8 @@ class Session(MutableMapping[str, Any]):
     @property
     def record(self) -> Record:
         """What is to be kept."""
+        if not self._record.id:
+            self._record.id = secrets.token_urlsafe(32)
         return self._record
 
     @property
@@ -146,9 +150,7 @@ def dump(value: Any) -> bytes:
         TypeError: It has a part that JSON does not know.
         ValueError: It holds NaN or an infinity, or contains itself.
     """
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
 def pack(record: Record, values: bytes, /, *, name: str) -> bytes:
