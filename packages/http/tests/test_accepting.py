@@ -99,6 +99,13 @@ class TestAtTheLimit:
             assert (await third.request("GET", "/")).status == 200
             await gone.aclose()
 
+    async def test_everybody_has_a_turn(self) -> None:
+        async with listening(Gate(), limits=Limits(max_connections=5)) as opened:
+            peers = [await opened.connect() for _ in range(60)]
+            answers = await asyncio.gather(*(peer.request("GET", "/") for peer in peers))
+            assert {answer.status for answer in answers} == {200}
+            assert len(opened.engine.connections) <= 5
+
     async def test_end_does_not_wait_for_those_who_wait(self) -> None:
         async with listening(Gate(), limits=Limits(max_connections=1)) as opened:
             await opened.connect()

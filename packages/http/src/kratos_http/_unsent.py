@@ -6,6 +6,10 @@ import asyncio
 import sys
 from typing import Any, Final
 
+if sys.platform == "linux":  # at once: without file descriptors nothing can be imported later
+    import fcntl
+    import termios
+
 __all__ = ["unsent"]
 
 _NOTHING: Final = bytes(4)  # a C int
@@ -25,9 +29,6 @@ def _queued(transport: asyncio.WriteTransport) -> int:
     sock: Any = transport.get_extra_info("socket")
     if sys.platform != "linux" or sock is None:
         return 0
-    import fcntl
-    import termios
-
     try:
         answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, _NOTHING)
     except OSError:
