@@ -166,14 +166,34 @@ def test_longest_head_holds_for_known_lines_too() -> None:
     assert requests.whole == 0
 
 
+def _numbered(number: int) -> tuple[bytes, Head]:
+    data = b"GET /a HTTP/1.1\r\nx: %d\r\n\r\n" % number
+    return data, Head("GET", b"/a", b"", [(b"x", b"%d" % number)])
+
+
 def test_memory_for_heads_of_a_connection_is_bounded() -> None:
     known = KnownHeads(longest=1000)
     for number in range(50):
-        headers = [(b"x", b"%d" % number)]
-        data = b"GET /a HTTP/1.1\r\nx: %d\r\n\r\n" % number
-        known.learn(data, Head("GET", b"/a", b"", headers), 0)
+        data, head = _numbered(number)
+        known.learn(data, head, 0)
         assert known.recognise(data) is not None
     assert len(known) <= 4
+
+
+def test_connection_whose_heads_never_come_again_is_left_alone() -> None:
+    known = KnownHeads(longest=1000)
+    for number in range(50):
+        known.learn(*_numbered(number), 0)
+    assert len(known) == 0
+
+
+def test_known_head_among_ever_new_ones_stays_worth_it() -> None:
+    known = KnownHeads(longest=1000)
+    for number in range(50):
+        if known.recognise(_numbered(0)[0]) is None:
+            known.learn(*_numbered(0), 0)
+        known.learn(*_numbered(number + 1), 0)
+    assert len(known) > 0
 
 
 def _line(verb: bytes, path: bytes, version: bytes) -> bytes:

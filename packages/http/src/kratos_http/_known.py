@@ -21,6 +21,7 @@ _VERSION: Final = b"HTTP/1.1"
 _IN_TARGETS: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b"#")))
 _KEPT: Final = 4  # per connection, which also holds the memory of idle ones low
 _LONGEST: Final = 1024
+_PATIENCE: Final = 16  # heads in a row of which none came again: each has a trace of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,12 @@ class KnownHeads:
         longest: Bytes of the longest head that is accepted.
     """
 
-    __slots__ = ("_blocks", "_longest")
+    __slots__ = ("_blocks", "_longest", "_vain")
 
     def __init__(self, *, longest: int) -> None:
         self._blocks: dict[bytes, Known] = {}
         self._longest = longest
+        self._vain = 0  # heads kept since one was recognised
 
     def __len__(self) -> int:
         """Return how many are kept."""
@@ -61,6 +63,8 @@ class KnownHeads:
             head: What they mean, under HTTP/1.1, on a connection that stays.
             length: Bytes of the body, not in chunks.
         """
+        if self._vain == _PATIENCE:
+            return
         start, end = data.find(b"\r\n"), data.find(b"\r\n\r\n")
         block = data[start:end]
         # A parser that ends lines in any other way saw other lines than these.
@@ -69,12 +73,16 @@ class KnownHeads:
             return
         if not data.startswith(head.method.encode() + b" "):
             return  # empty lines came first
-        if len(self._blocks) >= _KEPT:
+        self._vain += 1
+        if len(self._blocks) == _KEPT or self._vain == _PATIENCE:
             self._blocks.clear()
-        self._blocks[block] = Known(tuple(head.headers), length)
+        if self._vain < _PATIENCE:
+            self._blocks[block] = Known(tuple(head.headers), length)
 
     def recognise(self, data: bytes) -> tuple[Head, bytes] | None:
         """Return head and body if ``data`` is one whole request with lines that are known."""
+        if not self._blocks:
+            return None
         start = data.find(b"\r\n")
         end = data.find(b"\r\n\r\n", start)
         known = self._blocks.get(data[start:end])
@@ -86,5 +94,6 @@ class KnownHeads:
         method, target = _METHODS.get(parts[0]), parts[1]
         if method is None or target[:1] != b"/" or target.translate(None, _IN_TARGETS):
             return None
+        self._vain = 0
         path, _, query = target.partition(b"?")
         return Head(method, path, query, list(known.headers)), data[end + 4 :]

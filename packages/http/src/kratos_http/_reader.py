@@ -99,7 +99,6 @@ class Reader:
         "_peer",
         "_receiver",
         "_remainder",
-        "_scheme",
         "_switched",
         "_target",
         "_tls",
@@ -119,7 +118,6 @@ class Reader:
         self._peer = peer
         self._tls = tls
         self._certificate = certificate
-        self._scheme = "https" if tls else "http"
         self._headers: list[tuple[bytes, bytes]] = []
         self._host = b""  # the newest that was found to be one
         self._target = b""
@@ -146,12 +144,8 @@ class Reader:
             recognised = self._known.recognise(data)
             if recognised is not None:
                 head, body = recognised
-                head.peer = self._peer
-                if self._tls:
-                    head.tls, head.scheme = True, self._scheme
-                    head.certificate = self._certificate
                 self._fed = 0
-                self._receiver.on_whole(head, body)
+                self._receiver.on_whole(self._placed(head), body)
                 return
             self._data = data
         while data := self._feed(data):
@@ -207,18 +201,9 @@ class Reader:
             raise Error(505, "HTTP_VERSION", "this server speaks HTTP/1.1 and HTTP/1.0 only")
         method = parser.get_method().decode()
         path, query = _split_target(method, self._target)
-        head = Head(
-            method,
-            path,
-            query,
-            self._headers,
-            scheme=self._scheme,
-            version=version,
-            peer=self._peer,
-            tls=self._tls,
-        )
-        head.certificate = self._certificate
-        self._hand_over(parser, head)
+        head = Head(method, path, query, self._headers)
+        head.version = version
+        self._hand_over(parser, self._placed(head))
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -260,6 +245,14 @@ class Reader:
         if self._fed > self._limits.max_head:
             raise self._too_large()
         return b""
+
+    def _placed(self, head: Head) -> Head:
+        """Say whose request it is; not by keywords, which take as long as all the rest of it."""
+        head.peer = self._peer
+        if self._tls:
+            head.tls, head.scheme = True, "https"
+            head.certificate = self._certificate
+        return head
 
     def _hand_over(self, parser: HttpRequestParser, head: Head) -> None:
         hosts, length, expects, upgrade = 0, 0, False, False
