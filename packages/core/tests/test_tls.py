@@ -146,9 +146,23 @@ class TestWhatIsWrong:
         tls = ServerTls(certificate=files.certificate, key=secret)
         assert "c2VjcmV0" not in failure(tls)
 
-    def test_certificate_of_a_client_needs_its_key(self) -> None:
-        with pytest.raises(ConfigError, match="needs its key"):
-            ClientTls(certificate=b"")
+    def test_key_of_a_client_needs_its_certificate(self) -> None:
+        with pytest.raises(ConfigError, match="certificate="):
+            ClientTls(key="me.key")
+
+    def test_certificate_of_a_client_may_hold_its_key(self, ca: trustme.CA) -> None:
+        own = ca.issue_cert("me")
+        both = key(own) + chain(own)
+        assert Rotation(ClientTls(certificate=both), itself).value.key == both
+
+    def test_certificate_of_a_client_needs_its_key_somewhere(self, ca: trustme.CA) -> None:
+        certificate = chain(ca.issue_cert("me"))
+        assert failure(ClientTls(certificate=certificate)) == (
+            "the certificate holds no private key in PEM"
+        )
+
+    def test_password_is_not_shown(self) -> None:
+        assert "secret" not in repr(ClientTls(certificate="a", key="b", password="secret"))
 
 
 class TestWhatChanges:

@@ -17,6 +17,7 @@ from kratos.testing.echo import ECHO, EchoService, text
 from kratos.tls import PeerCertificate
 from kratos.transport import Call, ChainCaller, Handler
 from kratos_grpc import ClientTls, GrpcConnector, GrpcServer, ServerTls
+from kratos_grpc.tls import channel_credentials
 
 
 def chain(certificate: trustme.LeafCert) -> bytes:
@@ -185,9 +186,10 @@ async def test_key_of_another_certificate_is_no_address_in_use(ca: trustme.CA) -
     await server.stop()
 
 
-def test_certificate_without_its_key_is_refused() -> None:
-    with pytest.raises(ConfigError, match="key"):
-        ClientTls(certificate=b"pem")
+@pytest.mark.parametrize("tls", [ClientTls(password="x"), ClientTls(verify=False)])
+def test_what_grpc_cannot_do_is_refused(tls: ClientTls) -> None:
+    with pytest.raises(ConfigError, match="gRPC"):
+        channel_credentials(tls)
 
 
 def test_tls_of_another_transport_is_refused() -> None:

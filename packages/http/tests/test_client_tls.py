@@ -17,7 +17,7 @@ from kratos.registry import ServiceInstance
 from kratos.registry.memory import MemoryRegistry
 from kratos.testing.echo import CHAT, ECHO, WATCH, EchoService, text
 from kratos.transport import Mount
-from kratos_http import ClientTls, HttpServer
+from kratos_http import ClientTls, HttpConnector, HttpServer
 from kratos_http.testing import running
 
 
@@ -108,7 +108,7 @@ async def test_client_shows_its_certificate(authority: Authority) -> None:
 async def test_unverified_server_is_spoken_to_with_a_warning(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, "kratos.http"):
+    with caplog.at_level(logging.WARNING, "kratos.tls"):
         tls = ClientTls(verify=False)
         async with serving(authority.server("other")) as url, Client(url, tls=tls) as caller:
             assert (await caller.unary(ECHO, text("ok"))).value == "ok"
@@ -135,14 +135,22 @@ def test_files_that_hold_something_else_are_named(authority: Authority, tmp_path
     nonsense.write_text("nonsense")
     certificate, key = authority.client()
     with pytest.raises(ConfigError, match=r"nonsense\.pem"):
-        ClientTls(ca=nonsense).context()
+        HttpConnector(tls=ClientTls(ca=nonsense))
     with pytest.raises(ConfigError, match=r"absent\.pem"):
-        ClientTls(ca=tmp_path / "absent.pem").context()
+        HttpConnector(tls=ClientTls(ca=tmp_path / "absent.pem"))
     with pytest.raises(ConfigError, match=r"nonsense\.pem"):
-        ClientTls(certificate=certificate, key=nonsense).context()
+        HttpConnector(tls=ClientTls(certificate=certificate, key=nonsense))
     with pytest.raises(ConfigError, match="certificate="):
-        ClientTls(key=key).context()
+        HttpConnector(tls=ClientTls(key=key))
 
 
-def test_password_is_not_shown() -> None:
-    assert "secret" not in repr(ClientTls(certificate="a", key="b", password="secret"))
+async def test_renewed_roots_are_trusted_by_new_connections(authority: Authority) -> None:
+    context = authority.server("127.0.0.1")
+    good = authority.ca.read_bytes()
+    trustme.CA().cert_pem.write_to_path(str(authority.ca))
+    tls = ClientTls(ca=authority.ca)
+    async with serving(context) as url, Client(url, tls=tls, fail_fast=True) as caller:
+        with pytest.raises(Error):
+            await caller.unary(ECHO, text("ok"))
+        authority.ca.write_bytes(good)
+        assert (await caller.unary(ECHO, text("ok"))).value == "ok"

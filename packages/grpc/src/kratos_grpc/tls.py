@@ -9,6 +9,7 @@ from typing import Final, cast
 
 import grpc
 
+from kratos.errors import ConfigError
 from kratos.tls import ClientTls, Material, PeerCertificate, Rotation, ServerTls
 
 __all__ = [
@@ -48,8 +49,11 @@ def channel_credentials(tls: ClientTls, /) -> grpc.ChannelCredentials:
     """Return what grpc takes; it stays as it is for the life of a channel.
 
     Raises:
-        ConfigError: A certificate cannot be used; names it and says why.
+        ConfigError: A certificate cannot be used, names it and says why; or gRPC cannot do what
+            is asked for.
     """
+    if tls.password or not tls.verify:
+        raise ConfigError("gRPC reads no encrypted keys, and always verifies servers")
     return Rotation(tls, _channel).value
 
 

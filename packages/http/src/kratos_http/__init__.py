@@ -1,8 +1,8 @@
 """HTTP server and client of Kratos."""
 
+from kratos.tls import ClientTls
 from kratos_http.asgi import Asgi
 from kratos_http.client import HttpClient
-from kratos_http.client_tls import ClientTls
 from kratos_http.compression import Compression
 from kratos_http.connector import HttpConnector
 from kratos_http.cookies import Cookie, parse_cookies, set_cookie

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from kratos import encoding
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError
 from kratos.selector import Node
+from kratos.tls import ClientTls, Rotation, client_context
 from kratos.transport import Method
 from kratos_http._decompressing import accept_line
 from kratos_http._dial import Dialer
@@ -19,7 +20,6 @@ from kratos_http._plain_plan import PlainPlan
 from kratos_http._plan import Plan
 from kratos_http._pool import ConnectionPool, PoolOptions
 from kratos_http._request_head import RequestHeads
-from kratos_http.client_tls import ClientTls
 from kratos_http.invocation import ClientRequest
 from kratos_http.proxies import Proxies
 
@@ -101,8 +101,8 @@ class HttpConnector:
             raise ConfigError(f"there is no codec {codec!r}: register it, or use protojson")
         if path_prefix and not path_prefix.startswith("/"):
             raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
-        self._tls = _context(tls)
-        self._server_name = tls.server_name if isinstance(tls, ClientTls) else ""
+        self._tls = _contexts(tls)
+        self._server_name = (isinstance(tls, ClientTls) and tls.server_name) or ""
         self._trusted: ssl.SSLContext | None = None
         self._proxies = Proxies(http=proxy, https=proxy) if isinstance(proxy, str) else proxy
         self._codec = found
@@ -182,7 +182,7 @@ class HttpConnector:
         return plan
 
     def _context(self) -> ssl.SSLContext:
-        return self._trust() if self._tls is None else self._tls
+        return self._trust() if self._tls is None else self._tls()
 
     def _proxy_context(self) -> ssl.SSLContext:
         given = None if self._proxies is None else self._proxies.tls
@@ -195,9 +195,12 @@ class HttpConnector:
         return self._trusted
 
 
-def _context(tls: object) -> ssl.SSLContext | None:
+def _contexts(tls: object) -> Callable[[], ssl.SSLContext] | None:
+    """Return what gives the context of the next connection: files may have changed."""
     if isinstance(tls, ClientTls):
-        return tls.context()
-    if tls is None or isinstance(tls, ssl.SSLContext):
-        return tls
+        return Rotation(tls, client_context).refresh
+    if isinstance(tls, ssl.SSLContext):
+        return lambda: tls
+    if tls is None:
+        return None
     raise ConfigError(f"tls must be an ssl.SSLContext or ClientTls, not {type(tls).__name__}")

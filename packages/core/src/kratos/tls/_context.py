@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -11,6 +12,8 @@ from kratos.tls._rotation import Material
 from kratos.tls._trial import load_pair
 
 __all__ = ["client_context", "server_context"]
+
+_log = logging.getLogger("kratos.tls")
 
 _CERTIFICATE: Final = "the certificate"
 
@@ -39,6 +42,8 @@ def server_context(material: Material, /, *, alpn: Sequence[str] = ()) -> ssl.SS
 def client_context(material: Material, /, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:
     """Return the context of a client: TLS 1.2 or newer, certificates and names are checked.
 
+    Unless the material says otherwise, which is logged.
+
     Args:
         material: Roots, or none for the system's; the client's own certificate, if it has one.
         alpn: Protocols that are spoken, the preferred one first.
@@ -52,6 +57,10 @@ def client_context(material: Material, /, *, alpn: Sequence[str] = ()) -> ssl.SS
         context.load_default_certs()
     else:
         _trust(context, material.roots)
+    if not material.verify:
+        _log.warning("servers are not verified: whoever is in the way can be the server")
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context
 
 
@@ -64,7 +73,8 @@ def _arm(context: ssl.SSLContext, material: Material, alpn: Sequence[str]) -> No
         context.set_alpn_protocols(list(alpn))
     if material.certificate is not None:
         assert material.key is not None, "a pair was read"
-        load_pair(context, material.certificate, material.key, _CERTIFICATE)
+        certificate, key = material.certificate, material.key
+        load_pair(context, certificate, key, _CERTIFICATE, password=material.password)
 
 
 def _trust(context: ssl.SSLContext, roots: bytes) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kratos.errors import ConfigError
-from kratos.tls._pem import Pem
+from kratos.tls._pem import Pem, name_of
 
 __all__ = ["ClientTls", "ServerTls"]
 
@@ -40,21 +40,28 @@ class ClientTls:
         ca: Roots of servers' certificates; ``None`` for those that the transport trusts by
             default: the system's, or those that come with gRPC.
         certificate: The client's own certificate, for servers that ask for one.
-        key: Its private key, not encrypted.
+        key: Its private key; ``None`` if ``certificate`` holds it, too.
+        password: Of the key, if it is encrypted; not for gRPC.
         server_name: Name that servers' certificates must hold, in place of the node's host. gRPC
             takes the name of the service where a registry told it, as Go Kratos does.
+        verify: Whether servers have to prove who they are. Without it, whoever is in the way can be
+            the server; for trying things out, and not for gRPC.
         watch: Whether files are read again when they change; for clients of HTTP.
 
     Raises:
-        ConfigError: Of certificate and key, one is missing.
+        ConfigError: There is a key without its certificate.
     """
 
     ca: Pem | None = None
     certificate: Pem | None = None
     key: Pem | None = None
+    password: str | None = field(default=None, repr=False)
     server_name: str | None = None
+    verify: bool = True
     watch: bool = True
 
     def __post_init__(self) -> None:
-        if (self.certificate is None) is not (self.key is None):
-            raise ConfigError("a client's certificate needs its key, and the key its certificate")
+        if self.certificate is None and self.key is not None:
+            raise ConfigError(
+                f"{name_of(self.key, 'key')} needs its certificate: pass certificate="
+            )

@@ -76,8 +76,13 @@ def leaf_of(content: bytes, name: str) -> str:
     return found[0].decode("ascii", "replace")
 
 
-def require_key(content: bytes, name: str) -> None:
+def require_key(content: bytes, name: str, *, password: bool = False) -> None:
     """Refuse what is no private key that can be used.
+
+    Args:
+        content: PEM.
+        name: How to call it.
+        password: Whether it may be encrypted.
 
     Raises:
         ConfigError: There is none, or it is encrypted.
@@ -85,7 +90,8 @@ def require_key(content: bytes, name: str) -> None:
     found = _KEY.search(content)
     if found is None:
         raise ConfigError(f"{name} holds no private key in PEM")
-    if b"ENCRYPTED" in found[1] or b"Proc-Type: 4,ENCRYPTED" in content:
+    encrypted = b"ENCRYPTED" in found[1] or b"Proc-Type: 4,ENCRYPTED" in content
+    if encrypted and not password:
         raise ConfigError(
             f"{name} is encrypted, and nobody is there to type its passphrase: store it without "
             "one, readable by the service alone"

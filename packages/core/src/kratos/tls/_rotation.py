@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -34,13 +34,17 @@ class Material:
     Attributes:
         certificate: PEM of one's own certificate and those between it and its root.
         key: PEM of its key.
+        password: Of the key.
         roots: PEM of the roots of peers' certificates.
+        verify: Whether peers are held to the roots.
         expires: When one's own certificate does, in seconds since the epoch.
     """
 
     certificate: bytes | None = None
     key: bytes | None = None
+    password: str = field(default="", repr=False)
     roots: bytes | None = None
+    verify: bool = True
     expires: float | None = None
 
 
@@ -166,19 +170,22 @@ class Rotation(Generic[T]):
         roots = next((what for what in ("client_ca", "ca") if what in contents), None)
         if roots is not None:
             leaf_of(contents[roots], names[roots])
-        if "certificate" not in contents:
-            return Material(roots=contents[roots] if roots else None)
-        certificate, key = contents["certificate"], contents["key"]
-        leaf_of(certificate, names["certificate"])
-        require_key(key, names["key"])
-        client = isinstance(tls, ClientTls)
-        validity = tried(certificate, key, names["certificate"], client=client)
-        validity.require(self._clock.wall(), names["certificate"])
-        return Material(
-            certificate=certificate,
-            key=key,
+        trusted = Material(
             roots=contents[roots] if roots else None,
-            expires=validity.end,
+            verify=isinstance(tls, ServerTls) or tls.verify,
+        )
+        if "certificate" not in contents:
+            return trusted
+        where = "key" if "key" in contents else "certificate"
+        certificate, key, name = contents["certificate"], contents[where], names["certificate"]
+        password = (isinstance(tls, ClientTls) and tls.password) or ""
+        leaf_of(certificate, name)
+        require_key(key, names[where], password=bool(password))
+        client = isinstance(tls, ClientTls)
+        validity = tried(certificate, key, name, client=client, password=password)
+        validity.require(self._clock.wall(), name)
+        return replace(
+            trusted, certificate=certificate, key=key, password=password, expires=validity.end
         )
 
     def _name(self) -> str:

@@ -48,7 +48,9 @@ class Validity:
             )
 
 
-def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes, name: str) -> None:
+def load_pair(
+    context: ssl.SSLContext, certificate: bytes, key: bytes, name: str, *, password: str = ""
+) -> None:
     """Have a context present a certificate.
 
     Args:
@@ -56,13 +58,14 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes, name: str
         certificate: PEM, with the certificates between it and its root.
         key: PEM of its key.
         name: How to call the certificate.
+        password: Of the key.
 
     Raises:
         ConfigError: The key is another one's, or OpenSSL refuses the pair; says why.
     """
     with as_file(certificate) as certificate_file, as_file(key) as key_file:
         try:
-            context.load_cert_chain(certificate_file, key_file, password=lambda: b"")
+            context.load_cert_chain(certificate_file, key_file, password=lambda: password)
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
                 raise ConfigError(f"{name} and its key do not belong together") from error
@@ -70,7 +73,9 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes, name: str
             raise ConfigError(f"{name} and its key cannot be used: {reason}") from error
 
 
-def tried(certificate: bytes, key: bytes, name: str, *, client: bool = False) -> Validity:
+def tried(
+    certificate: bytes, key: bytes, name: str, *, client: bool = False, password: str = ""
+) -> Validity:
     """Present a certificate to a peer that trusts just this one.
 
     Args:
@@ -78,6 +83,7 @@ def tried(certificate: bytes, key: bytes, name: str, *, client: bool = False) ->
         key: PEM of its key.
         name: How to call it.
         client: Whether it is a client's.
+        password: Of the key.
 
     Raises:
         ConfigError: The handshake fails, for instance because the certificate is for another
@@ -90,9 +96,11 @@ def tried(certificate: bytes, key: bytes, name: str, *, client: bool = False) ->
     for context in (presenting, checking):
         context.set_ciphers(_LENIENT)
     checking.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
-    load_pair(presenting, certificate, key, name)
+    load_pair(presenting, certificate, key, name, password=password)
     if client:
-        load_pair(checking, certificate, key, name)  # a server needs some certificate
+        load_pair(
+            checking, certificate, key, name, password=password
+        )  # a server needs some certificate
     try:
         checking.load_verify_locations(cadata=leaf_of(certificate, name))
         found = _shake_hands(presenting, checking, client=client)
