@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-NAMES = ("aegis/middleware", "field-masks", "mounting", "pagination", "selectors", "sessions")
+NAMES = (
+    "aegis/middleware", "field-masks", "http-client", "mounting", "pagination", "selectors", "sessions",
+)
 PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
 
 

@@ -23,7 +23,7 @@ async def connections(address: str) -> AsyncGenerator[Cases]:
     def asking(case: str) -> Ask:
         async def ask() -> None:
             data = ready(case, address)
-            reply = await pool.exchange(data, repeatable=case == "get", head_only=False)
+            reply = await pool.exchange(lambda: data, repeatable=case == "get", head_only=False)
             check(case, reply.status, reply.body)
 
         return ask

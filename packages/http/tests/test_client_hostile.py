@@ -14,7 +14,7 @@ from kratos.registry import ServiceInstance
 from kratos.registry.memory import MemoryRegistry
 from kratos.selector import Node
 from kratos.testing.echo import ECHO, WATCH, text
-from kratos.transport import CallOptions
+from kratos.transport import CallOptions, ChainCaller
 from kratos_http import HttpConnector
 from kratos_http._exchange import ClientConnection
 from kratos_http.testing import eventually
@@ -310,6 +310,53 @@ async def test_answer_that_comes_with_the_cancellation_leaves_no_dead_connection
         await asking
     assert wire.aborted
     assert not connection.reusable
+
+
+async def test_request_is_written_when_its_connection_is_there(serve: Serve) -> None:
+    """Until then its time goes by, which it tells the server of."""
+    release = asyncio.Event()
+    written: list[int] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await request(reader)
+            await release.wait()
+            writer.write(ok(b"x"))
+
+    connection = HttpConnector(max_connections=1).connect(await serve(script))
+
+    async def ask(number: int) -> None:
+        def write() -> bytes:
+            written.append(number)
+            return b"GET / HTTP/1.1\r\n\r\n"
+
+        await connection.pool.exchange(write, repeatable=True, head_only=False)
+
+    calls = [asyncio.ensure_future(ask(number)) for number in range(2)]
+    await eventually(lambda: written)
+    assert written == [0]
+    release.set()
+    await asyncio.gather(*calls)
+    assert written == [0, 1]
+    await connection.aclose()
+
+
+async def test_warming_does_not_exceed_the_limit_of_connections(serve: Serve) -> None:
+    peer = Peer(ok(b"x"))
+    connection = HttpConnector(max_connections=1).connect(await serve(peer))
+    caller = ChainCaller(connection.invoke, transport="http")
+    calls = [caller.unary(ECHO, text("x")) for _ in range(3)]
+    await asyncio.gather(*calls, *(connection.warm() for _ in range(3)))
+    assert peer.connections == 1
+    await connection.aclose()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example"])
+async def test_name_of_no_host_is_an_unreachable_one(host: str) -> None:
+    connection = HttpConnector().connect(Node(scheme="http", address=f"{host}:80"))
+    with pytest.raises(OSError, match="host"):
+        await connection.warm()
+    await connection.aclose()
 
 
 async def test_no_connection_outlives_its_client(serve: Serve) -> None:

@@ -112,9 +112,12 @@ async def _connect(
         opened = await loop.create_unix_connection(make, path, ssl=tls, server_hostname=server_name)
     else:
         port = int(address.rpartition(":")[2])
-        opened = await loop.create_connection(
-            make, _host(address), port, ssl=tls, server_hostname=server_name
-        )
+        try:
+            opened = await loop.create_connection(
+                make, _host(address), port, ssl=tls, server_hostname=server_name
+            )
+        except UnicodeError as error:  # of names with empty or overlong parts
+            raise OSError(f"{_host(address)!r} is no name of a host") from error
     return opened[1]
 
 

@@ -129,6 +129,7 @@ class HttpConnection:
     async def _exchange(self, plan: Plan, call: Call, request: Any) -> Any:
         """Carry a unary call."""
         plan, target, body = plan.write(request)
+        body = await self._packed(call, body)
         reply = await self._ask(plan, call, target, body)
         for _ in range(self._settings.redirects):
             onward = next_target(reply, plan.verb, self._heads.url(target))
@@ -136,7 +137,8 @@ class HttpConnection:
             if not target:
                 break
             reply = await self._ask(plan, call, target, body)
-        reply = await decoded(reply, self._settings.max_reply)
+        if reply.header(b"content-encoding"):
+            reply = await decoded(reply, self._settings.max_reply)
         call.reply_headers = frozen(reply.headers)
         call.trailers = frozen(reply.trailers)
         return plan.read(reply)
@@ -145,18 +147,19 @@ class HttpConnection:
         encodings = self._settings.accept_encoding
         if encodings and len(call.headers) and call.headers.get("accept-encoding"):
             encodings = b""
-        data = await self._written(plan, call, target, body, more=encodings)
         return await self.pool.exchange(
-            data, repeatable=plan.repeatable, head_only=plan.verb == "HEAD"
+            lambda: self._written(plan, call, target, body, more=encodings),
+            repeatable=plan.repeatable,
+            head_only=plan.verb == "HEAD",
         )
 
     async def _follow(self, plan: Plan, call: Call, request: Any) -> None:
         """Carry a call whose replies come as events."""
         plan, target, body = plan.write(request)
-        data = await self._written(plan, call, target, body)
+        body = await self._packed(call, body)
         connection = await self.pool.dedicate()
         try:
-            reply = await connection.request(data)
+            reply = await connection.request(self._written(plan, call, target, body))
             call.reply_headers = frozen(reply.headers)
             if not 200 <= reply.status < 300:
                 await self._refused(plan, connection, reply)
@@ -186,17 +189,20 @@ class HttpConnection:
     async def _open_transfer(self, plan: Plan, call: Call, first: Any) -> Transfer:
         """Send the head of an upload; see ``UploadStream``."""
         target, body = plan.upload_head(first)
-        head = self._head(plan, call, target, body)
         try:
             connection = await self.pool.dedicate()
         except OSError as error:
             raise unavailable(call, error) from error
         release = partial(self.pool.dismiss, connection)
         try:
+            head = self._head(plan, call, target, body)
             return Transfer(connection, head, body, release=release)
         except OSError as error:
             release()
             raise unavailable(call, error) from error
+        except Error:
+            release()
+            raise
 
     async def _talk(self, plan: Plan, call: Call, requests: Any) -> Any:
         """Carry a call whose requests are a stream."""
@@ -215,12 +221,12 @@ class HttpConnection:
         key = new_key()
         target = plan.socket_target(first)
         lines = request_lines(key)
-        head = self._socket_heads.write(call, plan.verb, target, accept=plan.accept, more=lines)
         try:
             connection = await self.pool.dedicate(through=True)
         except OSError as error:
             raise unavailable(call, error) from error
         try:
+            head = self._socket_heads.write(call, plan.verb, target, accept=plan.accept, more=lines)
             return await self._shake_hands(plan, call, connection, head=head, key=key)
         except TooLarge as error:
             self.pool.dismiss(connection)
@@ -267,15 +273,19 @@ class HttpConnection:
         reply.body = await connection.rest(limit)
         raise plan.error(await decoded(reply, limit))
 
-    async def _written(
+    async def _packed(self, call: Call, body: Body) -> Body:
+        """Return a body as it is sent: compressed, if it is to be and nobody has done so."""
+        packing = self._settings.packing
+        if packing is None or call.headers.get("content-encoding"):
+            return body
+        return await packing.pack(body)
+
+    def _written(
         self, plan: Plan, call: Call, target: str, body: Body, *, more: bytes = b""
     ) -> bytes:
         """Return a whole request."""
-        packing = self._settings.packing
-        if packing is not None and not call.headers.get("content-encoding"):
-            body = await packing.pack(body)
-            if body.coding:
-                more += b"content-encoding: %b\r\n" % body.coding.encode()
+        if body.coding:
+            more += b"content-encoding: %b\r\n" % body.coding.encode()
         return self._head(plan, call, target, body, more=more) + body.data
 
     def _head(self, plan: Plan, call: Call, target: str, body: Body, *, more: bytes = b"") -> bytes:

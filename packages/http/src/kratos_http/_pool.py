@@ -54,6 +54,7 @@ class ConnectionPool:
 
     def __init__(self, dialer: Dialer, options: PoolOptions) -> None:
         self.healthy = True
+        self._failed = False  # the newest attempt that has ended
         self._dialer = dialer
         self._options = options
         self._idle: deque[ClientConnection] = deque()
@@ -66,17 +67,17 @@ class ConnectionPool:
         self._drained = asyncio.Event()
 
     async def warm(self) -> None:
-        """Connect, and keep the connection for the first call.
+        """Have a connection that is kept for the next call, unless all are in use.
 
         Raises:
-            OSError: That failed.
+            OSError: The server cannot be reached.
         """
-        if self._closed:
-            raise ConnectionAbortedError(_CLOSED)
-        self._open += 1
-        self._put(await self._connect(self._exchanger))
+        connection, _ = await self._take(fresh=self._failed)
+        self._put(connection)
 
-    async def exchange(self, data: bytes, *, repeatable: bool, head_only: bool) -> RawReply:
+    async def exchange(
+        self, write: Callable[[], bytes], *, repeatable: bool, head_only: bool
+    ) -> RawReply:
         """Send a request and return its answer.
 
         A kept connection may have been closed by the server meanwhile. If no byte of an answer
@@ -84,7 +85,7 @@ class ConnectionPool:
         cannot do anything twice.
 
         Args:
-            data: The whole request.
+            write: Returns the whole request, once there is a connection: it tells the time left.
             repeatable: Whether the request may be sent again though the server may have it.
             head_only: Whether the answer has no body, whatever its headers say.
 
@@ -94,12 +95,12 @@ class ConnectionPool:
         """
         connection, kept = await self._take(fresh=False)
         try:
-            return await self._use(connection, data, head_only=head_only)
+            return await self._use(connection, write, head_only=head_only)
         except Lost as error:
             if not kept or error.begun or (error.sent and not repeatable):
                 raise
         connection, _ = await self._take(fresh=True)
-        return await self._use(connection, data, head_only=head_only)
+        return await self._use(connection, write, head_only=head_only)
 
     async def dedicate(self, *, through: bool = False) -> StreamConnection:
         """Open a connection for one stream; it counts among those of requests.
@@ -146,10 +147,12 @@ class ConnectionPool:
             self._drained.clear()
             await self._drained.wait()
 
-    async def _use(self, connection: ClientConnection, data: bytes, *, head_only: bool) -> RawReply:
+    async def _use(
+        self, connection: ClientConnection, write: Callable[[], bytes], *, head_only: bool
+    ) -> RawReply:
         self._busy.add(connection)
         try:
-            return await connection.exchange(data, head_only=head_only)
+            return await connection.exchange(write(), head_only=head_only)
         finally:
             self._busy.discard(connection)
             self._put(connection)
@@ -214,6 +217,7 @@ class ConnectionPool:
             async with asyncio.timeout(self._options.connect_timeout):
                 connection = await opening
             connected = self.healthy = True
+            self._failed = False
         except TimeoutError as error:
             seconds = self._options.connect_timeout
             raise TimeoutError(f"no connection within {seconds:g} s") from error
@@ -224,6 +228,7 @@ class ConnectionPool:
         finally:
             self._opening.discard(opening)
             if not connected:
+                self._failed = True
                 self._forget()
         return connection
 
