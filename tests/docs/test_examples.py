@@ -11,7 +11,13 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = (
-    "aegis/middleware", "field-masks", "http-client", "mounting", "pagination", "selectors", "sessions",
+    "aegis/middleware",
+    "field-masks",
+    "http-client",
+    "mounting",
+    "pagination",
+    "selectors",
+    "sessions",
 )
 PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
 
