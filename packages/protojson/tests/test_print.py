@@ -28,6 +28,14 @@ def test_group_that_nobody_knows_is_left_out_whatever_is_in_it(proto: Any, backe
     assert printed(backend, empty) == "{}"
 
 
+def test_member_of_a_oneof_is_not_hidden_by_one_of_a_wrong_wire_type(
+    proto: Any, backend: str
+) -> None:
+    color, no_message = b"\x30\x01", b"\x1d\x00\x00\x00\x00"
+    message = proto.Choice.FromString(color + no_message)
+    assert printed(backend, message, emit_unset=False) == '{"color":"COLOR_RED"}'
+
+
 def test_defaults_are_those_of_go_kratos(proto: Any, backend: str) -> None:
     assert printed(backend, proto.Order(order_id=1)) == (
         '{"orderId":"1","lines":[],"createdAt":null}'

@@ -195,11 +195,17 @@ impl<'p> Printer<'p> {
     }
 
     /// Drop all members of a oneof but the last; only bytes of other programs have several.
+    ///
+    /// What has not the wire type of its field is none of them: protobuf does not know it.
     fn keep_last_choices(&mut self, message: &Message, base: usize) {
         let mut last = vec![None; message.oneofs.len()];
         let mut several = false;
         for found in &self.found[base..] {
-            if let Ok(oneof) = usize::try_from(message.fields[found.slot as usize].oneof) {
+            let field = &message.fields[found.slot as usize];
+            if found.kind != w::type_of(field.ty) {
+                continue;
+            }
+            if let Ok(oneof) = usize::try_from(field.oneof) {
                 several |= last[oneof].is_some_and(|slot| slot != found.slot);
                 last[oneof] = Some(found.slot);
             }
