@@ -87,6 +87,8 @@ def _print(message: Any) -> None:
             return
         # Small numbers are written in two forms, so values are compared, and their order.
         assert json.dumps(json.loads(plans)) == json.dumps(json.loads(rust))
+        if b'"nullValue":null' in plans and not unset:
+            continue  # a NullValue of any number is written so, and read as the one that there is
         for backend, text in zip(_BACKENDS, (plans, rust), strict=True):
             again: Any = _parser(backend, plain=False, strict=False).from_json(text, kind)
             assert _printed(again, "python", unset=unset) == plans
