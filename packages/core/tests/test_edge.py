@@ -275,3 +275,12 @@ async def _none() -> AsyncIterator[Any]:
     nothing: tuple[Any, ...] = ()
     for message in nothing:
         yield message
+
+
+@pytest.mark.parametrize("where", ["reply_headers", "trailers"])
+def test_call_is_bare_until_it_has_something_to_say(where: str) -> None:
+    call = server()
+    assert len(getattr(call, where)) == 0
+    assert call.is_bare
+    getattr(call, where).add("x", "1")
+    assert not call.is_bare

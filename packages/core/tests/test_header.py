@@ -128,3 +128,17 @@ def test_text_that_no_wire_can_carry_is_refused_when_it_is_written(value: str) -
 def test_value_that_is_no_text_is_named(value: Any) -> None:
     with pytest.raises(TypeError, match=r"value of header 'x' is (int|bytes|NoneType), not str"):
         Header().add("x", value)
+
+
+PAIRS = st.lists(st.tuples(st.sampled_from(["x-md-a", "x-md-b", "x-other", "x"]), VALUES))
+
+
+@given(pairs=PAIRS, again=st.booleans())
+def test_pairs_by_prefix_are_the_same_from_wire_form_and_from_text(
+    pairs: list[tuple[str, str]],
+    again: bool,
+) -> None:
+    wire = [(name.encode(), value.encode()) for name, value in pairs]
+    expected = [pair for pair in Header.of(pairs).items() if pair[0].startswith("x-md-")]
+    assert Header.of(pairs).starting_with(("x-md-",)) == expected
+    assert Header(wire if again else iter(wire)).starting_with(("x-md-",)) == expected
