@@ -32,6 +32,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "kratos_http._wire",
     ),
     "frames": ("kratos_http._frames", "websockets.frames", "websockets.protocol"),
+    "multipart": ("kratos_http._multipart",),
     "events": ("kratos_http._events",),
     "fields": (
         "kratos.encoding._codecs",

@@ -53,12 +53,13 @@ WORDS: Final = (
     b"Sec-WebSocket-Version: 13\r\n", b"0\r\n\r\n", b"1\r\nx\r\n", b"\0", b"\t", b"\r", b"\n", b"#",
 )  # fmt: skip
 
+_log = logging.getLogger("kratos.http")
+
 _PIECES: Final = 24  # more would only be slow
 
 
 @cache
 def _runner() -> asyncio.Runner:
-    logging.getLogger("kratos.http").setLevel(logging.CRITICAL)
     return asyncio.Runner()
 
 
@@ -66,8 +67,12 @@ def check(data: bytes) -> None:
     """Read requests whole and in pieces: no exception, the same requests, the same answers."""
     plan, request = data[:2], data[2:]
     whole, cuts = Application(), Application()
-    at_once = _runner().run(exchanged(whole, [request]))
-    in_pieces = _runner().run(exchanged(cuts, cut(request, plan, most=_PIECES)))
+    _log.disabled = True  # of failing endpoints there are many
+    try:
+        at_once = _runner().run(exchanged(whole, [request]))
+        in_pieces = _runner().run(exchanged(cuts, cut(request, plan, most=_PIECES)))
+    finally:
+        _log.disabled = False
     assert _heads(whole) == _heads(cuts)
     assert _told(at_once, whole) == _told(in_pieces, cuts)
 
