@@ -124,6 +124,16 @@ def test_heads_that_mean_more_than_their_lines_are_not_kept(first: bytes) -> Non
     assert len(requests.seen) == 1
 
 
+@pytest.mark.parametrize("last", [b"\r", b"0"])
+def test_head_that_is_cut_off_behind_known_lines_waits_for_its_end(last: bytes) -> None:
+    known = b"\r\nhost: shop\r\ncontent-length: 53"
+    reader, requests = _reader(b"POST /a HTTP/1.1" + known + b"\r\n\r\n" + b"x" * 53)
+    cut = b"POST /aaaaaaaa HTTP/1.1" + known + last
+    assert len(cut) == 53 + 3  # as long as if its end were at -1, where none is found
+    reader.feed(cut)
+    assert requests.seen == []
+
+
 def test_known_lines_in_the_middle_of_a_body_are_a_body() -> None:
     known = b"GET /a HTTP/1.1" + LINES
     length = b"%d" % len(known)

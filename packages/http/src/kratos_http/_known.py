@@ -85,6 +85,8 @@ class KnownHeads:
             return None
         start = data.find(b"\r\n")
         end = data.find(b"\r\n\r\n", start)
+        if end < 0:
+            return None  # data[start:-1] may be lines that are known, of a head that goes on
         known = self._blocks.get(data[start:end])
         if known is None or end + 4 + known.length != len(data) or end > self._longest:
             return None
