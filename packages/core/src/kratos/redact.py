@@ -99,15 +99,23 @@ _HARMLESS_ENDS: Final = frozenset(
         "type",
     ]
 )
+# All of them are bounded: what is shown may be long, and somebody else's.
 _USER_INFO: Final = re.compile(
-    r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/?#@\s:]*):[^/?#@\s]+@"
+    r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,31}://)(?P<user>[^/?#@\s:]*):[^/?#\s]+@"
 )
-_QUERY: Final = re.compile(r"(?P<name>[?&;][^=&;\s]+)=[^&;\s#]+")
+# Go's driver of MySQL: user:password@tcp(host)/name, without a scheme.
+_DRIVER: Final = re.compile(
+    r"(?<![\w.+-])(?P<user>[\w.+-]{1,64}):(?!//)\S{1,256}@(?=[A-Za-z0-9]{0,16}\(|/)"
+)
+# Of a query, and of the settings that databases take as one text, in quotes or not.
+_QUERY: Final = re.compile(
+    r"(?P<name>(?:\A|[?&;,\s])[^=&;,?\s]{1,128}) ?= ?(?:'[^']*'|\"[^\"]*\"|[^&;\s#]+)"
+)
 _SCHEME: Final = re.compile(
     r"\b(?P<scheme>Basic|Bearer|Digest)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE
 )
-_PRIVATE: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_JWT: Final = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*")
+_PRIVATE: Final = re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----")
+_JWT: Final = re.compile(r"\beyJ[A-Za-z0-9_-]{8,2048}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*")
 
 
 def is_secret(key: str) -> bool:
@@ -128,6 +136,7 @@ def scrubbed(text: str) -> str:
     if _PRIVATE.search(text):
         return HIDDEN
     text = _USER_INFO.sub(rf"\g<scheme>\g<user>:{HIDDEN}@", text)
+    text = _DRIVER.sub(rf"\g<user>:{HIDDEN}@", text)
     text = _QUERY.sub(_query, text)
     text = _SCHEME.sub(rf"\g<scheme> {HIDDEN}", text)
     return _JWT.sub(HIDDEN, text)
