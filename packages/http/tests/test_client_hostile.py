@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 
@@ -16,8 +16,12 @@ from kratos.selector import Node
 from kratos.testing.echo import ECHO, WATCH, text
 from kratos.transport import CallOptions, ChainCaller
 from kratos_http import HttpConnector
+from kratos_http._dial import Dialer
 from kratos_http._exchange import ClientConnection
+from kratos_http._pool import ConnectionPool, PoolOptions
 from kratos_http.testing import eventually
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[[Script], Awaitable[Node]]
@@ -310,6 +314,42 @@ async def test_answer_that_comes_with_the_cancellation_leaves_no_dead_connection
         await asking
     assert wire.aborted
     assert not connection.reusable
+
+
+class HeldDialer(Dialer):
+    """Connects when it is told to."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__("peer:1")
+        self.may = asyncio.Event()
+        self.reached = False
+        self._wire = wire
+
+    async def open(self, make: Callable[[], P], *, through: bool = False) -> P:
+        await self.may.wait()
+        protocol = make()
+        protocol.connection_made(self._wire)
+        self.reached = True
+        return protocol
+
+
+async def test_connection_that_comes_with_the_cancellation_is_closed() -> None:
+    wire = Wire()
+    dialer = HeldDialer(wire)
+    options = PoolOptions(
+        max_connections=1, idle_timeout=60, connect_timeout=60, max_reply=100, max_head=100
+    )
+    pool = ConnectionPool(dialer, options)
+    taking = asyncio.ensure_future(pool.dedicate())
+    await asyncio.sleep(0)
+    dialer.may.set()
+    while not dialer.reached:  # noqa: ASYNC110  an event would give the caller its turn first
+        await asyncio.sleep(0)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert wire.aborted
+    await pool.aclose(drain=60)  # which waits for whatever counts as open
 
 
 async def test_request_is_written_when_its_connection_is_there(serve: Serve) -> None:

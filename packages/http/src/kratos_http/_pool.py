@@ -229,6 +229,8 @@ class ConnectionPool:
             self._opening.discard(opening)
             if not connected:
                 self._failed = True
+                if opening.done() and not opening.cancelled() and opening.exception() is None:
+                    opening.result().close()  # it came as the caller was cancelled
                 self._forget()
         return connection
 
