@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import random
 import zlib
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.errors import ConfigError, Error
+from kratos.limit import cancel_and_wait
 from kratos.transport import Mount
 from kratos.transport.cause import Cause
 from kratos.transport.http import Reply, WireHeaders
@@ -315,6 +317,24 @@ async def test_bomb_is_inflated_in_pieces_of_bounded_size(coding: str) -> None:
         assert len(piece) <= 64 * 1024
         total += len(piece)
     assert total == size
+
+
+@CODINGS
+async def test_others_have_their_turn_while_a_bomb_is_read(coding: str) -> None:
+    wire = InflatedWire(Pieces([compressed(coding, bytes(8 * 1024 * 1024))]), coding, None)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    waiting = asyncio.ensure_future(others())
+    while await wire.read():
+        pass
+    await cancel_and_wait(waiting)
+    assert turns > 4
 
 
 async def test_window_that_takes_much_memory_is_refused() -> None:

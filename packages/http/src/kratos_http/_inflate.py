@@ -8,6 +8,7 @@ from typing import Final
 from kratos.errors import Error
 from kratos.transport.http import Wire
 from kratos_http._inflaters import INFLATERS, SEVERAL, Inflater, Malformed
+from kratos_http._turns import Turns
 from kratos_http._wrapping import WireProxy
 
 __all__ = ["CODINGS", "InflatedWire", "inflate"]
@@ -56,6 +57,7 @@ class InflatedWire(WireProxy):
         self._body = _Members(coding)
         self._limit = limit
         self._size = 0
+        self._turns = Turns()
 
     async def read(self) -> bytes:
         """Return the next piece, of 64 KiB at most; see ``Wire``.
@@ -70,6 +72,7 @@ class InflatedWire(WireProxy):
                     raise _malformed("it ends early")
                 return b""
             self._body.feed(raw)
+        await self._turns.take()  # what came as one piece may become gigabytes
         self._size += len(piece)
         if self._limit is not None and self._size > self._limit:
             raise too_large(self._limit)
