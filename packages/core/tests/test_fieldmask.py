@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -232,6 +233,8 @@ def test_field_within_an_entry_is_changed_by_itself() -> None:
         ("authors.0", "'authors' is repeated and can only be named as a whole$"),
         ("editions.*.cents", "'editions' is repeated and can only be named as a whole$"),
         ("prices.one", "'one' is no key of the map 'prices'"),
+        ("prices.2147483648", "'2147483648' is no key of the map 'prices'"),
+        ("prices.1_0", "'1_0' is no key of the map 'prices'"),
         ("flags.yes", "'yes' is no key of the map 'flags'"),
         ("", "separated by single dots"),
         ("price.", "separated by single dots"),
@@ -252,6 +255,11 @@ def test_path_that_leads_nowhere_is_named_and_nothing_is_changed(path: str, said
     assert caught.value.message.startswith(f"path {path!r} of the mask: ")
     assert re.search(said, caught.value.message)
     assert book == Book(title="Ema")
+
+
+def test_path_of_any_length_is_followed_in_one_go() -> None:
+    path = "fields.a.struct_value." * 200_000 + "fields"  # minutes, if each step moved the rest
+    assert pick(Struct(), FieldMask(paths=[path])) == Struct()
 
 
 def test_star_is_the_only_path() -> None:

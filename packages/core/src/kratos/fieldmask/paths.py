@@ -6,6 +6,7 @@ The form of paths is that of https://google.aip.dev/161.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
@@ -35,6 +36,13 @@ EVERY: Final = object()
 
 _SEGMENT: Final = re.compile(r"`((?:[^`]|``)*)`|([^.`]+)")
 _BOOLS: Final = {"true": True, "false": False}
+_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,19}")
+_RANGES: Final = {
+    FieldDescriptor.CPPTYPE_INT32: range(-(2**31), 2**31),
+    FieldDescriptor.CPPTYPE_UINT32: range(2**32),
+    FieldDescriptor.CPPTYPE_INT64: range(-(2**63), 2**63),
+    FieldDescriptor.CPPTYPE_UINT64: range(2**64),
+}
 
 
 def parse(descriptor: Descriptor, paths: Iterable[str], *, every: bool = False) -> Tree:
@@ -103,7 +111,7 @@ class _Walk:
     def __init__(self, path: str, *, every: bool) -> None:
         self._path = path
         self._every = every
-        self._segments = self._split()
+        self._segments = deque(self._split())
 
     def steps(self, descriptor: Descriptor) -> list[Any]:
         """Return the names and keys of the path, from a message on."""
@@ -121,7 +129,7 @@ class _Walk:
         return steps
 
     def _field(self, descriptor: Descriptor) -> FieldDescriptor:
-        name, _ = self._segments.pop(0)
+        name, _ = self._segments.popleft()
         field = descriptor.fields_by_name.get(name)
         if field is None:
             hint = _nearest(name, descriptor)
@@ -130,7 +138,7 @@ class _Walk:
 
     def _into(self, field: FieldDescriptor, steps: list[Any]) -> FieldDescriptor:
         """Take the key of a map, or the star of a list; return what describes the element."""
-        text, quoted = self._segments.pop(0)
+        text, quoted = self._segments.popleft()
         star = self._every and text == "*" and not quoted
         if is_map(field):
             steps.append(EVERY if star else self._key(field, text))
@@ -142,15 +150,15 @@ class _Walk:
         return field
 
     def _key(self, field: FieldDescriptor, text: str) -> str | int | bool:
-        kind = message_of(field).fields_by_name["key"]
-        try:
-            if kind.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-                return text
-            if kind.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        kind = message_of(field).fields_by_name["key"].cpp_type
+        if kind == FieldDescriptor.CPPTYPE_STRING:
+            return text
+        if kind == FieldDescriptor.CPPTYPE_BOOL:
+            if text in _BOOLS:
                 return _BOOLS[text]
+        elif _INTEGER.fullmatch(text) and int(text) in _RANGES[kind]:
             return int(text)
-        except (KeyError, ValueError) as error:
-            raise self._error(f"{text!r} is no key of the map {field.name!r}") from error
+        raise self._error(f"{text!r} is no key of the map {field.name!r}")
 
     def _split(self) -> list[tuple[str, bool]]:
         """Return the segments, and of each whether it was in backticks."""
