@@ -158,6 +158,25 @@ async def test_unchanged_answer_has_the_tag_of_the_compressed_one(open_peer: Ope
             assert (answer.header("etag"), answer.header("vary")) == ('W/"a"', "accept-encoding")
 
 
+async def test_answer_in_place_of_one_that_cannot_begin_is_what_it_says(
+    open_peer: OpenPeer,
+) -> None:
+    server = HttpServer("127.0.0.1:0", filters=[Compression()])
+
+    @server.route("GET", "/", streamed=True)
+    async def bad(_request: Request) -> StreamReply:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield TEXT
+
+        return StreamReply(pieces=pieces(), headers=[JSON, (b"x-a", b"b\r\nc: d")])
+
+    server.mount(Mount())
+    async with open_peer(server) as peer:
+        answer = await peer.request("GET", "/", headers=GZIP)
+    assert (answer.status, answer.json()["reason"]) == (500, "UNKNOWN")
+    assert answer.values("content-encoding") == []
+
+
 async def test_type_of_ones_own_is_compressed(open_peer: OpenPeer) -> None:
     reply = Reply(200, ((b"content-type", b"model/gltf"),), TEXT)
     async with open_peer(server_of(reply, types=["model/gltf"], codings=["gzip"])) as peer:

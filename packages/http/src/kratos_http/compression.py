@@ -148,16 +148,18 @@ class _CompressedWire(WireProxy):
 
     def start(self, status: int, headers: WireHeaders, /) -> None:
         coding = self._coding
+        encoder = None
         if status == 304:
             headers = _as_if_changed(headers, coding)
         elif self._options.may_change(status, headers):
             headers = with_vary(headers, b"accept-encoding")
             length = next((int(v) for k, v in headers if k.lower() == b"content-length"), None)
             if coding and (length is None or length >= self._options.minimum):
-                self._encoder = self._options.codings[coding]()
+                encoder = self._options.codings[coding]()
                 self._eager = length is None
                 headers = _changed(headers, coding)
         self._wire.start(status, headers)
+        self._encoder = encoder  # not before: an answer that cannot begin is followed by another
 
     async def write(self, data: bytes, /) -> None:
         encoder = self._encoder
