@@ -257,6 +257,54 @@ async def test_what_cannot_be_kept_fails_the_call_and_leaves_the_session_as_it_w
         assert (await browser.get("/all")).json() == {"a": "1"}
 
 
+class BrokenStore(MemorySessionStore):
+    """Keeps nothing."""
+
+    async def save(self, key: str, data: bytes, /, *, ttl: float, new: bool) -> bool:
+        raise Error(503, "STORE", "the store is down")
+
+
+def wsgi(_environ: dict[str, Any], start: Any) -> list[bytes]:
+    current_session()["a"] = 1
+    start("200 OK", [])
+    return [b"done"]
+
+
+async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    current_session()["a"] = 1
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+
+
+@pytest.mark.parametrize("mount", ["wsgi", "asgi"])
+@pytest.mark.parametrize(
+    ("sessions", "told"),
+    [
+        (lambda: StoredSessions(BrokenStore()), (503, "STORE")),
+        (lambda: CookieSessions(["k" * 32], max_size=10), (500, "UNKNOWN")),
+    ],
+)
+async def test_mounted_application_whose_session_cannot_be_kept_has_failed(
+    open_peer: OpenPeer, mount: str, sessions: Any, told: tuple[int, str]
+) -> None:
+    server = HttpServer("127.0.0.1:0")
+    if mount == "wsgi":
+        server.mount_wsgi("/", wsgi, middleware=[sessions()])
+    else:
+        server.mount_asgi("/", asgi, middleware=[sessions()])
+    server.mount(Mount())
+    async with open_peer(server) as peer:
+        answer = await peer.request("GET", "/")
+    assert (answer.status, answer.json()["reason"]) == told
+    assert answer.values("set-cookie") == []
+
+
 @KINDS
 async def test_stream_sends_the_cookie_with_its_headers(open_peer: OpenPeer, make: Make) -> None:
     async with open_peer(serving(make())) as peer:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from kratos.errors import Error
 from kratos.transport import Call, Operation
+from kratos.transport.cause import Cause
 from kratos.transport.http import Endpoint, Head, Reply, Socket, Streamed, Wire, WireHeaders
 from kratos_http._choice import Choosing
 from kratos_http._handshake import asks
@@ -109,7 +110,10 @@ class Guarded:
             await self._mount.talk(request.head, _AddingSocket(request))
         else:
             assert isinstance(request, Streaming), "made below"
-            await self._mount.converse(request.head, _AddingWire(request))
+            wire = _AddingWire(request)
+            await self._mount.converse(request.head, wire)
+            if wire.failure is not None:
+                raise wire.failure  # to the application it was a peer that has gone
         return SENT
 
     async def converse(self, head: Head, wire: Wire, /) -> None:
@@ -154,10 +158,15 @@ async def _nothing() -> bytes:
 
 
 class _AddingWire(WireProxy):
-    """A wire whose answer has the headers of the call."""
+    """A wire whose answer has the headers of the call.
+
+    Attributes:
+        failure: Why the answer could not begin, if it could not.
+    """
 
     def __init__(self, request: Streaming) -> None:
         super().__init__(request.wire)
+        self.failure: Exception | None = None
         self._request = request
         self._waiting: tuple[int, WireHeaders] | None = None
 
@@ -178,11 +187,20 @@ class _AddingWire(WireProxy):
         await self._begin()
         await self._wire.finish([*trailers, *self._request.call.trailers.raw()])
 
+    def reset(self, cause: Cause, /) -> None:
+        """See ``Wire``; an answer that has not begun is still the chain's."""
+        if self._request.began:
+            self._wire.reset(cause)
+
     async def _begin(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            await self._request.run_hooks()
-            self._start(*waiting)
+            try:
+                await self._request.run_hooks()
+                self._start(*waiting)
+            except Exception as error:
+                self.failure = error
+                raise
 
     def _start(self, status: int, headers: WireHeaders) -> None:
         added = self._request.call.reply_headers
