@@ -438,3 +438,20 @@ async def test_stream_whose_headers_cannot_be_sent_is_an_error_of_the_server(
     async with open_peer(served(server)) as peer:
         assert (await peer.request("GET", "/")).status == 500
     assert closed == ["once"]
+
+
+@pytest.mark.parametrize("status", [100, 101, 199, 0, 1000])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_status_that_ends_no_request_is_not_sent(
+    open_peer: OpenPeer, status: int, streamed: bool
+) -> None:
+    # A peer, or a proxy, would take the answer to the next request for the one to this.
+    server = HttpServer("127.0.0.1:0")
+
+    @server.route("GET", "/", streamed=streamed)
+    async def interim(_request: Request) -> Reply:
+        return Reply(status, ())
+
+    server.mount(Mount())
+    async with open_peer(server) as peer:
+        assert (await peer.request("GET", "/")).status == 500

@@ -270,7 +270,7 @@ def wsgi(_environ: dict[str, Any], start: Any) -> list[bytes]:
     return [b"done"]
 
 
-async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         await receive()
         await send({"type": "lifespan.startup.complete"})

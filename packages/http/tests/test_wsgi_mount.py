@@ -471,6 +471,15 @@ async def test_session_of_kratos_is_there_in_the_thread(open_peer: OpenPeer) -> 
     assert cookies[0] == "own=1"
 
 
+async def test_interim_answer_is_not_the_applications_to_give(open_peer: OpenPeer) -> None:
+    def application(_environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+        start("100 Continue", [])
+        return [b""]
+
+    async with open_peer(mounting(application)) as peer:
+        assert (await peer.request("GET", "/old")).status == 500
+
+
 def test_environment_has_no_header_that_passes_for_another() -> None:
     head = Head(
         "GET",

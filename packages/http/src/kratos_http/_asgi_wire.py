@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from kratos.errors import Error
 from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, WireHeaders
-from kratos_http._format import has_body, sendable
+from kratos_http._format import has_body, require_final, sendable
 
 __all__ = ["AsgiWire", "Event", "Receive", "Send"]
 
@@ -114,10 +114,11 @@ class AsgiWire:
 
         Raises:
             RuntimeError: The answer has begun already.
-            ValueError: A header cannot be sent.
+            ValueError: A header cannot be sent, or the status is none of an answer.
         """
         if self.started:
             raise RuntimeError("the answer has begun already")
+        require_final(status)
         lengths = [pair for pair in headers if pair[0].lower() == b"content-length"]
         self._silent = not has_body(self._head.method, status)
         event = {
@@ -163,9 +164,10 @@ class AsgiWire:
         """Send a whole answer.
 
         Raises:
-            ValueError: A header cannot be sent.
+            ValueError: A header cannot be sent, or the status is none of an answer.
             Error: The peer has gone.
         """
+        require_final(reply.status)
         body = reply.body if has_body(self._head.method, reply.status) else b""
         headers = sendable(reply.headers)
         if reply.status not in (204, 304):

@@ -20,6 +20,7 @@ __all__ = [
     "last_chunk",
     "opening",
     "render",
+    "require_final",
     "sendable",
 ]
 
@@ -60,13 +61,23 @@ def has_body(method: str, status: int) -> bool:
     return method != "HEAD" and status not in (204, 304)
 
 
+def require_final(status: int) -> None:
+    """Refuse a status that ends no request: peers would take the next answer for this one's.
+
+    Raises:
+        ValueError: It is less than 200, or has no three digits.
+    """
+    if not 200 <= status <= 999:
+        raise ValueError(f"{status} is no status of an answer: use 200 to 599")
+
+
 def render(
     reply: Reply, method: str, /, *, version: str, keep: bool, date: bytes
 ) -> Sequence[bytes]:
     """Return a whole answer, in as many pieces as are worth a write of their own.
 
     Raises:
-        ValueError: A header of the answer cannot be sent; see ``header_block``.
+        ValueError: A header of the answer cannot be sent, see ``header_block``; or the status.
     """
     status, body = reply.status, reply.body
     size = len(body)
@@ -82,6 +93,7 @@ def render(
         headers = reply.headers
         block = (headers.__class__ is tuple and _blocks.get(headers)) or header_block(headers)
         return (b"".join((_OK, date, block, line, body)),)
+    require_final(status)
     head = opening(status, reply.headers, version=version, keep=keep, date=date)
     if not has_body(method, status):
         length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)

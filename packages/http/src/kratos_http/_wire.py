@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kratos.errors import Error
 from kratos.transport.cause import Cause
 from kratos.transport.http import Head, WireHeaders
-from kratos_http._format import CHUNKED, chunk, has_body, last_chunk, opening
+from kratos_http._format import CHUNKED, chunk, has_body, last_chunk, opening, require_final
 
 if TYPE_CHECKING:
     from kratos_http._connection import ServerConnection
@@ -102,10 +102,11 @@ class ServerWire:
 
         Raises:
             RuntimeError: The answer has begun already.
-            ValueError: A header cannot be sent.
+            ValueError: A header cannot be sent, or the status is none of an answer.
         """
         if self.started:
             raise RuntimeError("the answer has begun already")
+        require_final(status)
         if self._expects:
             self.keep = False  # the peer may send the body nevertheless, or not
         self._left = next((int(v) for k, v in headers if k.lower() == b"content-length"), None)
