@@ -350,6 +350,17 @@ class TestWhoMayLook:
         assert (answer.status, answer.json()["reason"]) == (403, "HOST")
 
     @pytest.mark.parametrize(
+        ("site", "status"),
+        [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)],
+    )
+    async def test_page_of_somebody_else_cannot_have_a_browser_ask(
+        self, site: str, status: int
+    ) -> None:
+        headers = {"Host": "localhost", "Sec-Fetch-Site": site}
+        async with debugged(DebugServer()) as process:
+            assert (await process.get("/debug/gc?top=5", **headers)).status == status
+
+    @pytest.mark.parametrize(
         "host", ["localhost", "LOCALHOST:1", "127.0.0.1:1", "[::1]", "[::1]:1"]
     )
     async def test_this_machine_may_be_called_by_its_names(self, host: str) -> None:

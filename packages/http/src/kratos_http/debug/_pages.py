@@ -19,6 +19,7 @@ __all__ = ["Page", "endpoint_of", "json_page", "parameters", "text_page"]
 
 Make: TypeAlias = "Callable[[Head], Awaitable[Reply]]"
 
+_OWN_SITES: Final = (b"", b"none", b"same-origin")  # no browser, its address bar, a page of ours
 _UNCACHED: Final = (b"cache-control", b"no-store")
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -42,7 +43,8 @@ def endpoint_of(page: Page) -> Function:
     """Return what serves a page to people on this machine, and refuses others.
 
     A name in ``Host`` that is not this machine's means that a browser was led here by a page of
-    somebody else's, who made his name point to this machine.
+    somebody else's, who made his name point to this machine. Such a page may also ask for this
+    machine by number; it cannot read the answer, but profiles and counts of objects cost time.
     """
 
     async def answer(head: Head, _body: bytes) -> Reply:
@@ -52,6 +54,8 @@ def endpoint_of(page: Page) -> Function:
             )
         if not _names_this_machine(head.header(b"host").decode("latin-1")):
             return refusal(Error(403, "HOST", "ask for this machine by number, or as localhost"))
+        if head.header(b"sec-fetch-site") not in _OWN_SITES:
+            return refusal(Error(403, "CROSS_SITE", "a page of another site may not ask for this"))
         try:
             return await page.make(head)
         except Error as error:
