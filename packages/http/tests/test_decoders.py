@@ -209,6 +209,32 @@ def test_body_of_raw_bytes_is_kept_as_it_is() -> None:
     assert (raw.content_type, raw.data) == ("image/png", b"\x89PNG")
 
 
+FORM: bytes = (
+    b'--xx\r\nContent-Disposition: form-data; name="%b"\r\n\r\na\r\n--xx--\r\n'  # one text
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "wanted"),
+    [
+        ("", b"name", Type(name="a")),
+        ("source_context", b"fileName", Type(source_context={"file_name": "a"})),
+        ("source_context", b"other", Type(source_context={})),
+    ],
+)
+def test_form_with_parts_is_read_as_servers_do(field: str, name: bytes, wanted: Type) -> None:
+    message = Type()
+    head = Head("POST", b"/", b"", [(b"content-type", b"multipart/form-data; boundary=xx")])
+    decode_body(head, FORM % name, message, field)
+    assert message == wanted
+
+
+def test_form_cannot_be_a_list() -> None:
+    head = Head("POST", b"/", b"", [(b"content-type", b"multipart/form-data; boundary=xx")])
+    with pytest.raises(Error, match="unregister Content-Type"):
+        decode_body(head, FORM % b"name", Type(), "fields")
+
+
 def test_empty_body_leaves_a_message_alone() -> None:
     message = StringValue(value="a")
     decode_body(Head("POST", b"/", b"", []), b"", message)

@@ -16,6 +16,8 @@ from kratos.encoding.http_body import from_raw, is_http_body
 from kratos.errors import Error
 from kratos.transport.http import Head
 from kratos_http._binding import decode_field, field_of
+from kratos_http._form_data import Form
+from kratos_http._multipart import FormLimits, is_form_data
 
 __all__ = [
     "BodyDecoder",
@@ -100,9 +102,11 @@ def decode_body(
 ) -> None:
     """Read a body by its ``Content-Type``, as servers do; an empty one leaves the message alone.
 
+    A form with files has at most 256 parts here.
+
     Raises:
         CodecError: It is malformed.
-        Error: 400 ``CODEC``: there is no codec of its type.
+        Error: 400 ``CODEC``: there is no codec of its type; 413: it has too many parts.
     """
     if not body:
         return
@@ -115,6 +119,12 @@ def decode_body(
         part.CopyFrom(from_raw(type(part), kind, body))
         return
     codec = codecs.find(kind)
+    is_one = descriptor is not None and not (target is not None and target.is_repeated)
+    if codec is None and is_one and is_form_data(kind):
+        part = getattr(message, field) if field else message
+        Form(cast("Descriptor", descriptor), codecs, FormLimits()).read(kind, body, part)
+        part.SetInParent()
+        return
     if codec is None:
         raise Error(400, "CODEC", f"unregister Content-Type: {kind}")  # Go's words
     if target is not None:
