@@ -18,7 +18,7 @@ from kratos.testing.echo import EchoService
 from kratos.transport import Mount
 from kratos_http import Asgi, Cors, HttpServer, Limits
 from kratos_http._asgi_wire import Event, Receive, Send
-from kratos_http.testing import OpenPeer, SocketPeer, running
+from kratos_http.testing import AsgiPeer, OpenPeer, SocketPeer, running
 
 
 def mounting(application: Any, path: str = "/old", **options: Any) -> HttpServer:
@@ -148,6 +148,54 @@ async def test_peer_that_goes_away_cancels_the_application() -> None:
         peer.reset()
         await asyncio.wait_for(left.wait(), 10)
         await peer.aclose()
+
+
+class Working:
+    """An application that goes on working when it has answered."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.released = asyncio.Event()
+        self.done = asyncio.Event()
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"whole"})
+        self.entered.set()
+        await self.released.wait()
+        self.done.set()
+
+
+async def test_peer_that_has_the_whole_answer_may_go_while_the_application_works_on() -> None:
+    working = Working()
+    async with running(mounting(working)) as server:
+        (url,) = await server.bind()
+        port = int(url.rpartition(":")[2])
+        peer = await SocketPeer.connect("127.0.0.1", port)
+        other = await SocketPeer.connect("127.0.0.1", port)
+        assert (await peer.request("GET", "/old")).body == b"whole"
+        peer.reset()
+        for _ in range(2):  # by then the server knows that it has gone
+            assert (await other.request("GET", "/none")).status == 404
+        working.released.set()
+        await asyncio.wait_for(working.done.wait(), 10)
+        await peer.aclose()
+        await other.aclose()
+
+
+async def test_end_of_an_answer_on_an_asgi_server_cancels_no_work_after_it() -> None:
+    working = Working()
+    peer = AsgiPeer(Asgi(mounting(working).application))
+    asking = asyncio.ensure_future(peer.request("GET", "/old"))
+    await asyncio.wait_for(working.entered.wait(), 10)
+    peer.gone.set()  # so uvicorn says after each answer
+    for _ in range(10):  # turns of the loop, in which a cancellation would come
+        await asyncio.sleep(0)
+    working.released.set()
+    assert (await asking).body == b"whole"
+    assert working.done.is_set()
 
 
 async def test_lifespan_is_that_of_the_server_and_its_state_reaches_requests() -> None:

@@ -215,6 +215,42 @@ async def test_answer_waits_for_a_slow_peer_and_ends_when_that_goes_away() -> No
     assert pieces.given < 1000
 
 
+async def test_peer_that_goes_away_with_the_whole_answer_breaks_nothing_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    released = threading.Event()
+    ended: list[object] = []
+
+    def pieces() -> Iterator[bytes]:
+        yield b"whole"
+        released.wait(10)
+
+    def application(_environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+        start("200 OK", [("Content-Length", "5")])
+        return pieces()
+
+    async def watch(call: Call, request: Any, next: Handler, /) -> Any:
+        try:
+            reply = await next(call, request)
+        except BaseException as error:
+            ended.append(error)
+            raise
+        ended.append("well")
+        return reply
+
+    server = mounting(application, middleware=[watch])
+    async with running(server), connected(server) as peer, connected(server) as other:
+        assert (await peer.request("GET", "/old")).body == b"whole"
+        peer.reset()
+        for _ in range(2):  # by then the server knows that it has gone
+            assert (await other.request("GET", "/none")).status == 404
+        assert ended == []
+        released.set()
+        await eventually(lambda: ended)
+    assert ended == ["well"]
+    assert caplog.text == ""
+
+
 async def test_peer_that_goes_away_ends_a_wait_for_its_body() -> None:
     failed: list[BaseException] = []
     ended = threading.Event()

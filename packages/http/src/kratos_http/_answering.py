@@ -40,6 +40,7 @@ class Answering(asyncio.Protocol, ABC):
 
     __slots__ = (
         "_abort_at",
+        "_answered",
         "_begun",
         "_current",
         "_engine",
@@ -62,6 +63,7 @@ class Answering(asyncio.Protocol, ABC):
         self._task: asyncio.Task[None] | None = None
         self._begun = False  # whether the task has run at all
         self._current: Head | None = None  # of the request that is being answered
+        self._answered: ServerWire | None = None  # what it is answered through, in pieces
         self._abort_at: float | None = None  # set when the connection is being closed
         self._stalled: float | None = None  # since when the peer takes nothing
         self._unsent = 0
@@ -166,6 +168,7 @@ class Answering(asyncio.Protocol, ABC):
 
     def _start_stream(self, endpoint: Streamed, head: Head, wire: ServerWire) -> None:
         self._current = head
+        self._answered = wire
         self._begun = False
         self._task = self._engine.spawn(self._converse(endpoint, head, wire))
 
@@ -249,7 +252,7 @@ class Answering(asyncio.Protocol, ABC):
 
     def _finish(self) -> bool:
         """Note that a task has ended, and tell whether anybody is there for its answer."""
-        self._task = self._current = None
+        self._task = self._current = self._answered = None
         if self._transport is None:
             self._engine.forget(self)
             return False
@@ -316,6 +319,8 @@ class Answering(asyncio.Protocol, ABC):
     def _cancel(self, cause: Cause) -> None:
         if self._task is None or self._current is None:
             return
+        if cause is Cause.PEER_GONE and self._answered is not None and self._answered.whole:
+            return  # it has all that it asked for; what the endpoint still does is its own business
         running = self._current.running
         if running is not None:
             running.cancel(cause)

@@ -75,7 +75,8 @@ class AsgiWire:
         """Take in what the peer sends, until it goes away.
 
         Args:
-            left: Called then.
+            left: Called then, unless it had the whole answer; servers also say so of a peer that
+                stays, when that is the case.
         """
         while not self.gone:
             while self._size > _HIGH_WATER:
@@ -84,7 +85,8 @@ class AsgiWire:
             event = await self._receive()
             if event["type"] == "http.disconnect":
                 self.gone = True
-                left()
+                if not self.finished:
+                    left()
             elif not self._complete:
                 piece = event.get("body", b"")
                 self._complete = not event.get("more_body", False)

@@ -171,6 +171,11 @@ class ServerWire:
     # For the connection.
 
     @property
+    def whole(self) -> bool:
+        """Whether the peer was sent all of the answer, ended or not."""
+        return self.finished or (self.started and (self._silent or self._left == 0))
+
+    @property
     def full(self) -> bool:
         """Whether enough waits to be read."""
         return self._size > _HIGH_WATER and not self._detached
