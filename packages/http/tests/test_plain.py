@@ -231,6 +231,14 @@ async def test_group_makes_answers_and_errors_with_encoders_of_its_own(
         assert (await peer.request("GET", "/failing")).status == 400
 
 
+def test_verb_that_no_request_would_have_is_refused() -> None:
+    async def handler(_request: Request) -> Reply:
+        return text_reply("never")
+
+    with pytest.raises(ConfigError, match="write GET, not get, of /a"):
+        new_server().group().add("get", "/a", handler)
+
+
 async def test_what_is_no_answer_is_an_error_of_the_server(
     open_peer: OpenPeer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -246,7 +254,7 @@ async def test_what_is_no_answer_is_an_error_of_the_server(
     async with open_peer(served(server)) as peer:
         assert (await peer.request("GET", "/dict")).status == 500
         assert (await peer.request("GET", "/stream")).status == 500
-    assert "/dict returned dict" in caplog.text
+    assert "/dict returned dict: return json_reply(...)" in caplog.text
     assert "streamed=True" in caplog.text
 
 

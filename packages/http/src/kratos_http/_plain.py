@@ -217,7 +217,11 @@ def _encoded(call: Call, result: object, accept: str, options: RestOptions) -> R
         # A copy: the handler may return the same one each time.
         return Reply(result.status, result.headers, result.body, result.trailers)
     if not isinstance(result, Message):
-        _log.error("%s returned %s", call.method.operation, type(result).__name__)
+        _log.error(
+            "%s returned %s: return json_reply(...), text_reply(...), another Reply, or a message",
+            call.method.operation,
+            type(result).__name__,
+        )
         raise Error(500, "UNKNOWN", "unknown request error")
     if options.reply_encoder is not None:
         return options.reply_encoder(call, result, accept)

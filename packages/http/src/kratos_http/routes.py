@@ -136,7 +136,7 @@ class RouteGroup:
         do. Its operation, for selectors, limits, logs and metrics, is the whole path template.
 
         Args:
-            verb: HTTP method; ``*`` for every one. ``GET`` answers ``HEAD``, too.
+            verb: HTTP method, in capitals; ``*`` for every one. ``GET`` answers ``HEAD``, too.
             path: Path template, after the group's prefix.
             handler: What answers.
             middleware: Follows that of the group.
@@ -147,9 +147,12 @@ class RouteGroup:
 
         Raises:
             TemplateError: The path is no template.
-            ConfigError: The limit is negative, or the method and path are taken.
+            ConfigError: The verb is not in capitals, the limit is negative, or the method and path
+                are taken.
             StartupError: An element of the middleware is none.
         """
+        if verb != verb.upper():
+            raise ConfigError(f"verbs are in capitals: write {verb.upper()}, not {verb}, of {path}")
         if max_body is not None and max_body < 0:
             raise ConfigError(f"max_body of {path} must not be negative, but is {max_body}")
         whole_path = PathTemplate.parse(self._prefix + path).text
