@@ -192,6 +192,12 @@ async def test_what_cannot_be_sent_is_refused(
         await client.request(verb, path, params=params)
 
 
+async def test_body_that_is_neither_message_nor_bytes_is_refused(client: HttpClient) -> None:
+    wrong: Any = {"a": 1}
+    with pytest.raises(TypeError, match="not dict; for JSON, pass"):
+        await client.request("POST", "/echo", body=wrong)
+
+
 async def test_wrong_codec_is_refused(client: HttpClient, url: str) -> None:
     with pytest.raises(ConfigError, match="nothing"):
         HttpClient(Client(url), codec="nothing")

@@ -131,6 +131,7 @@ class HttpClient:
             Error: What the service answered, or the framework on its behalf; 500 CODEC for a
                 reply that is not ``out``; 400 CODEC for a body that the codec cannot express.
             ValueError: Verb or path are malformed, or ``params`` do not fill the path.
+            TypeError: ``body`` is neither a message nor bytes.
 
         Cancellation: cancels the call at the peer.
         """
@@ -149,8 +150,13 @@ class HttpClient:
     def _encoded(self, body: Message | bytes | None, kind: str) -> tuple[str, bytes]:
         if body is None:
             return "", b""
-        if not isinstance(body, Message):
+        if isinstance(body, bytes | bytearray | memoryview):
             return kind or _OCTETS, bytes(body)
+        if not isinstance(body, Message):
+            raise TypeError(
+                f"body is a message or bytes, not {type(body).__name__}; for JSON, pass "
+                "json.dumps(...).encode() and content_type='application/json'"
+            )
         codec = self._codec if not kind else self._codecs.find(kind)
         if codec is None:
             raise Error(400, "CODEC", f"there is no codec for {kind!r}: pass bytes")
