@@ -126,6 +126,14 @@ def test_prefix_that_is_no_path_is_refused() -> None:
         HttpServer(path_prefix="api")
 
 
+def test_option_that_is_switched_on_by_true_is_told_what_to_write() -> None:
+    wrong: Any = True
+    with pytest.raises(ConfigError, match=r"openapi is OpenApi\(\.\.\.\) or None, not True"):
+        HttpServer(openapi=wrong)
+    with pytest.raises(ConfigError, match=r"health_paths is HealthPaths\(\.\.\.\)"):
+        HttpServer(health_paths=wrong)
+
+
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
 async def test_address_without_a_host_serves_both_families(peers: list[SocketPeer]) -> None:
     async with running(server_of(EchoService(), ":0")) as server:

@@ -84,7 +84,7 @@ class HttpServer:
 
     Raises:
         TargetError: The address is none of these.
-        ConfigError: The prefix is no path.
+        ConfigError: The prefix is no path, or ``health_paths`` or ``openapi`` are no such options.
     """
 
     def __init__(
@@ -114,6 +114,8 @@ class HttpServer:
     ) -> None:
         if path_prefix and not path_prefix.startswith("/"):
             raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
+        _require("health_paths", health_paths, HealthPaths)
+        _require("openapi", openapi, OpenApi)
         self._middleware = tuple(middleware)
         self._timeout = timeout
         self._timeouts = timeouts
@@ -427,6 +429,11 @@ class HttpServer:
         503, and cuts off whatever is left after ``cancel_grace``.
         """
         await self._listening.stop()
+
+
+def _require(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ConfigError(f"{name} is {kind.__name__}(...) or None, not {value!r}")
 
 
 def _place(address: str, mode: int | None) -> Address:
