@@ -142,6 +142,12 @@ def test_target_that_leads_nowhere_is_refused_with_the_reason(
         load(target)
 
 
+def test_current_folder_is_named_where_it_was_looked_in(folder: Path) -> None:
+    sys.path.insert(0, "")
+    with pytest.raises(ConfigError, match="looked for in the current folder, "):
+        load("no_such_module:build")
+
+
 def test_module_that_fails_to_import_another_one_fails_as_itself(folder: Path) -> None:
     (folder / "needy.py").write_text("import no_such_dependency")
     sys.path.insert(0, str(folder))

@@ -112,7 +112,7 @@ class Rotation(Generic[T]):
         self._stamps = stamps
         self._failure = ""
         self.revision += 1
-        _log.info("%s was read again", self._name())
+        _log.info("read again: %s", self._name())
         return self.value
 
     async def watch(self) -> None:

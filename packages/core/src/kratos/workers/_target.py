@@ -92,8 +92,9 @@ def _import_module(name: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
             raise
+        places = ", ".join(place or "the current folder" for place in sys.path)
         raise ConfigError(
-            f"there is no module {name!r}; it is looked for in {', '.join(sys.path) or 'no folder'}"
+            f"there is no module {name!r}; it is looked for in {places or 'no folder'}"
         ) from error
 
 
