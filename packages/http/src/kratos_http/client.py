@@ -150,13 +150,8 @@ class HttpClient:
     def _encoded(self, body: Message | bytes | None, kind: str) -> tuple[str, bytes]:
         if body is None:
             return "", b""
-        if isinstance(body, bytes | bytearray | memoryview):
-            return kind or _OCTETS, bytes(body)
         if not isinstance(body, Message):
-            raise TypeError(
-                f"body is a message or bytes, not {type(body).__name__}; for JSON, pass "
-                "json.dumps(...).encode() and content_type='application/json'"
-            )
+            return kind or _OCTETS, _as_bytes(body)
         codec = self._codec if not kind else self._codecs.find(kind)
         if codec is None:
             raise Error(400, "CODEC", f"there is no codec for {kind!r}: pass bytes")
@@ -183,6 +178,16 @@ class HttpClient:
             self._operations.update((operation, _REST))
             method = self._methods[key] = undefined(verb, operation, idempotent=idempotent)
         return method
+
+
+def _as_bytes(body: bytes) -> bytes:
+    try:
+        return bytes(memoryview(body))  # bytes(5) would be five zeros
+    except TypeError as error:
+        raise TypeError(
+            f"body is a message or bytes, not {type(body).__name__}; for JSON, pass "
+            "json.dumps(...).encode() and content_type='application/json'"
+        ) from error
 
 
 _template = lru_cache(maxsize=_MAX_OPERATIONS)(PathTemplate.parse)
