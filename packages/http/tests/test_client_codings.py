@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import import_module
+from threading import get_ident
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ from kratos.selector import Node
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import CallOptions, Mount
 from kratos_http import Compression, Decompression, HttpClient, HttpConnector, HttpServer
-from kratos_http._decompressing import whole
-from kratos_http._exchange import TooLarge
+from kratos_http._inflate import inflate, inflated
+from kratos_http._inflaters import INFLATERS, Inflater
 from kratos_http._zstd import zstd
 from kratos_http.testing import running
 
@@ -122,7 +123,7 @@ def test_truncated_body_is_an_error(coding: str) -> None:
     packed = PACK[coding](noise)
     for cut in (1, 5, len(packed) // 2):
         with pytest.raises(Error):
-            whole(packed[:-cut], coding, 1_000_000)
+            inflate(packed[:-cut], coding, 1_000_000)
 
 
 @given(data=st.binary(max_size=5000), coding=st.sampled_from(CODINGS), times=st.integers(1, 50))
@@ -130,31 +131,55 @@ def test_what_was_compressed_comes_back_within_the_limit(
     data: bytes, coding: str, times: int
 ) -> None:
     body = data * times
-    assert whole(PACK[coding](body), coding, len(body)) == body
+    assert inflate(PACK[coding](body), coding, len(body)) == body
     if body:
-        with pytest.raises(TooLarge):
-            whole(PACK[coding](body), coding, len(body) - 1)
+        with pytest.raises(Error, match="exceeds"):
+            inflate(PACK[coding](body), coding, len(body) - 1)
 
 
 @given(data=st.binary(max_size=300), coding=st.sampled_from(CODINGS))
 def test_nonsense_is_an_error_and_nothing_else(data: bytes, coding: str) -> None:
     try:
-        whole(data, coding, 1000)
-    except TooLarge:
-        pass
+        inflate(data, coding, 1000)
     except Error as error:
-        assert (error.code, error.reason) == (500, "CODEC")  # noqa: PT017
+        assert error.reason in ("BAD_REQUEST", "BODY_TOO_LARGE")  # noqa: PT017
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_members_follow_one_another(coding: str) -> None:
-    assert whole(PACK[coding](b"a") + PACK[coding](b"b"), coding, 10) == b"ab"
+    assert inflate(PACK[coding](b"a") + PACK[coding](b"b"), coding, 10) == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("coding", "size", "here"),
+    [
+        ("gzip", 3, True),
+        ("deflate", 3, True),
+        ("gzip", 20_000, False),
+        ("br", 3, False),
+        ("zstd", 3, False),
+    ],
+)
+async def test_what_may_become_megabytes_is_made_in_a_thread(
+    coding: str, size: int, here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    new = INFLATERS[coding]
+
+    def noting() -> Inflater:
+        made.append(get_ident())
+        return new()
+
+    monkeypatch.setitem(INFLATERS, coding, noting)
+    data = random.Random(1).randbytes(size)
+    assert await inflated(PACK[coding](data), coding, size, short=1000) == data
+    assert (made == [get_ident()]) is here
 
 
 def test_zstandard_whose_size_is_not_told_is_read() -> None:
     compressor = zstandard.ZstdCompressor()
     packed = compressor.compress(b"x" * 100_000) + compressor.flush()
-    assert whole(packed, "zstd", 100_000) == b"x" * 100_000
+    assert inflate(packed, "zstd", 100_000) == b"x" * 100_000
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
@@ -167,7 +192,7 @@ async def test_long_request_is_compressed(serve: Serve, coding: str) -> None:
             assert answer.asked("content-encoding") == coding
             assert answer.asked("content-type") == "application/protojson"
             assert len(answer.bodies[-1]) < 500
-            assert whole(answer.bodies[-1], coding, 400_000) == b'"%b"' % (b"x" * size)
+            assert inflate(answer.bodies[-1], coding, 400_000) == b'"%b"' % (b"x" * size)
 
 
 async def test_what_gains_nothing_is_sent_as_it_is(serve: Serve) -> None:

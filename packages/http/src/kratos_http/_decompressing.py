@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from kratos.errors import ConfigError, Error
-from kratos.offload import offload
 from kratos_http._exchange import RawReply, TooLarge
-from kratos_http._inflate import CODINGS, inflate
+from kratos_http._inflate import CODINGS, inflated
 
-__all__ = ["accept_line", "decoded", "whole"]
+__all__ = ["accept_line", "decoded"]
 
 _KNOWN: Final = ("zstd", "br", "gzip", "deflate")
 _SHORT: Final = 4 * 1024  # bytes that become 4 MiB at most, in under ten milliseconds
@@ -41,25 +40,13 @@ async def decoded(reply: RawReply, limit: int) -> RawReply:
     coding = reply.header(b"content-encoding").decode("latin-1").lower().removeprefix("x-")
     if coding in ("", "identity") or not reply.body:
         return reply
-    if len(reply.body) <= _SHORT:
-        body = whole(reply.body, coding, limit)
-    else:
-        body = await offload(whole, reply.body, coding, limit)
+    if coding not in CODINGS:
+        raise Error(500, "CODEC", f"the reply comes in the coding {coding[:64]!r}")
+    try:
+        body = await inflated(reply.body, coding, limit, short=_SHORT)
+    except Error as error:
+        if error.code == _TOO_LARGE:
+            raise TooLarge(f"its body exceeds {limit} bytes when it is decompressed") from None
+        raise Error(500, "CODEC", f"the reply cannot be read: {error.message}") from error
     headers = [pair for pair in reply.headers if pair[0] not in _NO_MORE]
     return RawReply(reply.status, headers, reply.trailers, body)
-
-
-def whole(data: bytes, coding: str, limit: int) -> bytes:
-    """Return a decompressed body; see ``decoded``."""
-    if coding in CODINGS:
-        try:
-            return inflate(data, coding, limit)
-        except Error as error:
-            if error.code == _TOO_LARGE:
-                raise _too_large(limit) from None
-            raise Error(500, "CODEC", f"the reply cannot be read: {error.message}") from error
-    raise Error(500, "CODEC", f"the reply comes in the coding {coding[:64]!r}")
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"its body exceeds {limit} bytes when it is decompressed")

@@ -6,15 +6,34 @@ from collections.abc import Callable
 from typing import Final
 
 from kratos.errors import Error
+from kratos.offload import offload
 from kratos.transport.http import Wire
 from kratos_http._inflaters import INFLATERS, SEVERAL, Inflater, Malformed
 from kratos_http._turns import Turns
 from kratos_http._wrapping import WireProxy
 
-__all__ = ["CODINGS", "InflatedWire", "inflate"]
+__all__ = ["CODINGS", "InflatedWire", "inflate", "inflated"]
 
 CODINGS: Final = tuple(INFLATERS)
 _PIECE: Final = 64 * 1024
+_TAME: Final = ("gzip", "deflate")  # at most 1032 for 1; in others a few bytes may be megabytes
+
+
+async def inflated(data: bytes, coding: str, limit: int, *, short: int) -> bytes:
+    """Return a whole body, made in a thread unless that is sure to take a moment only.
+
+    Args:
+        data: The body as it came.
+        coding: Name of the coding, one of ``CODINGS``.
+        limit: Bytes of the largest body; hardly more are made.
+        short: Bytes up to which it is made here, in codings that make a thousand of one at most.
+
+    Raises:
+        Error: As ``inflate``.
+    """
+    if len(data) <= short and coding in _TAME:
+        return inflate(data, coding, limit)
+    return await offload(inflate, data, coding, limit)
 
 
 def inflate(data: bytes, coding: str, limit: int) -> bytes:

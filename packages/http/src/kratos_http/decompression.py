@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, cast
 
 from kratos.errors import ConfigError, Error
-from kratos.offload import offload
 from kratos.transport.http import (
     Buffered,
     Endpoint,
@@ -16,13 +15,12 @@ from kratos.transport.http import (
     Wire,
 )
 from kratos_http._endpoints import Constant
-from kratos_http._inflate import CODINGS, InflatedWire, inflate
+from kratos_http._inflate import CODINGS, InflatedWire, inflated
 from kratos_http._refusal import refusal
 
 __all__ = ["Decompression"]
 
 _SHORT: Final = 512  # bytes that become half a MiB at most, which takes under a millisecond
-_TAME: Final = ("gzip", "deflate")  # in others a few bytes may stand for megabytes
 _OWN: Final = (b"content-encoding", b"content-length")
 
 
@@ -90,10 +88,7 @@ class _InflatedBuffered:
     async def answer(self, head: Head, body: bytes, /) -> Reply:
         _strip(head)
         try:
-            if len(body) <= _SHORT and self._coding in _TAME:
-                body = inflate(body, self._coding, self._limit)
-            else:
-                body = await offload(inflate, body, self._coding, self._limit)
+            body = await inflated(body, self._coding, self._limit, short=_SHORT)
         except Error as error:
             return refusal(error)
         return await self._endpoint.answer(head, body)
