@@ -8,10 +8,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeAlias
 
+from kratos.errors import ConfigError
+from kratos.offload import offload
 from kratos_http._zstd import has_zstd, zstd
 
-__all__ = ["TYPES", "Encoder", "NewEncoder", "choose", "codings", "gains", "pack"]
+__all__ = ["TYPES", "Encoder", "NewEncoder", "choose", "gains", "installed", "pack", "sized"]
 
+_LONG: Final = 32 * 1024  # bytes that take more than a millisecond, so that a thread has to
 _MOST_PREFERENCES: Final = 32  # of one header; the rest is not looked at
 # Types that gain by compression, besides text, and what ends in +json or +xml.
 TYPES: Final = frozenset(
@@ -54,12 +57,15 @@ class Encoder(Protocol):
 NewEncoder: TypeAlias = Callable[[], Encoder]
 
 
-def codings(names: Sequence[str]) -> dict[str, NewEncoder]:
+def installed(names: Sequence[str]) -> dict[str, NewEncoder]:
     """Return those of the codings that are installed, in the order given.
 
     Raises:
-        KeyError: There is no such coding.
+        ConfigError: There is no such coding.
     """
+    for name in names:
+        if name not in _NEW:
+            raise ConfigError(f"there is no coding {name!r}; use {', '.join(_NEW)}")
     return {name: _NEW[name] for name in names if _INSTALLED[name]()}
 
 
@@ -82,7 +88,8 @@ def choose(accept: str, offered: Sequence[str]) -> str:
 
 
 def gains(kind: str, types: Collection[str] = TYPES) -> bool:
-    """Tell whether a media type, in lower case and without parameters, gains by compression."""
+    """Tell whether what has a content type gains by compression."""
+    kind = kind.partition(";")[0].strip().lower()
     if kind == "text/event-stream":
         return False
     return kind.startswith("text/") or kind.endswith(("+json", "+xml")) or kind in types
@@ -92,6 +99,13 @@ def pack(new: NewEncoder, data: bytes) -> bytes:
     """Compress a whole body."""
     encoder = new()
     return encoder.compress(data) + encoder.finish()
+
+
+async def sized(size: int, function: Callable[..., bytes], *arguments: object) -> bytes:
+    """Call a function here, or in a thread if so many bytes would block too long."""
+    if size < _LONG:
+        return function(*arguments)
+    return await offload(function, *arguments)
 
 
 def _preferences(accept: str) -> dict[str, float]:

@@ -6,14 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from kratos.errors import ConfigError
-from kratos.offload import offload
-from kratos_http._codings import NewEncoder, codings, gains, pack
+from kratos_http._codings import NewEncoder, gains, installed, pack, sized
 from kratos_http._plan import Body
 
 __all__ = ["Packing"]
 
 _MINIMUM: Final = 1024  # bytes below which nothing is gained
-_LONG: Final = 32 * 1024  # bytes that take more than a millisecond
 
 
 class Packing:
@@ -29,10 +27,7 @@ class Packing:
     __slots__ = ("_coding", "_new")
 
     def __init__(self, coding: str) -> None:
-        try:
-            found = codings([coding])
-        except KeyError as error:
-            raise ConfigError(f"there is no coding {error}; use gzip, br or zstd") from error
+        found = installed([coding])
         if not found:
             raise ConfigError(
                 f"compression={coding!r} is not installed: pip install 'kratos-http[compression]'"
@@ -43,11 +38,7 @@ class Packing:
     async def pack(self, body: Body) -> Body:
         """Return the body compressed, or as it is."""
         data = body.data
-        kind = body.content_type.partition(";")[0].strip().lower()
-        if len(data) < _MINIMUM or not gains(kind):
+        if len(data) < _MINIMUM or not gains(body.content_type):
             return body
-        if len(data) < _LONG:
-            packed = pack(self._new, data)
-        else:
-            packed = await offload(pack, self._new, data)
+        packed = await sized(len(data), pack, self._new, data)
         return body if len(packed) >= len(data) else replace(body, data=packed, coding=self._coding)

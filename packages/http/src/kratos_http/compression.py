@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, cast
 
 from kratos.errors import ConfigError
-from kratos.offload import offload
 from kratos.transport.http import (
     Buffered,
     Endpoint,
@@ -17,12 +16,11 @@ from kratos.transport.http import (
     Wire,
     WireHeaders,
 )
-from kratos_http._codings import TYPES, Encoder, NewEncoder, choose, codings, gains, pack
+from kratos_http._codings import TYPES, Encoder, choose, gains, installed, pack, sized
 from kratos_http._wrapping import WireProxy, with_vary
 
 __all__ = ["Compression"]
 
-_LONG: Final = 32 * 1024  # bytes that take more than a millisecond, so that a thread has to
 _UNCHANGEABLE: Final = frozenset((204, 205, 206, 304))
 
 
@@ -56,7 +54,7 @@ class Compression:
         if minimum < 0:
             raise ConfigError(f"minimum must not be negative, but is {minimum}")
         self.minimum = minimum
-        self.codings = _installed(codings)
+        self.codings = installed(codings)
         self._types = TYPES.union(each.lower() for each in types)
 
     def __call__(self, application: HttpApplication, /) -> HttpApplication:
@@ -73,7 +71,7 @@ class Compression:
             if lowered == b"cache-control" and b"no-transform" in value.lower():
                 return False
             if lowered == b"content-type":
-                kind = value.decode("latin-1").partition(";")[0].strip().lower()
+                kind = value.decode("latin-1")
         return status >= 200 and status not in _UNCHANGEABLE and gains(kind, self._types)
 
 
@@ -117,7 +115,7 @@ class _CompressedBuffered:
         whole = reply.body
         headers = with_vary(headers, b"accept-encoding")
         if coding and len(whole) >= options.minimum:
-            packed = await _sized(len(whole), pack, options.codings[coding], whole)
+            packed = await sized(len(whole), pack, options.codings[coding], whole)
             if len(packed) < len(whole):
                 whole, headers = packed, _changed(headers, coding)
         return Reply(reply.status, headers, whole, reply.trailers)
@@ -164,7 +162,7 @@ class _CompressedWire(WireProxy):
     async def write(self, data: bytes, /) -> None:
         encoder = self._encoder
         if encoder is not None and data:
-            data = await _sized(len(data), _step, encoder, data, self._eager)
+            data = await sized(len(data), _step, encoder, data, self._eager)
             if not data:
                 return
         await self._wire.write(data)
@@ -198,17 +196,3 @@ def _weakened(headers: WireHeaders) -> WireHeaders:
 def _step(encoder: Encoder, data: bytes, eager: bool) -> bytes:  # noqa: FBT001
     packed = encoder.compress(data)
     return packed + encoder.flush() if eager else packed
-
-
-async def _sized(size: int, function: Callable[..., bytes], *arguments: object) -> bytes:
-    """Call a function here, or in a thread if so many bytes would block too long."""
-    if size < _LONG:
-        return function(*arguments)
-    return await offload(function, *arguments)
-
-
-def _installed(names: Sequence[str]) -> dict[str, NewEncoder]:
-    try:
-        return codings(names)
-    except KeyError as error:
-        raise ConfigError(f"there is no coding {error}; use zstd, br and gzip") from error
