@@ -17,7 +17,7 @@ from kratos_http.openapi.comments import comments_of
 from kratos_http.openapi.errors import Errors
 from kratos_http.openapi.operations import Operations, doc_of, home_of
 from kratos_http.openapi.options import OpenApi
-from kratos_http.openapi.paths import DocumentPath, document_path
+from kratos_http.openapi.paths import DocumentPath, document_path, numbered
 from kratos_http.openapi.schema import Schemas
 
 __all__ = ["SERVED", "Document", "describe"]
@@ -136,7 +136,7 @@ class _Writer:
                 streams = "" if method.arity is Arity.UNARY else f" ({method.arity.value})"
                 left_out.append(f"{label}{streams}")
                 continue
-            ids = _ids(f"{tag.replace('.', '_')}_{label}")
+            ids = numbered(f"{tag.replace('.', '_')}_{label}")
             left_out += [
                 f"{label} at {rule.verb} {rule.path}"
                 for rule in rules
@@ -180,11 +180,3 @@ class _Writer:
     def _names(self, path: DocumentPath) -> list[str]:
         """Return the names of a path's variables: those of the first path of its shape."""
         return self._shapes.setdefault(path.shape, [one.name for one in path.variables])
-
-
-def _ids(base: str) -> Iterator[str]:
-    yield base
-    number = 2
-    while True:
-        yield f"{base}{number}"
-        number += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kratos.transport.rule import Capture, PathTemplate, SegmentKind
 
-__all__ = ["DocumentPath", "Variable", "document_path"]
+__all__ = ["DocumentPath", "Variable", "document_path", "numbered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class _Names:
             base, taken = _plain(capture.variable), self._given
         else:
             base, taken = self._derived(index, capture), self._used | self._given
-        name = next(name for name in _numbered(base) if name not in taken)
+        name = next(name for name in numbered(base) if name not in taken)
         self._given.add(name)
         return name
 
@@ -133,7 +133,8 @@ def _plain(text: str) -> str:
     return "".join(character if character.isalnum() else "_" for character in text)
 
 
-def _numbered(base: str) -> Iterator[str]:
+def numbered(base: str) -> Iterator[str]:
+    """Yield names that are not there yet: a name, then the name with 2, 3 and so on."""
     yield base
     number = 2
     while True:
