@@ -142,7 +142,13 @@ class TestBoundary:
 
     @pytest.mark.parametrize(
         ("kind", "is_form"),
-        [("Multipart/Form-Data; boundary=x", True), ("application/json", False), ("", False)],
+        [
+            ("Multipart/Form-Data; boundary=x", True),
+            ("multipart/form-data ;boundary=x", True),
+            ("multipart/form-database; boundary=x", False),
+            ("application/json", False),
+            ("", False),
+        ],
     )
     def test_kind_tells_forms(self, kind: str, is_form: bool) -> None:
         assert is_form_data(kind) is is_form

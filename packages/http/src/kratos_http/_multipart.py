@@ -75,7 +75,8 @@ Event: TypeAlias = Part | bytes
 
 def is_form_data(content_type: str) -> bool:
     """Tell whether a body is a form with parts."""
-    return content_type[: len(FORM_DATA)].lower() == FORM_DATA
+    kind, _, _ = content_type.partition(";")
+    return kind.rstrip(" \t").lower() == FORM_DATA
 
 
 def boundary_of(content_type: str) -> bytes:
