@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from kratos.transport import Call, Handler, Mount
 from kratos_http import Asgi, Compression, Cors, Decompression, HttpServer
 from kratos_http._asgi_wire import Event, Receive, Send
 from kratos_http.sessions import CookieSessions, current_session
-from kratos_http.testing import HANDSHAKE, Answer, SocketPeer, frame, next_frame, running
+from kratos_http.testing import HANDSHAKE, Answer, SocketPeer, frame, next_frame, socket_peer
 
 TEXT, BINARY, CLOSE = 1, 2, 8
 
@@ -30,17 +28,6 @@ def mounting(application: Any, *, around: Any = None, **options: Any) -> HttpSer
     server.mount_asgi("/old", application, middleware=around)
     server.mount(Mount(services=[EchoService()]))
     return server
-
-
-@asynccontextmanager
-async def connected(server: HttpServer) -> AsyncGenerator[SocketPeer]:
-    async with running(server):
-        (url,) = await server.bind()
-        peer = await SocketPeer.connect("127.0.0.1", int(url.rpartition(":")[2]))
-        try:
-            yield peer
-        finally:
-            await peer.aclose()
 
 
 async def opened(peer: SocketPeer, target: str, *more: tuple[str, str]) -> Answer:
@@ -68,7 +55,7 @@ ECHO = Starlette(routes=[WebSocketRoute("/echo", echo), Route("/echo", page)])
 
 
 async def test_application_talks_over_a_websocket() -> None:
-    async with connected(mounting(ECHO, path_prefix="/api")) as peer:
+    async with socket_peer(mounting(ECHO, path_prefix="/api")) as peer:
         answer = await opened(peer, "/api/old/echo?a=1", ("Sec-WebSocket-Protocol", "x, y"))
         assert (answer.status, answer.header("sec-websocket-protocol")) == (101, "x")
         assert await next_frame(peer) == (TEXT, b'["/api/old/echo",{"a":"1"}]')
@@ -81,19 +68,19 @@ async def test_application_talks_over_a_websocket() -> None:
 
 
 async def test_same_path_serves_requests_and_websockets() -> None:
-    async with connected(mounting(ECHO)) as peer:
+    async with socket_peer(mounting(ECHO)) as peer:
         assert (await peer.request("GET", "/old/echo")).body == b"page"
         assert (await opened(peer, "/old/echo")).status == 101
 
 
 @pytest.mark.parametrize("wrap", [Compression(), Decompression(), Cors(["https://a.example"])])
 async def test_filters_let_websockets_pass(wrap: Any) -> None:
-    async with connected(mounting(ECHO, filters=[wrap])) as peer:
+    async with socket_peer(mounting(ECHO, filters=[wrap])) as peer:
         assert (await opened(peer, "/old/echo")).status == 101
 
 
 async def test_handshake_that_is_none_is_refused_before_the_application() -> None:
-    async with connected(mounting(ECHO)) as peer:
+    async with socket_peer(mounting(ECHO)) as peer:
         headers = [pair for pair in HANDSHAKE if not pair[0].endswith("-Key")]
         answer = await peer.request("GET", "/old/echo", headers=headers)
     assert (answer.status, answer.json()["reason"]) == (400, "BAD_REQUEST")
@@ -110,7 +97,7 @@ async def explains(socket: WebSocket) -> None:
 @pytest.mark.parametrize(("endpoint", "status"), [(denies, 403), (explains, 425)])
 async def test_application_refuses_the_handshake(endpoint: Any, status: int) -> None:
     application = Starlette(routes=[WebSocketRoute("/", endpoint)])
-    async with connected(mounting(application)) as peer:
+    async with socket_peer(mounting(application)) as peer:
         answer = await opened(peer, "/old/")
     assert answer.status == status
     assert status == 403 or answer.body == b"too early"
@@ -127,7 +114,7 @@ async def test_peer_that_closes_is_told_to_the_application() -> None:
             ended.set_result(error.code)
 
     application = Starlette(routes=[WebSocketRoute("/", waits)])
-    async with connected(mounting(application)) as peer:
+    async with socket_peer(mounting(application)) as peer:
         assert (await opened(peer, "/old/")).status == 101
         await peer.send(frame(CLOSE, (4001).to_bytes(2, "big")))
         assert await asyncio.wait_for(ended, 10) == 4001
@@ -145,7 +132,7 @@ async def test_peer_that_is_lost_is_told_to_the_application(around: Any) -> None
             ended.set_result(error.code)
 
     application = Starlette(routes=[WebSocketRoute("/", waits)])
-    async with connected(mounting(application, around=around)) as peer:
+    async with socket_peer(mounting(application, around=around)) as peer:
         assert (await opened(peer, "/old/")).status == 101
         peer.reset()
         assert await asyncio.wait_for(ended, 10) == 1006
@@ -166,7 +153,7 @@ async def test_application_that_does_not_leave_is_cancelled(
             left.set()
 
     application = Starlette(routes=[WebSocketRoute("/", waits)])
-    async with connected(mounting(application, around=around)) as peer:
+    async with socket_peer(mounting(application, around=around)) as peer:
         assert (await opened(peer, "/old/")).status == 101
         peer.reset()
         await asyncio.wait_for(left.wait(), 10)
@@ -194,7 +181,7 @@ async def answers_twice(scope: Event, receive: Receive, send: Send) -> None:
 async def test_application_without_an_answer_is_an_error_of_the_server(
     application: Any, around: Any
 ) -> None:
-    async with connected(mounting(application, around=around)) as peer:
+    async with socket_peer(mounting(application, around=around)) as peer:
         answer = await opened(peer, "/old/")
     assert answer.status == 500
     assert b"secret" not in answer.body
@@ -207,7 +194,7 @@ async def test_application_that_fails_later_breaks_the_connection_off() -> None:
 
     application = Starlette(routes=[WebSocketRoute("/", breaks)])
     for around in (None, ()):
-        async with connected(mounting(application, around=around)) as peer:
+        async with socket_peer(mounting(application, around=around)) as peer:
             assert (await opened(peer, "/old/")).status == 101
             assert b"secret" not in await peer.rest()
 
@@ -217,7 +204,7 @@ async def test_application_that_returns_closes_the_socket() -> None:
         await socket.accept()
 
     application = Starlette(routes=[WebSocketRoute("/", accepts)])
-    async with connected(mounting(application)) as peer:
+    async with socket_peer(mounting(application)) as peer:
         assert (await opened(peer, "/old/")).status == 101
         assert await next_frame(peer) == (CLOSE, (1000).to_bytes(2, "big"))
 
@@ -272,7 +259,7 @@ async def test_middleware_is_around_requests_and_websockets() -> None:
         finally:
             seen.append("ends")
 
-    async with connected(mounting(ECHO, around=[note])) as peer:
+    async with socket_peer(mounting(ECHO, around=[note])) as peer:
         assert (await peer.request("GET", "/old/echo")).header("x-by") == "chain"
         answer = await opened(peer, "/old/echo")
         assert (answer.status, answer.header("x-by")) == (101, "chain")
@@ -290,7 +277,7 @@ async def test_middleware_refuses_with_its_status(call: str) -> None:
     async def refuse(call: Call, request: Any, next: Handler) -> Any:
         raise Error(401, "UNAUTHORIZED", "who are you?")
 
-    async with connected(mounting(ECHO, around=[refuse])) as peer:
+    async with socket_peer(mounting(ECHO, around=[refuse])) as peer:
         socket = call == "socket"
         answer = await (opened(peer, "/old/echo") if socket else peer.request("GET", "/old/echo"))
     assert (answer.status, answer.json()["reason"]) == (401, "UNAUTHORIZED")
@@ -308,7 +295,7 @@ async def test_session_is_there_in_the_application_and_its_cookie_goes_out() -> 
 
     routes = [Route("/count", count), WebSocketRoute("/greet", greet)]
     sessions = [CookieSessions(["k" * 32])]
-    async with connected(mounting(Starlette(routes=routes), around=sessions)) as peer:
+    async with socket_peer(mounting(Starlette(routes=routes), around=sessions)) as peer:
         first = await peer.request("GET", "/old/count")
         cookie = first.header("set-cookie").partition(";")[0]
         again = await peer.request("GET", "/old/count", headers=[("Cookie", cookie)])

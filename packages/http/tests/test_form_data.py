@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -16,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos import encoding
-from kratos.client import Client
 from kratos.errors import Error
 from kratos.testing.echo import text
 from kratos.transport import Arity, HttpMultipart, HttpOptions, HttpRule, Method, Mount, Service
@@ -24,7 +22,7 @@ from kratos_http import HttpServer, Limits
 from kratos_http._form_data import Form
 from kratos_http._form_writing import form_type, write_form
 from kratos_http._multipart import FormLimits
-from kratos_http.testing import OpenPeer, eventually, running, socket_peer
+from kratos_http.testing import OpenPeer, client_of, eventually, socket_peer
 
 # By name: this module ships without types.
 HttpBody: Any = import_module("google.api.httpbody_pb2").HttpBody
@@ -143,14 +141,6 @@ def covers(**options: Any) -> tuple[HttpServer, Covers]:
     service = Covers()
     server.mount(Mount(services=[service]))
     return server, service
-
-
-@asynccontextmanager
-async def client_of(server: HttpServer) -> AsyncGenerator[Client]:
-    async with running(server):
-        (url,) = await server.bind()
-        async with Client(url) as client:
-            yield client
 
 
 def part(name: str, data: bytes, *, filename: str | None = None, kind: str = "") -> bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -32,7 +31,7 @@ from kratos.transport import (
 )
 from kratos_http import HttpConnector, HttpServer
 from kratos_http.encoders import Encoders
-from kratos_http.testing import OpenPeer, running
+from kratos_http.testing import OpenPeer, client_of
 
 # By name: these modules ship without types.
 Peer: Any = import_module("google.rpc.context.attribute_context_pb2").AttributeContext.Request
@@ -112,14 +111,6 @@ def things(**options: Any) -> HttpServer:
     server = HttpServer("127.0.0.1:0", **options)
     server.mount(Mount(services=[Things()]))
     return server
-
-
-@asynccontextmanager
-async def client_of(server: HttpServer, **options: Any) -> AsyncGenerator[Client]:
-    async with running(server):
-        (url,) = await server.bind()
-        async with Client(url, **options) as client:
-            yield client
 
 
 async def post(open_peer: OpenPeer, path: str, word: str, **options: Any) -> tuple[int, Any]:

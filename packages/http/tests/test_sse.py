@@ -29,7 +29,7 @@ from kratos_http import HttpConnector, HttpServer, Limits, StreamOptions
 from kratos_http.testing import (
     OpenPeer,
     SocketPeer,
-    running,
+    client_of,
     socket_peer,
 )
 
@@ -370,14 +370,6 @@ class TestLife:
         assert b"event: error" in rest
         assert b'"DRAINING"' in rest
         assert rest.endswith(b"0\r\n\r\n")
-
-
-@asynccontextmanager
-async def client_of(server: HttpServer, **options: Any) -> AsyncGenerator[Client]:
-    async with running(server):
-        (url,) = await server.bind()
-        async with Client(url, **options) as client:
-            yield client
 
 
 class TestClient:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -31,8 +30,8 @@ from kratos_http.asgi import Asgi
 from kratos_http.testing import (
     AsgiPeer,
     OpenPeer,
+    client_of,
     eventually,
-    running,
     socket_peer,
 )
 
@@ -149,16 +148,6 @@ def files(**options: Any) -> tuple[HttpServer, Files]:
     service = Files()
     server.mount(Mount(services=[service]))
     return server, service
-
-
-@asynccontextmanager
-async def client_of(
-    server: HttpServer, connector: HttpConnector | None = None, **options: Any
-) -> AsyncGenerator[Client]:
-    async with running(server):
-        (url,) = await server.bind()
-        async with Client(url, transport=connector or "http", **options) as client:
-            yield client
 
 
 class TestDownload:

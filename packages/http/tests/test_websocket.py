@@ -36,7 +36,7 @@ from kratos_http.testing import (
     eventually,
     frame,
     next_frame,
-    running,
+    socket_peer,
 )
 
 # By name: these modules ship without types.
@@ -125,19 +125,8 @@ async def shake(peer: SocketPeer, target: str, *more: tuple[str, str], without: 
 
 
 @asynccontextmanager
-async def connected(server: HttpServer) -> AsyncGenerator[SocketPeer]:
-    async with running(server):
-        (url,) = await server.bind()
-        peer = await SocketPeer.connect("127.0.0.1", int(url.rpartition(":")[2]))
-        try:
-            yield peer
-        finally:
-            await peer.aclose()
-
-
-@asynccontextmanager
 async def talking(server: HttpServer, target: str = "/words", *more: Pair) -> AsyncGenerator[Any]:
-    async with connected(server) as peer:
+    async with socket_peer(server) as peer:
         assert (await shake(peer, target, *more)).status == 101
         yield peer
 
@@ -150,7 +139,7 @@ def echo_server(**options: Any) -> HttpServer:
 
 class TestHandshake:
     async def test_verb_is_get_whatever_was_declared(self) -> None:
-        async with connected(echo_server()) as peer:
+        async with socket_peer(echo_server()) as peer:
             assert (await peer.request("POST", "/kratos.testing/chat")).status == 405
             assert (await shake(peer, "/kratos.testing/chat")).status == 101
 
@@ -170,7 +159,7 @@ class TestHandshake:
     async def test_request_that_is_no_handshake_is_refused_and_the_connection_serves_on(
         self, without: str, more: tuple[tuple[str, str], ...], status: int
     ) -> None:
-        async with connected(echo_server()) as peer:
+        async with socket_peer(echo_server()) as peer:
             answer = await shake(peer, "/kratos.testing/chat", *more, without=without)
             assert answer.status == status
             assert answer.json()["reason"] == "BAD_REQUEST"
@@ -179,7 +168,7 @@ class TestHandshake:
             assert (await shake(peer, "/kratos.testing/chat")).status == 101
 
     async def test_handshake_with_a_body_is_none(self) -> None:
-        async with connected(echo_server()) as peer:
+        async with socket_peer(echo_server()) as peer:
             answer = await shake(peer, "/kratos.testing/chat", ("Content-Length", "3"))
         assert answer.status == 400
 
@@ -204,12 +193,12 @@ class TestHandshake:
         self, origin: str, origins: tuple[str, ...] | None, status: int
     ) -> None:
         server = echo_server(streams=StreamOptions(origins=origins))
-        async with connected(server) as peer:
+        async with socket_peer(server) as peer:
             answer = await shake(peer, "/kratos.testing/chat", ("Origin", origin))
         assert answer.status == status
 
     async def test_handshake_waits_for_its_turn_behind_other_requests(self) -> None:
-        async with connected(echo_server()) as peer:
+        async with socket_peer(echo_server()) as peer:
             await peer.send(b"GET /nowhere HTTP/1.1\r\nHost: test\r\n\r\n" * 2)
             lines = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE)
             request = f"GET /kratos.testing/chat HTTP/1.1\r\nHost: test\r\n{lines}\r\n"
@@ -223,7 +212,7 @@ class TestHandshake:
             call.reply_headers.set("www-authenticate", "Bearer")
             raise Error(401, "UNAUTHORIZED", "who are you?")
 
-        async with connected(echo_server(middleware=[refuse])) as peer:
+        async with socket_peer(echo_server(middleware=[refuse])) as peer:
             answer = await shake(peer, "/kratos.testing/chat")
             assert await peer.rest() == b""
         assert answer.status == 401
@@ -236,7 +225,7 @@ class TestHandshake:
             call.reply_headers.set("sec-websocket-extensions", "permessage-deflate")
             return await next(call, request)
 
-        async with connected(echo_server(middleware=[greet])) as peer:
+        async with socket_peer(echo_server(middleware=[greet])) as peer:
             answer = await shake(peer, "/kratos.testing/chat", OWN)
         assert answer.header("x-hello") == "1"
         assert answer.header("sec-websocket-protocol") == "kratos.stream.v1"
@@ -249,7 +238,7 @@ class TestHandshake:
             call.reply_headers.set("x-odd", "a\x01b")
             return await next(call, request)
 
-        async with connected(echo_server(middleware=[spoil])) as peer:
+        async with socket_peer(echo_server(middleware=[spoil])) as peer:
             assert (await shake(peer, "/kratos.testing/chat")).status == 500
         assert "x-odd" in caplog.text
 
@@ -268,7 +257,7 @@ class TestAuthentication:
         service = EchoService()
         server.mount(Mount(services=[service]))
         path = method.http[0].path
-        async with connected(server) as peer:
+        async with socket_peer(server) as peer:
             if method.arity.client_streams:
                 answer = await shake(peer, path)
             else:

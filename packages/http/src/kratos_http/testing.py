@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
+from kratos.client import Client
 from kratos.transport.http import HttpApplication
 from kratos.transport.listening import BACKLOG
 from kratos_http._accepting import Acceptor
@@ -31,6 +32,7 @@ __all__ = [
     "Peer",
     "SocketPeer",
     "asgi_peer",
+    "client_of",
     "eventually",
     "frame",
     "listening",
@@ -358,6 +360,20 @@ async def socket_peer(server: HttpServer) -> AsyncGenerator[SocketPeer]:
             yield peer
         finally:
             await peer.aclose()
+
+
+@asynccontextmanager
+async def client_of(server: HttpServer, **options: Any) -> AsyncGenerator[Client]:
+    """Run a server on its own engine, with a client of it.
+
+    Args:
+        server: It was mounted.
+        options: Of the client.
+    """
+    async with running(server):
+        (url,) = await server.bind()
+        async with Client(url, **options) as client:
+            yield client
 
 
 @asynccontextmanager
