@@ -258,6 +258,12 @@ class TestErrors:
             answer = await peer.request("POST", "/tick", headers=JSON, body=body("x" * 20))
         assert (answer.status, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
 
+    async def test_body_that_is_announced_too_long_is_not_waited_for(self) -> None:
+        server, _ = news(limits=Limits(max_body=10))
+        async with socket_peer(server) as peer:
+            await peer.send(b"POST /tick HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\n\r\n")
+            assert (await peer.answer()).status == 413
+
     async def test_body_that_comes_too_slowly_is_408(self) -> None:
         server, _ = news(limits=Limits(body_grace=0.05, min_body_rate=1e6))
         async with socket_peer(server) as peer:

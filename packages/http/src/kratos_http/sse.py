@@ -98,7 +98,7 @@ class SseEndpoint:
         try:
             if head.method == "HEAD":
                 raise Error(405, "METHOD_NOT_ALLOWED", "HEAD is not served by a stream")
-            body = await read_body(wire, self._limits)
+            body = await read_body(wire, head, self._limits)
             call.deadline = asked.deadline()
             request = self._binding.request(head, asked.content_type, body)
             head.running = call  # to its last event: an engine would cancel the task instead

@@ -136,7 +136,7 @@ class TransferEndpoint:
             pieces = self._pieces(self._template, head, asked.content_type, upload)
             async with aclosing(pieces):
                 return await self._call(head, call, pieces)
-        body = await read_body(wire, self._limits)
+        body = await read_body(wire, head, self._limits)
         return await self._call(head, call, self._binding.request(head, asked.content_type, body))
 
     async def _call(self, head: Head, call: Call, request: Any) -> Any:
