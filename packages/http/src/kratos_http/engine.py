@@ -27,7 +27,7 @@ _PART_CLOSED: Final = 16  # of all, at once
 class Engine:
     """The connections of one server, and what they share.
 
-    Give ``protocol`` to ``loop.create_server``; call ``start`` before and ``aclose`` after.
+    An ``Acceptor`` gives it connections; call ``start`` before and ``aclose`` after.
 
     Args:
         application: What is served.
