@@ -65,11 +65,6 @@ class Envelope:
         keys = [key for key in (code_key, reason_key, message_key, data_key, "metadata") if key]
         if not (code_key and message_key and data_key) or len(set(keys)) < len(keys):
             raise ConfigError("the keys of an envelope must differ, and only reason_key be empty")
-        self._code = code_key
-        self._reason = reason_key
-        self._message = message_key
-        self._data = data_key
-        self._status_ok = status_ok
         self._codecs = codecs
         self._shape = HttpEnvelope(
             success=success,
@@ -145,16 +140,18 @@ class Envelope:
         """Return an error; see ``ErrorEncoder``."""
         if isinstance(error, Redirect) or self._json(accept) is None:
             return encode_error(error, accept, codecs=self._codecs)
-        said = {**self._said(error.code, error.reason, error.message), self._data: None}
+        shape = self._shape
+        said = {**self._said(error.code, error.reason, error.message), shape.data_key: None}
         if error.metadata:
             said["metadata"] = dict(error.metadata)
-        return Reply(200 if self._status_ok else http_status(error.code), JSON, _dump(said))
+        return Reply(200 if shape.status_ok else http_status(error.code), JSON, _dump(said))
 
     def _said(self, code: int, reason: str, message: str) -> dict[str, object]:
-        said: dict[str, object] = {self._code: code}
-        if self._reason:
-            said[self._reason] = reason
-        said[self._message] = message
+        shape = self._shape
+        said: dict[str, object] = {shape.code_key: code}
+        if shape.reason_key:
+            said[shape.reason_key] = reason
+        said[shape.message_key] = message
         return said
 
     def _json(self, accept: str) -> Codec | None:
