@@ -52,7 +52,7 @@ class LatencyQuantile(Lockable):
         ValueError: An option is out of its range.
     """
 
-    __slots__ = ("_counts", "_due", "_min_samples", "_quantile", "_total", "_value", "_window")
+    __slots__ = ("_counts", "_due", "_quantile", "_total", "_value", "_window")
 
     LOCKED: ClassVar[tuple[str, ...]] = ("observe", "stats", "value")
 
@@ -72,7 +72,6 @@ class LatencyQuantile(Lockable):
         at_least("min_samples", min_samples, 1)
         at_least("window", window, min_samples)
         self._quantile = quantile
-        self._min_samples = min_samples
         self._window = window
         self._counts = [0.0] * _BUCKETS  # fractions, so that halving does not lose the rare
         self._total = 0.0

@@ -81,7 +81,7 @@ async def outgoing_requests(call: Call, messages: Messages[Any]) -> AsyncGenerat
 class ClientStream(Generic[Q, R]):
     """Both directions of an open call, as its caller holds them."""
 
-    __slots__ = ("_busy", "_call", "_ended", "_finished", "_opening", "_wire")
+    __slots__ = ("_busy", "_call", "_ended", "_opening", "_wire")
 
     def __init__(self, opening: StreamOpening[Q, R], call: Call, wire: WireStream | None) -> None:
         self._opening = opening

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from kratos import encoding
@@ -20,12 +20,11 @@ from kratos_http.openapi.options import OpenApi
 from kratos_http.openapi.paths import DocumentPath, document_path, numbered
 from kratos_http.openapi.schema import Schemas
 
-__all__ = ["SERVED", "Document", "describe"]
+__all__ = ["Document", "describe"]
 
 Document: TypeAlias = dict[str, Any]
 
-SERVED: Final = frozenset({Arity.UNARY, Arity.SERVER_STREAM})
-"""Kinds of methods that ``HttpServer`` routes and that a document can express."""
+_SERVED: Final = frozenset({Arity.UNARY, Arity.SERVER_STREAM})
 
 _VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _ANY_VERB: Final = ("get", "put", "post", "delete", "patch")
@@ -38,7 +37,6 @@ def describe(
     codecs: Codecs = encoding.DEFAULT,
     info: AppInfo | None = None,
     prefix: str = "",
-    served: Collection[Arity] = SERVED,
     own_replies: bool = False,
     own_errors: bool = False,
     encoders_of: EncodersOf = nobody,
@@ -51,8 +49,6 @@ def describe(
         codecs: Of the server; the options of its codec ``json`` decide the schemas.
         info: Who the application is.
         prefix: Path before every route.
-        served: Kinds of methods that are served; others are named in the description of their
-            service.
         own_replies: Whether the server has a ``reply_encoder`` of its own.
         own_errors: Whether it has an ``error_encoder`` of its own.
         encoders_of: Tells the encoders that were given for a method by name.
@@ -74,7 +70,7 @@ def describe(
         envelope=own_errors,
         encoders_of=encoders_of,
     )
-    writer = _Writer(operations, errors, served=served)
+    writer = _Writer(operations, errors)
     homes = [home_of(service) for service in services]
     short = Counter(name.rpartition(".")[2] for name in {_name(home) for home in homes})
     for home in homes:
@@ -116,12 +112,9 @@ class _Writer:
         tags: One for each service.
     """
 
-    def __init__(
-        self, operations: Operations, errors: Errors, *, served: Collection[Arity]
-    ) -> None:
+    def __init__(self, operations: Operations, errors: Errors) -> None:
         self._operations = operations
         self._errors = errors
-        self._served = served
         self._shapes: dict[str, list[str]] = {}
         self.paths: dict[str, dict[str, Any]] = {}
         self.tags: list[dict[str, str]] = []
@@ -131,7 +124,7 @@ class _Writer:
         left_out: list[str] = []
         for method in home.METHODS:
             label = method.operation.rpartition("/")[2]
-            rules = [rule for rule in method.http if self._is_served(method, rule)]
+            rules = [rule for rule in method.http if _is_served(method, rule)]
             if not rules:
                 streams = "" if method.arity is Arity.UNARY else f" ({method.arity.value})"
                 left_out.append(f"{label}{streams}")
@@ -147,10 +140,6 @@ class _Writer:
             note = f"Not described here: {', '.join(left_out)}."
             described = f"{described}\n\n{note}" if described else note
         self.tags.append({"name": tag, "description": described} if described else {"name": tag})
-
-    def _is_served(self, method: Method[Any, Any], rule: HttpRule) -> bool:
-        """Tell whether a rule is an ordinary request: of streams of requests, uploads are."""
-        return method.arity in self._served or upload_part(method, rule) is not None
 
     def _rule(
         self,
@@ -180,3 +169,8 @@ class _Writer:
     def _names(self, path: DocumentPath) -> list[str]:
         """Return the names of a path's variables: those of the first path of its shape."""
         return self._shapes.setdefault(path.shape, [one.name for one in path.variables])
+
+
+def _is_served(method: Method[Any, Any], rule: HttpRule) -> bool:
+    """Tell whether a rule is an ordinary request: of streams of requests, uploads are."""
+    return method.arity in _SERVED or upload_part(method, rule) is not None
