@@ -191,7 +191,7 @@ async def test_events_without_end_of_trailers_are_given_up(serve: Serve, forever
     connector = HttpConnector(max_head=1000)
     async with Client(node.address, transport=connector) as caller:
         with pytest.raises(Error, match=r"exceeds|more than") as failure:
-            async with caller.server_stream(WATCH, text("x"), PATIENCE) as replies:
+            async with caller.server_stream(WATCH, text("x")) as replies:
                 await anext(replies)
     assert failure.value.reason == "REPLY_TOO_LARGE"
 

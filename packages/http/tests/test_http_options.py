@@ -28,6 +28,7 @@ from kratos.transport import (
     Mount,
     Service,
     local,
+    server_call,
 )
 from kratos_http import HttpConnector, HttpServer
 from kratos_http.encoders import Encoders
@@ -96,7 +97,10 @@ class Things(Service):
         await asyncio.get_running_loop().create_future()
 
     async def patient(self, request: StringValue, /) -> StringValue:
-        await asyncio.sleep(0.05)
+        call = server_call()
+        assert call is not None
+        if call.deadline is not None:
+            await asyncio.get_running_loop().create_future()
         return request
 
     async def stream(self, request: Any, /) -> AsyncIterator[Any]:
