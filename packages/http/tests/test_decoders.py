@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.source_context_pb2 import SourceContext
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.type_pb2 import Field, Type
 from google.protobuf.wrappers_pb2 import StringValue
@@ -218,8 +219,8 @@ FORM: bytes = (
     ("field", "name", "wanted"),
     [
         ("", b"name", Type(name="a")),
-        ("source_context", b"fileName", Type(source_context={"file_name": "a"})),
-        ("source_context", b"other", Type(source_context={})),
+        ("source_context", b"fileName", Type(source_context=SourceContext(file_name="a"))),
+        ("source_context", b"other", Type(source_context=SourceContext())),
     ],
 )
 def test_form_with_parts_is_read_as_servers_do(field: str, name: bytes, wanted: Type) -> None:
