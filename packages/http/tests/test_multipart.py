@@ -91,6 +91,8 @@ class TestParts:
             ('form-data; name="a"; filename="a%22b.png"', 'a"b.png'),
             ('form-data; name="a"; filename="a\\"b.png"', 'a"b.png'),
             ('form-data; name="a"; filename="../../etc/passwd"', "passwd"),
+            ('form-data; name="a"; filename=".."', ""),
+            ('form-data; name="a"; filename="a/."', ""),
             ('form-data; name="a"; filename="C:\\dir\\x.png"', "x.png"),
             ('FORM-DATA; Name="a"; FileName="ü.png"', "ü.png"),
         ],

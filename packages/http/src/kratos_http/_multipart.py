@@ -229,6 +229,8 @@ class MultipartParser:
         filename = parameters.get("filename")
         if filename is not None:
             filename = filename.replace("\\", "/").rpartition("/")[2]
+            if filename in (".", ".."):  # which are folders wherever they are put
+                filename = ""
         return Part(
             name=parameters["name"],
             filename=filename,
