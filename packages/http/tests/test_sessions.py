@@ -541,8 +541,9 @@ async def test_store_holds_no_key_that_opens_a_session(open_peer: OpenPeer) -> N
     assert parse_cookies([f"{NAME}={secret}"]) == browser.cookies
 
 
+@pytest.mark.parametrize("rotates", [False, True])
 async def test_request_under_way_does_not_bring_back_a_session_that_has_ended(
-    open_peer: OpenPeer,
+    open_peer: OpenPeer, *, rotates: bool
 ) -> None:
     store = Watched()
     server = HttpServer("127.0.0.1:0", middleware=[StoredSessions(store)])
@@ -555,6 +556,8 @@ async def test_request_under_way_does_not_bring_back_a_session_that_has_ended(
     @server.route("GET", "/late")
     async def late(_request: Request) -> Reply:
         current_session()["a"] = 2
+        if rotates:
+            current_session().rotate()
         for key in store.kept:  # as a request at the same time does that logs out
             await store.delete(key)
         return json_reply(None)

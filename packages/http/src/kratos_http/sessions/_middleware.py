@@ -75,9 +75,9 @@ class SessionMiddleware(ABC):
             RuntimeError: It has changed, but the answer has begun.
         """
         values = dump(dict(session))
-        if session.replaced:
-            await self.forget(session.replaced)
         if not session:
+            if session.replaced:
+                await self.forget(session.replaced)
             if not session.is_new and not session.replaced:
                 await self.forget(session.record.id)
             if had_cookie:
@@ -89,6 +89,8 @@ class SessionMiddleware(ABC):
         if session.is_changed(values) or record.outdated or due:
             record.renewed = now
             set_cookie(call, self._options.cookie(await self.save(session, values)))
+        if session.replaced:  # at last: whether it still is there decides about the new one
+            await self.forget(session.replaced)
 
 
 class _Keeping:

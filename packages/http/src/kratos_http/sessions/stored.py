@@ -72,6 +72,8 @@ class StoredSessions(SessionMiddleware):
                 "keep less in it, or raise max_size"
             )
         record = session.record
+        if session.replaced and await self._store.load(_key(session.replaced)) is None:
+            return ""  # another request has ended it meanwhile
         kept = await self._store.save(
             _key(record.id),
             pack(record, values, name=""),  # it would open the session for who reads the store
