@@ -17,6 +17,7 @@ from kratos.config import KeyValue, Snapshot
 from kratos.errors import ConfigError, Error, StartupError
 from kratos.health import Kind
 from kratos.limit import cancel_and_wait
+from kratos.metrics import NopMeter
 from kratos.process import become_worker
 from kratos.testing.app import running
 from kratos.testing.echo import EchoService
@@ -326,6 +327,12 @@ class TestPages:
     async def test_profile_is_not_made_at_any_price(self, query: str) -> None:
         async with debugged(DebugServer()) as process:
             assert (await process.get(f"/debug/profile?{query}")).status == 400
+
+
+def test_meter_that_renders_nothing_is_refused() -> None:
+    wrong: Any = NopMeter()
+    with pytest.raises(ConfigError, match=r"object with render\(\), and .*NopMeter.* is neither"):
+        DebugServer(metrics=wrong)
 
 
 class TestWhoMayLook:

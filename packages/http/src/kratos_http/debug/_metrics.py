@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
+from kratos.errors import ConfigError
 from kratos.transport.http import Head, Reply
 from kratos_http._endpoints import Function
 
@@ -30,8 +31,16 @@ Metrics: TypeAlias = Rendering | Callable[[], str | bytes | Awaitable[str | byte
 
 
 def metrics_endpoint(metrics: Metrics) -> Function:
-    """Return what serves metrics."""
+    """Return what serves metrics.
+
+    Raises:
+        ConfigError: They cannot be rendered.
+    """
     render = metrics.render if isinstance(metrics, Rendering) else metrics
+    if not callable(render):
+        raise ConfigError(
+            f"metrics is a function, or an object with render(), and {metrics!r} is neither"
+        )
     kind = str(getattr(metrics, "content_type", _PROMETHEUS))
     headers = ((b"content-type", kind.encode("latin-1")), (b"cache-control", b"no-store"))
 

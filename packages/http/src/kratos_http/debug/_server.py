@@ -66,7 +66,8 @@ class DebugServer:
 
     Raises:
         TargetError: The address is none of these.
-        ConfigError: Other machines can reach the address, and ``public`` does not allow it.
+        ConfigError: Other machines can reach the address, and ``public`` does not allow it; or
+            the metrics cannot be rendered.
     """
 
     attends = True
