@@ -13,6 +13,7 @@ from kratos.client.pool import Pool
 from kratos.errors import ConfigError, Error
 from kratos.middleware import Handler, chain, circuitbreaker, retry
 from kratos.selector import Node, NodeFilter, NodeSet, Outcome, OutcomeKind, Pick, RandomChoice
+from kratos.testing.clock import InstantClock
 from kratos.testing.connector import FakeConnector
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.testing.guard import Ledger
@@ -26,25 +27,9 @@ from kratos.transport import (
     Side,
 )
 
+NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 EVEN = Backoff(base=0.1, cap=1.0, jitter="none")
 BUSY = Error(503, "BUSY")
-
-
-class Waits:
-    """A clock on which waiting takes no time, and is noted."""
-
-    def __init__(self) -> None:
-        self.waited: list[float] = []
-
-    def time(self) -> float:
-        return 1000.0
-
-    def wall(self) -> float:
-        return 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
-
-    async def sleep(self, seconds: float, /) -> None:
-        self.waited.append(seconds)
-        await asyncio.sleep(0)
 
 
 def method(
@@ -81,7 +66,7 @@ class Attempts:
 
 
 def linked(transport: Handler, of: Method[Any, Any] | None = None, **options: Any) -> Handler:
-    options = {"clock": Waits(), "backoff": EVEN, **options}
+    options = {"clock": InstantClock(wall=NOW), "backoff": EVEN, **options}
     return chain([retry(**options)], method() if of is None else of, transport)
 
 
@@ -177,13 +162,13 @@ async def test_user_may_know_better_what_may_run_twice() -> None:
 
 
 async def test_waits_grow_from_attempt_to_attempt() -> None:
-    clock = Waits()
+    clock = InstantClock(wall=NOW)
     await linked(Attempts(BUSY, BUSY, BUSY), attempts=4, clock=clock)(call(), "x")
     assert clock.waited == [0.1, 0.2, 0.4]
 
 
 async def test_waits_are_drawn_by_default() -> None:
-    clock = Waits()
+    clock = InstantClock(wall=NOW)
     await chain([retry(clock=clock, random=lambda: 0.5)], method(), Attempts(BUSY))(call(), "x")
     assert clock.waited == [0.025]
 
@@ -212,14 +197,14 @@ def asks(name: str, value: str, *, trailer: bool = False) -> Callable[[Call], No
 async def test_wait_that_the_server_asks_for_comes_before_the_back_off(
     name: str, value: str, seconds: float, *, trailer: bool
 ) -> None:
-    clock, transport = Waits(), Attempts(BUSY)
+    clock, transport = InstantClock(wall=NOW), Attempts(BUSY)
     transport.before = asks(name, value, trailer=trailer)
     await linked(transport, clock=clock)(call(), "x")
     assert clock.waited == [pytest.approx(seconds + 0.1)]
 
 
 async def test_wait_may_stand_in_the_metadata_of_the_error() -> None:
-    clock = Waits()
+    clock = InstantClock(wall=NOW)
     refused = Error(429, "RATELIMIT", "", {"retry_after": "0.25"})
     await linked(Attempts(refused), clock=clock)(call(), "x")
     assert clock.waited == [0.35]
@@ -243,7 +228,7 @@ async def test_server_may_forbid_another_attempt(name: str, value: str) -> None:
 
 
 async def test_call_that_would_wait_past_its_deadline_ends_at_once() -> None:
-    transport, clock = Attempts(BUSY), Waits()
+    transport, clock = Attempts(BUSY), InstantClock(wall=NOW)
     limited = call(deadline=asyncio.get_running_loop().time() + 0.05)
     with pytest.raises(Error, match="BUSY"):
         await linked(transport, clock=clock)(limited, "x")
@@ -411,7 +396,7 @@ def always(_method: Method[Any, Any]) -> bool:
 
 
 def quick(**options: Any) -> Any:
-    return retry(clock=Waits(), backoff=EVEN, idempotent=always, **options)
+    return retry(clock=InstantClock(wall=NOW), backoff=EVEN, idempotent=always, **options)
 
 
 async def test_retry_goes_to_another_node_and_selector_hears_of_each_attempt_once() -> None:
@@ -440,7 +425,7 @@ async def test_slot_inside_is_free_while_a_call_waits_for_its_next_attempt() -> 
     inside = Ledger()
     held = list[int]()
 
-    class Looks(Waits):
+    class Looks(InstantClock):
         async def sleep(self, seconds: float, /) -> None:
             held.append(inside.inside)
 

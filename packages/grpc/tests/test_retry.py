@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from aegis import Backoff
 from kratos.errors import Error
 from kratos.middleware import retry
+from kratos.testing.clock import InstantClock
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import Call, Handler, Method
 
@@ -30,24 +30,7 @@ class Refuser:
         return await next(call, request)
 
 
-class Waits:
-    """A clock on which waiting takes no time, and is noted."""
-
-    def __init__(self) -> None:
-        self.waited: list[float] = []
-
-    def time(self) -> float:
-        return 1000.0
-
-    def wall(self) -> float:
-        return 1000.0
-
-    async def sleep(self, seconds: float, /) -> None:
-        self.waited.append(seconds)
-        await asyncio.sleep(0)
-
-
-def again(clock: Waits) -> Any:
+def again(clock: InstantClock) -> Any:
     def always(_method: Method[Any, Any]) -> bool:
         return True
 
@@ -56,14 +39,14 @@ def again(clock: Waits) -> Any:
 
 
 async def test_wait_that_a_server_asks_for_in_its_trailers_is_kept(serve: Any) -> None:
-    refuser, clock = Refuser(2, "250"), Waits()
+    refuser, clock = Refuser(2, "250"), InstantClock()
     async with serve(EchoService(), middleware=[refuser], client_middleware=[again(clock)]) as to:
         assert (await to.caller.unary(ECHO, text("x"))).value == "x"
     assert clock.waited == [0.35, 0.45]
 
 
 async def test_server_may_forbid_retries_in_its_trailers(serve: Any) -> None:
-    refuser, clock = Refuser(1, "-1"), Waits()
+    refuser, clock = Refuser(1, "-1"), InstantClock()
     async with serve(EchoService(), middleware=[refuser], client_middleware=[again(clock)]) as to:
         with pytest.raises(Error, match="BUSY"):
             await to.caller.unary(ECHO, text("x"))
@@ -71,7 +54,7 @@ async def test_server_may_forbid_retries_in_its_trailers(serve: Any) -> None:
 
 
 async def test_stream_that_is_refused_is_opened_again(serve: Any) -> None:
-    refuser, clock = Refuser(1, "0"), Waits()
+    refuser, clock = Refuser(1, "0"), InstantClock()
     async with (
         serve(EchoService(), middleware=[refuser], client_middleware=[again(clock)]) as to,
         to.caller.server_stream(WATCH, text("a b")) as replies,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +10,7 @@ from aegis import Backoff
 from kratos.errors import Error
 from kratos.middleware import retry
 from kratos.selector import Node
+from kratos.testing.clock import InstantClock
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import Call, ChainCaller, Handler, Method, Mount
 from kratos_http import HttpConnector, HttpServer
@@ -31,25 +31,8 @@ class Refuser:
         return await next(call, request)
 
 
-class Waits:
-    """A clock on which waiting takes no time, and is noted."""
-
-    def __init__(self) -> None:
-        self.waited: list[float] = []
-
-    def time(self) -> float:
-        return 1000.0
-
-    def wall(self) -> float:
-        return 1000.0
-
-    async def sleep(self, seconds: float, /) -> None:
-        self.waited.append(seconds)
-        await asyncio.sleep(0)
-
-
 @asynccontextmanager
-async def calling(refuser: Refuser, clock: Waits) -> AsyncGenerator[ChainCaller]:
+async def calling(refuser: Refuser, clock: InstantClock) -> AsyncGenerator[ChainCaller]:
     def always(_method: Method[Any, Any]) -> bool:
         return True
 
@@ -65,14 +48,14 @@ async def calling(refuser: Refuser, clock: Waits) -> AsyncGenerator[ChainCaller]
 
 
 async def test_wait_that_a_server_asks_for_is_kept() -> None:
-    refuser, clock = Refuser(), Waits()
+    refuser, clock = Refuser(), InstantClock()
     async with calling(refuser, clock) as caller:
         assert (await caller.unary(ECHO, text("x"))).value == "x"
     assert (refuser.seen, clock.waited) == (2, [1.1])
 
 
 async def test_stream_that_is_refused_is_opened_again() -> None:
-    refuser, clock = Refuser(), Waits()
+    refuser, clock = Refuser(), InstantClock()
     async with calling(refuser, clock) as caller, caller.server_stream(WATCH, text("a b")) as words:
         assert [word.value async for word in words] == ["a", "b"]
     assert (refuser.seen, clock.waited) == (2, [1.1])

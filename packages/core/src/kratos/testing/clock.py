@@ -1,11 +1,11 @@
-"""A clock that moves only when a test says so."""
+"""Clocks for tests: one that moves only when told so, and one that nobody waits on."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 
-__all__ = ["FakeClock"]
+__all__ = ["FakeClock", "InstantClock"]
 
 _SETTLE_ROUNDS = 50  # loop turns granted to woken tasks before time moves on
 
@@ -63,3 +63,33 @@ class FakeClock:
             await self.settle()
         self._now = target
         await self.settle()
+
+
+class InstantClock:
+    """A clock that stands still, and on which waiting takes no time, but is noted.
+
+    Args:
+        time: What ``time()`` says, in seconds.
+        wall: What ``wall()`` says, in seconds since the epoch.
+
+    Attributes:
+        waited: Seconds of each wait.
+    """
+
+    def __init__(self, *, time: float = 1000.0, wall: float = 1_700_000_000.0) -> None:
+        self.waited: list[float] = []
+        self._time = time
+        self._wall = wall
+
+    def time(self) -> float:
+        """Return the time that stands still."""
+        return self._time
+
+    def wall(self) -> float:
+        """Return the time of day that stands still."""
+        return self._wall
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Note the wait, and let others run once."""
+        self.waited.append(seconds)
+        await asyncio.sleep(0)
