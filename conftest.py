@@ -43,7 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = config.stash[LEFT_OUT] = Counter[tuple[str, str]]()
     for item in items:
         if item.get_closest_marker("slow") is not None:
-            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+            # What a fixture builds, a program in Go for instance, takes as long as it takes.
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT, func_only=True))
         for need, remedy in lacks(item):
             if in_ci:
                 item.stash[LACKS] = f"{need} is missing, and CI runs every test: {remedy}"

@@ -121,7 +121,7 @@ class Keeper(Zoo):
 def serving(service: Service, codecs: Codecs) -> Generator[str]:
     """Serve in a thread of its own, and yield the URL."""
     # A stream without an end is left by whoever serves it: nobody here would.
-    streams = StreamOptions(heartbeat=0.02, idle_timeout=0.05)
+    streams = StreamOptions(heartbeat=0.02, idle_timeout=0.25)
     openapi = OpenApi(title="test")
     server = HttpServer("127.0.0.1:0", openapi=openapi, codecs=codecs, streams=streams)
     app = App(services=[service], servers=[server], signals=())
