@@ -47,7 +47,7 @@ def number(text: str) -> float | None:
         (GrpcServer, "packages/grpc", ["## Server"]),
         (GrpcConnector, "packages/grpc", ["## Client"]),
         (DebugServer, "docs/debug.md", ["## Options"]),
-        (SessionOptions, "docs/sessions.md", ["`SessionOptions` changes it:"]),
+        (SessionOptions, "docs/sessions.md", ["options=SessionOptions(...))` changes it:"]),
     ],
 )
 def test_table_has_every_option_and_its_default(made: Any, page: str, headings: list[str]) -> None:
