@@ -283,7 +283,7 @@ class TestPings:
             came.append(await reader.read())
 
         async with fake(talk, ping_interval=0.01, ping_timeout=0.01) as client:
-            async with client.bidi_stream(CHAT, CallOptions(timeout=0.1)) as stream:
+            async with client.bidi_stream(CHAT, CallOptions(timeout=1.0)) as stream:
                 with pytest.raises(Error, match="DEADLINE"):
                     await stream.__anext__()
             await eventually(lambda: came)
