@@ -8,6 +8,7 @@ and a file among the findings when one fails.
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import tempfile
 import time
@@ -54,6 +55,7 @@ def guided(
         words.write_text("".join(f'"{word}"\n' for word in escaped), encoding="ascii")
         options = {
             "max_total_time": round(seconds),
+            "seed": int(os.environ.get("KRATOS_FUZZ_SEED", "0")),  # 0: another each time
             "max_len": _LONGEST,
             "timeout": _HANG,
             "rss_limit_mb": _MEMORY,

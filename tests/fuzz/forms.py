@@ -37,4 +37,9 @@ def check(data: bytes) -> None:
     except CodecError:
         return
     # Not the messages: one that is empty inside another has no form.
-    assert FORM.encode(FORM.decode(text, kind)) == text
+    assert _said(FORM.encode(FORM.decode(text, kind))) == _said(text)
+
+
+def _said(text: bytes) -> list[bytes]:
+    """Return the pairs that say something: an empty value is read as none, as in Go."""
+    return [pair for pair in text.split(b"&") if not pair.endswith(b"=")]
