@@ -54,12 +54,12 @@ def run(
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_call_that_seems_to_end_before_it_began_is_not_timed(*, exact: bool) -> None:
+def test_calls_that_seem_to_end_before_they_began_are_not_timed(*, exact: bool) -> None:
     clock = ManualClock()
     limiter = Bbr(load=Load(0.0), exact=exact, clock=clock)
     for milliseconds in (10, -500):
         run(limiter, clock, 200, milliseconds=milliseconds)
-    clock.advance(BUCKET)
+        clock.advance(BUCKET)
 
     assert limiter.stats().min_rt == pytest.approx(0.010)
 

@@ -105,12 +105,12 @@ class SreBreaker(Lockable, Guarded):
         "_clock",
         "_count_rejected",
         "_end",
+        "_failed",
         "_k",
         "_protection",
         "_random",
         "_refused",
         "_request",
-        "_total",
     )
 
     LOCKED: ClassVar = ("allow", "done", "refusal", "stats")
@@ -139,8 +139,8 @@ class SreBreaker(Lockable, Guarded):
         self._random: Final = random
         self._buckets: Final = Buckets(clock(), window=window, buckets=buckets, width=2)
         self._end = self._buckets.end
-        self._total = 0
         self._accepts = 0
+        self._failed = 0
         self._refused = 0
 
     @classmethod
@@ -167,17 +167,19 @@ class SreBreaker(Lockable, Guarded):
         now = self._clock()
         if now >= self._end:
             self._roll(now)
-        total = self._total
+        if not self._failed:  # the usual case; K is at least 1
+            return now
+        total = self._accepts + self._failed
         if total < self._request:
             return now
         earned = self._k * self._accepts
-        if total <= earned:  # the usual case
+        if total <= earned:
             return now
         if self._random() >= (total - earned - self._protection) / (total + 1):
             return now
         self._refused += 1
         if self._count_rejected:
-            self._total = total + 1
+            self._failed += 1
         return None
 
     def done(self, token: int, outcome: Outcome = _SUCCESS, /) -> None:
@@ -187,9 +189,8 @@ class SreBreaker(Lockable, Guarded):
             self._roll(now)
         if outcome is _SUCCESS:
             self._accepts += 1
-            self._total += 1
         elif outcome is not _IGNORED:
-            self._total += 1
+            self._failed += 1
 
     def mark_success(self) -> None:
         """Count a success, as ``MarkSuccess`` in Go; for code that keeps no token."""
@@ -208,7 +209,8 @@ class SreBreaker(Lockable, Guarded):
 
         It has no ``retry_after``: the next try may succeed at any time.
         """
-        msg = f"the circuit is open: {self._accepts} of the last {self._total} calls succeeded"
+        total = self._accepts + self._failed
+        msg = f"the circuit is open: {self._accepts} of the last {total} calls succeeded"
         return BreakerOpen(msg)
 
     def stats(self) -> SreStats:
@@ -216,7 +218,7 @@ class SreBreaker(Lockable, Guarded):
         now = self._clock()
         if now >= self._end:
             self._roll(now)
-        total = self._total
+        total = self._accepts + self._failed
         excess = total - self._k * self._accepts - self._protection
         drop = excess / (total + 1) if total >= self._request and excess > 0 else 0.0
         return SreStats(
@@ -230,7 +232,7 @@ class SreBreaker(Lockable, Guarded):
         )
 
     def _roll(self, now: int) -> None:
-        self._total, self._accepts = self._buckets.roll(now, (self._total, self._accepts))
+        self._accepts, self._failed = self._buckets.roll(now, (self._accepts, self._failed))
         self._end = self._buckets.end
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import ClassVar, Final
@@ -21,7 +20,7 @@ __all__ = ["Bbr", "BbrStats"]
 
 _SUCCESS: Final = Outcome.SUCCESS
 _IGNORED: Final = Outcome.IGNORED
-_OPEN: Final = sys.maxsize  # no limit
+_OPEN: Final = 2**29  # no limit; as sums with it, of one digit, which CPython compares quickest
 _MS: Final = 1_000_000  # nanoseconds
 
 
@@ -91,6 +90,7 @@ class Bbr(Lockable, Guarded):
     __slots__ = (
         "_bucket",
         "_buckets",
+        "_ceiling",
         "_check_at",
         "_clock",
         "_cooldown",
@@ -100,15 +100,15 @@ class Bbr(Lockable, Guarded):
         "_exact",
         "_from_last",
         "_gate",
-        "_inflight",
         "_limit",
         "_load",
         "_max_pass",
         "_min_rt",
-        "_passed",
         "_reading",
         "_refused",
+        "_started",
         "_threshold",
+        "_timed",
         "_total",
         "_uncounted",
         "_unqueued",
@@ -146,11 +146,14 @@ class Bbr(Lockable, Guarded):
         self._cooldown = round(cooldown * NANOSECONDS)
         self._from_last = cooldown_from_last
         self._exact = exact
+        self._timed = None if exact else _SUCCESS
         self._clock = clock
-        self._inflight = self._refused = self._counted = self._uncounted = 0
-        self._passed = self._untimed = self._total = 0  # of the bucket in use
+        self._refused = self._counted = 0
+        # Of the bucket in use; the calls in flight at its start are among the started.
+        self._started = self._uncounted = self._untimed = self._total = 0
         self._min_rt = 1.0 * _MS
-        self._max_pass, self._limit, self._gate = 1, 0, _OPEN
+        self._max_pass, self._limit = 1, 0
+        self._gate = self._ceiling = _OPEN  # the ceiling is the gate and the calls that ended
         self._reading = 0.0
         self._dropped_at: int | None = None
         self._check_at = clock()
@@ -159,41 +162,33 @@ class Bbr(Lockable, Guarded):
     @property
     def limit(self) -> int:
         """Calls that may be in flight at present; a huge number while load is low."""
-        gate = self._gate
-        return gate if gate == _OPEN else gate + 1
+        return self._gate + 1
 
     def allow(self) -> int | None:
         """Return the stamp at which the call starts, or ``None``: the limit is reached."""
         now = self._clock()
         if now >= self._check_at:
             self._decide(now)
-        if self._inflight > self._gate:
+        if self._started > self._ceiling:
             self._note_refusal(now)
             return None
-        self._inflight += 1
+        self._started += 1
         return now
 
     def done(self, token: int, outcome: Outcome = _SUCCESS, /) -> None:
         """Free the slot of the call that started at ``token``, and learn from how it ended."""
         now = self._clock()
-        self._inflight -= 1
-        if outcome is not _SUCCESS and (outcome is _IGNORED or not self._exact):
-            self._uncounted += 1
-            return
         if now >= self._end:
             self._roll(now)
-        self._passed += 1
-        took = now - token
-        if took >= 0 and not self._exact:
-            self._total += took
-        elif took > 0:
-            self._total -= -took // _MS  # in milliseconds, rounded up
+        self._ceiling += 1
+        if outcome is self._timed:
+            self._total += now - token
         else:
-            self._untimed += 1  # the clock went back, or stood still
+            self._add(now - token, outcome)
 
     def refusal(self) -> Overloaded:
         """Return the exception that tells a caller of the refusal."""
-        return Overloaded(f"load is {self._reading:.2f} and {self._inflight} calls are in flight")
+        return Overloaded(f"load is {self._reading:.2f} and {self._inflight()} calls are in flight")
 
     def stats(self) -> BbrStats:
         """Return the limit and what it rests on, as of now."""
@@ -204,12 +199,28 @@ class Bbr(Lockable, Guarded):
             load=self._reading,
             limit=self._limit,
             gate=None if self._gate == _OPEN else self._gate,
-            inflight=self._inflight,
-            admitted=self._counted + self._passed + self._uncounted + self._inflight,
+            inflight=self._inflight(),
+            admitted=self._counted + self._started,
             refused=self._refused,
             max_pass=self._max_pass,
             min_rt=self._min_rt / NANOSECONDS,
         )
+
+    def _inflight(self) -> int:
+        return self._started + self._gate - self._ceiling
+
+    def _set_gate(self, gate: int) -> None:
+        self._ceiling += gate - self._gate
+        self._gate = gate
+
+    def _add(self, took: int, outcome: Outcome) -> None:
+        """Count a call that is not timed, or is timed as Go does."""
+        if outcome is _IGNORED or not self._exact:
+            self._uncounted += 1
+        elif took > 0:
+            self._total -= -took // _MS  # in milliseconds, rounded up
+        else:
+            self._untimed += 1  # the clock went back, or stood still
 
     def _decide(self, now: int) -> None:
         """Read load and limit, and let both be for the length of a bucket."""
@@ -220,20 +231,20 @@ class Bbr(Lockable, Guarded):
         self._reading = self._load()
         dropped_at = self._dropped_at
         if self._reading >= self._threshold or (self._unqueued and self._unqueued.dipping):
-            self._gate = self._closed(now)
+            self._set_gate(self._closed(now))
         elif dropped_at is not None and now - dropped_at <= self._cooldown:
-            self._gate = self._closed(now)
+            self._set_gate(self._closed(now))
             self._check_at = min(self._check_at, dropped_at + self._cooldown + 1)
         else:
             self._dropped_at = None
-            self._gate = _OPEN
+            self._set_gate(_OPEN)
 
     def _closed(self, now: int) -> int:
         limit, unqueued = max(1, self._limit), self._unqueued
         if unqueued is None:
             return limit
         dipped = unqueued.dipping
-        limit = unqueued.cut(limit, self._inflight, self._refused, now)
+        limit = unqueued.cut(limit, self._inflight(), self._refused, now)
         if dipped and not unqueued.dipping:
             self._dropped_at = now  # the dip itself has lowered the load
         return limit
@@ -259,9 +270,13 @@ class Bbr(Lockable, Guarded):
         """Close the bucket in use, and begin the one that ``now`` lies in."""
         steps = (now - self._end) // self._bucket + 1
         self._end += steps * self._bucket
-        timed = self._passed - self._untimed
-        self._buckets.push(self._passed, self._total / timed if timed else inf, steps - 1)
+        ended = self._ceiling - self._gate
+        passed, total = ended - self._uncounted, self._total
+        timed = passed - self._untimed if total >= 0 else 0  # else the clock went back
+        self._buckets.push(passed, total / timed if timed else inf, steps - 1)
         if self._unqueued is not None:
-            self._unqueued.add(timed, self._total, steps - 1)
-        self._counted += self._passed
-        self._passed = self._untimed = self._total = 0
+            self._unqueued.add(timed, total if timed else 0, steps - 1)
+        self._counted += ended
+        self._started -= ended
+        self._ceiling = self._gate
+        self._uncounted = self._untimed = self._total = 0
