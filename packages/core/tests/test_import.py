@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import kratos
+import kratos.testing
 
 HEAVY = ("grpc", "httptools", "hpack", "orjson", "yaml", "uvloop", "watchfiles", "pydantic")
 
@@ -69,6 +70,16 @@ def test_every_module_can_be_the_first_one_imported(module: str) -> None:
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(kratos, name) is not None
     assert name in dir(kratos)
+
+
+@pytest.mark.parametrize("name", kratos.testing.__all__)
+def test_every_public_name_of_the_test_kit_is_there(name: str) -> None:
+    assert getattr(kratos.testing, name) is not None
+    assert name in dir(kratos.testing)
+
+
+def test_test_kit_loads_nothing_until_it_is_used() -> None:
+    assert loaded_after("import kratos.testing").isdisjoint({"google", "aegis", "asyncio"})
 
 
 def test_unknown_name_is_refused_as_python_does() -> None:

@@ -1,16 +1,18 @@
-"""Applications in tests: run one for a block, and servers that need no socket."""
+"""Applications in tests: run one for a block, call it, and servers that need no socket."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from kratos.app import App
+from kratos.client import Client
 from kratos.limit import cancel_and_wait
 from kratos.transport.server import Mount
 
-__all__ = ["FakeServer", "running"]
+__all__ = ["FakeServer", "client_of", "running"]
 
 
 @asynccontextmanager
@@ -33,6 +35,34 @@ async def running(app: App) -> AsyncGenerator[App]:
         await cancel_and_wait(ready)
         app.stop()
         await run
+
+
+@asynccontextmanager
+async def client_of(
+    app: App, *, transport: str | None = None, **options: Any
+) -> AsyncGenerator[Client]:
+    """Run an application for the block, as ``running`` does, and yield a client of it.
+
+    Let its servers listen on a port that the system chooses: ``HttpServer("127.0.0.1:0")``.
+
+    Args:
+        app: The application.
+        transport: Which of its endpoints to call: ``http`` or ``grpc``; ``None`` for the first.
+        options: Of the client.
+
+    Raises:
+        LookupError: It has no such endpoint.
+        Exception: What ``running`` raises.
+    """
+    async with running(app):
+        for url in app.endpoints:
+            scheme = url.partition("://")[0]
+            if transport is None or scheme.removesuffix("s") == transport:
+                break
+        else:
+            raise LookupError(f"no {transport or 'endpoint'} among {list(app.endpoints)}")
+        async with Client(url, **options) as client:
+            yield client
 
 
 class FakeServer:

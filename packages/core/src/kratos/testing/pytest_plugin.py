@@ -1,0 +1,134 @@
+"""Fixtures for pytest, which finds them by the entry point ``kratos`` of its group ``pytest11``.
+
+This module is imported by every run of pytest wherever Kratos is installed, so it imports
+nothing of Kratos; each fixture does, when a test asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from kratos.registry.memory import MemoryRegistry
+    from kratos.testing._pytest_scope import AppFixture, ClientFixture, Scope
+    from kratos.testing.call_faults import CallFaults
+    from kratos.testing.clock import FakeClock
+    from kratos.testing.config import MemorySource
+    from kratos.testing.log import MemoryLogger
+    from kratos.testing.metrics import MemoryMeter
+
+# Names under which pytest-asyncio is registered: by its entry point, or by hand.
+_ASYNCIO: Final = ("asyncio", "pytest_asyncio", "pytest_asyncio.plugin")
+_ANYIO: Final = "anyio_backend"  # the fixture by which anyio knows the tests that it runs
+_NEITHER: Final = (
+    "the fixtures kratos_app and kratos_client need something that runs asynchronous tests: "
+    "pip install pytest-asyncio, or mark the test with pytest.mark.anyio; without either, use "
+    "kratos.testing.running and kratos.testing.serving as context managers"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Bring the fixture that pytest-asyncio runs, where it is at work."""
+    if _has_pytest_asyncio(config):
+        from kratos.testing import _pytest_asyncio
+
+        config.pluginmanager.register(_pytest_asyncio, "kratos-asyncio")
+
+
+@pytest.fixture
+def kratos_clock() -> FakeClock:
+    """Return a clock that moves only when it is told to."""
+    from kratos.testing.clock import FakeClock
+
+    return FakeClock()
+
+
+@pytest.fixture
+def kratos_registry() -> MemoryRegistry:
+    """Return an empty registry in memory, registrar and discovery at once."""
+    from kratos.registry.memory import MemoryRegistry
+
+    return MemoryRegistry()
+
+
+@pytest.fixture
+def kratos_source() -> MemorySource:
+    """Return an empty source of configuration in memory."""
+    from kratos.testing.config import MemorySource
+
+    return MemorySource()
+
+
+@pytest.fixture
+def kratos_log() -> MemoryLogger:
+    """Return a logger that keeps its records."""
+    from kratos.testing.log import MemoryLogger
+
+    return MemoryLogger()
+
+
+@pytest.fixture
+def kratos_meter() -> MemoryMeter:
+    """Return a meter that keeps its figures."""
+    from kratos.testing.metrics import MemoryMeter
+
+    return MemoryMeter()
+
+
+@pytest.fixture
+def kratos_faults() -> CallFaults:
+    """Return faults of calls, with none in force."""
+    from kratos.testing.call_faults import CallFaults
+
+    return CallFaults()
+
+
+@pytest.fixture
+def kratos_app(_kratos_scope: Scope) -> AppFixture:
+    """Return what runs an application until the end of the test.
+
+    ``await kratos_app(app)`` returns when it serves. Applications are stopped at the end, the
+    last one first. Whatever task, thread or socket is left after that fails the test.
+    """
+    return _kratos_scope.run
+
+
+@pytest.fixture
+def kratos_client(_kratos_scope: Scope) -> ClientFixture:
+    """Return what makes clients until the end of the test.
+
+    ``await kratos_client(GreeterService(), middleware=[...])`` serves it in process, with the
+    arguments of ``kratos.testing.serving``. ``await kratos_client(app, transport="grpc")`` runs
+    an application, with the arguments of ``kratos.testing.client_of``.
+    """
+    return _kratos_scope.client
+
+
+@pytest.fixture
+def _kratos_scope(request: pytest.FixtureRequest) -> Scope:
+    """Return the scope of the test, from whatever runs asynchronous tests."""
+    if _ANYIO in request.fixturenames:
+        if request.getfixturevalue("anyio_backend_name") != "asyncio":
+            pytest.skip("Kratos runs on asyncio alone: let a fixture anyio_backend say so")
+        name = "_kratos_scope_anyio"
+    elif _has_pytest_asyncio(request.config):
+        name = "_kratos_scope_asyncio"
+    else:
+        pytest.fail(_NEITHER, pytrace=False)
+    scope: Scope = request.getfixturevalue(name)
+    return scope
+
+
+@pytest.fixture
+async def _kratos_scope_anyio() -> AsyncGenerator[Scope]:
+    from kratos.testing._pytest_scope import Scope
+
+    async with Scope() as scope:
+        yield scope
+
+
+def _has_pytest_asyncio(config: pytest.Config) -> bool:
+    return any(config.pluginmanager.hasplugin(name) for name in _ASYNCIO)
