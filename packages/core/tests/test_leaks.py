@@ -53,6 +53,13 @@ async def test_socket_is_told_with_its_address() -> None:
     await check.nothing_left(patience=0)
 
 
+async def test_pair_of_sockets_within_the_process_is_no_leak() -> None:
+    check = LeakCheck()
+    one, other = socket.socketpair()
+    with one, other:
+        await check.nothing_left(patience=0)
+
+
 async def test_what_is_about_to_end_is_waited_for() -> None:
     check, end = LeakCheck(), asyncio.Event()
     task = asyncio.create_task(end.wait())

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from kratos.client import Client
+from kratos.transport import Mount, Service
 from kratos.transport.http import HttpApplication
 from kratos.transport.listening import BACKLOG
 from kratos_http._accepting import Acceptor
@@ -38,6 +39,7 @@ __all__ = [
     "listening",
     "next_frame",
     "running",
+    "serving",
     "socket_peer",
 ]
 
@@ -380,6 +382,30 @@ async def client_of(server: HttpServer, **options: Any) -> AsyncGenerator[Client
 async def asgi_peer(server: HttpServer) -> AsyncGenerator[AsgiPeer]:
     """Run a server's application as an ASGI application."""
     yield AsgiPeer(Asgi(server.application))
+
+
+@asynccontextmanager
+async def serving(*services: Service, **options: Any) -> AsyncGenerator[AsgiPeer]:
+    """Serve services for the block, without a socket, and yield a peer that sends requests.
+
+        async with serving(GreeterService(), middleware=[recovery()]) as peer:
+            answer = await peer.request("GET", "/helloworld/kratos")
+
+    A request passes routing, binding, chain, handler and encoders, as those of an ASGI server
+    do. ``asgi_peer`` does the same for a server with routes and mounts of its own, and
+    ``kratos.testing.serving`` yields a client instead.
+
+    Args:
+        services: Objects to serve.
+        options: Of the ``HttpServer``.
+
+    Raises:
+        StartupError: A service cannot be served.
+    """
+    server = HttpServer(**options)
+    server.mount(Mount(services=services))
+    async with asgi_peer(server) as peer:
+        yield peer
 
 
 def _answer(events: Sequence[Event]) -> Answer:

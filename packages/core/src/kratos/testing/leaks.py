@@ -14,7 +14,9 @@ from typing import Final
 __all__ = ["LeakCheck"]
 
 _FDS: Final = Path("/proc/self/fd")
-_POOL: Final = "asyncio_"  # threads of the loop's own executor, which lives as long as the loop
+# Threads of the loop's own executor, which lives as long as the loop; and the one of grpc.aio,
+# which serves all loops of the process.
+_LASTING: Final = ("asyncio_", "(_poll_wrapper)")
 _EVERY: Final = 0.01  # seconds between looks
 
 
@@ -41,13 +43,14 @@ class LeakCheck:
         threads = [
             thread
             for thread in threading.enumerate()
-            if thread not in self._threads and not thread.name.startswith(_POOL)
+            if thread not in self._threads and not any(name in thread.name for name in _LASTING)
         ]
         sockets = _sockets()
+        ends = [_ends(sockets[new]) for new in sockets.keys() - self._sockets.keys()]
         return [
             *(f"task {task.get_name()}: {task.get_coro()}" for task in tasks),
             *(f"thread {thread.name}" for thread in threads),
-            *(f"socket {_where(sockets[new])}" for new in sockets.keys() - self._sockets.keys()),
+            *(f"socket {end}" for end in ends if end),
         ]
 
     async def nothing_left(self, *, patience: float = 5.0) -> None:
@@ -83,10 +86,22 @@ def _sockets() -> Mapping[str, int]:
     return found
 
 
-def _where(descriptor: int) -> str:
-    """Return the ends of a socket, as far as it has any."""
+def _ends(descriptor: int) -> str:
+    """Return the addresses of a socket; empty for a pair within this process.
+
+    By such pairs loops and libraries wake themselves up.
+    """
     try:
         with socket.socket(fileno=os.dup(descriptor)) as sock:
-            return repr(sock).partition(", ")[2].rstrip(">")
-    except OSError:
-        return f"of descriptor {descriptor}"
+            if sock.family == socket.AF_UNIX and not sock.getsockname() and not _peer(sock):
+                return ""
+            return repr(sock).partition("type=")[2].rstrip(">")
+    except OSError:  # it has been closed meanwhile
+        return ""
+
+
+def _peer(sock: socket.socket) -> str:
+    try:
+        return str(sock.getpeername())
+    except OSError:  # it is not connected
+        return ""
