@@ -18,6 +18,7 @@ NAMES = (
     "pagination",
     "selectors",
     "sessions",
+    "testing",
 )
 PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
 
