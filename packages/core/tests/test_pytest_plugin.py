@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from kratos.testing import (
     MemoryRegistry,
     MemorySource,
 )
-from kratos.testing._pytest_scope import AppFixture, ClientFixture
+from kratos.testing._pytest_scope import AppFixture, ClientFixture, Scope
 from kratos.testing.echo import ECHO, EchoService, text
 
 USES = """
@@ -103,6 +104,31 @@ def test_pytest_asyncio_runs_the_fixtures_in_its_automatic_mode(tmp_path: Path) 
     source = WORKS.replace("@MARK", "")
     said = run(tmp_path, source, "-p", "asyncio", "-o", "asyncio_mode=auto")
     assert "2 passed" in said, said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mark", "more"),
+    [
+        ("pytest.mark.asyncio(loop_scope='session')", ()),
+        ("pytest.mark.asyncio", ("-o", "asyncio_default_test_loop_scope=module")),
+    ],
+    ids=["marked", "configured"],
+)
+def test_fixtures_run_in_the_loop_of_the_test(
+    tmp_path: Path, mark: str, more: tuple[str, ...]
+) -> None:
+    said = run(tmp_path, WORKS.replace("MARK", mark), "-p", "asyncio", *more)
+    assert "2 passed" in said, said
+
+
+async def test_other_loop_than_that_of_the_test_is_refused() -> None:
+    async def scope() -> Scope:
+        return Scope()
+
+    other = await asyncio.to_thread(asyncio.run, scope())
+    with pytest.raises(RuntimeError, match="same loop_scope"):
+        await other.client(EchoService())
 
 
 @pytest.mark.slow

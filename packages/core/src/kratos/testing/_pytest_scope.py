@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -38,13 +39,16 @@ class Scope:
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self._check = LeakCheck()
+        self._loop = asyncio.get_running_loop()
 
     async def run(self, app: App, /) -> App:
         """Run an application until the end."""
+        self._require_loop()
         return await self._stack.enter_async_context(running(app))
 
     async def client(self, served: App | Service, /, *more: Service, **options: Any) -> Client:
         """Return a client until the end; see ``kratos_client``."""
+        self._require_loop()
         opening = (
             client_of(served, **options)
             if isinstance(served, App)
@@ -63,3 +67,15 @@ class Scope:
     ) -> None:
         await self._stack.aclose()
         await self._check.nothing_left()
+
+    def _require_loop(self) -> None:
+        """Refuse what could not be stopped at the end.
+
+        Raises:
+            RuntimeError: The test runs in another loop than its fixtures.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "the test runs in another event loop than its fixtures, which stop at its end what "
+                "it starts; let both have the same loop_scope"
+            )

@@ -115,7 +115,7 @@ def _kratos_scope(request: pytest.FixtureRequest) -> Scope:
             pytest.skip("Kratos runs on asyncio alone: let a fixture anyio_backend say so")
         name = "_kratos_scope_anyio"
     elif _has_pytest_asyncio(request.config):
-        name = "_kratos_scope_asyncio"
+        name = f"_kratos_scope_asyncio_{_loop_scope(request)}"
     else:
         pytest.fail(_NEITHER, pytrace=False)
     scope: Scope = request.getfixturevalue(name)
@@ -132,3 +132,10 @@ async def _kratos_scope_anyio() -> AsyncGenerator[Scope]:
 
 def _has_pytest_asyncio(config: pytest.Config) -> bool:
     return any(config.pluginmanager.hasplugin(name) for name in _ASYNCIO)
+
+
+def _loop_scope(request: pytest.FixtureRequest) -> str:
+    """Return the scope of the loop in which pytest-asyncio runs the test."""
+    marker = request.node.get_closest_marker("asyncio")
+    named: str | None = None if marker is None else marker.kwargs.get("loop_scope")
+    return named or str(request.config.getini("asyncio_default_test_loop_scope") or "function")
