@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast, overload
 
+from kratos.config._dotted import MISSING, find
 from kratos.duration import parse_duration
 from kratos.errors import ConfigError
 
-__all__ = ["Snapshot"]
+__all__ = ["CONVERTERS", "Snapshot", "same"]
 
 T = TypeVar("T", bool, int, float, str)
 
-_MISSING: Final[Any] = object()
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,100}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BOOLEANS: Final = {
@@ -56,7 +56,7 @@ class Snapshot:
     @overload
     def get(self, key: str, kind: type[T], /, *, default: T) -> T: ...
 
-    def get(self, key: str, kind: type[T], /, *, default: T = _MISSING) -> T:
+    def get(self, key: str, kind: type[T], /, *, default: T = MISSING) -> T:
         """Return the value under a dotted key as ``bool``, ``int``, ``float`` or ``str``.
 
         Sources without types hold text, so text is read: ``8000`` and ``1e3`` as numbers,
@@ -72,16 +72,16 @@ class Snapshot:
                 The message holds the key, never the value, as it may be a secret.
         """
         value = self._find(key)
-        if value is _MISSING or value is None:
-            if default is not _MISSING:
+        if value is MISSING or value is None:
+            if default is not MISSING:
                 return default
             raise ConfigError(f"configuration has no value for {key!r}; it needs {_noun(kind)}")
-        converted = _CONVERTERS[kind](value)
+        converted = CONVERTERS[kind](value)
         if converted is None:
             raise ConfigError(_mismatch(key, _noun(kind), value))
         return cast("T", converted)
 
-    def duration(self, key: str, /, *, default: float = _MISSING) -> float:
+    def duration(self, key: str, /, *, default: float = MISSING) -> float:
         """Return the seconds under a dotted key, from a number or text such as ``1m30s``.
 
         Raises:
@@ -105,7 +105,7 @@ class Snapshot:
             ConfigError: There is a value that has no keys of its own.
         """
         value = self._find(key)
-        if value is _MISSING or value is None:
+        if value is MISSING or value is None:
             return Snapshot(revision=self._revision)
         if not isinstance(value, Mapping):
             raise ConfigError(_mismatch(key, "a mapping", value))
@@ -113,15 +113,15 @@ class Snapshot:
 
     def __getitem__(self, key: str, /) -> object:
         value = self._find(key)
-        if value is _MISSING:
+        if value is MISSING:
             raise KeyError(key)
         return value
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._find(key) is not _MISSING
+        return isinstance(key, str) and self._find(key) is not MISSING
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Snapshot) and _same(self._tree, other._tree)
+        return isinstance(other, Snapshot) and same(self._tree, other._tree)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -129,12 +129,7 @@ class Snapshot:
         return f"<Snapshot revision={self._revision} keys={sorted(self._tree)}>"
 
     def _find(self, key: str) -> Any:
-        value: Any = self._tree
-        for part in key.split("."):
-            if not isinstance(value, Mapping):
-                return _MISSING
-            value = cast("Mapping[str, object]", value).get(part, _MISSING)
-        return value
+        return find(self._tree, key)
 
 
 def _frozen_mapping(tree: Mapping[Any, object]) -> Mapping[str, object]:
@@ -149,16 +144,17 @@ def _frozen(value: object) -> object:
     return value
 
 
-def _same(left: object, right: object) -> bool:
+def same(left: object, right: object) -> bool:
+    """Tell whether two frozen values are equal, where ``1``, ``1.0`` and ``True`` are not."""
     if type(left) is not type(right):
         return False
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         here = cast("Mapping[str, object]", left)
         there = cast("Mapping[str, object]", right)
-        return here.keys() == there.keys() and all(_same(here[k], there[k]) for k in here)
+        return here.keys() == there.keys() and all(same(here[k], there[k]) for k in here)
     if isinstance(left, tuple) and isinstance(right, tuple):
         ours, theirs = cast("tuple[object, ...]", left), cast("tuple[object, ...]", right)
-        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
     return left == right
 
 
@@ -201,7 +197,7 @@ def _text(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) else None
 
 
-_CONVERTERS: Final[Mapping[type, Callable[[object], object]]] = {
+CONVERTERS: Final[Mapping[type, Callable[[object], object]]] = {
     bool: _boolean,
     int: _integer,
     float: _float,

@@ -16,24 +16,14 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kratos.encoding._codec import CodecError, M
 from kratos.encoding.json import JsonCodec
+from kratos.encoding.yaml_scalars import FLOAT, OTHER_BASE, plain
 from kratos_protojson.scalars import show
 
 __all__ = ["YAML", "YamlCodec"]
 
 _TAG: Final = "tag:yaml.org,2002:"
 _LARGEST: Final = 128 * 1024
-_MOST_DIGITS: Final = 2048  # what Python converts at least, into both directions
-_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE: Final = frozenset({"true", "True", "TRUE"})
-_FALSE: Final = frozenset({"false", "False", "FALSE"})
-_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
-_OTHER_BASE: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT: Final = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-)
 _OTHER_BREAKS: Final = re.compile("[\\r\\x85\\u2028\\u2029]")
-_DOTTED: Final = re.compile(r"\.([iInN])")
 
 
 class YamlCodec:
@@ -118,7 +108,7 @@ def _value(node: Node, seen: set[int]) -> Any:
     seen.add(id(node))
     if isinstance(node, ScalarNode):
         _require(node, "str")
-        return _plain(node.value) if node.style is None else node.value
+        return plain(node.value) if node.style is None else node.value
     if isinstance(node, SequenceNode):
         _require(node, "seq")
         return [_value(item, seen) for item in node.value]
@@ -132,29 +122,6 @@ def _value(node: Node, seen: set[int]) -> Any:
         # The text as written: keys of maps are text in JSON too.
         members[key.value] = _value(item, seen)
     return members
-
-
-def _plain(text: str) -> Any:
-    """Return what a scalar without quotes means in the core schema of YAML 1.2."""
-    if text in _NULLS:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    if _INTEGER.fullmatch(text):
-        return _integer(text, 10)
-    if _OTHER_BASE.fullmatch(text):
-        return _integer(text, 0)
-    if _FLOAT.fullmatch(text):
-        return float(_DOTTED.sub(r"\1", text))
-    return text
-
-
-def _integer(text: str, base: int) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(text)} characters is longer than anybody reads")
-    return int(text, base)
 
 
 def _require(node: Node, kind: str) -> None:
@@ -175,7 +142,7 @@ def _represent_text(_dumper: _Dumper, text: str) -> ScalarNode:
     # other than \n between single quotes.
     if _OTHER_BREAKS.search(text):
         return ScalarNode(tag=f"{_TAG}str", value=text, style='"')
-    style = "'" if _OTHER_BASE.fullmatch(text) or _FLOAT.fullmatch(text) else None
+    style = "'" if OTHER_BASE.fullmatch(text) or FLOAT.fullmatch(text) else None
     return ScalarNode(tag=f"{_TAG}str", value=text, style=style)
 
 

@@ -1,0 +1,99 @@
+"""One change of the configuration, in two phases: either all take part, or nothing happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from kratos.clock import Clock
+from kratos.config._dotted import MISSING, find
+from kratos.config._interface import Observer, Participant, Prepared
+from kratos.config._snapshot import Snapshot, same
+from kratos.errors import ConfigError
+from kratos.limit import Limit, is_cancelled_from_outside, shielded
+
+__all__ = ["Change"]
+
+_log = logging.getLogger("kratos.config")
+
+
+class Change:
+    """The way from one snapshot to the next.
+
+    Args:
+        old: In force.
+        new: To be put in force.
+        validators: Look at ``new`` before anybody prepares.
+    """
+
+    __slots__ = ("_new", "_old", "_prepared", "_validators")
+
+    def __init__(
+        self, old: Snapshot, new: Snapshot, *, validators: Sequence[Callable[[Snapshot], object]]
+    ) -> None:
+        self._old = old
+        self._new = new
+        self._validators = validators
+        self._prepared: list[Prepared] = []
+
+    async def prepare(
+        self, participants: Sequence[Participant], clock: Clock, timeout: float
+    ) -> None:
+        """Ask everybody; if one refuses, fails or is too late, all others roll back.
+
+        Raises:
+            Exception: What the one raised.
+
+        Cancellation: rolls back.
+        """
+        for validate in self._validators:
+            validate(self._new)
+        try:
+            for participant in participants:
+                self._prepared.append(await self._ask(participant, clock, timeout))
+        except BaseException:
+            await shielded(self._roll_back(), clock=clock, timeout=timeout)
+            raise
+
+    def commit(self, observers: Sequence[tuple[str, Observer]]) -> None:
+        """Let all who prepared commit, and tell the observers of what changed for them."""
+        for prepared in self._prepared:
+            try:
+                prepared.commit()
+            except Exception:
+                _log.exception("%r failed to commit what it had prepared", prepared)
+        for key, observer in observers:
+            if not key or self._differs(key):
+                try:
+                    observer(self._old, self._new)
+                except Exception:
+                    _log.exception("an observer of configuration key %r failed", key)
+
+    async def _ask(self, participant: Participant, clock: Clock, timeout: float) -> Prepared:
+        limit = Limit(clock, timeout)
+        try:
+            async with limit:
+                return await participant.prepare(self._old, self._new)
+        except TimeoutError as error:
+            if not limit.expired:
+                raise
+            raise ConfigError(f"{participant!r} was not ready within {timeout:g} s") from error
+        except asyncio.CancelledError as error:
+            if is_cancelled_from_outside():
+                raise
+            raise ConfigError(f"{participant!r} was cancelled while it prepared") from error
+
+    async def _roll_back(self) -> None:
+        while self._prepared:
+            prepared = self._prepared.pop()
+            try:
+                await prepared.rollback()
+            except Exception:
+                _log.exception("%r failed to roll a change back", prepared)
+
+    def _differs(self, key: str) -> bool:
+        old, new = find(self._old.tree, key), find(self._new.tree, key)
+        if old is MISSING or new is MISSING:
+            return old is not new
+        return not same(old, new)

@@ -1,0 +1,35 @@
+"""Dotted keys: from a list of them to a tree, and through a tree by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+__all__ = ["MISSING", "find", "nest"]
+
+MISSING: Final[Any] = object()
+
+
+def nest(entries: Iterable[tuple[str, object]]) -> dict[str, Any]:
+    """Return the tree of dotted keys; a later entry replaces what is in its way."""
+    tree: dict[str, Any] = {}
+    for key, value in entries:
+        *parents, leaf = key.split(".")
+        place = tree
+        for parent in parents:
+            inner = place.get(parent)
+            if not isinstance(inner, dict):
+                inner = place[parent] = {}
+            place = cast("dict[str, Any]", inner)
+        place[leaf] = value
+    return tree
+
+
+def find(tree: Mapping[str, Any], key: str) -> Any:
+    """Return what is under a dotted key; ``MISSING`` if there is nothing."""
+    value: Any = tree
+    for part in key.split("."):
+        if not isinstance(value, Mapping):
+            return MISSING
+        value = cast("Mapping[str, object]", value).get(part, MISSING)
+    return value

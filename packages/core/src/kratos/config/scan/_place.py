@@ -1,0 +1,70 @@
+"""Where in the configuration something is read, for errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from kratos.errors import ConfigError
+
+__all__ = ["Place"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A dotted key and what is known about it.
+
+    Attributes:
+        key: Dotted key; items of lists are ``[0]``; empty for the top.
+        origin: Tells which document a key comes from.
+        strict: Whether unknown keys are refused.
+    """
+
+    key: str
+    origin: Callable[[str], str]
+    strict: bool
+
+    def member(self, name: str) -> Place:
+        """Return the place of a member of the mapping that is here."""
+        return replace(self, key=f"{self.key}.{name}" if self.key else name)
+
+    def item(self, at: int) -> Place:
+        """Return the place of an item of the list that is here."""
+        return replace(self, key=f"{self.key}[{at}]")
+
+    def mismatch(self, expected: str, value: object) -> ConfigError:
+        """Return the error of a value of another kind, which may be a secret and is not shown."""
+        kind = "null" if value is None else f"this {_noun(value)}"
+        return self.error(f"must be {expected}; {kind} is not")
+
+    def error(self, complaint: str) -> ConfigError:
+        """Return an error about what is here."""
+        origin = self.origin(self.key.partition("[")[0])
+        where = f" (from {origin})" if origin else ""
+        return ConfigError(f"configuration value {self.key!r}{where} {complaint}")
+
+    def check_known(self, given: Iterable[str], known: Iterable[str]) -> None:
+        """Refuse members that are not known, if ``strict``.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        if not self.strict:
+            return
+        names = list(known)
+        for name in given:
+            if name not in names:
+                close = get_close_matches(name, names, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise self.member(name).error(f"is not known{hint}")
+
+
+def _noun(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "mapping"
+    if isinstance(value, list | tuple):
+        return "list"
+    if isinstance(value, bool):
+        return "boolean"
+    return "text" if isinstance(value, str) else "number"

@@ -1,0 +1,390 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kratos.config import (
+    ArgumentsSource,
+    Config,
+    EnvSource,
+    FileSource,
+    KeyValue,
+    MemorySource,
+    Prepared,
+    Snapshot,
+)
+from kratos.errors import ConfigError
+from kratos.testing.clock import FakeClock
+from kratos.testing.metrics import MemoryMeter
+
+
+@asynccontextmanager
+async def loaded(*sources: Any, **options: Any) -> AsyncIterator[tuple[Config, FakeClock]]:
+    clock = FakeClock()
+    async with Config(*sources, clock=clock, **options) as config:
+        await clock.settle()
+        yield config, clock
+
+
+class Recorder:
+    """A participant that writes down what happens to it."""
+
+    def __init__(self, log: list[str], name: str = "p", refuse: str = "") -> None:
+        self.log = log
+        self.name = name
+        self.refuse = refuse
+        self.gate: asyncio.Event | None = None
+
+    async def prepare(self, old: Snapshot, new: Snapshot, /) -> Prepared:
+        self.log.append(f"{self.name} prepares")
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.refuse:
+            raise ConfigError(self.refuse)
+        return self
+
+    def commit(self) -> None:
+        self.log.append(f"{self.name} commits")
+
+    async def rollback(self) -> None:
+        self.log.append(f"{self.name} rolls back")
+
+
+def noted(seen: list[tuple[object, object]], key: str) -> Callable[[Snapshot, Snapshot], None]:
+    def observe(old: Snapshot, new: Snapshot) -> None:
+        seen.append((old.tree.get(key), new.tree.get(key)))
+
+    return observe
+
+
+async def test_later_sources_lie_on_top_of_earlier_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("server: {port: 1, host: a}\nurl: http://${server.host}\n")
+    (tmp_path / "b.json").write_text('{"server": {"port": 2}}')
+    sources = (
+        FileSource(tmp_path),
+        EnvSource("APP_", nested="__", environ={"APP_SERVER__HOST": "b"}),
+        ArgumentsSource(["server.port=3"]),
+    )
+    async with loaded(*sources) as (config, _):
+        assert config.snapshot.get("server.port", int) == 3
+        assert config.snapshot["url"] == "http://b"
+        assert config.origins() == {
+            "server.port": "command line",
+            "server.host": "environment APP_",
+            "url": f"{tmp_path}: a.yaml",
+        }
+
+
+async def test_change_of_a_source_makes_a_new_snapshot() -> None:
+    source = MemorySource({"a": 1, "b": 1})
+    async with loaded(source, MemorySource({"b": 2})) as (config, clock):
+        first = config.snapshot
+        source.set({"a": 3, "b": 3})
+        await clock.settle()
+        assert dict(config.snapshot.tree) == {"a": 3, "b": 2}
+        assert config.snapshot.revision == first.revision + 1
+        assert dict(first.tree) == {"a": 1, "b": 2}
+
+
+async def test_change_that_another_source_hides_is_none() -> None:
+    source = MemorySource({"a": 1})
+    async with loaded(source, MemorySource({"a": 2})) as (config, clock):
+        first = config.snapshot
+        source.set({"a": 3})
+        await clock.settle()
+        assert config.snapshot is first
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"a": 1}, {"a": 2}), ({}, {"a": 1}), ({"a": 1}, {}), ({"a": 1}, {"a": "1"})],
+)
+async def test_observer_hears_of_values_that_change_come_or_go(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    seen: list[tuple[object, object]] = []
+    source = MemorySource(before)
+    async with loaded(source) as (config, clock):
+        config.watch("a", noted(seen, "a"))
+        source.set(after)
+        await clock.settle()
+    assert seen == [(before.get("a"), after.get("a"))]
+
+
+async def test_observer_hears_of_its_key_only_and_until_it_stops() -> None:
+    seen: list[tuple[object, object]] = []
+    every: list[tuple[object, object]] = []
+    source = MemorySource({"a": 1, "b": 1})
+    async with loaded(source) as (config, clock):
+        stop = config.watch("a", noted(seen, "a"))
+        config.watch("", noted(every, "a"))
+        for tree in ({"a": 1, "b": 2}, {"a": 2, "b": 2}):
+            source.set(tree)
+            await clock.settle()
+        stop()
+        stop()
+        source.set({"a": 3, "b": 2})
+        await clock.settle()
+    assert seen == [(1, 2)]
+    assert every == [(1, 1), (1, 2), (2, 3)]
+
+
+async def test_failing_observer_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(old: Snapshot, new: Snapshot) -> None:
+        raise RuntimeError("on purpose")
+
+    seen: list[tuple[object, object]] = []
+    source = MemorySource({"a": 1})
+    async with loaded(source) as (config, clock):
+        config.watch("a", fail)
+        config.watch("a", noted(seen, "a"))
+        with caplog.at_level(logging.ERROR, "kratos.config"):
+            source.set({"a": 2})
+            await clock.settle()
+    assert seen == [(1, 2)]
+    assert "observer of configuration key 'a' failed" in caplog.text
+
+
+async def test_bad_change_leaves_the_old_snapshot_with_one_line_and_one_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    meter = MemoryMeter()
+    source = MemorySource({"a": 1})
+    seen: list[tuple[object, object]] = []
+    async with loaded(source, meter=meter) as (config, clock):
+        config.watch("", noted(seen, "a"))
+        first = config.snapshot
+        with caplog.at_level(logging.INFO, "kratos"):
+            source.put(KeyValue(key="x.json", value=b"{", format="json"))
+            await clock.settle()
+        assert config.snapshot is first
+        assert seen == []
+        assert "memory: x.json: line 1" in str(config.last_error)
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert meter.value("config_changes_total", "refused") == 1
+
+        source.set({"a": 2})
+        await clock.settle()
+        assert config.snapshot["a"] == 2
+        assert config.last_error is None
+        assert seen == [(1, 2)]
+        assert meter.value("config_changes_total", "applied") == 1
+        assert meter.value("config_changes_total", "refused") == 1
+
+
+async def test_validator_refuses_a_change_and_a_start() -> None:
+    def positive(snapshot: Snapshot) -> None:
+        if snapshot.get("a", int) <= 0:
+            raise ConfigError("a must be positive")
+
+    source = MemorySource({"a": 1})
+    async with loaded(source, validators=[positive]) as (config, clock):
+        source.set({"a": 0})
+        await clock.settle()
+        assert config.snapshot["a"] == 1
+        assert str(config.last_error) == "a must be positive"
+    with pytest.raises(ConfigError, match="a must be positive"):
+        await Config(source, validators=[positive]).load()
+
+
+async def test_all_participants_prepare_before_any_commits_and_observers_come_last() -> None:
+    log: list[str] = []
+    source = MemorySource({"a": 1})
+    async with loaded(source) as (config, clock):
+        config.join(Recorder(log, "one"))
+        config.join(Recorder(log, "two"))
+        config.watch("a", lambda _old, _new: log.append("told"))
+        source.set({"a": 2})
+        await clock.settle()
+    assert log == ["one prepares", "two prepares", "one commits", "two commits", "told"]
+
+
+async def test_refusal_rolls_back_in_reverse_and_changes_nothing() -> None:
+    log: list[str] = []
+    source = MemorySource({"a": 1})
+    async with loaded(source) as (config, clock):
+        for participant in (Recorder(log, "one"), Recorder(log, "two"), Recorder(log, "no", "no!")):
+            config.join(participant)
+        source.set({"a": 2})
+        await clock.settle()
+        assert config.snapshot["a"] == 1
+        assert str(config.last_error) == "no!"
+    assert log == [
+        *("one prepares", "two prepares", "no prepares"),
+        *("two rolls back", "one rolls back"),
+    ]
+
+
+async def test_participant_that_takes_too_long_refuses_the_change() -> None:
+    log: list[str] = []
+    source = MemorySource({"a": 1})
+    async with loaded(source, prepare_timeout=5.0) as (config, clock):
+        slow = Recorder(log, "slow")
+        slow.gate = asyncio.Event()
+        config.join(Recorder(log, "one"))
+        config.join(slow)
+        source.set({"a": 2})
+        await clock.advance(5)
+        assert "was not ready within 5 s" in str(config.last_error)
+        assert config.snapshot["a"] == 1
+    assert log == ["one prepares", "slow prepares", "one rolls back"]
+
+
+async def test_participant_that_left_is_not_asked() -> None:
+    log: list[str] = []
+    source = MemorySource({"a": 1})
+    async with loaded(source) as (config, clock):
+        leave = config.join(Recorder(log, refuse="no"))
+        leave()
+        leave()
+        source.set({"a": 2})
+        await clock.settle()
+        assert config.snapshot["a"] == 2
+
+
+async def test_changes_during_a_change_become_the_next_one() -> None:
+    seen: list[tuple[object, object]] = []
+    source = MemorySource({"a": 1})
+    async with loaded(source) as (config, clock):
+        slow = Recorder([])
+        slow.gate = asyncio.Event()
+        config.join(slow)
+        config.watch("a", noted(seen, "a"))
+        for number in (2, 3, 4):
+            source.set({"a": number})
+            await clock.settle()
+        assert config.snapshot["a"] == 1
+        slow.gate.set()
+        await clock.settle()
+        assert config.snapshot["a"] == 4
+    assert seen == [(1, 2), (2, 4)]
+
+
+async def test_closing_during_a_change_rolls_it_back() -> None:
+    log: list[str] = []
+    source = MemorySource({"a": 1})
+    clock = FakeClock()
+    config = Config(source, clock=clock)
+    await config.load()
+    slow = Recorder(log, "slow")
+    slow.gate = asyncio.Event()
+    config.join(Recorder(log, "one"))
+    config.join(slow)
+    await clock.settle()
+    source.set({"a": 2})
+    await clock.settle()
+    await config.aclose()
+    await config.aclose()
+    assert log == ["one prepares", "slow prepares", "one rolls back"]
+    assert config.snapshot["a"] == 1
+
+
+class Away:
+    """A source that can be reached when told so."""
+
+    def __init__(self, tree: dict[str, Any], *, here: bool) -> None:
+        self.inner = MemorySource(tree)
+        self.here = here
+
+    def __str__(self) -> str:
+        return "away"
+
+    async def watch(self) -> Any:
+        if not self.here:
+            raise ConnectionError("no route")
+        return await self.inner.watch()
+
+
+async def test_source_that_cannot_be_reached_ends_the_start() -> None:
+    with pytest.raises(ConfigError, match="away: it cannot be read: ConnectionError: no route"):
+        await Config(Away({}, here=False)).load()
+
+
+async def test_source_that_does_not_answer_ends_the_start_in_time() -> None:
+    class Silent(Away):
+        async def watch(self) -> Any:
+            await asyncio.Event().wait()
+
+    clock = FakeClock()
+    loading = asyncio.create_task(Config(Silent({}, here=True), clock=clock).load())
+    await clock.advance(10)
+    with pytest.raises(ConfigError, match="away: no answer within 10 s"):
+        await loading
+
+
+async def test_start_without_a_source_goes_by_what_it_said_last(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = tmp_path / "last-good"
+    async with loaded(Away({"a": 1}, here=True), last_good=kept):
+        pass
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+    source = Away({"a": 2}, here=False)
+    async with loaded(source, last_good=kept) as (config, clock):
+        assert config.snapshot["a"] == 1
+        assert list(config.stale) == ["configuration away"]
+        assert "starting with what" in caplog.text
+        source.here = True
+        await clock.advance(60)
+        assert config.snapshot["a"] == 2
+        assert not config.stale
+
+
+async def test_what_is_kept_follows_each_change_that_was_applied(tmp_path: Path) -> None:
+    kept = tmp_path / "last-good"
+    source = Away({"a": 1}, here=True)
+    async with loaded(source, last_good=kept) as (_, clock):
+        source.inner.set({"a": 2})
+        await clock.settle()
+        source.inner.put(KeyValue(key="x", value=b"{", format="json"))
+        await clock.settle()
+    source.here = False
+    async with loaded(source, last_good=kept) as (config, _):
+        assert config.snapshot["a"] == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"version": 2}', "[]", '{"version": 1, "sources": 5}'])
+async def test_kept_file_of_another_kind_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kept").write_text(text)
+    with pytest.raises(ConfigError, match="kept: no configuration kept there"):
+        await Config(MemorySource(), last_good=tmp_path / "kept").load()
+
+
+async def test_configuration_that_cannot_be_kept_is_used_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with loaded(MemorySource({"a": 1}), last_good=tmp_path / "no" / "file") as (config, _):
+        assert config.snapshot["a"] == 1
+    assert "cannot be written: No such file" in caplog.text
+
+
+async def test_nothing_is_left_running() -> None:
+    before = asyncio.all_tasks()
+    async with loaded(MemorySource(), EnvSource(environ={})):
+        assert asyncio.all_tasks() > before
+    assert asyncio.all_tasks() == before
+
+
+def test_snapshot_before_loading_says_what_to_do() -> None:
+    with pytest.raises(RuntimeError, match=r"await config\.load\(\)"):
+        _ = Config(MemorySource()).snapshot
+
+
+def test_config_without_a_source_says_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="needs a source"):
+        Config()
+
+
+async def test_sources_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    sources = MemorySource({"a": 1}), MemorySource({"b": 2})
+    async with loaded(*sources, last_good=kept) as (config, _):
+        assert dict(config.snapshot.tree) == {"a": 1, "b": 2}
+        assert config.origins() == {"a": "memory", "b": "memory (2)"}

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from kratos.config._placeholders import resolve
+from kratos.errors import ConfigError
+
+VALUES: dict[str, Any] = {
+    "PORT": "8080",
+    "COUNT": 10,
+    "ENABLE": True,
+    "RATE": 0.9,
+    "EMPTY": "",
+    "NULL": None,
+    "test": {"value": "foobar"},
+    "list": [1],
+}
+
+
+def resolved(value: object, **options: bool) -> Any:
+    return resolve({**VALUES, "x": value}, **options)["x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${NOTEXIST:100}", "100"),
+        ("${PORT:8081}", "8080"),
+        ("${COUNT:0}", "10"),
+        ("${ENABLE:false}", "true"),
+        ("${RATE}", "0.9"),
+        ("${EMPTY:foobar}", ""),
+        ("${NULL:foobar}", ""),
+        ("${URL:http://example.com}", "http://example.com"),
+        ("${test.value}", "foobar"),
+        ("$PORT", "$PORT"),
+        ("abc${PORT}foo${COUNT}bar", "abc8080foo10bar"),
+        ("${foo${bar}}", "}"),
+        ("${NOTEXIST}", ""),
+        ("${ PORT : 1 }", "8080"),
+        ("${NOTEXIST: a b }", "a b"),
+        ("${}", ""),
+        ("${", "${"),
+        ("plain", "plain"),
+    ],
+)
+def test_texts_are_replaced_as_in_go(text: str, expected: str) -> None:
+    assert resolved(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${COUNT}", 10),
+        ("${PORT}", "8080"),
+        ("${ENABLE}", True),
+        ("${NULL}", None),
+        ("${test}", {"value": "foobar"}),
+        ("${list}", [1]),
+        ("${N:12}", 12),
+        ("${N:-12}", -12),
+        ("${N:0.5}", 0.5),
+        ("${N:1.5e3}", 1500.0),
+        ("${N:true}", True),
+        ("${N:false}", False),
+        ('${N:"12"}', "12"),
+        ("${N:1.2.3.4}", "1.2.3.4"),
+        ("${N:.}", "."),
+        ("${N:}", ""),
+        ("${N}", ""),
+        ("x${N:12}y", "x12y"),
+        ("${COUNT}${COUNT}", "1010"),
+    ],
+)
+def test_whole_placeholders_keep_their_types_where_asked_for(text: str, expected: object) -> None:
+    value = resolved(text, actual_types=True)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+def test_lists_and_mappings_are_searched_at_any_depth() -> None:
+    value = ["${PORT}", {"foobar": "${NOTEXIST:8081}", "in": [["${COUNT}"]]}, 5]
+    assert resolved(value) == ["8080", {"foobar": "8081", "in": [["10"]]}, 5]
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_what_is_referred_to_is_replaced_first_in_any_order(order: str) -> None:
+    values = {"a": "<${b}>", "b": "${c:deep}"}
+    tree = {key: values[key] for key in order}
+    assert resolve(tree) == {"a": "<deep>", "b": "deep"}
+
+
+@pytest.mark.parametrize(
+    ("tree", "circle"),
+    [
+        ({"a": "${a}"}, "a -> a"),
+        ({"a": "${b.c}", "b": {"c": "${a}"}}, "a -> b.c -> a|b.c -> a -> b.c"),
+        ({"a": {"b": "${a.b}"}}, "a.b -> a.b"),
+    ],
+)
+def test_circle_is_an_error(tree: dict[str, Any], circle: str) -> None:
+    with pytest.raises(ConfigError, match=circle):
+        resolve(tree)
+
+
+def test_mapping_that_holds_its_own_placeholder_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="refers to itself: a -> a"):
+        resolve({"a": {"b": "${a}"}}, actual_types=True)
+
+
+@pytest.mark.parametrize(("text", "kind"), [("${test}", "a mapping"), ("-${list}-", "a list")])
+def test_mapping_or_list_within_a_text_is_an_error(text: str, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"'x' refers to '(test|list)', which is {kind}"):
+        resolved(text)
+
+
+def test_missing_key_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "kratos.config"):
+        assert resolved("${NOTEXIST}") == ""
+    assert "'x' refers to 'NOTEXIST', which nothing sets" in caplog.text
+
+
+def test_missing_key_is_an_error_where_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"write \$\{NOTEXIST:default\}"):
+        resolved("${NOTEXIST}", required=True)
+    assert resolved("${NOTEXIST:}", required=True) == ""
