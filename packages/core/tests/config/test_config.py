@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from kratos.testing.metrics import MemoryMeter
 
 
 @asynccontextmanager
-async def loaded(*sources: Any, **options: Any) -> AsyncIterator[tuple[Config, FakeClock]]:
+async def loaded(*sources: Any, **options: Any) -> AsyncGenerator[tuple[Config, FakeClock]]:
     clock = FakeClock()
     async with Config(*sources, clock=clock, **options) as config:
         await clock.settle()
@@ -167,15 +167,15 @@ async def test_bad_change_leaves_the_old_snapshot_with_one_line_and_one_count(
         assert seen == []
         assert "memory: x.json: line 1" in str(config.last_error)
         assert [record.levelname for record in caplog.records] == ["ERROR"]
-        assert meter.value("config_changes_total", "refused") == 1
+        assert meter.value("config_changes_total", result="refused") == 1
 
         source.set({"a": 2})
         await clock.settle()
         assert config.snapshot["a"] == 2
         assert config.last_error is None
         assert seen == [(1, 2)]
-        assert meter.value("config_changes_total", "applied") == 1
-        assert meter.value("config_changes_total", "refused") == 1
+        assert meter.value("config_changes_total", result="applied") == 1
+        assert meter.value("config_changes_total", result="refused") == 1
 
 
 async def test_validator_refuses_a_change_and_a_start() -> None:
@@ -259,7 +259,7 @@ async def test_changes_during_a_change_become_the_next_one() -> None:
         for number in (2, 3, 4):
             source.set({"a": number})
             await clock.settle()
-        assert config.snapshot["a"] == 1
+        assert seen == []
         slow.gate.set()
         await clock.settle()
         assert config.snapshot["a"] == 4
@@ -328,12 +328,12 @@ async def test_start_without_a_source_goes_by_what_it_said_last(
 
     source = Away({"a": 2}, here=False)
     async with loaded(source, last_good=kept) as (config, clock):
-        assert config.snapshot["a"] == 1
+        assert config.snapshot.get("a", int) == 1
         assert list(config.stale) == ["configuration away"]
         assert "starting with what" in caplog.text
         source.here = True
         await clock.advance(60)
-        assert config.snapshot["a"] == 2
+        assert config.snapshot.get("a", int) == 2
         assert not config.stale
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -34,11 +34,11 @@ def model(layers: list[dict[str, Any]], path: tuple[str, ...]) -> Any:
                 return {key: model(layers, (*path, key)) for key in keys} if seen else MISSING
             if part not in value:
                 break
-            value = value[part]
+            value = cast("dict[str, Any]", value)[part]
         else:
             if not isinstance(value, dict):
-                return {key: model(layers, (*path, key)) for key in keys} if seen else value
-            keys = dict.fromkeys([*value, *keys])
+                return {key: model(layers, (*path, key)) for key in keys} if seen else cast("object", value)
+            keys = dict.fromkeys([*cast("dict[str, Any]", value), *keys])
             seen = True
     return {key: model(layers, (*path, key)) for key in keys} if seen else MISSING
 

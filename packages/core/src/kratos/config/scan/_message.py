@@ -33,7 +33,7 @@ _RANGES: Final = {
     FieldDescriptor.CPPTYPE_UINT32: range(1 << 32),
     FieldDescriptor.CPPTYPE_UINT64: range(1 << 64),
 }
-_OWN_FORM: Final = "google.protobuf."
+_OWN_FORM: Final = {f.ANY, f.FIELD_MASK, f.LIST_VALUE, f.STRUCT, f.TIMESTAMP, f.VALUE}
 
 
 def read_message(kind: type[M], tree: Mapping[str, object], place: Place) -> M:
@@ -58,7 +58,7 @@ def _message(kind: Descriptor, value: object, place: Place) -> Any:
         return f"{read_duration(value, place):.9f}s"
     if kind.full_name in f.WRAPPERS:
         return _single(kind.fields_by_name["value"], value, place)
-    if kind.full_name.startswith(_OWN_FORM) or value is None:
+    if kind.full_name in _OWN_FORM or value is None:
         return _thawed(value)  # its JSON is not that of its fields
     if not isinstance(value, Mapping):
         raise place.mismatch("a mapping", value)
