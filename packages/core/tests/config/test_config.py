@@ -14,7 +14,6 @@ from kratos.config import (
     Config,
     EnvSource,
     FileSource,
-    KeyValue,
     MemorySource,
     Prepared,
     Snapshot,
@@ -82,8 +81,8 @@ async def test_later_sources_lie_on_top_of_earlier_ones(tmp_path: Path) -> None:
 
 
 async def test_change_of_a_source_makes_a_new_snapshot() -> None:
-    source = MemorySource({"a": 1, "b": 1})
-    async with loaded(source, MemorySource({"b": 2})) as (config, clock):
+    source = MemorySource.of({"a": 1, "b": 1})
+    async with loaded(source, MemorySource.of({"b": 2})) as (config, clock):
         first = config.snapshot
         source.set({"a": 3, "b": 3})
         await clock.settle()
@@ -93,8 +92,8 @@ async def test_change_of_a_source_makes_a_new_snapshot() -> None:
 
 
 async def test_change_that_another_source_hides_is_none() -> None:
-    source = MemorySource({"a": 1})
-    async with loaded(source, MemorySource({"a": 2})) as (config, clock):
+    source = MemorySource.of({"a": 1})
+    async with loaded(source, MemorySource.of({"a": 2})) as (config, clock):
         first = config.snapshot
         source.set({"a": 3})
         await clock.settle()
@@ -120,7 +119,7 @@ async def test_observer_hears_of_values_that_change_come_or_go(
 async def test_observer_hears_of_its_key_only_and_until_it_stops() -> None:
     seen: list[tuple[object, object]] = []
     every: list[tuple[object, object]] = []
-    source = MemorySource({"a": 1, "b": 1})
+    source = MemorySource.of({"a": 1, "b": 1})
     async with loaded(source) as (config, clock):
         stop = config.watch("a", noted(seen, "a"))
         config.watch("", noted(every, "a"))
@@ -140,7 +139,7 @@ async def test_failing_observer_disturbs_nobody(caplog: pytest.LogCaptureFixture
         raise RuntimeError("on purpose")
 
     seen: list[tuple[object, object]] = []
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     async with loaded(source) as (config, clock):
         config.watch("a", fail)
         config.watch("a", noted(seen, "a"))
@@ -155,13 +154,13 @@ async def test_bad_change_leaves_the_old_snapshot_with_one_line_and_one_count(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     meter = MemoryMeter()
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     seen: list[tuple[object, object]] = []
     async with loaded(source, meter=meter) as (config, clock):
         config.watch("", noted(seen, "a"))
         first = config.snapshot
         with caplog.at_level(logging.INFO, "kratos"):
-            source.put(KeyValue(key="x.json", value=b"{", format="json"))
+            source.put("x.json", "{")
             await clock.settle()
         assert config.snapshot is first
         assert seen == []
@@ -183,7 +182,7 @@ async def test_validator_refuses_a_change_and_a_start() -> None:
         if snapshot.get("a", int) <= 0:
             raise ConfigError("a must be positive")
 
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     async with loaded(source, validators=[positive]) as (config, clock):
         source.set({"a": 0})
         await clock.settle()
@@ -195,7 +194,7 @@ async def test_validator_refuses_a_change_and_a_start() -> None:
 
 async def test_all_participants_prepare_before_any_commits_and_observers_come_last() -> None:
     log: list[str] = []
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     async with loaded(source) as (config, clock):
         config.join(Recorder(log, "one"))
         config.join(Recorder(log, "two"))
@@ -207,7 +206,7 @@ async def test_all_participants_prepare_before_any_commits_and_observers_come_la
 
 async def test_refusal_rolls_back_in_reverse_and_changes_nothing() -> None:
     log: list[str] = []
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     async with loaded(source) as (config, clock):
         for participant in (Recorder(log, "one"), Recorder(log, "two"), Recorder(log, "no", "no!")):
             config.join(participant)
@@ -223,7 +222,7 @@ async def test_refusal_rolls_back_in_reverse_and_changes_nothing() -> None:
 
 async def test_participant_that_takes_too_long_refuses_the_change() -> None:
     log: list[str] = []
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     async with loaded(source, prepare_timeout=5.0) as (config, clock):
         slow = Recorder(log, "slow")
         slow.gate = asyncio.Event()
@@ -238,7 +237,7 @@ async def test_participant_that_takes_too_long_refuses_the_change() -> None:
 
 async def test_participant_that_left_is_not_asked() -> None:
     log: list[str] = []
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     async with loaded(source) as (config, clock):
         leave = config.join(Recorder(log, refuse="no"))
         leave()
@@ -250,7 +249,7 @@ async def test_participant_that_left_is_not_asked() -> None:
 
 async def test_changes_during_a_change_become_the_next_one() -> None:
     seen: list[tuple[object, object]] = []
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     async with loaded(source) as (config, clock):
         slow = Recorder([])
         slow.gate = asyncio.Event()
@@ -268,7 +267,7 @@ async def test_changes_during_a_change_become_the_next_one() -> None:
 
 async def test_closing_during_a_change_rolls_it_back() -> None:
     log: list[str] = []
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     clock = FakeClock()
     config = Config(source, clock=clock)
     await config.load()
@@ -289,7 +288,7 @@ class Away:
     """A source that can be reached when told so."""
 
     def __init__(self, tree: dict[str, Any], *, here: bool) -> None:
-        self.inner = MemorySource(tree)
+        self.inner = MemorySource.of(tree)
         self.here = here
 
     def __str__(self) -> str:
@@ -343,7 +342,7 @@ async def test_what_is_kept_follows_each_change_that_was_applied(tmp_path: Path)
     async with loaded(source, last_good=kept) as (_, clock):
         source.inner.set({"a": 2})
         await clock.settle()
-        source.inner.put(KeyValue(key="x", value=b"{", format="json"))
+        source.inner.put("x.json", "{")
         await clock.settle()
     source.here = False
     async with loaded(source, last_good=kept) as (config, _):
@@ -360,7 +359,7 @@ async def test_kept_file_of_another_kind_is_named(tmp_path: Path, text: str) -> 
 async def test_configuration_that_cannot_be_kept_is_used_all_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with loaded(MemorySource({"a": 1}), last_good=tmp_path / "no" / "file") as (config, _):
+    async with loaded(MemorySource.of({"a": 1}), last_good=tmp_path / "no" / "file") as (config, _):
         assert config.snapshot["a"] == 1
     assert "cannot be written: No such file" in caplog.text
 
@@ -384,7 +383,7 @@ def test_config_without_a_source_says_what_to_do() -> None:
 
 async def test_sources_of_one_name_are_told_apart(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    sources = MemorySource({"a": 1}), MemorySource({"b": 2})
+    sources = MemorySource.of({"a": 1}), MemorySource.of({"b": 2})
     async with loaded(*sources, last_good=kept) as (config, _):
         assert dict(config.snapshot.tree) == {"a": 1, "b": 2}
         assert config.origins() == {"a": "memory", "b": "memory (2)"}

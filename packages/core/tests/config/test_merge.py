@@ -13,6 +13,7 @@ from kratos.config._merge import merge
 _leaves: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers())
 )
+_ABSENT = object()
 _keys = st.sampled_from(["a", "b", "c"])
 trees: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     _keys, st.recursive(_leaves, lambda inner: st.dictionaries(_keys, inner), max_leaves=5)
@@ -31,15 +32,19 @@ def model(layers: list[dict[str, Any]], path: tuple[str, ...]) -> Any:
         value: Any = layer
         for part in path:
             if not isinstance(value, dict):
-                return {key: model(layers, (*path, key)) for key in keys} if seen else MISSING
-            if part not in value:
+                value = MISSING  # it hides what is below
                 break
-            value = cast("dict[str, Any]", value)[part]
-        else:
-            if not isinstance(value, dict):
-                return {key: model(layers, (*path, key)) for key in keys} if seen else cast("object", value)
-            keys = dict.fromkeys([*cast("dict[str, Any]", value), *keys])
-            seen = True
+            value = cast("dict[str, Any]", value).get(part, _ABSENT)
+            if value is _ABSENT:
+                break
+        if value is _ABSENT:
+            continue
+        if not isinstance(value, dict):
+            if not seen:
+                return cast("object", value)
+            break
+        keys = dict.fromkeys([*cast("dict[str, Any]", value), *keys])
+        seen = True
     return {key: model(layers, (*path, key)) for key in keys} if seen else MISSING
 
 

@@ -162,8 +162,8 @@ def test_value_that_does_not_fit_is_named_with_what_is_expected(
 
 async def test_error_names_the_document_that_the_value_came_from() -> None:
     sources = (
-        MemorySource({"http": {"addr": "a"}}, name="low"),
-        MemorySource({"http": {"timeout": "soon"}}, name="high"),
+        MemorySource.of({"http": {"addr": "a"}}, name="low"),
+        MemorySource.of({"http": {"timeout": "soon"}}, name="high"),
     )
     async with Config(*sources) as config:
         with pytest.raises(ConfigError, match=r"'http\.timeout' \(from high\) must be a duration"):

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from kratos.config import ArgumentsSource, EnvSource, KeyValue, MemorySource, Source
+from kratos.config import ArgumentsSource, EnvSource, MemorySource, Source
 from kratos.config._layer import read as read_entries
 from kratos.config.config import read
 from kratos.errors import ConfigError
@@ -70,7 +70,7 @@ def test_refused_override_is_not_shown_as_it_may_be_a_secret() -> None:
 
 
 async def test_memory_tells_its_watchers_of_a_new_tree() -> None:
-    source = MemorySource({"a": 1})
+    source = MemorySource.of({"a": 1})
     watcher = await source.watch()
     state = await watcher.read()
     waiting = asyncio.create_task(watcher.changed(state.token))
@@ -82,7 +82,7 @@ async def test_memory_tells_its_watchers_of_a_new_tree() -> None:
     assert new.value[0].value == b'{"a": 2}'
 
 
-@pytest.mark.parametrize("source", [MemorySource(), EnvSource(environ={}), ArgumentsSource([])])
+@pytest.mark.parametrize("source", [EnvSource(environ={}), ArgumentsSource([])])
 async def test_closing_ends_a_pending_wait(source: Source) -> None:
     watcher = await source.watch()
     state = await watcher.read()
@@ -94,9 +94,10 @@ async def test_closing_ends_a_pending_wait(source: Source) -> None:
 
 
 async def test_memory_takes_documents_and_read_only_mappings() -> None:
-    source = MemorySource(MappingProxyType({"a": MappingProxyType({"b": [1]})}))
+    source = MemorySource.of(MappingProxyType({"a": MappingProxyType({"b": [1]})}))
     assert await tree_of(source) == {"a": {"b": [1]}}
-    source.put(KeyValue(key="x.yaml", value=b"c: 3", format="yaml"))
+    source.put("x.yaml", "c: 3")
+    source.remove("")
     assert await tree_of(source) == {"c": 3}
 
 
@@ -107,4 +108,4 @@ def test_memory_refuses_what_no_document_could_hold(
     tree: dict[str, object], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        MemorySource(tree)
+        MemorySource.of(tree)

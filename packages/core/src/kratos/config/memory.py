@@ -5,71 +5,132 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from kratos.config._interface import KeyValue, Source
+from kratos.errors import ConfigError
 from kratos.watch import Versioned, Watcher
 
 __all__ = ["MemorySource"]
 
+_TREE: Final = ""  # key of the document that ``set`` makes
+
 
 class MemorySource:
-    """Holds a tree; watchers hear of each new one. One event loop.
+    """Holds documents and entries; watchers hear of each change at once. One event loop.
+
+        source = MemorySource({"app.yaml": "greeting: hello"})
+        source.put("app.yaml", "greeting: good day")
 
     Args:
-        tree: Nested mappings, lists, texts, numbers, booleans and ``None``.
+        documents: Content by key. The end of the key says how it is read, as that of a file
+            name: ``app.yaml`` is YAML, and a key without one is an entry of its own.
         name: What ``str()`` shows.
 
-    Raises:
-        TypeError: A value is of another type.
-        ValueError: A number is not finite, or a mapping holds itself.
+    Attributes:
+        failure: What readers get instead of the content while it is set, as when the back end
+            is away; watchers that wait are told by ``fail``.
     """
 
-    __slots__ = ("_changed", "_entries", "_name", "_revision")
-
-    def __init__(self, tree: Mapping[str, Any] | None = None, *, name: str = "memory") -> None:
+    def __init__(
+        self, documents: Mapping[str, str | bytes] | None = None, *, name: str = "memory"
+    ) -> None:
+        self.failure: Exception | None = None
         self._name = name
+        self._entries: dict[str, KeyValue] = {}
         self._revision = 0
         self._changed = asyncio.Event()
-        self._entries = _entries({} if tree is None else tree)
+        for key, content in (documents or {}).items():
+            self.put(key, content)
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any], *, name: str = "memory") -> Self:
+        """Return a source that holds a tree; errors as of ``set``."""
+        source = cls(name=name)
+        source.set(tree)
+        return source
 
     def __str__(self) -> str:
         return self._name
 
     def set(self, tree: Mapping[str, Any], /) -> None:
-        """Put another tree in place of the present one; errors as of the constructor."""
-        self.put(*_entries(tree))
+        """Put a tree in place of all that there is.
 
-    def put(self, *entries: KeyValue) -> None:
-        """Put documents in place of what there is, for instance broken ones."""
+        Args:
+            tree: Nested mappings, lists, texts, numbers, booleans and ``None``.
+
+        Raises:
+            TypeError: A value is of another type.
+            ValueError: A number is not finite, or a mapping holds itself.
+        """
+        text = json.dumps(tree, allow_nan=False, default=_plain)
+        self._entries = {_TREE: KeyValue(key=_TREE, value=text.encode(), format="json")}
+        self._wake()
+
+    def put(self, key: str, content: str | bytes, /, *, format: str | None = None) -> None:  # noqa: A002 - the word of KeyValue
+        """Set one document or entry.
+
+        Args:
+            key: Its name.
+            content: Its text.
+            format: Name of what reads it; ``None`` for what the key's end says.
+        """
+        if format is None:
+            format = key.rpartition(".")[2] if "." in key else ""  # noqa: A001
+        value = content.encode() if isinstance(content, str) else content
+        self._entries = {
+            **self._entries,
+            key: KeyValue(key=key, value=value, format=format),
+        }
+        self._wake()
+
+    def remove(self, key: str, /) -> None:
+        """Take a document or entry away.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        entries = dict(self._entries)
+        del entries[key]
         self._entries = entries
-        self._revision += 1
-        self.wake()
+        self._wake()
+
+    def fail(self, failure: Exception | None, /) -> None:
+        """Let everything that is read fail from now on, or no longer; wakes those who wait."""
+        self.failure = failure
+        self._wake()
+
+    async def watch(self) -> Watcher[Sequence[KeyValue]]:
+        """Open a watcher; see ``kratos.config.Source``.
+
+        Raises:
+            Exception: ``failure``, while it is set.
+        """
+        if self.failure is not None:
+            raise self.failure
+        return _Watcher(self)
+
+    def read(self) -> Versioned[Sequence[KeyValue]]:
+        """Return everything, in the order in which it was put first (for watchers)."""
+        if self.failure is not None:
+            raise self.failure
+        return Versioned(value=tuple(self._entries.values()), token=self._revision)
+
+    async def wait(self) -> None:
+        """Return after the next change (for watchers)."""
+        await self._changed.wait()
 
     def wake(self) -> None:
-        """Let all who wait look again."""
+        """Let all who wait look again (for watchers)."""
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def watch(self) -> Watcher[Sequence[KeyValue]]:
-        """Open a watcher."""
-        return _Watcher(self)
-
-    def state(self) -> Versioned[Sequence[KeyValue]]:
-        """Return the present entries."""
-        return Versioned(value=self._entries, token=self._revision)
-
-    async def wait(self) -> None:
-        """Return after the next change."""
-        await self._changed.wait()
+    def _wake(self) -> None:
+        self._revision += 1
+        self.wake()
 
 
-def _entries(tree: Mapping[str, Any]) -> tuple[KeyValue, ...]:
-    text = json.dumps(tree, allow_nan=False, default=_refuse)
-    return (KeyValue(key="", value=text.encode(), format="json"),)
-
-
-def _refuse(value: object) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):  # read-only ones of snapshots, for instance
         return dict(cast("Mapping[str, object]", value))
     raise TypeError(f"a configuration holds no {type(value).__name__}")
@@ -81,15 +142,16 @@ class _Watcher:
         self._closed = False
 
     async def read(self) -> Versioned[Sequence[KeyValue]]:
-        return self._source.state()
+        return self._source.read()
 
     async def changed(self, since: object, /) -> Versioned[Sequence[KeyValue]] | None:
-        while not self._closed:
-            state = self._source.state()
+        while True:
+            if self._closed:
+                raise ConfigError(f"the watcher of {self._source} is closed")
+            state = self._source.read()
             if state.token != since:
                 return state
             await self._source.wait()
-        return None
 
     async def aclose(self) -> None:
         if not self._closed:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from kratos.config import MemorySource
     from kratos.registry.memory import MemoryRegistry
     from kratos.testing.app import FakeServer, client_of, running
     from kratos.testing.call_faults import CallFaults
     from kratos.testing.clock import FakeClock, InstantClock
-    from kratos.testing.config import MemorySource
     from kratos.testing.connector import FakeConnector
     from kratos.testing.faults import FaultyRegistry
     from kratos.testing.leaks import LeakCheck
@@ -53,7 +53,7 @@ _HOMES: Final = {
     "MemoryLogger": "kratos.testing.log",
     "MemoryMeter": "kratos.testing.metrics",
     "MemoryRegistry": "kratos.registry.memory",
-    "MemorySource": "kratos.testing.config",
+    "MemorySource": "kratos.config",
     "client_of": "kratos.testing.app",
     "running": "kratos.testing.app",
     "serving": "kratos.testing.service",

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
+    from kratos.config import MemorySource
     from kratos.registry.memory import MemoryRegistry
     from kratos.testing._pytest_scope import AppFixture, ClientFixture, Scope
     from kratos.testing.call_faults import CallFaults
     from kratos.testing.clock import FakeClock
-    from kratos.testing.config import MemorySource
     from kratos.testing.log import MemoryLogger
     from kratos.testing.metrics import MemoryMeter
 
@@ -57,7 +57,7 @@ def kratos_registry() -> MemoryRegistry:
 @pytest.fixture
 def kratos_source() -> MemorySource:
     """Return an empty source of configuration in memory."""
-    from kratos.testing.config import MemorySource
+    from kratos.config import MemorySource
 
     return MemorySource()
 
