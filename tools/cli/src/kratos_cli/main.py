@@ -14,6 +14,7 @@ from kratos_cli.parsing import Parser, Subparsers, nearest
 __all__ = ["COMMANDS", "Command", "main"]
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "config": "kratos_cli.commands.config",
     "demo": "kratos_cli.commands.demo",
     "openapi": "kratos_cli.commands.openapi",
     "proto": "kratos_cli.commands.proto",
