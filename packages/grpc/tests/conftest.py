@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +11,8 @@ import pytest
 from kratos.health import Health
 from kratos.middleware import AnyMiddleware
 from kratos.selector import Node
-from kratos.transport import ChainCaller, Mount, Service
+from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, text
+from kratos.transport import CallOptions, ChainCaller, Method, Mount, Service
 from kratos_grpc import GrpcConnector, GrpcServer
 from kratos_grpc._connection import GrpcConnection
 
@@ -43,8 +44,20 @@ class Serve(Protocol):
         connector: GrpcConnector | None = None,
         health: Health | None = None,
         secure: bool = False,
+        use: Mapping[str, Sequence[AnyMiddleware]] | None = None,
         **options: Any,
     ) -> AbstractAsyncContextManager[Running]: ...
+
+
+class Say(Protocol):
+    async def __call__(
+        self,
+        caller: ChainCaller,
+        method: Method[Any, Any],
+        /,
+        *words: str,
+        options: CallOptions | None = None,
+    ) -> list[str]: ...
 
 
 @asynccontextmanager
@@ -55,11 +68,14 @@ async def _serving(
     connector: GrpcConnector | None = None,
     health: Health | None = None,
     secure: bool = False,
+    use: Mapping[str, Sequence[AnyMiddleware]] | None = None,
     **options: Any,
 ) -> AsyncGenerator[Running]:
     address = options.pop("address", "127.0.0.1:0")
     options.setdefault("timeout", None)
     server = GrpcServer(address, **options)
+    for selector, selected in (use or {}).items():
+        server.use(selector, selected)
     server.mount(Mount(services=services, middleware=middleware, health=health))
     urls = await server.bind()
     target = urls[0].partition("://")[2] if urls else address
@@ -82,3 +98,31 @@ async def _serving(
 def serve() -> Serve:
     """Serve services over gRPC, without a default time limit on either side."""
     return _serving
+
+
+async def _say(
+    caller: ChainCaller,
+    method: Method[Any, Any],
+    /,
+    *words: str,
+    options: CallOptions | None = None,
+) -> list[str]:
+    messages = [text(word) for word in words]
+    if method is ECHO:
+        return [(await caller.unary(ECHO, messages[0], options)).value]
+    if method is COLLECT:
+        return [(await caller.client_stream(COLLECT, messages, options)).value]
+    if method is WATCH:
+        async with caller.server_stream(WATCH, text(" ".join(words)), options) as replies:
+            return [reply.value async for reply in replies]
+    async with caller.bidi_stream(CHAT, options) as stream:
+        for message in messages:
+            await stream.send(message)
+        await stream.end()
+        return [reply.value async for reply in stream]
+
+
+@pytest.fixture
+def say() -> Say:
+    """Call a method of the echo service with words, and return all that it answers."""
+    return _say

@@ -12,7 +12,8 @@ import grpc
 import grpc.aio
 
 from kratos.address import Address
-from kratos.errors import StartupError
+from kratos.errors import ConfigError, StartupError
+from kratos.middleware.selector import Matcher
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
@@ -77,6 +78,7 @@ class GrpcServer:
     ) -> None:
         self._address = Address.parse(address)
         self._middleware = tuple(middleware)
+        self._matcher = Matcher()
         self._timeout = timeout
         self._timeouts = timeouts
         self._endpoint = endpoint
@@ -116,6 +118,23 @@ class GrpcServer:
         self._place = place
         self._share_port = True
 
+    def use(self, selector: str, middleware: Sequence[AnyMiddleware], /) -> None:
+        """Put middleware around some operations, after the server's own (Go: ``Server.Use``).
+
+        Args:
+            selector: An operation, or with ``*`` at its end the beginning of some, such as
+                ``/shop.v1.Orders/*``. The one that names an operation decides alone, else the
+                longest beginning.
+            middleware: The first outermost; in place of what the selector had. Streams pass it,
+                too, which they do not in Go.
+
+        Raises:
+            ConfigError: The selector is like no operation, or the chains are linked already.
+        """
+        if self._dispatcher is not None:
+            raise ConfigError("use(...) comes before the application starts")
+        self._matcher.add(selector, middleware)
+
     def mount(self, mount: Mount, /) -> None:
         """Link the chains of all services; see ``Mountable``.
 
@@ -126,7 +145,7 @@ class GrpcServer:
             raise StartupError("a gRPC server takes the services of one application, once")
         self._dispatcher = Dispatcher(
             transport=_TRANSPORT,
-            middleware=(*mount.middleware, *self._middleware),
+            middleware=(*mount.middleware, *self._middleware, self._matcher),
             timeout=self._timeout,
             timeouts=self._timeouts,
             missing=mount.missing,
