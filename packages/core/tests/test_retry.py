@@ -105,6 +105,7 @@ async def test_what_may_pass_is_tried_again(error: Exception) -> None:
         Error(504),
         ValueError("a defect"),
         Error(503, "CIRCUITBREAKER"),
+        Error(429, "MESSAGE_TOO_LARGE"),
         Error(503, "NODE_NOT_FOUND"),
         Error(503, "no_available_node"),
     ],

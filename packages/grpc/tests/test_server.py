@@ -184,15 +184,16 @@ async def test_request_beyond_the_limit_is_refused(serve: Any, method: Method[An
 
 
 @pytest.mark.parametrize("method", [ECHO, WATCH], ids=["unary", "server_stream"])
-async def test_reply_beyond_the_limit_is_a_failure_of_the_service(
+async def test_reply_beyond_the_limit_is_refused_and_logged(
     serve: Any, method: Method[Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     limits = ServerLimits(max_send=100)
     async with serve(EchoService(), limits=limits) as served, channel(served) as peer:
         with pytest.raises(grpc.aio.AioRpcError) as failure:
             await start(peer, method, wire("x" * 200))
-    assert (error_of(failure.value).code, error_of(failure.value).reason) == (500, "UNKNOWN")
-    assert "exceeds 100" in caplog.text
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error_of(failure.value).reason == "MESSAGE_TOO_LARGE"
+    assert f"{method.operation}: the reply of 203 bytes exceeds 100" in caplog.text
 
 
 @pytest.mark.parametrize("method", [ECHO, WATCH], ids=["unary", "server_stream"])

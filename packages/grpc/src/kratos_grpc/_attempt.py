@@ -13,6 +13,7 @@ from kratos.errors import Error
 from kratos.limit import is_cancelled_from_outside
 from kratos.transport import Call, Cause, Header
 from kratos_grpc._metadata import received, to_metadata
+from kratos_grpc._refusals import named
 from kratos_grpc.status import DETAILS_KEY, WireStatus, from_status
 
 __all__ = ["Attempt", "Rpc", "Stub"]
@@ -124,7 +125,8 @@ class Attempt:
                 return Cause.DEADLINE.error()
         code: int = answer.code().value[0]
         message = answer.details() or ""
-        return from_status(WireStatus(code=code, message=message, details=_bytes(details)))
+        error = from_status(WireStatus(code=code, message=message, details=_bytes(details)))
+        return error if details else named(error)
 
     def _closed(self) -> Error:
         return Error(503, "CONNECTION_CLOSED", f"the connection to {self.call.peer} was closed")

@@ -19,6 +19,7 @@ from kratos.transport import Call, Cause, Header, Operation, Side
 from kratos_grpc._codec import decode_request, encode
 from kratos_grpc._metadata import Metadata, received, to_metadata
 from kratos_grpc._presence import attended
+from kratos_grpc._refusals import TOO_LARGE
 from kratos_grpc.status import DETAILS_KEY, to_status
 from kratos_grpc.tls import peer_certificate
 
@@ -122,7 +123,7 @@ class _Exchange:
         data = encode(method, method.reply, reply)
         most = self._terms.max_send
         if most is not None and len(data) > most:
-            raise ValueError(f"{method.operation}: reply of {len(data)} bytes exceeds {most}")
+            raise self._too_large(len(data), most)
         return data
 
     async def _open(self) -> None:
@@ -176,6 +177,14 @@ class _Exchange:
         except ValueError as error:
             self._unexpected(error)
             return ()
+
+    def _too_large(self, size: int, most: int) -> Error:
+        text = (
+            f"the reply of {size} bytes exceeds {most}, the most that this server sends: "
+            "ServerLimits(max_send=...) sets it"
+        )
+        _log.error("%s: %s", self._operation.method.operation, text)
+        return Error(429, TOO_LARGE, text)
 
     def _unexpected(self, failure: Exception) -> Error:
         """Log what the caller must not see, and return what it gets."""

@@ -23,7 +23,8 @@ class ServerLimits:
     Attributes:
         max_receive: Bytes of one request message; larger ones end their call with
             RESOURCE_EXHAUSTED before they are read whole.
-        max_send: Bytes of one reply message; a larger one is a failure of the service.
+        max_send: Bytes of one reply message; a larger one ends its call with RESOURCE_EXHAUSTED,
+            and is logged.
         max_headers: Bytes of the headers of one call; before a client has acknowledged the
             server's settings, gRPC takes up to 16 MiB.
         max_calls: Calls in flight on one connection; clients hold back what is beyond.
@@ -31,7 +32,8 @@ class ServerLimits:
             off. gRPC's own default of 300 cuts off clients of Go that keep alive.
         max_connection_age: After which a connection takes no more calls, so that clients spread
             over servers that were added; gRPC varies it by a tenth each way.
-        max_connection_age_grace: For the calls of such a connection.
+        max_connection_age_grace: For the calls of such a connection; those that are left then are
+            cut off: UNAVAILABLE, to our clients 503 ``CONNECTION_AGED``.
         max_connection_idle: After which a connection without calls is closed.
 
     Raises:
@@ -75,7 +77,9 @@ class ClientLimits:
     """Limits of a client's connections. Times are in seconds.
 
     Attributes:
-        max_receive: Bytes of one reply message.
+        max_receive: Bytes of one reply message; larger ones end their call with RESOURCE_EXHAUSTED,
+            as do the requests beyond ``max_send``: 429 ``MESSAGE_TOO_LARGE``.
+        max_send: Bytes of one request message; ``None`` for no limit.
         max_headers: Bytes of the headers of one reply.
         connect_timeout: For one attempt to connect, TLS included.
         max_backoff: Between two attempts.
@@ -89,6 +93,7 @@ class ClientLimits:
     """
 
     max_receive: int = 4 * _MEBIBYTE
+    max_send: int | None = None
     max_headers: int = 64 * 1024
     connect_timeout: float = 5.0
     max_backoff: float = 5.0
@@ -107,6 +112,8 @@ class ClientLimits:
             ("grpc.initial_reconnect_backoff_ms", _ms(min(0.5, self.max_backoff))),
             ("grpc.max_reconnect_backoff_ms", _ms(self.max_backoff)),
         ]
+        if self.max_send is not None:
+            options.append(("grpc.max_send_message_length", self.max_send))
         if self.keepalive is not None:
             options += [
                 ("grpc.keepalive_time_ms", _ms(self.keepalive)),

@@ -41,8 +41,11 @@ RETRY_CODES: Final = frozenset({429, 502, 503})
 
 # Verbs by which RFC 9110 says that twice is as once.
 _VERBS: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
-# Refusals that come from this side of the wire, where no other node would help.
-_OWN_REASONS: Final = frozenset({"CIRCUITBREAKER", "NODE_NOT_FOUND", "no_available_node"})
+# Refusals that come from this side of the wire, or are the message's own fault: no other node would
+# help.
+_OWN_REASONS: Final = frozenset(
+    {"CIRCUITBREAKER", "MESSAGE_TOO_LARGE", "NODE_NOT_FOUND", "no_available_node"}
+)
 
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
 _HEADER: Final = "retry-after"

@@ -1,0 +1,215 @@
+"""Limits as those who run into them learn of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from kratos.errors import Error
+from kratos.testing.echo import ALL, ECHO, EchoService
+from kratos.testing.echo import text as message
+from kratos.transport import Call, Cause, Handler, Method
+from kratos_grpc import ClientLimits, GrpcConnector, ServerLimits
+from kratos_grpc._refusals import named
+
+every_arity = pytest.mark.parametrize("method", ALL, ids=lambda each: each.arity.value)
+LONG = "x" * 200
+
+
+async def refusal(making: Awaitable[object]) -> Error:
+    with pytest.raises(Error) as refused:
+        await making
+    return refused.value
+
+
+@every_arity
+@pytest.mark.parametrize(
+    ("server", "client", "text"),
+    [
+        (
+            ServerLimits(max_receive=100),
+            ClientLimits(),
+            "the request of 203 bytes exceeds 100, the most that the server takes: "
+            "ServerLimits(max_receive=...) sets it there",
+        ),
+        (
+            ServerLimits(max_send=100),
+            ClientLimits(),
+            "the reply of 203 bytes exceeds 100, the most that this server sends: "
+            "ServerLimits(max_send=...) sets it",
+        ),
+        (
+            ServerLimits(),
+            ClientLimits(max_receive=100),
+            "the reply of 203 bytes exceeds 100, the most that this client takes: "
+            "ClientLimits(max_receive=...) sets it",
+        ),
+        (
+            ServerLimits(),
+            ClientLimits(max_send=100),
+            "the request of 203 bytes exceeds 100, the most that this client sends: "
+            "ClientLimits(max_send=...) sets it",
+        ),
+    ],
+    ids=["request_taken", "reply_sent", "reply_taken", "request_sent"],
+)
+async def test_message_beyond_a_limit_is_refused_naming_limit_and_option(
+    serve: Any,
+    say: Any,
+    method: Method[Any, Any],
+    server: ServerLimits,
+    client: ClientLimits,
+    text: str,
+) -> None:
+    connector = GrpcConnector(limits=client)
+    async with serve(EchoService(), limits=server, connector=connector) as served:
+        error = await refusal(say(served.caller, method, LONG))
+        assert await say(served.caller, method, "short") == ["short"]
+    assert (error.code, error.reason, error.message) == (429, "MESSAGE_TOO_LARGE", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("grpc: received message larger than max (203 vs. 100)", "grpc.MaxRecvMsgSize"),
+        ("grpc: trying to send message larger than max (203 vs. 100)", "grpc.MaxSendMsgSize"),
+        ("SERVER: Sent message larger than max (203 vs. 100)", "ServerLimits(max_send=...)"),
+    ],
+)
+def test_limits_of_other_servers_are_named_by_their_options(text: str, told: str) -> None:
+    error = named(Error(429, "", text))
+    assert (error.code, error.reason) == (429, "MESSAGE_TOO_LARGE")
+    assert told in error.message
+    assert "203 bytes exceeds 100" in error.message
+
+
+def test_refusal_in_words_that_are_not_known_stays_as_it_came() -> None:
+    error = Error(429, "", "quota exceeded")
+    assert named(error) is error
+
+
+class Causes:
+    """Notes why each call was cancelled."""
+
+    def __init__(self) -> None:
+        self.seen: list[Cause | None] = []
+        self.noted = asyncio.Event()
+
+    async def __call__(self, call: Call, request: Any, next: Handler, /) -> Any:
+        try:
+            return await next(call, request)
+        finally:
+            self.seen.append(call.cause)
+            self.noted.set()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when the other end has done what no event tells; the test's time limit bounds it."""
+    while not condition():  # noqa: ASYNC110  see above
+        await asyncio.sleep(0)
+
+
+@every_arity
+async def test_call_in_flight_outlives_the_age_of_its_connection(
+    serve: Any, say: Any, method: Method[Any, Any]
+) -> None:
+    release = asyncio.Event()
+
+    class Held(EchoService):
+        async def _answer(self, request: Any) -> Any:
+            await release.wait()
+            return request
+
+    service = Held()
+    async with serve(service, limits=ServerLimits(max_connection_age=0.3)) as served:
+        calling = asyncio.create_task(say(served.caller, method, "ok"))
+        await service.entered.wait()
+        await until(lambda: not served.connection.ready)
+        release.set()
+        assert await calling == ["ok"]
+
+
+@every_arity
+async def test_call_that_outlives_the_grace_ends_with_an_error_of_its_own(
+    serve: Any, say: Any, method: Method[Any, Any]
+) -> None:
+    limits = ServerLimits(max_connection_age=0.3, max_connection_age_grace=0.1)
+    service, causes = EchoService(), Causes()
+    async with serve(service, limits=limits, middleware=[causes]) as served:
+        error = await refusal(say(served.caller, method, "hang"))
+        await causes.noted.wait()
+    assert (error.code, error.reason) == (503, "CONNECTION_AGED")
+    assert "max_connection_age" in error.message
+    assert causes.seen == [Cause.PEER_GONE]
+    assert service.interrupted == 1
+
+
+@pytest.mark.slow
+async def test_connections_of_one_moment_do_not_all_end_in_one_moment(serve: Any, say: Any) -> None:
+    loop = asyncio.get_running_loop()
+    node: Any = None
+
+    async def life() -> float:
+        connection = GrpcConnector().connect(node)
+        try:
+            await connection.warm()
+            await until_later(lambda: not connection.ready)
+            return loop.time()
+        finally:
+            await connection.aclose()
+
+    async with serve(EchoService(), limits=ServerLimits(max_connection_age=3.0)) as served:
+        node = served.connection.node
+        ends = await asyncio.gather(*(life() for _ in range(20)))
+    assert max(ends) - min(ends) > 0.1  # of 0.6 that a tenth each way allows
+
+
+async def until_later(condition: Callable[[], bool]) -> None:
+    """As ``until``, for many at a time: without taking all of the processor."""
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+async def test_connection_without_calls_is_closed_and_opened_again_when_needed(
+    serve: Any, say: Any
+) -> None:
+    async with serve(EchoService(), limits=ServerLimits(max_connection_idle=0.2)) as served:
+        assert await say(served.caller, ECHO, "one") == ["one"]
+        await until(lambda: not served.connection.ready)
+        assert await say(served.caller, ECHO, "two") == ["two"]
+
+
+async def test_connection_with_a_call_is_not_idle(serve: Any) -> None:
+    class Held(EchoService):
+        release = asyncio.Event()
+
+        async def _answer(self, request: Any) -> Any:
+            await self.release.wait()
+            return request
+
+    service = Held()
+    async with serve(service, limits=ServerLimits(max_connection_idle=0.2)) as served:
+        held = asyncio.create_task(served.caller.unary(ECHO, message("held")))
+        await service.entered.wait()
+        idle = GrpcConnector().connect(served.connection.node)
+        await idle.warm()
+        await until(lambda: not idle.ready)
+        assert served.connection.ready
+        service.release.set()
+        assert (await held).value == "held"
+        await idle.aclose()
+
+
+def test_server_takes_pings_as_often_as_clients_of_go_may_send_them() -> None:
+    options = dict(ServerLimits().options())
+    assert options["grpc.http2.min_recv_ping_interval_without_data_ms"] == 10_000
+    assert options["grpc.keepalive_permit_without_calls"] == 1
+
+
+def test_client_pings_less_often_than_servers_of_go_take_for_an_attack() -> None:
+    options = dict(ClientLimits().options())
+    assert int(options["grpc.keepalive_time_ms"]) > 300_000
+    assert "grpc.keepalive_permit_without_calls" not in options
