@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 
 from kratos.errors import Error
@@ -32,26 +34,34 @@ async def refusal(making: Awaitable[object]) -> Error:
         (
             ServerLimits(max_receive=100),
             ClientLimits(),
-            "the request of 203 bytes exceeds 100, the most that the server takes: "
-            "ServerLimits(max_receive=...) sets it there",
+            (
+                "the request of 203 bytes exceeds 100, the most that the server takes: "
+                "ServerLimits(max_receive=...) sets it there"
+            ),
         ),
         (
             ServerLimits(max_send=100),
             ClientLimits(),
-            "the reply of 203 bytes exceeds 100, the most that this server sends: "
-            "ServerLimits(max_send=...) sets it",
+            (
+                "the reply of 203 bytes exceeds 100, the most that this server sends: "
+                "ServerLimits(max_send=...) sets it"
+            ),
         ),
         (
             ServerLimits(),
             ClientLimits(max_receive=100),
-            "the reply of 203 bytes exceeds 100, the most that this client takes: "
-            "ClientLimits(max_receive=...) sets it",
+            (
+                "the reply of 203 bytes exceeds 100, the most that this client takes: "
+                "ClientLimits(max_receive=...) sets it"
+            ),
         ),
         (
             ServerLimits(),
             ClientLimits(max_send=100),
-            "the request of 203 bytes exceeds 100, the most that this client sends: "
-            "ClientLimits(max_send=...) sets it",
+            (
+                "the request of 203 bytes exceeds 100, the most that this client sends: "
+                "ClientLimits(max_send=...) sets it"
+            ),
         ),
     ],
     ids=["request_taken", "reply_sent", "reply_taken", "request_sent"],
@@ -148,29 +158,20 @@ async def test_call_that_outlives_the_grace_ends_with_an_error_of_its_own(
 
 
 @pytest.mark.slow
-async def test_connections_of_one_moment_do_not_all_end_in_one_moment(serve: Any, say: Any) -> None:
-    loop = asyncio.get_running_loop()
-    node: Any = None
+async def test_connections_of_one_moment_do_not_all_end_in_one_moment(serve: Any) -> None:
+    ready, loop = grpc.ChannelConnectivity.READY, asyncio.get_running_loop()
 
-    async def life() -> float:
-        connection = GrpcConnector().connect(node)
-        try:
-            await connection.warm()
-            await until_later(lambda: not connection.ready)
+    async def end_of_one(address: str) -> float:
+        # Channels with equal options share a connection, unless they are told otherwise.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(address, options=options) as channel:
+            await channel.channel_ready()
+            await channel.wait_for_state_change(ready)
             return loop.time()
-        finally:
-            await connection.aclose()
 
     async with serve(EchoService(), limits=ServerLimits(max_connection_age=3.0)) as served:
-        node = served.connection.node
-        ends = await asyncio.gather(*(life() for _ in range(20)))
+        ends = await asyncio.gather(*(end_of_one(served.address) for _ in range(20)))
     assert max(ends) - min(ends) > 0.1  # of 0.6 that a tenth each way allows
-
-
-async def until_later(condition: Callable[[], bool]) -> None:
-    """As ``until``, for many at a time: without taking all of the processor."""
-    while not condition():
-        await asyncio.sleep(0.01)
 
 
 async def test_connection_without_calls_is_closed_and_opened_again_when_needed(
