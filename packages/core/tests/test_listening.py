@@ -10,7 +10,14 @@ import pytest
 
 from kratos.address import Address
 from kratos.errors import StartupError
-from kratos.transport.listening import allow_sharing, listen, require_free_path, reserve
+from kratos.transport.listening import (
+    SocketFile,
+    allow_sharing,
+    listen,
+    place_of,
+    require_free_path,
+    reserve,
+)
 
 LOOPBACK = Address(host="127.0.0.1")
 
@@ -98,6 +105,57 @@ async def test_path_is_taken_by_whoever_answers_there(tmp_path: Path) -> None:
         for claim in (reserve, _require_free_path):
             with pytest.raises(StartupError, match=rf"{address}: the address is in use"):
                 await claim(address)
+
+
+async def test_path_is_taken_while_its_socket_does_not_listen_yet(tmp_path: Path) -> None:
+    address = Address(path=str(tmp_path / "socket"))
+    with await reserve(address) as reserved:
+        for claim in (reserve, _require_free_path):
+            with pytest.raises(StartupError, match=rf"{address}: the address is in use"):
+                await claim(address)
+        listen(reserved, address)
+
+
+async def test_path_of_a_socket_of_another_kind_is_taken(tmp_path: Path) -> None:
+    address = Address(path=str(tmp_path / "socket"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(address.path)
+        with pytest.raises(StartupError, match="in use"):
+            await reserve(address)
+
+
+async def test_looking_whether_a_path_is_free_makes_no_connection(tmp_path: Path) -> None:
+    address = Address(path=str(tmp_path / "socket"))
+    with await reserve(address) as reserved:
+        listen(reserved, address)
+        with pytest.raises(StartupError):
+            require_free_path(address)
+        with pytest.raises(BlockingIOError):
+            reserved.accept()
+
+
+async def test_file_of_a_socket_is_removed_by_whom_it_belongs_to_alone(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    address = Address(path=str(path))
+    with await reserve(address):
+        old = SocketFile(address.path)
+    with await reserve(address):
+        new = SocketFile(address.path)
+        old.remove()
+        assert path.is_socket()
+        new.remove()
+        new.remove()
+    assert not path.exists()
+
+
+async def test_file_of_no_socket_is_nobodys(tmp_path: Path) -> None:
+    SocketFile("").remove()
+    SocketFile(str(tmp_path / "none")).remove()
+
+
+def test_place_has_the_permissions_that_were_asked_for() -> None:
+    assert place_of("unix:/tmp/a.sock", socket_mode=0o660).mode == 0o660
+    assert place_of(":8000") == Address(port=8000)
 
 
 async def test_path_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kratos import Client
-from kratos.errors import ConfigError
+from kratos.errors import ConfigError, StartupError
 from kratos.testing.echo import ECHO, EchoService, text
 from kratos.transport import Mount
 from kratos_http import HttpServer
@@ -57,6 +57,16 @@ async def test_successor_keeps_its_file_when_the_predecessor_ends(tmp_path: Path
             async with Client(f"unix:{path}") as caller:
                 assert (await caller.unary(ECHO, text("ok"))).value == "ok"
     assert not path.exists()
+
+
+async def test_path_is_had_by_the_first_who_binds_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    first, second = server_of(path), server_of(path)
+    await first.bind()
+    with pytest.raises(StartupError, match="in use"):
+        await second.bind()
+    async with running(first), Client(f"unix:{path}") as caller:
+        assert (await caller.unary(ECHO, text("ok"))).value == "ok"
 
 
 async def test_file_of_somebody_else_is_not_removed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from kratos.errors import ConfigError, StartupError
 from kratos.middleware.selector import Matcher
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
+from kratos.transport.listening import place_of
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_grpc._acceptor import acceptor
 from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
@@ -54,11 +55,14 @@ class GrpcServer:
             middleware, unless a service of that name is mounted.
         share_port: Whether other processes may listen on the port, too, each getting a part of
             the connections; both have to say so.
+        socket_mode: Permissions of a Unix socket, for instance ``0o660``; ``None`` for what the
+            process's umask leaves. Whoever may write to it may connect.
         options: Channel arguments of gRPC's core beyond these.
         cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
 
     Raises:
         TargetError: The address is none of these.
+        ConfigError: ``socket_mode`` is no permission, or there is no Unix socket.
     """
 
     def __init__(
@@ -73,10 +77,11 @@ class GrpcServer:
         limits: ServerLimits | None = None,
         health: bool = True,
         share_port: bool = False,
+        socket_mode: int | None = None,
         options: Options = (),
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
-        self._address = Address.parse(address)
+        self._address = place_of(address, socket_mode=socket_mode)
         self._middleware = tuple(middleware)
         self._matcher = Matcher()
         self._timeout = timeout
@@ -189,6 +194,7 @@ class GrpcServer:
         """
         await self.bind()
         if self._stopping.is_set():
+            self._release()
             return
         claim()
         # Not before: grpc.aio ties its objects to the running loop.
@@ -204,6 +210,7 @@ class GrpcServer:
             _log.info("serving gRPC on %s", self._terms.endpoint)
             await self._wait_for_end(server)
         finally:
+            self._release()
             if not self._stopped.is_set():
                 self._refuse_and_cancel()
                 await self._cut_off(server)
@@ -222,12 +229,11 @@ class GrpcServer:
         503, and cuts off whatever is left after ``cancel_grace``.
         """
         self._stopping.set()
+        self._release()
         try:
             if self._server is not None:
                 await self._drain(self._server)
         finally:
-            if self._reservation is not None:
-                self._reservation.close()
             self._stopped.set()
 
     async def _wait_for_end(self, server: grpc.aio.Server) -> None:
@@ -244,6 +250,11 @@ class GrpcServer:
         finally:
             stopped.cancel()
             ended.cancel()
+
+    def _release(self) -> None:
+        """Release the reserved address, and remove the file of a Unix socket."""
+        if self._reservation is not None:
+            self._reservation.close()
 
     async def _drain(self, server: grpc.aio.Server) -> None:
         self._probes.draining = True
@@ -288,23 +299,22 @@ class GrpcServer:
         ]
 
     async def _listen(self, server: grpc.aio.Server) -> None:
-        """Listen on the reserved address, and release it as a reservation."""
-        assert self._reservation is not None, "bound before"
-        address = self._reservation.address
-        target = str(address) if address.host or address.path else f"[::]:{address.port}"
+        """Listen on the reserved address."""
+        reservation = self._reservation
+        assert reservation is not None, "bound before"
         credentials = None if self._tls is None else server_credentials(self._tls)
-        self._reservation.yield_to_listener()
+        target = reservation.yield_to_listener()
         try:
             if credentials is None:
                 server.add_insecure_port(target)
             else:
                 server.add_secure_port(target, credentials)
+            reservation.settle()
         except RuntimeError as error:  # the core tells why on standard error alone
-            self._reservation.close()
+            reservation.close()
+            address = reservation.address
             (await reserve(address, shared=self._share_port)).close()
             raise StartupError(f"cannot listen on {address}: gRPC refuses it") from error
-        finally:
-            self._reservation.close()
 
 
 class _Router(grpc.GenericRpcHandler):

@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from kratos.address import Address
@@ -20,7 +19,7 @@ from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.tls import Rotation, ServerTls, server_context
 from kratos.transport import Dispatcher
 from kratos.transport.cause import Cause
-from kratos.transport.listening import listen, reserve
+from kratos.transport.listening import SocketFile, listen, reserve
 from kratos_http._accepting import Acceptor
 from kratos_http.engine import Engine
 from kratos_http.rest import Place
@@ -76,7 +75,7 @@ class Listening:
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._acceptor: Acceptor | None = None
-        self._inode: tuple[int, int] | None = None  # of a Unix socket that is its own
+        self._file: SocketFile | None = None
 
     @property
     def address(self) -> Address | None:
@@ -100,7 +99,7 @@ class Listening:
         if self._sock is None:
             self._sock = await reserve(self._address)
             self._bound_here = True
-            self._inode = _inode(self._address.path)
+            self._file = SocketFile(self._address.path)
         if self._endpoint is None and self._sock.family != socket.AF_UNIX:
             host, port, *_ = self._sock.getsockname()
             where = advertised_address(self._address.host if self._bound_here else host, port)
@@ -204,21 +203,11 @@ class Listening:
             acceptor.close()
         elif self._sock is not None and not self._serving.is_set():
             self._sock.close()
-        inode, self._inode = self._inode, None
-        if inode is not None and _inode(self._address.path) == inode:  # else it is another's now
-            Path(self._address.path).unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.remove()
 
 
 def _checked(tls: object) -> ServerTls | ssl.SSLContext | None:
     if tls is not None and not isinstance(tls, ServerTls | ssl.SSLContext):
         raise ConfigError(f"tls must be a kratos.tls.ServerTls or an ssl.SSLContext, not {tls!r}")
     return tls
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name; ``None`` without one."""
-    try:
-        stat = Path(path).lstat() if path else None
-    except OSError:
-        return None
-    return None if stat is None else (stat.st_dev, stat.st_ino)

@@ -7,8 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kratos import encoding
 from kratos.address import Address
@@ -18,6 +17,7 @@ from kratos.middleware.selector import Matcher
 from kratos.tls import ServerTls
 from kratos.transport import Dispatcher, Mount
 from kratos.transport.http import Endpoint, HttpApplication
+from kratos.transport.listening import place_of
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_http._asgi_mount import AsgiApplication
 from kratos_http._filtered import Filter
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Filter", "HttpServer"]
 
 _log = logging.getLogger("kratos.http")
-
-_ALL_PERMISSIONS: Final = 0o777
 
 
 class HttpServer:
@@ -147,7 +145,7 @@ class HttpServer:
             limits=self._limits,
         )
         self._listening = Listening(
-            _place(address, socket_mode),
+            place_of(address, socket_mode=socket_mode),
             engine=Engine(self._application, limits=self._limits),
             place=self._options.place,
             endpoint=endpoint,
@@ -434,12 +432,3 @@ class HttpServer:
 def _require(name: str, value: object, kind: type) -> None:
     if value is not None and not isinstance(value, kind):
         raise ConfigError(f"{name} is {kind.__name__}(...) or None, not {value!r}")
-
-
-def _place(address: str, mode: int | None) -> Address:
-    place = Address.parse(address)
-    if mode is not None and not (place.path and 0 <= mode <= _ALL_PERMISSIONS):
-        raise ConfigError(
-            f"socket_mode {mode!r} is for addresses such as unix:/path, and a number up to 0o777"
-        )
-    return replace(place, mode=mode)

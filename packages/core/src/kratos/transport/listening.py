@@ -11,16 +11,47 @@ import errno
 import os
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from kratos.address import Address
-from kratos.errors import StartupError
+from kratos.errors import ConfigError, StartupError
 
-__all__ = ["BACKLOG", "allow_sharing", "listen", "require_free_path", "reserve"]
+__all__ = [
+    "BACKLOG",
+    "SocketFile",
+    "allow_sharing",
+    "listen",
+    "place_of",
+    "require_free_path",
+    "reserve",
+]
 
 BACKLOG: Final = 1024
 """How many connections may wait to be accepted."""
+
+_ALL_PERMISSIONS: Final = 0o777
+
+
+def place_of(address: str, *, socket_mode: int | None = None) -> Address:
+    """Read the address of a server, and the permissions of its file if it has one.
+
+    Args:
+        address: As ``Address.parse`` takes it.
+        socket_mode: Permissions of a Unix socket; ``None`` for what the process's umask leaves.
+
+    Raises:
+        TargetError: The address is none.
+        ConfigError: There are permissions without a Unix socket, or they are none.
+    """
+    place = Address.parse(address)
+    if socket_mode is not None and not (place.path and 0 <= socket_mode <= _ALL_PERMISSIONS):
+        raise ConfigError(
+            f"socket_mode {socket_mode!r} is for addresses such as unix:/path, and a number up to "
+            "0o777"
+        )
+    return replace(place, mode=socket_mode)
 
 
 async def reserve(address: Address, *, shared: bool = False) -> socket.socket:
@@ -76,6 +107,26 @@ def allow_sharing(reserved: socket.socket) -> None:
     none can get it who does not ask for sharing.
     """
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+class SocketFile:
+    """The file of a Unix socket that is one's own from now on.
+
+    Args:
+        path: Where it is; empty for none.
+    """
+
+    __slots__ = ("_known", "_path")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._known = _identity(path)
+
+    def remove(self) -> None:
+        """Remove it, unless another has taken its place. Idempotent."""
+        known, self._known = self._known, None
+        if known is not None and _identity(self._path) == known:
+            Path(self._path).unlink(missing_ok=True)
 
 
 def require_free_path(address: Address) -> None:
@@ -166,14 +217,32 @@ def _reserve_path(address: Address) -> socket.socket:
 
 
 def _is_left_behind(path: Path) -> bool:
+    """Tell whether a file is that of a socket which nobody has any more.
+
+    A socket of another kind connects to none of ours, but learns whether there is one: a stream
+    would find nobody at a socket that is reserved, and make an idle connection where one listens.
+    """
     if not stat.S_ISSOCK(path.stat().st_mode):
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             return True
-        except BlockingIOError:
-            return False  # alive, and busy
+        except OSError as error:
+            if error.errno != errno.EPROTOTYPE:
+                raise
         return False
+
+
+def _identity(path: str) -> tuple[int, int, int] | None:
+    """Return what tells a socket from another of the same name; ``None`` without one.
+
+    The number of a file is used again; when it was made no other has, and nothing writes to it.
+    """
+    try:
+        found = Path(path).lstat() if path else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino, found.st_mtime_ns)
