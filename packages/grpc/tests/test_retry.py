@@ -35,7 +35,8 @@ def again(clock: InstantClock) -> Any:
         return True
 
     backoff = Backoff(base=0.1, jitter="none")
-    return retry(clock=clock, backoff=backoff, idempotent=always)
+    # Of real time, which a busy machine may need until the refusal has come.
+    return retry(clock=clock, backoff=backoff, idempotent=always, stream_patience=10.0)
 
 
 async def test_wait_that_a_server_asks_for_in_its_trailers_is_kept(serve: Any) -> None:
