@@ -25,6 +25,7 @@ from kratos_grpc._process import claim
 from kratos_grpc._reservation import Reservation, reserve
 from kratos_grpc.health import HEALTH_CHECK, HealthService
 from kratos_grpc.limits import Options, ServerLimits
+from kratos_grpc.reflection import reflection_services
 from kratos_grpc.tls import ServerTls, server_credentials
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class GrpcServer:
         limits: What peers may do.
         health: Whether to serve ``grpc.health.v1.Health`` from the application's table, without
             middleware, unless a service of that name is mounted.
+        reflection: Whether to serve ``grpc.reflection``, v1 and v1alpha, which tells peers how
+            all that is served is defined; within the middleware, so that what guards calls
+            guards it, too.
         share_port: Whether other processes may listen on the port, too, each getting a part of
             the connections; both have to say so.
         socket_mode: Permissions of a Unix socket, for instance ``0o660``; ``None`` for what the
@@ -76,6 +80,7 @@ class GrpcServer:
         tls: ServerTls | None = None,
         limits: ServerLimits | None = None,
         health: bool = True,
+        reflection: bool = True,
         share_port: bool = False,
         socket_mode: int | None = None,
         options: Options = (),
@@ -90,6 +95,7 @@ class GrpcServer:
         self._tls = tls
         self._limits = limits or ServerLimits()
         self._health = health
+        self._reflection = reflection
         self._share_port = share_port
         self._place: Address | None = None
         self._options = tuple(options)
@@ -101,6 +107,7 @@ class GrpcServer:
         )
         self._dispatcher: Dispatcher | None = None
         self._probes = Dispatcher(transport=_TRANSPORT, timeout=None, cancel_grace=cancel_grace)
+        self._aside = [self._probes]  # what does not hold up a stop
         self._reservation: Reservation | None = None
         self._server: grpc.aio.Server | None = None
         self._serving = asyncio.Event()
@@ -162,6 +169,8 @@ class GrpcServer:
         own = HEALTH_CHECK.operation in operations
         if self._health and mount.health is not None and not own:
             self._probes.add(HealthService(mount.health))
+        if self._reflection:
+            self._reflect(mount)
 
     async def bind(self) -> Sequence[str]:
         """Reserve the address and return the endpoint's URL; see ``Endpointer``.
@@ -222,8 +231,8 @@ class GrpcServer:
     async def stop(self) -> None:
         """Accept nothing more, answer what is in flight, then let ``start`` return.
 
-        Clients are told at once and go elsewhere with their next calls. Watchers of health do
-        not hold up the stop.
+        Clients are told at once and go elsewhere with their next calls. Watchers of health and
+        peers that ask what is served do not hold up the stop.
 
         Cancellation: cancels what is in flight with ``Cause.DRAINING``, so that it is answered
         503, and cuts off whatever is left after ``cancel_grace``.
@@ -257,8 +266,9 @@ class GrpcServer:
             self._reservation.close()
 
     async def _drain(self, server: grpc.aio.Server) -> None:
-        self._probes.draining = True
-        self._probes.cancel(Cause.DRAINING)
+        for dispatcher in self._aside:
+            dispatcher.draining = True
+            dispatcher.cancel(Cause.DRAINING)
         closing = asyncio.ensure_future(server.stop(_FOR_EVER))
         try:
             # Calls that gRPC still lets in, because their clients have not heard yet, are served.
@@ -273,7 +283,7 @@ class GrpcServer:
 
     def _refuse_and_cancel(self) -> None:
         """Let every call in flight end with the cause, and new ones not begin."""
-        for dispatcher in (self._dispatcher, self._probes):
+        for dispatcher in (self._dispatcher, *self._aside):
             if dispatcher is not None:
                 dispatcher.draining = True
                 dispatcher.cancel(Cause.DRAINING)
@@ -288,8 +298,25 @@ class GrpcServer:
             )
 
     def _operations(self) -> dict[str, Operation]:
-        own = {} if self._dispatcher is None else self._dispatcher.operations
-        return {**self._probes.operations, **own}
+        operations: dict[str, Operation] = {}
+        for dispatcher in self._aside:
+            operations |= dispatcher.operations
+        return operations if self._dispatcher is None else operations | self._dispatcher.operations
+
+    def _reflect(self, mount: Mount) -> None:
+        """Serve what tells of all that is served, where no service of its name is mounted."""
+        tools = Dispatcher(
+            transport=_TRANSPORT,
+            middleware=(*mount.middleware, *self._middleware),
+            timeout=None,
+            timeouts=self._timeouts,
+            cancel_grace=self._cancel_grace,
+        )
+        served = self._operations()
+        for service in reflection_services(each.method for each in served.values()):
+            if served.keys().isdisjoint(method.operation for method in service.METHODS):
+                tools.add(service)
+        self._aside.append(tools)
 
     def _arguments(self) -> list[tuple[str, Any]]:
         return [
