@@ -1,0 +1,131 @@
+"""grpcurl, which knows nothing of what is served but what reflection tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kratos.definition import MetadataService
+from kratos.health import Health, Phase
+from kratos.testing.echo import EchoService
+
+pytestmark = [pytest.mark.go, pytest.mark.slow]
+
+VERSION = "v1.9.4"
+
+
+@pytest.fixture(scope="session")
+def grpcurl() -> Path:
+    """Path of the program, built at most once."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    kept = Path(root) / "kratos-tests" / f"grpcurl-{VERSION}"
+    if not kept.exists():
+        scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
+        scratch.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["go", "install", f"github.com/fullstorydev/grpcurl/cmd/grpcurl@{VERSION}"],
+            env={**os.environ, "GOBIN": str(scratch), "GOFLAGS": "-mod=mod"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        if not kept.exists():
+            scratch.rename(kept)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return kept / "grpcurl"
+
+
+@pytest.fixture
+def health() -> Health:
+    health = Health()
+    health.advance(Phase.SERVING)
+    return health
+
+
+async def run(grpcurl: Path, *arguments: str) -> tuple[int | None, str]:
+    """Run the program, and return what it ended with and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        grpcurl,
+        "-plaintext",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_services_are_listed(serve: Any, grpcurl: Path, health: Health) -> None:
+    async with serve(EchoService(), health=health) as served:
+        code, said = await run(grpcurl, served.address, "list")
+    assert (code, said.split()) == (
+        0,
+        [
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection",
+            "grpc.reflection.v1alpha.ServerReflection",
+            "kratos.testing.Echo",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("symbol", "line"),
+    [
+        ("kratos.api.Metadata", "rpc ListServices ( .kratos.api.ListServicesRequest )"),
+        ("kratos.testing.Echo.Chat", "returns ( stream .google.protobuf.StringValue );"),
+        ("grpc.health.v1.HealthCheckResponse", "SERVICE_UNKNOWN = 3;"),
+        ("grpc.reflection.v1alpha.ErrorResponse", "string error_message = 2;"),
+    ],
+)
+async def test_symbol_is_described(
+    serve: Any, grpcurl: Path, health: Health, symbol: str, line: str
+) -> None:
+    async with serve(EchoService(), MetadataService([]), health=health) as served:
+        code, said = await run(grpcurl, served.address, "describe", symbol)
+    assert code == 0, said
+    assert line in said
+
+
+async def test_unknown_symbol_is_told_to_be_none(serve: Any, grpcurl: Path) -> None:
+    async with serve(EchoService()) as served:
+        code, said = await run(grpcurl, served.address, "describe", "no.Such")
+    assert code != 0
+    assert "no.Such" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "sent", "replies"),
+    [
+        ("kratos.testing.Echo/Echo", '"hello"', ['"hello"']),
+        ("kratos.testing.Echo/Collect", '"a" "b"', ['"a', 'b"']),
+        ("kratos.testing.Echo/Watch", '"a b"', ['"a"', '"b"']),
+        ("kratos.testing.Echo/Chat", '"a" "b"', ['"a"', '"b"']),
+        ("grpc.health.v1.Health/Check", "{}", ["{", '"status":', '"SERVING"', "}"]),
+    ],
+)
+async def test_method_is_called(
+    serve: Any, grpcurl: Path, health: Health, method: str, sent: str, replies: list[str]
+) -> None:
+    async with serve(EchoService(), health=health) as served:
+        code, said = await run(grpcurl, "-d", sent, served.address, method)
+    assert code == 0, said
+    assert said.split() == replies
+
+
+async def test_files_of_the_definition_are_written(
+    serve: Any, grpcurl: Path, tmp_path: Path
+) -> None:
+    async with serve(MetadataService([])) as served:
+        out = ("-proto-out-dir", str(tmp_path))
+        code, said = await run(grpcurl, *out, served.address, "describe", "kratos.api.Metadata")
+    assert code == 0, said
+    written = (tmp_path / "metadata" / "metadata.proto").read_text(encoding="utf-8")
+    assert "repeated string services = 1;" in written
