@@ -17,6 +17,7 @@ from kratos.errors import Error
 from kratos.limit import is_cancelled_from_outside
 from kratos.transport import Call, Cause, Header, Operation, Side
 from kratos_grpc._codec import decode_request, encode
+from kratos_grpc._json import decode_json, encode_json
 from kratos_grpc._metadata import Metadata, received, to_metadata
 from kratos_grpc._presence import attended
 from kratos_grpc._refusals import TOO_LARGE
@@ -30,6 +31,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, bytes]"
 _log = logging.getLogger("kratos.grpc")
 
 _YEAR: Final = 365 * 86400.0  # seconds; a deadline beyond that is none
+_NONE: Final[frozenset[bytes]] = frozenset()
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -59,15 +61,32 @@ class _Exchange:
     request_deserializer = None
     response_serializer = None
 
-    __slots__ = ("_call", "_context", "_metadata", "_opened", "_operation", "_terms")
+    __slots__ = (
+        "_call",
+        "_context",
+        "_json_starts",
+        "_metadata",
+        "_opened",
+        "_operation",
+        "_requests",
+        "_terms",
+    )
 
     _call: Call
     _context: Context
+    _requests: _Requests
 
-    def __init__(self, operation: Operation, metadata: Metadata, terms: Terms) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        metadata: Metadata,
+        terms: Terms,
+        json_starts: frozenset[bytes] = frozenset(),
+    ) -> None:
         self._operation = operation
         self._metadata = metadata
         self._terms = terms
+        self._json_starts = json_starts
         self._opened = False
 
     async def _run(self, context: Context) -> tuple[bytes, Error | None]:
@@ -76,7 +95,8 @@ class _Exchange:
         self._context = context
         call = self._call = self._new_call()
         try:
-            requests: Any = _Requests(call, context)
+            requests = self._requests = _Requests(call, context, self._json_starts)
+            request: Any
             request = requests if method.arity.client_streams else await requests.only()
             reply = await attended(call, self._operation.run(call, request))
             if method.arity.server_streams:
@@ -120,7 +140,7 @@ class _Exchange:
 
     def _encoded(self, reply: object) -> bytes:
         method = self._operation.method
-        data = encode(method, method.reply, reply)
+        data = self._requests.encode(method, method.reply, reply)
         most = self._terms.max_send
         if most is not None and len(data) > most:
             raise self._too_large(len(data), most)
@@ -216,8 +236,14 @@ class StreamedReplies(_Exchange):
 
     __slots__ = ("_sending",)
 
-    def __init__(self, operation: Operation, metadata: Metadata, terms: Terms) -> None:
-        super().__init__(operation, metadata, terms)
+    def __init__(
+        self,
+        operation: Operation,
+        metadata: Metadata,
+        terms: Terms,
+        json_starts: frozenset[bytes] = frozenset(),
+    ) -> None:
+        super().__init__(operation, metadata, terms, json_starts)
         self._sending = asyncio.Lock()
 
     async def stream_stream(self, _requests: object, context: Context) -> None:
@@ -264,14 +290,23 @@ class Unserved:
 
 
 class _Requests(AsyncIterator[Message]):
-    """The requests of a call, parsed; ends only when the peer has said so."""
+    """The requests of a call, parsed; ends only when the peer has said so.
 
-    __slots__ = ("_call", "_context", "_ended")
+    The first one tells the format of all, and of the replies.
 
-    def __init__(self, call: Call, context: Context) -> None:
+    Attributes:
+        encode: What writes the replies.
+    """
+
+    __slots__ = ("_call", "_context", "_decode", "_ended", "_json_starts", "encode")
+
+    def __init__(self, call: Call, context: Context, json_starts: frozenset[bytes]) -> None:
         self._call = call
         self._context = context
+        self._json_starts = json_starts
+        self._decode = decode_request
         self._ended = False
+        self.encode = encode
 
     async def only(self) -> Message:
         """Return the request of a call that has one."""
@@ -289,7 +324,10 @@ class _Requests(AsyncIterator[Message]):
             # read returns behind the news of the cut, and so is interrupted by it.
             await self._context.read()
             raise StopAsyncIteration
-        return decode_request(self._call.method, data)
+        if data[:1] in self._json_starts:
+            self._decode, self.encode = decode_json, encode_json
+        self._json_starts = _NONE
+        return self._decode(self._call.method, data)
 
 
 async def _abort(context: Context, error: Error, trailers: Metadata) -> None:

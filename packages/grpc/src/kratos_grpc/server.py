@@ -20,6 +20,7 @@ from kratos.transport.listening import place_of
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_grpc._acceptor import acceptor
 from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
+from kratos_grpc._json import json_starts
 from kratos_grpc._metadata import Metadata
 from kratos_grpc._process import claim
 from kratos_grpc._reservation import Reservation, reserve
@@ -57,6 +58,8 @@ class GrpcServer:
         reflection: Whether to serve ``grpc.reflection``, v1 and v1alpha, which tells peers how
             all that is served is defined; within the middleware, so that what guards calls
             guards it, too.
+        json: Whether requests in JSON are taken, too, as Go's ``CallContentSubtype("json")`` sends
+            them, and answered in JSON.
         share_port: Whether other processes may listen on the port, too, each getting a part of
             the connections; both have to say so.
         socket_mode: Permissions of a Unix socket, for instance ``0o660``; ``None`` for what the
@@ -81,6 +84,7 @@ class GrpcServer:
         limits: ServerLimits | None = None,
         health: bool = True,
         reflection: bool = True,
+        json: bool = True,
         share_port: bool = False,
         socket_mode: int | None = None,
         options: Options = (),
@@ -96,6 +100,7 @@ class GrpcServer:
         self._limits = limits or ServerLimits()
         self._health = health
         self._reflection = reflection
+        self._json = json
         self._share_port = share_port
         self._place: Address | None = None
         self._options = tuple(options)
@@ -208,7 +213,9 @@ class GrpcServer:
         claim()
         # Not before: grpc.aio ties its objects to the running loop.
         operations = self._operations()
-        server = acceptor(_Router(operations, self._terms), operations, self._arguments())
+        server = acceptor(
+            _Router(operations, self._terms, json=self._json), operations, self._arguments()
+        )
         await self._listen(server)
         self._server = server
         try:
@@ -347,21 +354,27 @@ class GrpcServer:
 class _Router(grpc.GenericRpcHandler):
     """Finds the operation of a call by its path."""
 
-    def __init__(self, operations: Mapping[str, Operation], terms: Terms) -> None:
-        self._operations = operations
+    def __init__(self, operations: Mapping[str, Operation], terms: Terms, *, json: bool) -> None:
+        self._served = {
+            path: (
+                StreamedReplies if each.method.arity.server_streams else SingleReply,
+                each,
+                json_starts(each.method) if json else frozenset[bytes](),
+            )
+            for path, each in operations.items()
+        }
         self._terms = terms
         self._services = {each.method.service for each in operations.values()}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return what serves one call."""
         path = handler_call_details.method
-        operation = self._operations.get(path)
-        if operation is None:
+        served = self._served.get(path)
+        if served is None:
             return Unserved(self._unserved(path))
+        exchange, operation, starts = served
         metadata: Metadata = handler_call_details.invocation_metadata
-        if operation.method.arity.server_streams:
-            return StreamedReplies(operation, metadata, self._terms)
-        return SingleReply(operation, metadata, self._terms)
+        return exchange(operation, metadata, self._terms, starts)
 
     def _unserved(self, path: str) -> str:
         service, _, method = path.removeprefix("/").rpartition("/")
