@@ -33,6 +33,11 @@ def test_what_is_no_timeout_is_refused(text: bytes) -> None:
 
 
 @given(st.floats(min_value=1e-6, max_value=1e9))
-def test_timeout_survives_its_text_rounded_up(seconds: float) -> None:
+def test_timeout_survives_its_text_rounded_down(seconds: float) -> None:
     read = parse_timeout(format_timeout(seconds).encode())
-    assert seconds * (1 - 1e-9) <= read <= max(seconds * 1.0001, seconds + 2e-6)
+    assert min(seconds * 0.9999, seconds - 1e-6) <= read <= seconds * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 9e-7])
+def test_timeout_that_is_hardly_any_is_not_none(seconds: float) -> None:
+    assert format_timeout(seconds) == "1u"

@@ -32,9 +32,12 @@ def parse_timeout(value: bytes) -> float:
 
 
 def format_timeout(seconds: float) -> str:
-    """Return the header value of some seconds, rounded up; never zero."""
+    """Return the header value of some seconds, rounded down, but never zero.
+
+    Down, since a peer must not believe that it has longer than its caller.
+    """
     for unit, size in _FINEST_FIRST:
-        count = max(1, math.ceil(seconds / size))
+        count = max(1, math.floor(seconds / size))
         if count <= _MOST:
             return f"{count}{unit}"
     return f"{_MOST}H"
