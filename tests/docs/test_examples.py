@@ -13,6 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 NAMES = (
     "aegis/middleware",
     "config",
+    "deadlines",
     "field-masks",
     "http-client",
     "mounting",

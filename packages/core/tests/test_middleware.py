@@ -63,6 +63,8 @@ async def test_log_tells_kind_component_operation_args_code_reason_latency(
         "code",
         "reason",
         "latency",
+        "budget",
+        "budget_left",
     ]
     assert fields(served)["kind"] == "server"
     assert fields(called)["kind"] == "client"

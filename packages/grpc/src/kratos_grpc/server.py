@@ -50,6 +50,8 @@ class GrpcServer:
         timeout: Seconds for a unary call; ``None`` or not positive for no limit. A caller's
             earlier deadline wins.
         timeouts: Seconds by operation name, streams included, in place of ``timeout``.
+        floors: Seconds that operations take at least, by name: a call with less left is refused
+            at once, with 504 ``BUDGET_TOO_SMALL``.
         endpoint: URL for the registry, in place of one made of the address.
         tls: Serve TLS with this certificate.
         limits: What peers may do.
@@ -79,6 +81,7 @@ class GrpcServer:
         middleware: Sequence[AnyMiddleware] = (),
         timeout: float | None = DEFAULT_TIMEOUT,
         timeouts: Mapping[str, float] | None = None,
+        floors: Mapping[str, float] | None = None,
         endpoint: str | None = None,
         tls: ServerTls | None = None,
         limits: ServerLimits | None = None,
@@ -95,6 +98,7 @@ class GrpcServer:
         self._matcher = Matcher()
         self._timeout = timeout
         self._timeouts = timeouts
+        self._floors = floors
         self._endpoint = endpoint
         self._tls = tls
         self._limits = limits or ServerLimits()
@@ -157,6 +161,7 @@ class GrpcServer:
 
         Raises:
             StartupError: A service cannot be served, or there was a mount before.
+            ConfigError: A floor is none, or more than its operation's time limit.
         """
         if self._dispatcher is not None:
             raise StartupError("a gRPC server takes the services of one application, once")
@@ -165,6 +170,7 @@ class GrpcServer:
             middleware=(*mount.middleware, *self._middleware, self._matcher),
             timeout=self._timeout,
             timeouts=self._timeouts,
+            floors=self._floors,
             missing=mount.missing,
             cancel_grace=self._cancel_grace,
         )

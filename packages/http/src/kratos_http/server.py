@@ -60,6 +60,8 @@ class HttpServer:
         timeout: Seconds for a call; ``None`` or not positive for no limit. A caller's shorter
             ``Grpc-Timeout`` wins.
         timeouts: Seconds by operation name, in place of ``timeout`` and of what definitions say.
+        floors: Seconds that operations take at least, by name: a call with less left is refused
+            at once, with 504 ``BUDGET_TOO_SMALL``.
         endpoint: URL for the registry, in place of one made of the address.
         tls: Serve TLS with these certificates, which may change, or with this context.
         sock: A bound socket to serve on, in place of ``address``; it becomes the server's own.
@@ -92,6 +94,7 @@ class HttpServer:
         middleware: Sequence[AnyMiddleware] = (),
         timeout: float | None = DEFAULT_TIMEOUT,
         timeouts: Mapping[str, float] | None = None,
+        floors: Mapping[str, float] | None = None,
         endpoint: str | None = None,
         tls: ServerTls | ssl.SSLContext | None = None,
         sock: socket.socket | None = None,
@@ -117,6 +120,7 @@ class HttpServer:
         self._middleware = tuple(middleware)
         self._timeout = timeout
         self._timeouts = timeouts
+        self._floors = floors
         self._health_paths = health_paths
         self._openapi = openapi
         self._prefix = path_prefix
@@ -341,6 +345,7 @@ class HttpServer:
 
         Raises:
             StartupError: A service cannot be served, or one of its rules is wrong.
+            ConfigError: A floor is none, or more than its operation's time limit.
         """
         if self._dispatcher is not None:
             raise StartupError("an HTTP server takes the services of one application, once")
@@ -349,6 +354,7 @@ class HttpServer:
             middleware=(*mount.middleware, *self._middleware, self._matcher),
             timeout=self._timeout,
             timeouts=self._timeouts,
+            floors=self._floors,
             missing=mount.missing,
             cancel_grace=self._cancel_grace,
         )

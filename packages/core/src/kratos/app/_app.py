@@ -360,7 +360,8 @@ class App:
             name: Name in logs; by default that of the coroutine function.
             finish: Whether the stop waits for it, within ``stop_timeout``, before cancelling.
             context: Context variables to run with. By default those of the application and not
-                of the caller, so that no call's deadline or metadata leaks into it.
+                of the caller, so that no call's deadline or metadata leaks into it; in a block
+                ``with detached()`` those of the caller, without the deadline.
 
         Raises:
             RuntimeError: The application is not running, or has stopped its tasks already.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar
 
 from kratos.app._waiting import unended
 from kratos.clock import Clock
 from kratos.log import Level, Logger
+from kratos.transport.call import is_detached
 
 __all__ = ["CANCEL_GRACE", "Spawned"]
 
@@ -44,11 +45,9 @@ class Spawned:
         if self._context is None:
             work.close()
             raise RuntimeError(f"{name} cannot be spawned: the application is not running")
-        task = asyncio.get_running_loop().create_task(
-            work,
-            name=name,
-            context=self._context.copy() if context is None else context,
-        )
+        if context is None:
+            context = copy_context() if is_detached() else self._context.copy()
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
         self._tasks[task] = finish
         task.add_done_callback(self._ended)
         return task

@@ -8,6 +8,7 @@ from typing import Final
 from kratos.errors import Error
 from kratos.selector import Outcome
 from kratos.transport import Call, Cause
+from kratos.transport.floor import BUDGET_TOO_SMALL
 
 __all__ = ["ran_out_of_time", "verdict"]
 
@@ -20,9 +21,13 @@ def verdict(call: Call, error: BaseException) -> Outcome:
 
     * Errors 500, 503, 504, failed connections and a deadline that passed: a failure.
     * Any other ``Error`` is an answer: a success of the node.
+    * A call that came too late to be begun, ``BUDGET_TOO_SMALL``, says nothing: it was refused
+      for what happened before.
     * A call that was cut off from this side, or failed in this process: says nothing.
     """
     if isinstance(error, Error):
+        if error.reason == BUDGET_TOO_SMALL:
+            return Outcome.CANCELLED
         return Outcome.failure(error) if error.code in _NODE_FAILURES else Outcome.SUCCESS
     if isinstance(error, asyncio.CancelledError):
         return Outcome.failure(error) if ran_out_of_time(call) else Outcome.CANCELLED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
@@ -31,6 +31,7 @@ from kratos.transport import (
     Method,
     Opening,
 )
+from kratos.transport.floor import checked_floors
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -68,6 +69,8 @@ class Client:
         middleware: The chain, outermost first.
         timeout: Seconds for a unary call; ``None`` or not positive for no limit. Streams have
             none unless a call's options say so.
+        floors: Seconds that operations take at least, by name: a call that has less left fails
+            at once, with 504 ``BUDGET_TOO_SMALL``, and is not sent.
         filters: Node filters of every call, run in order before the pick.
         version: Use only instances of this version; empty for all.
         selector: Name of an installed strategy (``wrr``, ``p2c``, ``least``, ``hash``,
@@ -100,6 +103,7 @@ class Client:
         discovery: Discovery | str | None = None,
         middleware: Sequence[AnyMiddleware] = (),
         timeout: float | None = DEFAULT_TIMEOUT,
+        floors: Mapping[str, float] | None = None,
         filters: Sequence[NodeFilter] = (),
         version: str = "",
         selector: str | Selector = "wrr",
@@ -124,6 +128,7 @@ class Client:
         self._discovery = discovery
         self._middleware = tuple(middleware)
         self._timeout = timeout
+        self._floors = checked_floors(floors)
         self._filters = tuple(filters)
         self._version = version
         self._subset = subset
@@ -231,6 +236,7 @@ class Client:
                 endpoint=self.target,
                 middleware=self._middleware,
                 timeout=self._timeout,
+                floors=self._floors,
             )
             self._resolver, self._pool = resolver, pool
             self._stack = stack.pop_all()

@@ -4,6 +4,7 @@
 ``try / finally`` sees the whole call.
 """
 
+from kratos.middleware._budget import Budget, budget
 from kratos.middleware._checks import every_request, on_type
 from kratos.middleware._guarding import Guarding
 from kratos.middleware._outcome import Outcome, outcome
@@ -26,6 +27,7 @@ from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, chain
 __all__ = [
     "PRIORITY_HEADER",
     "AnyMiddleware",
+    "Budget",
     "Call",
     "Guarding",
     "Handler",
@@ -35,6 +37,7 @@ __all__ = [
     "Outcome",
     "PerMethod",
     "Side",
+    "budget",
     "bulkhead",
     "by_caller",
     "by_header",

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from kratos.log._text import Rendered
+from kratos.middleware._budget import BUDGET, BUDGET_LEFT, budget
 from kratos.middleware._outcome import outcome
 from kratos.transport.call import Call, Handler, Side
 from kratos.transport.chain import Middleware
@@ -19,6 +20,9 @@ def logging(logger: _logging.Logger | None = None) -> Middleware:
 
     The fields stand in the record's ``extra`` under Go Kratos' names and in the text. A call
     that was answered well is logged at INFO, any other at ERROR.
+
+    Of a call with a deadline, ``budget`` is the seconds that it had, and ``budget_left`` those
+    that were left when it ended, negative if it took longer; ``latency`` is what it used.
 
     Args:
         logger: Where to; ``kratos.calls`` of the standard library by default.
@@ -52,6 +56,7 @@ def _write(
     reason: str,
     error: BaseException | None,
 ) -> None:
+    latency = time.perf_counter() - start
     fields: dict[str, object] = {
         "kind": call.side.value,
         "component": call.transport,
@@ -59,8 +64,12 @@ def _write(
         "args": _arguments(call, request),
         "code": code,
         "reason": reason,
-        "latency": time.perf_counter() - start,
+        "latency": latency,
     }
+    time_of_it = budget(call, latency)
+    if time_of_it is not None:
+        fields[BUDGET] = time_of_it.total
+        fields[BUDGET_LEFT] = time_of_it.left
     if error is not None:
         fields["error"] = str(error)
     side = "server" if call.side is Side.SERVER else "client"

@@ -12,6 +12,7 @@ from kratos.transport.caller import Caller, CallOptions, ChainCaller
 from kratos.transport.cause import Cause
 from kratos.transport.client_stream import WireStream, converse
 from kratos.transport.connection import Connection, Connector
+from kratos.transport.floor import BUDGET_TOO_SMALL
 from kratos.transport.header import Header, RawHeaders
 from kratos.transport.http_options import HttpEnvelope, HttpMultipart, HttpOptions
 from kratos.transport.local import local
@@ -30,6 +31,7 @@ from kratos.transport.server import (
 from kratos.transport.stream import Duplexed, Incoming, Messages, Opening, Send, duplex, iterate
 
 __all__ = [
+    "BUDGET_TOO_SMALL",
     "AppInfo",
     "Arity",
     "Attending",

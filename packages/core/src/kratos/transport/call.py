@@ -25,6 +25,7 @@ __all__ = [
     "Side",
     "detached",
     "inherited_deadline",
+    "is_detached",
     "server_call",
 ]
 
@@ -387,7 +388,8 @@ Handler: TypeAlias = "Callable[[Call, Any], Awaitable[Any]]"
 
 # Read with ``server_call()``; only the edge sets it.
 SERVER_CALL: ContextVar[Call | None] = ContextVar("kratos_server_call", default=None)
-_detached: ContextVar[bool] = ContextVar("kratos_detached", default=False)
+# The call whose deadline is left behind; another one that is served here later has its own.
+_detached: ContextVar[Call | None] = ContextVar("kratos_detached", default=None)
 
 
 def server_call() -> Call | None:
@@ -397,15 +399,27 @@ def server_call() -> Call | None:
 
 @contextmanager
 def detached() -> Generator[None]:
-    """Make client calls in this block outlive the inbound call's deadline."""
-    token = _detached.set(True)
+    """Let what is begun in this block outlive the inbound call.
+
+    Client calls that are made in it, or in tasks started in it, do not inherit the call's
+    deadline. A task is not cancelled with the call either; start it by ``App.spawn``, which in
+    this block keeps the context variables: metadata, and whatever tracing keeps there, go along.
+    What the handler itself awaits still ends with the call.
+    """
+    token = _detached.set(SERVER_CALL.get())
     try:
         yield
     finally:
         _detached.reset(token)
 
 
+def is_detached() -> bool:
+    """Tell whether this code runs for an inbound call that it may outlive, by ``detached``."""
+    call = SERVER_CALL.get()
+    return call is not None and _detached.get() is call
+
+
 def inherited_deadline() -> float | None:
     """Return the deadline that a client call made here has to keep."""
     call = SERVER_CALL.get()
-    return None if call is None or _detached.get() else call.deadline
+    return None if call is None or _detached.get() is call else call.deadline

@@ -14,6 +14,7 @@ from kratos.transport.call import Call, Handler, Side, inherited_deadline
 from kratos.transport.cause import Cause
 from kratos.transport.chain import AnyMiddleware, chain
 from kratos.transport.client_stream import StreamOpening
+from kratos.transport.floor import checked_floors, floored
 from kratos.transport.method import Method
 from kratos.transport.stream import Duplexed, Incoming, Messages, Opening
 from kratos.transport.wheel import Wheel, time_limit
@@ -94,6 +95,11 @@ class ChainCaller:
         middleware: The chain, outermost first.
         timeout: Seconds for a unary call; ``None`` or not positive for no limit. Streams have
             none unless their options say so. What a definition says of a method goes first.
+        floors: Seconds that operations take at least, by name: a call that has less left fails
+            before its chain begins, and is not sent.
+
+    Raises:
+        ConfigError: A time is none.
     """
 
     def __init__(
@@ -104,12 +110,14 @@ class ChainCaller:
         endpoint: str = "",
         middleware: Sequence[AnyMiddleware] = (),
         timeout: float | None = DEFAULT_TIMEOUT,
+        floors: Mapping[str, float] | None = None,
     ) -> None:
         self._invoke = invoke
         self._transport = transport
         self._endpoint = endpoint
         self._middleware = tuple(middleware)
         self._timeout = time_limit(timeout)
+        self._floors = checked_floors(floors)
         self._chains: dict[str, Handler] = {}
         self._wheel = Wheel()
 
@@ -226,6 +234,9 @@ class ChainCaller:
             return self._guard(invoke, call, request)  # an attempt, which has its own deadline
 
         linked = chain(self._middleware, method, core)
+        floor = self._floors.get(method.operation)
+        if floor is not None:
+            linked = floored(linked, floor)
         self._chains[method.operation] = linked
         return linked
 

@@ -38,6 +38,7 @@ def local(
     middleware: Sequence[AnyMiddleware] = (),
     client_middleware: Sequence[AnyMiddleware] = (),
     timeout: float | None = DEFAULT_TIMEOUT,
+    floors: Mapping[str, float] | None = None,
     encode: bool = False,
 ) -> ChainCaller:
     """Return a caller that reaches services in this process, through their whole chain.
@@ -47,13 +48,17 @@ def local(
         middleware: The server's chain, outermost first.
         client_middleware: The client's chain, outermost first.
         timeout: Seconds for a unary call; ``None`` for no limit.
+        floors: Seconds that operations take at least, by name; see ``Dispatcher``.
         encode: Whether messages are serialised on their way. By default the handler gets the
             caller's own objects.
 
     Raises:
         StartupError: A service cannot be served.
+        ConfigError: An operation takes longer than it is given, or a time is none.
     """
-    transport = LocalTransport(*services, middleware=middleware, timeout=timeout, encode=encode)
+    transport = LocalTransport(
+        *services, middleware=middleware, timeout=timeout, floors=floors, encode=encode
+    )
     return ChainCaller(
         transport.invoke,
         transport=_PEER,
@@ -77,6 +82,7 @@ class LocalTransport:
         middleware: Sequence[AnyMiddleware] = (),
         timeout: float | None = DEFAULT_TIMEOUT,
         timeouts: Mapping[str, float] | None = None,
+        floors: Mapping[str, float] | None = None,
         encode: bool = False,
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
@@ -85,6 +91,7 @@ class LocalTransport:
             middleware=middleware,
             timeout=timeout,
             timeouts=timeouts,
+            floors=floors,
             cancel_grace=cancel_grace,
         )
         self.cancel_grace = cancel_grace

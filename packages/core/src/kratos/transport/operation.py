@@ -14,6 +14,7 @@ from kratos.errors import Error, StartupError
 from kratos.transport.call import SERVER_CALL, Call, Handler
 from kratos.transport.cause import Cause
 from kratos.transport.chain import AnyMiddleware, chain
+from kratos.transport.floor import checked_floor, checked_floors, floored
 from kratos.transport.handlers import handler_for
 from kratos.transport.method import Method, Service
 from kratos.transport.stream import Requests
@@ -147,8 +148,13 @@ class Dispatcher:
         timeout: Seconds for a unary call; ``None`` or not positive for no limit.
         timeouts: Seconds by operation name, streams included, over ``timeout`` and over what
             definitions say.
+        floors: Seconds that operations take at least, by name: a call that has less left is
+            refused before its chain begins.
         missing: What to do with methods that a service leaves out.
         cancel_grace: Seconds that a cancelled handler gets to clean up.
+
+    Raises:
+        ConfigError: A time is none.
     """
 
     def __init__(
@@ -158,6 +164,7 @@ class Dispatcher:
         middleware: Sequence[AnyMiddleware] = (),
         timeout: float | None = DEFAULT_TIMEOUT,
         timeouts: Mapping[str, float] | None = None,
+        floors: Mapping[str, float] | None = None,
         missing: Missing = Missing.REFUSE,
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
@@ -169,6 +176,7 @@ class Dispatcher:
         self._middleware = tuple(middleware)
         self._timeout = time_limit(timeout)
         self._timeouts = dict(timeouts or {})
+        self._floors = checked_floors(floors)
         self._missing = missing
         self._cancel_grace = cancel_grace
         self._idle: asyncio.Event | None = None
@@ -211,13 +219,14 @@ class Dispatcher:
 
         Raises:
             StartupError: An element of the middleware is none.
+            ConfigError: The operation takes longer than it is given.
         """
-        return Operation(
-            method,
-            chain((*self._middleware, *middleware), method, handler),
-            dispatcher=self,
-            timeout=self._timeout_of(method) if timeout is None else time_limit(timeout),
-        )
+        limit = self._timeout_of(method) if timeout is None else time_limit(timeout)
+        linked = chain((*self._middleware, *middleware), method, handler)
+        floor = self._floors.get(method.operation)
+        if floor is not None:
+            linked = floored(linked, checked_floor(method.operation, floor, limit=limit))
+        return Operation(method, linked, dispatcher=self, timeout=limit)
 
     def cancel(self, cause: Cause, /) -> None:
         """Cancel every call in flight."""
