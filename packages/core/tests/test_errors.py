@@ -78,6 +78,20 @@ def test_clone_shares_nothing() -> None:
     assert clone.cause is original.cause
 
 
+def test_chosen_status_code_goes_to_a_copy_and_stays_on_it() -> None:
+    original = errors.conflict("TAKEN")
+    chosen = original.with_grpc_code(6)
+    assert original.grpc_code is None
+    assert chosen.with_metadata({"k": "v"}).with_cause(ValueError()).grpc_code == 6
+    assert chosen.matches(original)
+
+
+@pytest.mark.parametrize("code", [-1, 0, 17])
+def test_status_code_of_no_failed_call_is_refused(code: int) -> None:
+    with pytest.raises(ValueError, match=f"^{code} is no status code"):
+        errors.conflict("TAKEN").with_grpc_code(code)
+
+
 def pickled(error: Error) -> Error:
     copied: Error = pickle.loads(pickle.dumps(error))
     return copied
@@ -85,8 +99,9 @@ def pickled(error: Error) -> Error:
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
 def test_error_survives_copying_and_pickling(copied: Callable[[Error], Error]) -> None:
-    error = copied(Error(400, "R", "m", {"k": "v"}))
+    error = copied(Error(400, "R", "m", {"k": "v"}).with_grpc_code(9))
     assert (error.code, error.reason, error.message, error.metadata) == (400, "R", "m", {"k": "v"})
+    assert error.grpc_code == 9
 
 
 def test_from_error_of_nothing_is_nothing() -> None:

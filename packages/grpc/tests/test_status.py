@@ -83,6 +83,32 @@ def test_status_code_is_that_of_the_table(error: Error) -> None:
     assert to_status(error).code == (to_grpc_code(error.code) or 2)
 
 
+@given(errors, st.integers(min_value=1, max_value=16))
+def test_chosen_status_code_is_sent_and_nothing_else_is_lost(error: Error, code: int) -> None:
+    status = to_status(error.with_grpc_code(code))
+    came = from_status(status)
+    assert status.code == code
+    assert parts(came) == parts(error)
+    assert to_status(came).code == code
+
+
+@pytest.mark.parametrize("code", range(1, 17))
+def test_status_of_another_implementation_is_passed_on_as_it_came(code: int) -> None:
+    assert to_status(from_status(WireStatus(code=code, message="m"))).code == code
+
+
+@pytest.mark.parametrize("code", [-1, 0, 17, 99])
+def test_unknown_status_code_stays_on_no_error(code: int) -> None:
+    assert from_status(WireStatus(code=code)).grpc_code is None
+
+
+def test_code_chosen_for_another_status_is_not_believed() -> None:
+    exact = error_details_pb2.ErrorInfo(
+        reason="HTTP_STATUS", domain="kratos", metadata={"code": "418", "grpc_code": "9"}
+    )
+    assert from_status(WireStatus(code=6, details=details(exact))).code == 409
+
+
 def test_cause_does_not_travel() -> None:
     error = Error(500, "R", "m").with_cause(RuntimeError("an inner secret"))
     assert b"secret" not in to_status(error).details

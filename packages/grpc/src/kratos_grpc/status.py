@@ -10,6 +10,7 @@ know the type, so nobody stumbles over it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,7 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 
 _OK: Final = 0
 _UNKNOWN: Final = 2
+_FAILED: Final = range(1, 17)
 _ERROR_INFO: Final = "google.rpc.ErrorInfo"
 _TYPE_URL: Final = f"type.googleapis.com/{_ERROR_INFO}"
 
@@ -32,6 +34,7 @@ _TYPE_URL: Final = f"type.googleapis.com/{_ERROR_INFO}"
 _CODE_DOMAIN: Final = "kratos"
 _CODE_REASON: Final = "HTTP_STATUS"
 _CODE_KEY: Final = "code"
+_GRPC_CODE_KEY: Final = "grpc_code"  # only if it is not the one of the table
 _CODE_DIGITS: Final = 9  # what an int32 surely holds
 
 
@@ -55,7 +58,7 @@ def to_status(error: Error) -> WireStatus:
 
     No failed call ends with OK, which cannot carry details: code 200 goes as UNKNOWN.
     """
-    code = to_grpc_code(error.code)
+    code = to_grpc_code(error.code) if error.grpc_code is None else error.grpc_code
     exact = from_grpc_code(code) == error.code
     if code == _OK:
         code, exact = _UNKNOWN, False
@@ -67,10 +70,11 @@ def to_status(error: Error) -> WireStatus:
     )
     status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
     if not exact:
-        info = error_details_pb2.ErrorInfo(
-            reason=_CODE_REASON, domain=_CODE_DOMAIN, metadata={_CODE_KEY: str(error.code)}
-        )
-        status.details.add(type_url=_TYPE_URL, value=info.SerializeToString())
+        told = {_CODE_KEY: str(error.code)}
+        if error.grpc_code is not None:
+            told[_GRPC_CODE_KEY] = str(code)
+        info = error_details_pb2.ErrorInfo(reason=_CODE_REASON, domain=_CODE_DOMAIN, metadata=told)
+        status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
     details: bytes = status.SerializeToString()
     return WireStatus(code=code, message=message, details=details)
 
@@ -80,17 +84,20 @@ def from_status(status: WireStatus) -> Error:
 
     Reason and metadata come from the first ``ErrorInfo``; other details, and details that are
     malformed, are passed over. A status without details has an empty reason. The exact code is
-    believed only while it agrees with the status code, which a proxy may have changed.
+    believed only while it agrees with the status code, which a proxy may have changed. A status
+    code that is not the one of the table stays on the error, so that passing it on loses nothing.
     """
     error = Error(from_grpc_code(status.code), "", status.message)
     found = False
     for info in _error_infos(status.details):
         if info.domain == _CODE_DOMAIN and info.reason == _CODE_REASON:
-            error.code = _exact_code(status.code, info.metadata[_CODE_KEY]) or error.code
+            error.code = _exact_code(status.code, info.metadata) or error.code
         elif not found:
             found = True
             error.reason = info.reason
             error.metadata = dict(info.metadata)
+    if to_grpc_code(error.code) != status.code and status.code in _FAILED:
+        error.grpc_code = status.code
     return error
 
 
@@ -105,11 +112,14 @@ def _error_infos(details: bytes) -> list[error_details_pb2.ErrorInfo]:
         return []  # the status itself still says what it can
 
 
-def _exact_code(status_code: int, text: str) -> int | None:
+def _exact_code(status_code: int, told: Mapping[str, str]) -> int | None:
     """Return the code that a detail tells, unless it contradicts the status code."""
+    text = told.get(_CODE_KEY, "")
     if not (text.isascii() and text.isdigit() and len(text) <= _CODE_DIGITS):
         return None
     code = int(text)
+    if told.get(_GRPC_CODE_KEY) == str(status_code):
+        return code
     return code if (to_grpc_code(code) or _UNKNOWN) == status_code else None
 
 

@@ -22,6 +22,8 @@ OK_CODE: Final = 200
 UNKNOWN_CODE: Final = 500
 UNKNOWN_REASON: Final = ""
 
+_LAST_GRPC_CODE: Final = 16
+
 
 class Error(KratosError):
     """An answer to the caller: raised by handlers and middleware, raised again by clients.
@@ -34,6 +36,10 @@ class Error(KratosError):
         reason: Stable machine-readable name, by convention UPPER_SNAKE.
         message: Text for people.
         metadata: Details for machines.
+
+    Attributes:
+        grpc_code: Status code over gRPC, where it is another than the table has for ``code``;
+            ``None`` for that of the table.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Error(KratosError):
         self.reason = reason
         self.message = message
         self.metadata: dict[str, str] = dict(metadata) if metadata else {}
+        self.grpc_code: int | None = None
 
     @property
     def cause(self) -> BaseException | None:
@@ -64,6 +71,7 @@ class Error(KratosError):
     def clone(self) -> Error:
         """Return an independent copy with the same cause."""
         copy = Error(self.code, self.reason, self.message, self.metadata)
+        copy.grpc_code = self.grpc_code
         copy.__cause__ = self.__cause__
         return copy
 
@@ -79,6 +87,25 @@ class Error(KratosError):
         copy.metadata = dict(metadata)
         return copy
 
+    def with_grpc_code(self, code: int) -> Error:
+        """Return a copy that ends calls over gRPC with exactly this status code.
+
+        For clients that look at it, such as those of a service without Kratos that this one
+        takes the place of: ``conflict("TAKEN").with_grpc_code(6)`` is ALREADY_EXISTS to them,
+        where the table has ABORTED. Elsewhere ``code`` is what counts.
+
+        Args:
+            code: From 1 (CANCELLED) to 16 (UNAUTHENTICATED).
+
+        Raises:
+            ValueError: There is no such status of a failed call.
+        """
+        if not 1 <= code <= _LAST_GRPC_CODE:
+            raise ValueError(f"{code} is no status code of a failed call over gRPC: 1 to 16 are")
+        copy = self.clone()
+        copy.grpc_code = code
+        return copy
+
     def __str__(self) -> str:
         pairs = " ".join(f"{key}:{value}" for key, value in sorted(self.metadata.items()))
         return (
@@ -92,8 +119,11 @@ class Error(KratosError):
             f"metadata={self.metadata!r})"
         )
 
-    def __reduce__(self) -> tuple[type[Error], tuple[int, str, str, dict[str, str]]]:
-        return Error, (self.code, self.reason, self.message, self.metadata)
+    def __reduce__(
+        self,
+    ) -> tuple[type[Error], tuple[int, str, str, dict[str, str]], dict[str, int | None]]:
+        parts = (self.code, self.reason, self.message, self.metadata)
+        return Error, parts, {"grpc_code": self.grpc_code}
 
 
 def from_error(error: BaseException | None) -> Error | None:
