@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -43,12 +44,25 @@ def _compile() -> Path:
 sys.path.insert(0, str(_compile()))
 
 
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def _built(name: str, sources: Iterable[Path], build: Callable[[Path], None]) -> Path:
+    """Return a folder that ``build`` has filled, kept for as long as the sources stay the same."""
     digest = hashlib.sha256()
-    for source in sorted([*HERE.glob("go*/*"), *HERE.rglob("*.proto")]):
+    for source in sorted(sources):
         digest.update(source.name.encode() + source.read_bytes())
-    return Path(root) / "kratos-tests" / f"go-interop-{digest.hexdigest()[:16]}"
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-tests"
+    kept = root / f"{name}-{digest.hexdigest()[:16]}"
+    root.mkdir(parents=True, exist_ok=True)
+    # Of several processes of tests one builds; Go would take as long for each.
+    with Path(f"{kept}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
+            try:
+                build(scratch)
+                scratch.rename(kept)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+    return kept
 
 
 def _run(folder: Path, *command: str) -> None:
@@ -92,20 +106,17 @@ def _turn_into_v2(folder: Path) -> None:
     shutil.copytree(HERE / "go2", folder, dirs_exist_ok=True)
 
 
+def _build_suite(folder: Path) -> None:
+    shutil.copytree(HERE / "grpc" / "go", folder)
+    _run(folder, "go", "build", "-o", "bin/server", ".")
+    _run(folder, "go", "build", "-o", "bin/", "google.golang.org/grpc/interop/client")
+
+
 def _program(major: int) -> Path:
     """Return the path of the program, built at most once."""
-    kept = _cache().with_suffix(f".v{major}")
-    program = kept / "bin" / "interop"
-    if not program.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
-        try:
-            _build(scratch, major)
-            if not kept.exists():
-                scratch.rename(kept)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return program
+    sources = [*HERE.glob("go*/*"), *(HERE / "proto/interop/v1").glob("*.proto")]
+    name = f"go-interop-v{major}"
+    return _built(name, sources, lambda folder: _build(folder, major)) / "bin" / "interop"
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +129,12 @@ def go_program() -> Path:
 def go2_program() -> Path:
     """Path of the same program with Go Kratos v2, which has no streams over HTTP."""
     return _program(2)
+
+
+@pytest.fixture(scope="session")
+def grpc_suite() -> Path:
+    """Folder of gRPC's own ``client`` of its interoperability tests, and of a ``server``."""
+    return _built("go-grpc-suite", (HERE / "grpc" / "go").iterdir(), _build_suite) / "bin"
 
 
 @asynccontextmanager
