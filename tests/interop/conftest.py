@@ -30,6 +30,7 @@ PLUGINS = (
 )
 # What v2 cannot do, or does otherwise; go2 has the rest.
 ONLY_V3 = ("streams.go", "server_streams.go", "bodies.go", "dialect.go", "go.mod", "go.sum")
+DEFINITIONS = ("interop/v1/interop.proto", "interop/peer/v1/peer.proto")
 
 
 def _compile() -> Path:
@@ -91,14 +92,15 @@ def _build(folder: Path, major: int) -> None:
         f"--go_opt=module=kratos.test/interop,{errors}",
         "--go-grpc_out=.",
         f"--go-grpc_opt=module=kratos.test/interop,{errors}",
-        "interop/v1/interop.proto",
+        *DEFINITIONS,
     )
     if major == 2:
         _turn_into_v2(folder)
-    _run(folder, "go", "build", "-o", "bin/interop", ".")
+    _run(folder, "go", "build", "-o", "bin/", "./...")
 
 
 def _turn_into_v2(folder: Path) -> None:
+    shutil.rmtree(folder / "peer")
     for name in ONLY_V3:
         (folder / name).unlink()
     for source in folder.glob("*.go"):
@@ -114,7 +116,7 @@ def _build_suite(folder: Path) -> None:
 
 def _program(major: int) -> Path:
     """Return the path of the program, built at most once."""
-    sources = [*HERE.glob("go*/*"), *(HERE / "proto/interop/v1").glob("*.proto")]
+    sources = [*HERE.glob("go*/**/*.*"), *(HERE / "proto" / name for name in DEFINITIONS)]
     name = f"go-interop-v{major}"
     return _built(name, sources, lambda folder: _build(folder, major)) / "bin" / "interop"
 
