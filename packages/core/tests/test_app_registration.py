@@ -12,7 +12,7 @@ from kratos.app import App
 from kratos.errors import PluginNotFound
 from kratos.health import Kind, Status
 from kratos.log import Level
-from kratos.metrics import Counter, Gauge, NopMeter
+from kratos.metrics import Across, Counter, Gauge, NopMeter
 from kratos.registry import Registration, RegistrationState, ServiceInstance, get_service
 from kratos.registry.memory import MemoryRegistry
 from kratos.testing.app import FakeServer, running
@@ -51,7 +51,13 @@ class FakeMeter(NopMeter):
         self.failures = 0.0
 
     def gauge(
-        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        description: str = "",
+        unit: str = "",
+        labels: Sequence[str] = (),
+        across: Across = "each",
     ) -> Gauge:
         assert (name, labels) == ("kratos_registration_state", ("state",))
         return FakeGauge(self.states)

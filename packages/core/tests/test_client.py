@@ -14,7 +14,7 @@ import pytest
 from kratos import plugins
 from kratos.client import Client
 from kratos.errors import ConfigError, Error, PluginNotFound, TargetError
-from kratos.metrics import Gauge, NopMeter
+from kratos.metrics import Across, Gauge, NopMeter
 from kratos.middleware import AnyMiddleware
 from kratos.registry import ServiceInstance
 from kratos.registry.memory import MemoryRegistry
@@ -461,7 +461,13 @@ class _Gauges(NopMeter):
         self.told: Callable[[], None] | None = None
 
     def gauge(
-        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        description: str = "",
+        unit: str = "",
+        labels: Sequence[str] = (),
+        across: Across = "each",
     ) -> Gauge:
         return _KeptGauge(self, name)
 

@@ -11,7 +11,7 @@ from aegis import ManualClock, Outcome
 from aegis.circuitbreaker import SreBreaker, WindowBreaker
 from aegis.concurrency import Gradient2
 from kratos.errors import Error
-from kratos.metrics import Counter, Gauge, NopMeter
+from kratos.metrics import Across, Counter, Gauge, NopMeter
 from kratos.middleware import circuitbreaker, ratelimit
 from kratos.testing.echo import ECHO, EchoService, text
 from kratos.testing.guard import Ledger
@@ -50,7 +50,13 @@ class Book(NopMeter):
         return Series(self.values, (name,))
 
     def gauge(
-        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        description: str = "",
+        unit: str = "",
+        labels: Sequence[str] = (),
+        across: Across = "each",
     ) -> Gauge:
         return Series(self.values, (name,))
 

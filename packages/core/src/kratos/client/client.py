@@ -313,11 +313,15 @@ class _Gauges:
 
     def __init__(self, meter: Meter, target: str) -> None:
         labels = ("target",)
-        nodes = meter.gauge("client_nodes", description="Nodes in use.", labels=labels)
+        # Each worker has the same registry before its eyes.
+        nodes = meter.gauge(
+            "client_nodes", description="Nodes in use.", labels=labels, across="max"
+        )
         stale = meter.gauge(
             "client_nodes_stale",
             description="Whether the nodes may be out of date.",
             labels=labels,
+            across="max",
         )
         self._nodes = nodes.labels(target)
         self._stale = stale.labels(target)

@@ -7,9 +7,53 @@ and keeps the child, so that a call costs one method call:
     hello = requests.labels("http", "/helloworld.Greeter/SayHello")
     ...
     hello.inc()
+
+What a meter has counted is a ``Snapshot``, if it can tell: then it is added up over workers.
 """
 
-from kratos.metrics._interface import Collecting, Counter, Gauge, Meter, Observer
+from kratos.metrics._interface import (
+    Across,
+    Collecting,
+    Counter,
+    Gauge,
+    Including,
+    Meter,
+    Observer,
+    Snapshotting,
+)
+from kratos.metrics._memory import MemoryMeter
 from kratos.metrics._nop import NopMeter
+from kratos.metrics._snapshot import (
+    Distribution,
+    Family,
+    Kind,
+    Snapshot,
+    from_wire,
+    lasting,
+    merge,
+    to_wire,
+)
+from kratos.metrics._text import CONTENT_TYPE, exposition
 
-__all__ = ["Collecting", "Counter", "Gauge", "Meter", "NopMeter", "Observer"]
+__all__ = [
+    "CONTENT_TYPE",
+    "Across",
+    "Collecting",
+    "Counter",
+    "Distribution",
+    "Family",
+    "Gauge",
+    "Including",
+    "Kind",
+    "MemoryMeter",
+    "Meter",
+    "NopMeter",
+    "Observer",
+    "Snapshot",
+    "Snapshotting",
+    "exposition",
+    "from_wire",
+    "lasting",
+    "merge",
+    "to_wire",
+]

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["Collecting", "Counter", "Gauge", "Meter", "Observer"]
+if TYPE_CHECKING:
+    from kratos.metrics._snapshot import Snapshot
+
+__all__ = [
+    "Across",
+    "Collecting",
+    "Counter",
+    "Gauge",
+    "Including",
+    "Meter",
+    "Observer",
+    "Snapshotting",
+]
+
+Across: TypeAlias = Literal["each", "sum", "max", "min"]
 
 
 class Counter(Protocol):
@@ -82,9 +96,25 @@ class Meter(Protocol):
         ...
 
     def gauge(
-        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        description: str = "",
+        unit: str = "",
+        labels: Sequence[str] = (),
+        across: Across = "each",
     ) -> Gauge:
-        """Make a gauge; arguments and errors as ``counter``."""
+        """Make a gauge; further arguments and errors as ``counter``.
+
+        Args:
+            name: Name of the series.
+            description: What it shows, in one line.
+            unit: Unit of the values.
+            labels: Names of the labels.
+            across: What is shown of several workers: the value of each, with a label ``worker``
+                for its number, or the sum, the greatest or the least one. What workers have
+                in common is shown well by ``"max"``, what they share out by ``"sum"``.
+        """
         ...
 
     def histogram(
@@ -121,5 +151,37 @@ class Collecting(Protocol):
 
         Called in the thread of the event loop, where the states belong to. What it raises is
         logged and spoils nothing else. The meter keeps it for good.
+        """
+        ...
+
+
+@runtime_checkable
+class Snapshotting(Protocol):
+    """What a meter has besides if it can give what it has counted as data; optional.
+
+    A worker tells its supervisor by this what it has counted.
+    """
+
+    def snapshot(self) -> Snapshot:
+        """Return what was counted in this process.
+
+        Called in the thread of the event loop.
+        """
+        ...
+
+
+@runtime_checkable
+class Including(Protocol):
+    """What a meter has besides if it can show what others have counted; optional.
+
+    The supervisor of workers asks its meter for it, so that one answer tells of all workers: of
+    counters and histograms the sum, also over workers that have ended, and of gauges what their
+    ``across`` says.
+    """
+
+    def include(self, source: Callable[[], Awaitable[Snapshot]], /) -> None:
+        """Show what ``source`` returns, too, asking anew each time.
+
+        It takes a second at most, and does not raise. The meter keeps it for good.
         """
         ...

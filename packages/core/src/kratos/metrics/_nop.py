@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kratos.metrics._interface import Counter, Gauge, Observer
+from kratos.metrics._interface import Across, Counter, Gauge, Observer
 
 __all__ = ["NopMeter"]
 
@@ -46,7 +46,13 @@ class NopMeter:
         return _NOP
 
     def gauge(
-        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        description: str = "",
+        unit: str = "",
+        labels: Sequence[str] = (),
+        across: Across = "each",
     ) -> Gauge:
         """Return an instrument that drops everything."""
         return _NOP

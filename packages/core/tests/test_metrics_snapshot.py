@@ -1,0 +1,177 @@
+"""What meters have counted, as data: added up, sent and rendered."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kratos.metrics import (
+    Across,
+    Distribution,
+    Family,
+    Snapshot,
+    exposition,
+    from_wire,
+    lasting,
+    merge,
+    to_wire,
+)
+
+NAMES = st.text(max_size=5)
+NUMBERS = st.integers(-1000, 1000).map(float)
+BOUNDS = (0.1, 1.0)
+DISTRIBUTIONS = st.builds(
+    Distribution,
+    bounds=st.just(BOUNDS),
+    counts=st.tuples(*[st.integers(0, 1000)] * 3),
+    total=NUMBERS,
+)
+
+
+def families(kind: str, values: st.SearchStrategy[object]) -> st.SearchStrategy[Family]:
+    return st.builds(
+        Family,
+        name=st.just(kind),
+        kind=st.just(kind),
+        description=NAMES,
+        unit=NAMES,
+        labels=st.just(("a", "b")),
+        across=st.sampled_from(["each", "sum", "max", "min"]),
+        series=st.dictionaries(st.tuples(NAMES, NAMES), values, max_size=3),
+    )
+
+
+SNAPSHOTS = st.tuples(
+    families("counter", NUMBERS), families("gauge", NUMBERS), families("histogram", DISTRIBUTIONS)
+)
+
+
+def counter(value: float, *, labels: tuple[str, ...] = ()) -> Family:
+    return Family(name="calls", kind="counter", labels=labels, series={labels: value})
+
+
+def gauge(value: float, across: Across) -> Family:
+    return Family(name="open", kind="gauge", across=across, series={(): value})
+
+
+@given(SNAPSHOTS)
+def test_snapshot_comes_over_the_wire_as_it_was(snapshot: Snapshot) -> None:
+    assert from_wire(json.loads(json.dumps(to_wire(snapshot)))) == snapshot
+
+
+@given(st.lists(SNAPSHOTS, min_size=1, max_size=5), st.integers(0, 5))
+def test_sums_do_not_depend_on_how_processes_are_grouped(
+    snapshots: list[Snapshot], cut: int
+) -> None:
+    parts = [("", lasting(each)) for each in snapshots]
+    halves = [("", merge(parts[:cut])), ("", merge(parts[cut:]))]
+    assert values(merge(halves)) == values(merge(parts))
+
+
+def values(snapshot: Snapshot) -> dict[str, object]:
+    return {family.name: family.series for family in snapshot}
+
+
+def test_counters_are_added_by_their_labels() -> None:
+    one = Family(name="calls", kind="counter", labels=("of",), series={("a",): 1.0, ("b",): 2.0})
+    two = Family(name="calls", kind="counter", labels=("of",), series={("b",): 3.0, ("c",): 4.0})
+    (merged,) = merge([("0", [one]), ("1", [two])])
+    assert merged.series == {("a",): 1.0, ("b",): 5.0, ("c",): 4.0}
+
+
+def test_histograms_are_added_bucket_by_bucket() -> None:
+    one = Distribution(bounds=BOUNDS, counts=(1, 2, 3), total=9.0)
+    two = Distribution(bounds=BOUNDS, counts=(1, 0, 1), total=5.0)
+    parts = [
+        (str(slot), [Family(name="seconds", kind="histogram", series={(): each})])
+        for slot, each in enumerate([one, two])
+    ]
+    (merged,) = merge(parts)
+    assert merged.series == {(): Distribution(bounds=BOUNDS, counts=(2, 2, 4), total=14.0)}
+
+
+@pytest.mark.parametrize(
+    ("across", "labels", "series"),
+    [
+        ("sum", (), {(): 7.0}),
+        ("max", (), {(): 5.0}),
+        ("min", (), {(): 2.0}),
+        ("each", ("worker",), {("0",): 5.0, ("1",): 2.0}),
+    ],
+)
+def test_gauges_are_combined_by_their_rule(
+    across: Across, labels: tuple[str, ...], series: dict[tuple[str, ...], float]
+) -> None:
+    (merged,) = merge([("0", [gauge(5.0, across)]), ("1", [gauge(2.0, across)])])
+    assert (merged.labels, merged.series) == (labels, series)
+
+
+def test_instrument_that_has_changed_is_that_of_the_later_process() -> None:
+    later = counter(1.0, labels=("of",))
+    assert merge([("0", [counter(5.0)]), ("1", [later])]) == (later,)
+
+
+def test_histogram_whose_buckets_have_changed_is_that_of_the_later_process() -> None:
+    earlier = Distribution(bounds=(1.0,), counts=(5, 5), total=9.0)
+    later = Distribution(bounds=(2.0,), counts=(1, 0), total=1.0)
+    parts = [
+        ("", [Family(name="s", kind="histogram", series={(): each})]) for each in (earlier, later)
+    ]
+    (merged,) = merge(parts)
+    assert merged.series == {(): later}
+
+
+def test_gauges_end_with_their_process() -> None:
+    assert lasting([counter(1.0), gauge(2.0, "sum")]) == (counter(1.0),)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        7,
+        [7],
+        [{}],
+        [{**to_wire([counter(1.0)])[0], "kind": "riddle"}],
+        [{**to_wire([counter(1.0)])[0], "series": [[["more"], 1.0]]}],
+        [{**to_wire([counter(1.0)])[0], "kind": "histogram", "series": [[[], [[1.0], [1], 0.0]]]}],
+    ],
+)
+def test_what_is_no_snapshot_is_refused(wire: object) -> None:
+    with pytest.raises(ValueError, match="no snapshot of metrics"):
+        from_wire(wire)
+
+
+def test_text_for_prometheus_is_as_its_format_says() -> None:
+    snapshot = [
+        Family(
+            name="calls_total",
+            kind="counter",
+            description="Calls,\nanswered.",
+            labels=("of",),
+            series={('a "b"\\\n',): 3.0},
+        ),
+        Family(name="heat", kind="gauge", series={(): math.inf}),
+        Family(
+            name="seconds",
+            kind="histogram",
+            labels=("of",),
+            series={("a",): Distribution(bounds=BOUNDS, counts=(1, 2, 3), total=9.5)},
+        ),
+    ]
+    assert exposition(snapshot).splitlines() == [
+        r"# HELP calls_total Calls,\nanswered.",
+        "# TYPE calls_total counter",
+        r'calls_total{of="a \"b\"\\\n"} 3.0',
+        "# TYPE heat gauge",
+        "heat +Inf",
+        "# TYPE seconds histogram",
+        'seconds_bucket{of="a",le="0.1"} 1',
+        'seconds_bucket{of="a",le="1.0"} 3',
+        'seconds_bucket{of="a",le="+Inf"} 6',
+        'seconds_sum{of="a"} 9.5',
+        'seconds_count{of="a"} 6',
+    ]
