@@ -294,6 +294,22 @@ async def test_server_of_the_host_tells_the_health_of_all_workers(tmp_path: Path
         assert checks == {"workers": True, "worker 0": True, "worker 1": True, "registration": True}
 
 
+async def test_one_scrape_tells_of_all_workers_also_of_those_that_were_killed(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, host=ANY) as held:
+        url = await held.endpoint()
+        debug = (await held.told("kratos.http: serving HTTP on ")).strip()
+        await held.until("serving", 2)
+        for round_ in range(1, 4):
+            await asyncio.gather(*(ask(url) for _ in range(CONNECTIONS)))
+            scrape = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            told = (await exchange(debug, scrape)).decode().splitlines()
+            assert f"calls_total {float(round_ * CONNECTIONS)}" in told
+            os.kill(held.workers.pop(), signal.SIGKILL)
+            await held.until("serving", 2 + round_)
+
+
 async def test_each_worker_registers_by_itself_when_asked_to(tmp_path: Path) -> None:
     async with service(tmp_path, registration="worker") as held:
         instances = await held.instances(2)

@@ -18,11 +18,12 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos import App, run
 from kratos.errors import ConfigError
+from kratos.metrics import MemoryMeter
 from kratos.process import worker_slot
 from kratos.testing.echo import EchoService
 from kratos.transport import Server
 from kratos_http import HttpServer
-from kratos_http.health import HealthPaths
+from kratos_http.debug import DebugServer
 
 
 def say(text: str) -> None:
@@ -31,11 +32,13 @@ def say(text: str) -> None:
 
 
 class Held(EchoService):
-    def __init__(self) -> None:
+    def __init__(self, meter: MemoryMeter) -> None:
         super().__init__()
         self._release = asyncio.Event()
+        self._calls = meter.counter("calls_total")
 
     async def echo(self, request: StringValue, /) -> StringValue:
+        self._calls.inc()
         if request.value == "hold":
             say("held")
             await self._release.wait()
@@ -60,13 +63,15 @@ def build() -> App:
 
         servers.append(GrpcServer(grpc, timeout=60))
     host = options.pop("host", None)
-    service = Held()
+    meter = MemoryMeter()
+    service = Held(meter)
     return App(
         **options,
         name="held",
         services=[service],
         servers=servers,
-        host_servers=[] if host is None else [HttpServer(host, health_paths=HealthPaths())],
+        host_servers=[] if host is None else [DebugServer(host, metrics=meter)],
+        metrics=meter,
         registrar=sys.argv[1],
         after_start=[lambda _: say(f"serving {os.getpid()}")],
         before_stop=[service.release],

@@ -16,13 +16,23 @@ from kratos.clock import Clock
 from kratos.errors import ConfigError, KratosError, StartupError
 from kratos.health import Health, Kind
 from kratos.log import Level
+from kratos.metrics import Family, MemoryMeter, Snapshot, to_wire
 from kratos.registry import get_service
 from kratos.registry.memory import MemoryRegistry
 from kratos.testing.app import FakeServer, running
 from kratos.testing.clock import FakeClock
 from kratos.testing.log import MemoryLogger
 from kratos.workers import available_cores, supervise
-from kratos.workers._messages import Failed, Report, Setup
+from kratos.workers._child import Heard
+from kratos.workers._messages import (
+    Failed,
+    Measure,
+    Measured,
+    Message,
+    Published,
+    Report,
+    Setup,
+)
 from kratos.workers._pool import Pool
 from kratos.workers._supervisor import supervising
 
@@ -36,6 +46,7 @@ class FakeChild:
         setup: Setup,
         sockets: Sequence[socket.socket],
         changed: Callable[[], None],
+        heard: Heard,
     ) -> None:
         self.stage = stage
         self.setup = setup
@@ -47,7 +58,10 @@ class FakeChild:
         self.failure: Failed | None = None
         self.code: int | None = None
         self.holds = False  # calls that keep it from ending
+        self.told: list[Message] = []
+        self.counted: Snapshot | None = None  # what it answers, if it does
         self._changed = changed
+        self._heard = heard
         self._settled = asyncio.Event()
         self._leaving = asyncio.Event()
         self._ended = asyncio.Event()
@@ -69,6 +83,17 @@ class FakeChild:
                 event.set()
             self.stage.journal.append(f"{self.setup.slot} ended {code}")
             self._changed()
+
+    def send(self, message: Message, /) -> None:
+        self.told.append(message)
+        if isinstance(message, Measure) and self.counted is not None:
+            self.measure(self.counted)
+
+    def measure(self, snapshot: Snapshot) -> None:
+        self.hear(Measured(families=to_wire(snapshot)))
+
+    def hear(self, message: Measured | Published) -> None:
+        self._heard(self, message)
 
     async def settled(self) -> None:
         await self._settled.wait()
@@ -154,6 +179,7 @@ class Stage:
             app.options,
             workers=workers,
             registered=app.want_registered,
+            bus=app.bus,
             launch=self.launch if launch is None else launch,
         )
         app.adapt(lambda options: supervising(options, self.pool))
@@ -167,9 +193,10 @@ class Stage:
         *,
         clock: Clock,
         changed: Callable[[], None],
+        heard: Heard,
     ) -> FakeChild:
         assert target == "module:build"
-        child = FakeChild(self, setup, sockets, changed)
+        child = FakeChild(self, setup, sockets, changed, heard)
         self.children.append(child)
         self._started.set()
         self.journal.append(f"{setup.slot} start")
@@ -549,6 +576,100 @@ async def test_servers_of_the_host_run_once_beside_the_workers(stage: Stage) -> 
         assert admin.mounts[0].services == ()
         assert len(app.endpoints) == 1
     assert admin.journal[-1] == "admin end"
+
+
+def counted(calls: float) -> Snapshot:
+    return [
+        Family(name="calls_total", kind="counter", series={(): calls}),
+        Family(name="open", kind="gauge", series={(): calls}),
+    ]
+
+
+async def test_metrics_of_the_host_are_those_of_all_workers(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(metrics=meter)):
+        for child, calls in zip(stage.children, (1.0, 2.0), strict=True):
+            child.counted = counted(calls)
+        told = (await meter.render()).splitlines()
+    assert "calls_total 3.0" in told
+    assert 'open{worker="0"} 1.0' in told
+    assert 'open{worker="1"} 2.0' in told
+    assert "kratos_workers_ready 2.0" in told
+
+
+async def test_what_dead_workers_have_counted_is_kept_as_one_sum(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(workers=1, metrics=meter)):
+        sizes: set[int] = set()
+        told: list[str] = []
+        for number in range(1, 101):
+            child = await stage.launched(number)
+            child.measure(counted(1.0))
+            child.counted = counted(1.0)
+            told = (await meter.render()).splitlines()
+            assert f"calls_total {float(number)}" in told
+            sizes.add(len(told))
+            child.die()
+            await stage.clock.advance(60.0)
+        assert len(sizes) == 1
+        assert 'kratos_workers_started_total{worker="0"} 100.0' in told
+
+
+async def test_worker_that_is_silent_counts_as_it_last_did(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(metrics=meter)):
+        stage.children[0].measure(counted(5.0))
+        rendering = asyncio.create_task(meter.render())
+        await stage.clock.advance(1.0)
+        assert "calls_total 5.0" in (await rendering).splitlines()
+
+
+async def test_worker_that_ends_while_it_is_asked_is_not_waited_for(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(workers=1, metrics=meter)):
+        stage.children[0].measure(counted(5.0))
+        rendering = asyncio.create_task(meter.render())
+        await stage.clock.settle()
+        stage.children[0].die()
+        told = (await rendering).splitlines()
+    assert "calls_total 5.0" in told
+    assert not any(line.startswith("open") for line in told)
+
+
+async def test_metrics_that_are_none_are_told_and_spoil_nothing(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(workers=1, metrics=meter)):
+        stage.children[0].hear(Measured(families=[7]))
+        assert stage.log.messages(Level.ERROR) == ["a worker told no metrics"]
+
+
+async def test_message_of_the_supervisor_goes_to_all_workers(stage: Stage) -> None:
+    async with running(stage.make()) as app:
+        app.bus.publish("config", {"version": 2})
+        message = Published(topic="config", value={"version": 2})
+        assert [child.told for child in stage.children] == [[message], [message]]
+
+
+async def test_message_of_a_worker_goes_to_everybody_else(stage: Stage) -> None:
+    heard: list[object] = []
+    async with running(stage.make(workers=3)) as app:
+        app.bus.subscribe("stale", heard.append)
+        message = Published(topic="stale", value="key")
+        stage.children[1].hear(message)
+        assert [child.told for child in stage.children] == [[message], [], [message]]
+        assert heard == ["key"]
+
+
+async def test_worker_that_starts_later_gets_the_newest_message_that_is_kept(
+    stage: Stage,
+) -> None:
+    async with running(stage.make()) as app:
+        app.bus.publish("config", 1, keep=True)
+        stage.children[1].hear(Published(topic="config", value=2, keep=True))
+        app.bus.publish("news", 3)
+        stage.children[0].die()
+        successor = await stage.launched(3)
+        assert successor.told == [Published(topic="config", value=2, keep=True)]
 
 
 def test_more_ready_workers_than_there_are_cannot_be_asked_for() -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from kratos.bus import Published
 from kratos.clock import SYSTEM_CLOCK
+from kratos.metrics import from_wire
 from kratos.workers._child import ChildProcess, start
-from kratos.workers._messages import Failed, Setup
+from kratos.workers._messages import LARGEST, Failed, Measure, Measured, Setup
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,6 +28,7 @@ pytestmark = [
 SERVICE = """
 import asyncio, os, sys, threading, time
 from kratos import App, process
+from kratos.metrics import MemoryMeter, NopMeter
 
 def serve():
     return App(name="idle", after_start=[note])
@@ -44,6 +47,20 @@ def stubborn():
     async def hang(app):
         await asyncio.Event().wait()
     return App(before_stop=[hang])
+
+def counting():
+    meter = MemoryMeter()
+    calls = meter.counter("calls_total")
+    app = App(metrics=meter, before_stop=[lambda app: calls.inc(40)])
+    app.bus.subscribe("count", calls.inc)
+    app.bus.subscribe("ask", lambda value: app.bus.publish("answer", value))
+    return app
+
+def immeasurable():
+    class Broken(NopMeter):
+        def snapshot(self):
+            raise LookupError("no luck today")
+    return App(metrics=Broken())
 
 def restless():
     return App(after_start=[lambda app: app.stop()])
@@ -73,6 +90,7 @@ class Starter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.made: list[ChildProcess] = []
+        self.heard: asyncio.Queue[Measured | Published] = asyncio.Queue()
 
     async def __call__(self, factory: str) -> ChildProcess:
         child = await start(
@@ -86,6 +104,7 @@ class Starter:
             (),
             clock=SYSTEM_CLOCK,
             changed=lambda: None,
+            heard=lambda _, message: self.heard.put_nowait(message),
         )
         self.made.append(child)
         return child
@@ -209,6 +228,59 @@ def open_descriptors() -> set[str]:
     return {link.name for link in Path("/proc/self/fd").iterdir()}
 
 
+async def counted(launch: Starter) -> object:
+    """Return the calls that the worker tells of next; it tells of its start, too."""
+    while True:
+        message = await launch.heard.get()
+        assert isinstance(message, Measured)
+        for family in from_wire(message.families):
+            if family.name == "calls_total" and family.series:
+                return family.series[()]
+
+
+async def test_worker_tells_what_it_has_counted_when_asked_and_at_its_end(
+    launch: Starter,
+) -> None:
+    child = await launch("counting")
+    await child.settled()
+    child.send(Published(topic="count", value=2.0))
+    child.send(Measure())
+    assert await counted(launch) == 2.0
+    child.finish()
+    assert await counted(launch) == 42.0
+
+
+@pytest.mark.parametrize("factory", ["serve", "immeasurable"])
+async def test_worker_whose_meter_cannot_tell_answers_that_there_is_nothing(
+    factory: str, launch: Starter
+) -> None:
+    child = await launch(factory)
+    await child.settled()
+    child.send(Measure())
+    assert await launch.heard.get() == Measured()
+
+
+async def test_worker_hears_messages_and_publishes_its_own(launch: Starter) -> None:
+    child = await launch("counting")
+    child.send(Published(topic="ask", value=["a", 1], keep=True))
+    while not isinstance(message := await launch.heard.get(), Published):
+        continue
+    assert message == Published(topic="answer", value=["a", 1])
+
+
+async def test_worker_that_leaves_its_messages_unread_is_killed(launch: Starter) -> None:
+    child = await launch("serve")
+    await child.settled()
+    os.kill(child.pid, signal.SIGSTOP)
+    for _ in range(2 + LARGEST // 1_000_000):
+        child.send(Published(topic="news", value="x" * 1_000_000))
+    child.send(Published(topic="news"))
+    await child.ended()
+    assert child.code == -signal.SIGKILL
+    assert child.failure is not None
+    assert "bytes unread" in child.failure.reason
+
+
 async def test_ended_workers_leave_no_process_no_descriptor_and_no_thread(
     launch: Starter,
 ) -> None:
@@ -247,6 +319,7 @@ async def test_worker_inherits_the_sockets_it_is_given_and_nothing_else(folder: 
             (given,),
             clock=SYSTEM_CLOCK,
             changed=lambda: None,
+            heard=lambda _child, _message: None,
         )
         await child.ended()
         assert child.failure is not None

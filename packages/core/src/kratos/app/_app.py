@@ -17,6 +17,7 @@ from kratos.app._life import Life
 from kratos.app._main import default_loop_factory
 from kratos.app._options import Hook, Options, RegistrationBy, Workers
 from kratos.app._signals import Signals
+from kratos.bus import Bus
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import StartupError
 from kratos.health import Health
@@ -174,6 +175,7 @@ class App:
             clock=clock,
         )
         self._options.check()
+        self._bus = Bus(log=self._options.log)
         self._life = Life(self, self._options)
         self._ran = False
         self._adapted = False
@@ -217,6 +219,11 @@ class App:
     def health(self) -> Health:
         """Its table of checks."""
         return self._options.health
+
+    @property
+    def bus(self) -> Bus:
+        """Messages to and from its other processes, if it has workers."""
+        return self._bus
 
     @property
     def offload(self) -> Offload:

@@ -17,6 +17,8 @@ __all__ = ["DEFAULT_BUCKETS", "MemoryMeter"]
 # Seconds; Go: middleware/metrics, DefaultSecondsHistogramBuckets.
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+_OWN: Final = "host"
+
 
 class MemoryMeter:
     """Keeps what is counted, and gives it as data, or as text for Prometheus.
@@ -104,7 +106,9 @@ class MemoryMeter:
     async def render(self) -> str:
         """Return everything as text for Prometheus, what is included as well."""
         included = [("", await source()) for source in self._sources]
-        return exposition(merge([*included, ("", self.snapshot())]))
+        # Gauges of this process stand beside those of others, so they are named, too.
+        own = _OWN if included else ""
+        return exposition(merge([*included, (own, self.snapshot())]))
 
     def _made(self, family: Family, bounds: tuple[float, ...] = ()) -> _Instrument:
         made = self._instruments.setdefault(family.name, _Instrument(family, bounds))

@@ -89,6 +89,8 @@ def merge(parts: Iterable[tuple[str, Snapshot]], /) -> Snapshot:
     merged: dict[str, Family] = {}
     for origin, snapshot in parts:
         for family in snapshot:
+            if not family.series:
+                continue  # nothing was counted there, so it takes nothing away from others
             part = _labelled(family, origin)
             known = merged.get(family.name)
             merged[family.name] = part if known is None else _together(known, part)

@@ -33,8 +33,17 @@ class Channel:
 
     def send(self, message: Message, /) -> None:
         """Send a message; if the other end is gone, it is lost, as the other end is."""
+        self.send_frame(encode(message))
+
+    def send_frame(self, frame: bytes, /) -> None:
+        """Send a message that is encoded already; see ``send``."""
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(encode(message))
+            self._writer.write(frame)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the other end has not taken yet, beyond what the system holds."""
+        return 0 if self._writer is None else self._writer.transport.get_write_buffer_size()
 
     async def messages(self) -> AsyncIterator[Message]:
         """Give messages until the other end is closed.

@@ -10,24 +10,27 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from kratos.clock import Clock
 from kratos.errors import KratosError
 from kratos.limit import cancel_and_wait, describe
 from kratos.workers._channel import Channel
 from kratos.workers._messages import (
+    LARGEST,
     Failed,
     Finish,
     Leaving,
+    Measured,
     Message,
+    Published,
     Ready,
     Report,
     Setup,
     Stop,
 )
 
-__all__ = ["Child", "ChildProcess", "start"]
+__all__ = ["Child", "ChildProcess", "Heard", "start"]
 
 _LAST_WORDS: Final = 1.0  # seconds in which what a dead worker said is still read
 
@@ -61,6 +64,10 @@ class Child(Protocol):
         """Return when the process has ended and was reaped."""
         ...
 
+    def send(self, message: Message, /) -> None:
+        """Tell it something; one that takes nothing any more is ended."""
+        ...
+
     def stop(self) -> None:
         """Ask it to be no longer ready."""
         ...
@@ -74,6 +81,9 @@ class Child(Protocol):
         ...
 
 
+Heard: TypeAlias = "Callable[[Child, Measured | Published], None]"
+
+
 class ChildProcess:
     """A ``Child`` that is a process; made by ``start``.
 
@@ -82,6 +92,7 @@ class ChildProcess:
         channel: Our end of the channel to it.
         clock: Time for ``ready_at``.
         changed: Called when there is news of it.
+        heard: Called with what it says to others.
     """
 
     def __init__(
@@ -91,6 +102,7 @@ class ChildProcess:
         *,
         clock: Clock,
         changed: Callable[[], None],
+        heard: Heard,
     ) -> None:
         self.pid = process.pid
         self.ready_at: float | None = None
@@ -101,6 +113,7 @@ class ChildProcess:
         self._channel = channel
         self._clock = clock
         self._changed = changed
+        self._heard = heard
         self._asked = False
         self._settled = asyncio.Event()
         self._leaving = asyncio.Event()
@@ -125,6 +138,14 @@ class ChildProcess:
     async def ended(self) -> None:
         """Return when the process has ended and was reaped."""
         await self._ended.wait()
+
+    def send(self, message: Message, /) -> None:
+        """Tell it something; one that takes nothing any more is ended."""
+        if self._channel.unread > LARGEST and self.code is None:
+            self.failure = Failed(reason=f"it has left {self._channel.unread} bytes unread")
+            self.kill()
+        else:
+            self._channel.send(message)
 
     def stop(self) -> None:
         """Ask it to be no longer ready."""
@@ -169,6 +190,9 @@ class ChildProcess:
                 self.report = message
             case Failed():
                 self.failure = message
+            case Measured() | Published():
+                self._heard(self, message)
+                return
             case Leaving():
                 self._leaving.set()
                 if not self._asked:  # it stops of its own accord, and has nothing to wait for
@@ -190,6 +214,7 @@ async def start(
     *,
     clock: Clock,
     changed: Callable[[], None],
+    heard: Heard,
 ) -> ChildProcess:
     """Start a worker by exec: nothing of this process but some descriptors goes into it.
 
@@ -199,6 +224,7 @@ async def start(
         sockets: What it inherits, under the same descriptors.
         clock: Time for ``ready_at``.
         changed: Called when there is news of it.
+        heard: Called with what it says to others.
 
     Raises:
         OSError: The system has no room for a further process.
@@ -222,7 +248,7 @@ async def start(
         channel.close()
         raise
     channel.send(setup)
-    return ChildProcess(process, channel, clock=clock, changed=changed)
+    return ChildProcess(process, channel, clock=clock, changed=changed, heard=heard)
 
 
 def _interpreter_flags() -> Sequence[str]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kratos.address import Address
@@ -26,9 +27,22 @@ from kratos.process import become_worker
 from kratos.transport.server import Endpointer, Shareable
 from kratos.workers._channel import Channel, receive_first
 from kratos.workers._guard import EXIT_ORPHANED, Guard, end_within
-from kratos.workers._messages import Failed, Finish, Leaving, Ready, Report, Setup, Stop, encode
+from kratos.workers._messages import (
+    LARGEST,
+    Failed,
+    Finish,
+    Leaving,
+    Measure,
+    Published,
+    Ready,
+    Report,
+    Setup,
+    Stop,
+    encode,
+)
 from kratos.workers._pool import GRACE
 from kratos.workers._target import load
+from kratos.workers._telling import Telling
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -143,11 +157,23 @@ def _working(options: Options, setup: Setup) -> Options:
 async def _serve(app: App, channel: Channel, guard: Guard) -> None:
     await channel.open()
     app.adapt(lambda options: _announcing(options, channel))
-    async with _task(_obey(app, channel)), _task(_tell(app, channel, guard)):
+    app.bus.connect(partial(_publish, channel))
+    telling = Telling(app.options.metrics, channel, log=app.options.log)
+    async with (
+        _task(_obey(app, channel, telling)),
+        _task(_tell(app, channel, guard, telling)),
+    ):
         try:
             await app.run()
         finally:
+            telling.send()
             await channel.flush()
+
+
+def _publish(channel: Channel, message: Published) -> None:
+    if channel.unread > LARGEST:
+        raise KratosError(f"the supervisor has left {channel.unread} bytes unread")
+    channel.send(message)
 
 
 def _announcing(options: Options, channel: Channel) -> Options:
@@ -157,7 +183,7 @@ def _announcing(options: Options, channel: Channel) -> Options:
     return replace(options, before_stop=(*options.before_stop, leaving))
 
 
-async def _obey(app: App, channel: Channel) -> None:
+async def _obey(app: App, channel: Channel, telling: Telling) -> None:
     """Do as the supervisor says; leave when it is gone."""
     async for message in channel.messages():
         match message:
@@ -165,13 +191,17 @@ async def _obey(app: App, channel: Channel) -> None:
                 app.stop("the supervisor says so")
             case Finish():
                 app.hurry()
+            case Measure():
+                telling.send(asked=True)
+            case Published():
+                app.bus.deliver(message)
             case _:
                 continue
     app.stop("the supervisor is gone")
     app.hurry()
 
 
-async def _tell(app: App, channel: Channel, guard: Guard) -> None:
+async def _tell(app: App, channel: Channel, guard: Guard, telling: Telling) -> None:
     """Tell when the start is complete, and how the application is from then on."""
     try:
         await app.ready()
@@ -192,6 +222,7 @@ async def _tell(app: App, channel: Channel, guard: Guard) -> None:
             if not told:
                 channel.send(Ready())
                 told = True
+            telling.send()  # so that little is lost with a worker that is killed
             with suppress(TimeoutError):
                 async with Limit(options.clock, options.check_interval):
                     await changed.wait()

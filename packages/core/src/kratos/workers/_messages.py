@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, TypeAlias, cast
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeAlias, cast, get_args
 
+from kratos.bus import Published
 from kratos.errors import KratosError
 
 __all__ = [
+    "LARGEST",
     "Decoder",
     "Failed",
     "Finish",
     "Leaving",
+    "Measure",
+    "Measured",
     "Message",
+    "Published",
     "Ready",
     "Report",
     "Setup",
@@ -27,7 +32,7 @@ __all__ = [
 ]
 
 _HEAD: Final = 4
-_LARGEST: Final = 16 * 1024 * 1024
+LARGEST: Final = 16 * 1024 * 1024  # bytes of a frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +106,33 @@ class Failed:
     refused: bool = False
 
 
-Message: TypeAlias = Setup | Stop | Finish | Ready | Report | Leaving | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Supervisor: tell what you have counted."""
 
-_KINDS: Final[Mapping[str, type[Message]]] = {
-    kind.__name__: kind for kind in (Setup, Stop, Finish, Ready, Report, Leaving, Failed)
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Worker: what it has counted since its start.
+
+    Attributes:
+        families: A snapshot of its meter, as ``kratos.metrics.to_wire`` writes it.
+    """
+
+    families: list[Any] = field(default_factory=list[Any])
+
+
+Message: TypeAlias = (
+    Setup | Stop | Finish | Ready | Report | Leaving | Failed | Measure | Measured | Published
+)
+
+_KINDS: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def encode(message: Message, /) -> bytes:
     """Return the frame of a message."""
-    body = json.dumps({"kind": type(message).__name__, **asdict(message)}).encode()
+    values = {item.name: getattr(message, item.name) for item in fields(message)}
+    body = json.dumps({"kind": type(message).__name__, **values}).encode()
     return len(body).to_bytes(_HEAD, "big") + body
 
 
@@ -139,7 +161,7 @@ class Decoder:
         self._buffer += data
         while len(self._buffer) >= _HEAD:
             end = _HEAD + int.from_bytes(self._buffer[:_HEAD], "big")
-            if end - _HEAD > _LARGEST:
+            if end - _HEAD > LARGEST:
                 raise KratosError(f"a frame of {end - _HEAD} bytes came from the other process")
             if len(self._buffer) < end:
                 return

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Final
 from kratos.app._options import Options
 from kratos.app._signals import Signals
 from kratos.app._waiting import unended
+from kratos.bus import Bus
 from kratos.errors import KratosError
 from kratos.health import Health
 from kratos.limit import cancel_and_wait, describe
 from kratos.log import Level
+from kratos.metrics import Including, Meter, Snapshot, from_wire
 from kratos.transport.server import Mount, Shareable
 from kratos.workers import _child
 from kratos.workers._child import Child
-from kratos.workers._messages import Setup
+from kratos.workers._measures import Measures
+from kratos.workers._messages import Measured, Published, Setup
 from kratos.workers._places import Places
 from kratos.workers._restarts import Quorum, Restarts
 from kratos.workers._slot import Slot, SlotLimits
@@ -44,6 +47,7 @@ class Pool:
         options: Those of the application.
         workers: How many.
         registered: Called with whether enough workers serve, at each change.
+        bus: The supervisor's, whose messages go to the workers and come from them.
         launch: Starts a process.
     """
 
@@ -54,6 +58,7 @@ class Pool:
         *,
         workers: int,
         registered: Callable[[bool], None],
+        bus: Bus,
         launch: Callable[..., Awaitable[Child]] = _child.start,
     ) -> None:
         self._target = target
@@ -65,6 +70,12 @@ class Pool:
         self._quorum = Quorum(workers, least=options.min_ready)
         self._slots = [self._slot(number) for number in range(workers)]
         self._health: Health | None = None
+        self._measures = Measures(options.clock)
+        self._bus = bus
+        bus.connect(self._broadcast)
+        self._figures = _Figures(options.metrics)
+        if isinstance(options.metrics, Including):
+            options.metrics.include(self._collect)
         self._complete = asyncio.Event()
         self._stopped = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
@@ -244,19 +255,48 @@ class Pool:
                 if isinstance(server, Shareable)
             },
         )
-        return await self._start_process(
+        child = await self._start_process(
             self._target,
             setup,
             list(handed.sockets.values()),
             clock=self._options.clock,
             changed=self._refresh,
+            heard=partial(self._hear, number),
         )
+        self._figures.started(number)
+        # The last thing: what is published from here on goes to it as to all others.
+        for published in self._bus.kept():
+            child.send(published)
+        return child
+
+    def _hear(self, number: int, child: Child, message: Measured | Published) -> None:
+        if isinstance(message, Measured):
+            try:
+                snapshot = from_wire(message.families)
+            except ValueError as error:
+                self._options.log.log(
+                    Level.ERROR, "a worker told no metrics", {"worker": number, "error": error}
+                )
+                snapshot = ()
+            self._measures.take(child, str(number), snapshot)
+        else:
+            self._bus.deliver(message)
+            self._broadcast(message, but=child)
+
+    def _broadcast(self, message: Published, *, but: Child | None = None) -> None:
+        for child in self._children():
+            if child is not but:
+                child.send(message)
+
+    async def _collect(self) -> Snapshot:
+        return await self._measures.collect(self._children())
 
     def _note(self, number: int, serves: bool) -> None:  # noqa: FBT001  a callback
         if serves:
             self._quorum.gained(number)
         else:
             self._quorum.lost(number)
+        self._figures.ready(self._quorum.ready)
         if self._quorum.complete:
             self._complete.set()
             if not self._retired:
@@ -264,6 +304,7 @@ class Pool:
         self._refresh()
 
     def _refresh(self) -> None:
+        self._measures.sweep()
         if self._health is not None:
             self._health.refresh()
 
@@ -288,3 +329,25 @@ class Pool:
             failed = {} if worker.report is None else worker.report.failed
             told = "; ".join(f"{name}: {text}" for name, text in failed.items())
             raise KratosError(told or "not ready")
+
+
+class _Figures:
+    """What the supervisor counts itself."""
+
+    __slots__ = ("_ready", "_started")
+
+    def __init__(self, meter: Meter) -> None:
+        self._ready = meter.gauge(
+            "kratos_workers_ready", description="Workers that serve.", across="sum"
+        )
+        self._started = meter.counter(
+            "kratos_workers_started_total",
+            description="Processes that were started as this worker.",
+            labels=("worker",),
+        )
+
+    def ready(self, count: int) -> None:
+        self._ready.set(count)
+
+    def started(self, number: int) -> None:
+        self._started.labels(str(number)).inc()

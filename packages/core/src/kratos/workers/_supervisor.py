@@ -46,7 +46,7 @@ def supervise(app: App, target: str, /, *, workers: Workers) -> None:
     if app.options.min_ready > count:
         raise ConfigError(f"min_ready={app.options.min_ready} can never be met by workers={count}")
     _require_safety()
-    pool = Pool(target, app.options, workers=count, registered=app.want_registered)
+    pool = Pool(target, app.options, workers=count, registered=app.want_registered, bus=app.bus)
     app.adapt(lambda options: supervising(options, pool))
 
 
