@@ -19,6 +19,7 @@ from kratos.transport import (
     Cause,
     ChainCaller,
     Dispatcher,
+    EnoughSent,
     Handler,
     Method,
     Send,
@@ -269,6 +270,26 @@ async def test_nothing_can_be_sent_when_a_call_has_ended() -> None:
     with pytest.raises(RuntimeError, match=r"Echo/Watch has ended"):
         await kept[0](text("late"))
     assert len(sent) == 1
+
+
+async def test_handler_ends_well_when_its_peer_has_enough() -> None:
+    closed: list[bool] = []
+
+    class Endless(EchoService):
+        async def watch(self, request: StringValue, /) -> AsyncIterator[StringValue]:
+            try:
+                while True:
+                    yield request
+            finally:
+                closed.append(True)
+
+    async def sink(_message: Any) -> None:
+        raise EnoughSent
+
+    call = server(WATCH, sink=sink)
+    await dispatcher(Endless()).operations[WATCH.operation].run(call, text("x"))
+    assert closed == [True]
+    assert call.cause is None
 
 
 async def _none() -> AsyncIterator[Any]:

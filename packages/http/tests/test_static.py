@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kratos.errors import ConfigError, Error
 from kratos.transport import Call, Handler, Header, Mount
 from kratos_http import Compression, HttpServer
-from kratos_http._conditions import verdict
+from kratos_http._conditions import may_range, verdict
 from kratos_http._files import Folder
 from kratos_http._ranges import parse_ranges
 from kratos_http.testing import OpenPeer
@@ -191,6 +191,18 @@ def test_tags_go_before_dates() -> None:
     headers = Header.of([("if-none-match", '"b"'), ("if-modified-since", formatdate(99))])
     assert verdict(headers, '"a"', 50) == 200
     assert verdict(Header.of([("if-match", '"a"'), ("if-unmodified-since", old)]), '"a"', 50) == 200
+
+
+def test_weak_tag_is_known_but_has_no_parts() -> None:
+    assert verdict(Header.of([("if-none-match", '"a"')]), 'W/"a"', None) == 304
+    assert verdict(Header.of([("if-match", 'W/"a"')]), 'W/"a"', None) == 412
+    assert not may_range(Header.of([("if-range", 'W/"a"')]), 'W/"a"', None)
+
+
+def test_unknown_date_fulfils_and_breaks_no_condition() -> None:
+    for name in ("if-modified-since", "if-unmodified-since"):
+        assert verdict(Header.of([(name, formatdate(0, usegmt=True))]), '"a"', None) == 200
+    assert not may_range(Header.of([("if-range", "never")]), '"a"', None)
 
 
 @given(st.text())

@@ -39,6 +39,7 @@ from kratos_http.testing import (
 HttpBody: Any = import_module("google.api.httpbody_pb2").HttpBody
 
 PNG = [("Content-Type", "image/png")]
+RANGED = "/files/8%20tag=x%20abc%20de%20fgh"
 EVENTS = [("Accept", "text/event-stream")]
 
 
@@ -108,6 +109,10 @@ class Files(Service):
             for word in request.value.split():
                 if word == "fail":
                     raise Error(404, "NO_FILE", "there is none")
+                if word.startswith("tag="):
+                    call.reply_headers.set("etag", f'"{word[4:]}"')
+                    call.reply_headers.set("accept-ranges", "bytes")
+                    continue
                 if word.isdigit():
                     call.reply_headers.set("content-length", word)
                     continue
@@ -208,11 +213,120 @@ class TestDownload:
             answer = await peer.request("GET", "/files/one", headers=EVENTS)
         assert answer.body == b"event: message\ndata: one\n\n"
 
-    async def test_head_is_not_served(self, open_peer: OpenPeer) -> None:
-        server, service = files()
+    async def test_head_has_the_headers_of_the_download(self, open_peer: OpenPeer) -> None:
+        server, _ = files()
         async with open_peer(server) as peer:
-            assert (await peer.request("HEAD", "/files/one")).status == 405
-        assert not service.calls
+            answer = await peer.request("HEAD", "/files/6%20abc%20def")
+        assert (answer.status, answer.body) == (200, b"")
+        assert answer.header("content-length") == "6"
+        assert answer.header("content-type") == "text/plain"
+
+    async def test_handler_ends_where_head_has_what_it_asked_for(self, open_peer: OpenPeer) -> None:
+        seen: list[BaseException | None] = []
+
+        async def watch(call: Call, request: Any, next: Handler, /) -> Any:
+            try:
+                await next(call, request)
+            except BaseException as error:
+                seen.append(error)
+                raise
+            seen.append(None)
+
+        server, service = files(middleware=[watch])
+        async with open_peer(server) as peer:
+            assert (await peer.request("HEAD", "/files/flood")).status == 200
+        assert service.left.is_set()
+        assert (service.sent, seen) == (0, [None])
+
+    async def test_head_of_what_is_not_there_has_its_status(self, open_peer: OpenPeer) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request("HEAD", "/files/fail")
+        assert (answer.status, answer.body) == (404, b"")
+
+    async def test_head_of_a_download_without_replies_is_that_of_an_empty_body(
+        self, open_peer: OpenPeer
+    ) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request("HEAD", "/files/%20")
+        assert (answer.status, answer.header("content-type")) == (200, "application/octet-stream")
+
+    @pytest.mark.parametrize(
+        ("wanted", "body"),
+        [
+            ("bytes=1-1", b"b"),
+            ("bytes=1-4", b"bcde"),
+            ("bytes=4-", b"efgh"),
+            ("bytes=-2", b"gh"),
+            ("bytes=0-99", b"abcdefgh"),
+        ],
+    )
+    async def test_part_is_sent_of_a_download_that_has_parts(
+        self, wanted: str, body: bytes, open_peer: OpenPeer
+    ) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request("GET", RANGED, headers=[("Range", wanted)])
+        first = b"abcdefgh".index(body)
+        assert (answer.status, answer.body) == (206, body)
+        assert answer.header("content-range") == f"bytes {first}-{first + len(body) - 1}/8"
+        assert answer.header("content-length") == str(len(body))
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            [("Range", "bytes=0-0,2-2")],
+            [("Range", "lines=0-0")],
+            [("Range", "bytes=0-0"), ("If-Range", '"old"')],
+            [("Range", "bytes=0-0"), ("If-Range", "never")],
+        ],
+    )
+    async def test_whole_is_sent_where_no_part_of_it_can_be(
+        self, headers: list[tuple[str, str]], open_peer: OpenPeer
+    ) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request("GET", RANGED, headers=headers)
+        assert (answer.status, answer.body) == (200, b"abcdefgh")
+
+    async def test_part_is_sent_of_what_the_peer_has_a_part_of(self, open_peer: OpenPeer) -> None:
+        server, _ = files()
+        headers = [("Range", "bytes=0-0"), ("If-Range", '"x"')]
+        async with open_peer(server) as peer:
+            answer = await peer.request("GET", RANGED, headers=headers)
+        assert (answer.status, answer.body) == (206, b"a")
+
+    async def test_part_behind_the_end_does_not_exist(self, open_peer: OpenPeer) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request("GET", RANGED, headers=[("Range", "bytes=8-")])
+        assert (answer.status, answer.json()["reason"]) == (416, "RANGE_NOT_SATISFIABLE")
+        assert answer.header("content-range") == "bytes */8"
+
+    async def test_download_whose_handler_tells_of_no_parts_is_sent_whole(
+        self, open_peer: OpenPeer
+    ) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request("GET", "/files/3%20abc", headers=[("Range", "bytes=0-0")])
+        assert (answer.status, answer.body) == (200, b"abc")
+
+    @pytest.mark.parametrize("verb", ["GET", "HEAD"])
+    async def test_known_download_is_not_sent_again(self, verb: str, open_peer: OpenPeer) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request(verb, RANGED, headers=[("If-None-Match", '"x"')])
+            assert (answer.status, answer.body, answer.header("etag")) == (304, b"", '"x"')
+            assert (await peer.request("GET", "/files/one")).body == b"one"
+
+    async def test_download_that_does_not_fit_the_conditions_is_refused(
+        self, open_peer: OpenPeer
+    ) -> None:
+        server, _ = files()
+        async with open_peer(server) as peer:
+            answer = await peer.request("GET", RANGED, headers=[("If-Match", '"old"')])
+        assert (answer.status, answer.json()["reason"]) == (412, "PRECONDITION_FAILED")
 
     async def test_handler_waits_for_a_slow_peer(self) -> None:
         server, service = files()

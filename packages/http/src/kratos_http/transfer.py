@@ -16,6 +16,7 @@ from kratos_http._events import EVENT_STREAM
 from kratos_http._form_data import Form
 from kratos_http._idle import IdleWatch
 from kratos_http._inbound import Asked, add_headers
+from kratos_http._selection import unsatisfied
 from kratos_http._sending import send
 from kratos_http._transfers import Part, Template, download_part, upload_part
 from kratos_http._upload import Upload
@@ -38,8 +39,9 @@ class TransferEndpoint:
     answer. The handler waits where the peer is slow, and the peer where the handler is.
 
     An error before the first reply is an ordinary answer; a later one breaks the answer off, so
-    that nobody takes it for whole. Who accepts ``text/event-stream`` gets replies to one request
-    as events, as from Go.
+    that nobody takes it for whole. ``HEAD`` ends the handler at its first reply; see ``select`` for
+    parts and conditions. Who accepts ``text/event-stream`` gets replies to one request as events,
+    as from Go.
 
     Args:
         operation: What is called.
@@ -96,7 +98,7 @@ class TransferEndpoint:
             return
         download = None
         if self._download is not None:
-            download = Download(wire, self._download, self._method.reply)
+            download = Download(head, wire, self._download, self._method.reply)
         sink = None if download is None else download.send
         call = asked.call(self._method, self._options.endpoint, sink)
         if download is not None:
@@ -123,13 +125,13 @@ class TransferEndpoint:
             return self._options.error_reply(bad_request(error), asked.accept)
         except Error as error:
             if download is None or not download.started:
-                return self._options.error_reply(error, asked.accept)
+                reply = self._options.error_reply(error, asked.accept)
+                reply.headers = (*reply.headers, *unsatisfied(error))
+                return reply
             download.cut()
         return None
 
     async def _run(self, head: Head, wire: Wire, asked: Asked, call: Call) -> Any:
-        if head.method == "HEAD":
-            raise Error(405, "METHOD_NOT_ALLOWED", "HEAD is not served by a stream")
         call.deadline = asked.deadline()
         if self._template is not None:
             upload = Upload(wire, head, limit=self._limits.max_upload, limits=self._limits)

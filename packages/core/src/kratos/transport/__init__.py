@@ -28,7 +28,16 @@ from kratos.transport.server import (
     Server,
     Shareable,
 )
-from kratos.transport.stream import Duplexed, Incoming, Messages, Opening, Send, duplex, iterate
+from kratos.transport.stream import (
+    Duplexed,
+    EnoughSent,
+    Incoming,
+    Messages,
+    Opening,
+    Send,
+    duplex,
+    iterate,
+)
 
 __all__ = [
     "BUDGET_TOO_SMALL",
@@ -45,6 +54,7 @@ __all__ = [
     "Dispatcher",
     "Duplexed",
     "Endpointer",
+    "EnoughSent",
     "Handler",
     "Header",
     "HttpEnvelope",

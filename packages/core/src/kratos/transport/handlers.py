@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from kratos.errors import Error, StartupError
 from kratos.transport.call import Call, Handler
 from kratos.transport.method import Method, Service
-from kratos.transport.stream import Duplex
+from kratos.transport.stream import Duplex, EnoughSent
 
 __all__ = ["handler_for"]
 
@@ -85,8 +85,11 @@ def _pump(bound: Callable[[Any], AsyncIterator[Any]], where: str) -> Handler:
             _discard(replies)
             raise TypeError(f"{where} must stream replies: it returned {type(replies).__name__}")
         async with _closing(replies):
-            async for message in replies:
-                await call.send(message)
+            try:
+                async for message in replies:
+                    await call.send(message)
+            except EnoughSent:
+                return
 
     return handler
 

@@ -19,6 +19,7 @@ from kratos.transport.header import Header
 __all__ = [
     "Duplex",
     "Duplexed",
+    "EnoughSent",
     "Incoming",
     "Messages",
     "Opening",
@@ -35,6 +36,13 @@ T_contra = TypeVar("T_contra", contravariant=True)
 Messages: TypeAlias = "AsyncIterable[T] | Iterable[T]"
 Opening: TypeAlias = AbstractAsyncContextManager[T]
 Send: TypeAlias = Callable[[T], Awaitable[None]]
+
+
+class EnoughSent(Exception):
+    """Raised by a transport out of ``Call.send``: the peer has all that it asked for.
+
+    A handler that streams replies then ends, its generator is closed, and the call has ended well.
+    """
 
 
 class Incoming(Protocol[T_co]):
