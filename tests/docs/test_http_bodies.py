@@ -35,4 +35,4 @@ def test_example_of_the_page_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout == "9890\n9890\nemma.png\n"
+    assert ran.stdout == "9890\n9890\nNO_FILM\nemma.png\n"
