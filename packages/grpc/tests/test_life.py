@@ -112,6 +112,12 @@ async def test_host_without_an_address_is_named_at_bind() -> None:
         await GrpcServer("host.invalid:0").bind()
 
 
+def test_time_limit_of_no_operation_is_refused_with_the_nearest() -> None:
+    server = GrpcServer("127.0.0.1:0", timeouts={"/kratos.testing.Echo/Ecko": 1.0})
+    with pytest.raises(StartupError, match=r"timeouts names .* mean '/kratos.testing.Echo/Echo'"):
+        server.mount(Mount(services=[EchoService()]))
+
+
 async def test_bind_is_idempotent() -> None:
     server = GrpcServer("127.0.0.1:0")
     assert await server.bind() == await server.bind()

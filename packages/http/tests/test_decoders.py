@@ -112,7 +112,7 @@ async def test_operation_has_decoders_of_its_own(open_peer: OpenPeer) -> None:
 
 
 def test_decoders_for_nothing_are_refused() -> None:
-    with pytest.raises(StartupError, match=r"decoders are given for '/test.Types/Nope'"):
+    with pytest.raises(StartupError, match=r"decoders names '/test.Types/Nope', which is not"):
         serving(decoders={"/test.Types/Nope": OWN})
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from kratos.errors import ConfigError, Error
+from kratos.errors import ConfigError, Error, StartupError
 from kratos.middleware import logging as log_calls
 from kratos.testing.echo import EchoService
 from kratos.transport import Call, Handler, Mount, server_call
-from kratos.transport.http import Reply
+from kratos.transport.http import HttpApplication, Reply
 from kratos_http import (
+    Compression,
+    Cors,
+    Decompression,
     HttpServer,
     Limits,
     Redirect,
@@ -402,6 +407,135 @@ def test_wrong_routes_are_refused_when_they_are_added() -> None:
         server.group().add("GET", "/", lambda _request: _text(""), max_body=-1)
     with pytest.raises(ValueError, match="no-slash"):
         server.group().add("GET", "no-slash", lambda _request: _text(""))
+
+
+class Answers:
+    """Handlers of all kinds, good and bad."""
+
+    async def good(self, _request: Request) -> Reply:
+        return text_reply("good")
+
+    def passes_on(self, request: Request) -> Awaitable[Reply]:
+        return self.good(request)
+
+    def blocks(self, _request: Request) -> Reply:
+        return text_reply("bad")
+
+    def yields(self, _request: Request) -> Iterator[bytes]:
+        yield b"bad"
+
+    async def streams(self, _request: Request) -> AsyncIterator[bytes]:
+        yield b"bad"
+
+    async def __call__(self, request: Request, /) -> Reply:
+        return await self.good(request)
+
+
+def untyped(_request: Any) -> Any:
+    return text_reply("bad")
+
+
+untyped.__annotations__.clear()
+
+
+class Blocking:
+    def __call__(self, _request: Request, /) -> Reply:
+        return text_reply("bad")
+
+
+BAD_HANDLERS: list[tuple[Any, str]] = [
+    (Answers().blocks, r"GET /x: Answers\.blocks is no async function: write async def"),
+    (untyped, r"untyped is no async function"),
+    (Blocking(), r"Blocking is no async function"),
+    (Answers, r"Answers is a class: pass an instance"),
+    (Answers().yields, r"Answers\.yields has a yield in it: return a StreamReply"),
+    (Answers().streams, r"Answers\.streams has a yield in it"),
+    (None, r"None is no function"),
+]
+GOOD_HANDLERS: list[Callable[[Request], Any]] = [
+    Answers().good,
+    Answers().passes_on,
+    Answers(),
+    partial(Answers.good, Answers()),
+    lambda request: Answers().good(request),
+]
+LAMBDA: Callable[[Request], Any] = lambda _request: text_reply("bad")  # noqa: E731
+
+
+@pytest.mark.parametrize(("handler", "problem"), BAD_HANDLERS)
+def test_handler_that_could_not_answer_is_refused_when_it_is_added(
+    handler: Any, problem: str
+) -> None:
+    with pytest.raises(TypeError, match=problem):
+        new_server().route("GET", "/x")(handler)
+
+
+@pytest.mark.parametrize("handler", GOOD_HANDLERS)
+async def test_handler_is_whatever_returns_an_awaitable(handler: Any, open_peer: OpenPeer) -> None:
+    server = new_server()
+    server.group().add("GET", "/x", handler)
+    async with open_peer(served(server)) as peer:
+        assert (await peer.request("GET", "/x")).body == b"good"
+
+
+async def test_lambda_that_returns_no_awaitable_is_named_in_the_log(
+    open_peer: OpenPeer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = new_server()
+    server.group().add("GET", "/x", LAMBDA)
+    async with open_peer(served(server)) as peer:
+        assert (await peer.request("GET", "/x")).status == 500
+    assert "must be async: it returned Reply" in caplog.text
+
+
+class Passing:
+    """A filter that is a class, as it may be."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        self.route = application.route
+
+
+@pytest.mark.parametrize("kind", [Cors, Compression, Decompression])
+def test_class_of_a_filter_is_refused(kind: Any) -> None:
+    problem = rf"the filter {kind.__name__} is a class: write {kind.__name__}\(\.\.\.\)"
+    with pytest.raises(TypeError, match=problem):
+        new_server(filters=[kind])
+    server = new_server()
+    server.group("/a", filters=[kind]).add("GET", "/x", Answers())
+    with pytest.raises(TypeError, match=problem):
+        served(server)
+
+
+def test_what_wraps_no_application_is_refused() -> None:
+    broken: Callable[[HttpApplication], Any] = lambda _application: None  # noqa: E731
+    with pytest.raises(TypeError, match=r"is no filter: .* not None"):
+        new_server(filters=[broken])
+    new_server(filters=[Passing])
+
+
+def test_middleware_for_no_operation_is_refused_with_the_nearest() -> None:
+    for slip, meant in (
+        ("/kratos.testing.Echo/Ecko", "/kratos.testing.Echo/Echo"),
+        ("/kratos.testing.Ecko/*", "/kratos.testing.Echo/*"),
+        ("/plian", "/plain"),
+    ):
+        server = new_server()
+        server.group().add("GET", "/plain", Answers())
+        server.use("/plain", [])
+        server.use("/kratos.testing.Echo/*", [])
+        server.use(slip, [])
+        with pytest.raises(StartupError, match=re.escape(f"did you mean {meant!r}?")):
+            served(server)
+
+
+def test_time_limit_of_no_operation_is_refused_with_the_nearest() -> None:
+    server = new_server(timeouts={"/api/plain": 1.0}, path_prefix="/api")
+    server.group().add("GET", "/plain", Answers())
+    served(server)
+    server = new_server(timeouts={"/plain": 1.0}, path_prefix="/api")
+    server.group().add("GET", "/plain", Answers())
+    with pytest.raises(StartupError, match=r"timeouts names '/plain'.*did you mean '/api/plain'"):
+        served(server)
 
 
 async def test_peer_that_goes_away_cancels_the_handler_and_is_no_error(

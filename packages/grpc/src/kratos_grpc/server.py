@@ -160,7 +160,8 @@ class GrpcServer:
         """Link the chains of all services; see ``Mountable``.
 
         Raises:
-            StartupError: A service cannot be served, or there was a mount before.
+            StartupError: A service cannot be served, an option names an operation that is not, or
+                there was a mount before.
             ConfigError: A floor is none, or more than its operation's time limit.
         """
         if self._dispatcher is not None:
@@ -177,6 +178,7 @@ class GrpcServer:
         operations = self._dispatcher.operations
         for service in mount.services:
             self._dispatcher.add(service)
+        self._dispatcher.check_names()
         own = HEALTH_CHECK.operation in operations
         if self._health and mount.health is not None and not own:
             self._probes.add(HealthService(mount.health))

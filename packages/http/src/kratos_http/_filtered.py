@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from kratos.transport.http import Endpoint, Head, HttpApplication
 from kratos_http._choice import Choosing
 
-__all__ = ["Filter", "Filtered"]
+__all__ = ["Filter", "Filtered", "filtered"]
 
 Filter: TypeAlias = Callable[[HttpApplication], HttpApplication]
 """Wraps what is served, and returns what is served instead."""
+
+
+def filtered(application: HttpApplication, filters: Sequence[Filter]) -> HttpApplication:
+    """Return an application within filters, the first outermost.
+
+    Raises:
+        TypeError: One is no filter, for instance the class of one.
+    """
+    for wrap in reversed(filters):
+        try:
+            application = _whole(wrap(application), wrap)
+        except TypeError as error:
+            if isinstance(wrap, type):
+                name = wrap.__name__
+                raise TypeError(f"the filter {name} is a class: write {name}(...)") from error
+            raise
+    return application
+
+
+def _whole(candidate: object, wrap: Filter) -> HttpApplication:
+    if not callable(getattr(candidate, "route", None)):
+        raise TypeError(
+            f"{wrap!r} is no filter: it takes an application, and returns one, not {candidate!r}"
+        )
+    return cast("HttpApplication", candidate)
 
 
 class Filtered(Choosing):
@@ -25,10 +50,7 @@ class Filtered(Choosing):
     __slots__ = ("_application",)
 
     def __init__(self, endpoint: Endpoint, filters: Sequence[Filter]) -> None:
-        application: HttpApplication = _Only(endpoint)
-        for wrap in reversed(filters):
-            application = wrap(application)
-        self._application = application
+        self._application = filtered(_Only(endpoint), filters)
 
     def choose(self, head: Head, /) -> Endpoint:
         """See ``Choosing``."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from kratos.errors import StartupError
 from kratos.transport import Arity, HttpRule, Method, Operation
 from kratos.transport.http import Endpoint
+from kratos.transport.naming import require_known
 from kratos.transport.rule import PathTemplate
 from kratos_http._transfers import download_part, upload_part
 from kratos_http.decoders import Decoders
@@ -68,10 +69,8 @@ class Operations:
         for operation, rule in rules:
             self._add(operation, rule, sockets=True)
         known = {name for each in operations for name in _names_of(each.method.operation)}
-        for what, names in (("encoders", self._encoders), ("decoders", self._decoders)):
-            for name in names:
-                if name not in known and (what, name) != ("decoders", _REST):
-                    raise StartupError(f"{what} are given for {name!r}, which is not served")
+        require_known("encoders", self._encoders, known)
+        require_known("decoders", self._decoders, known | {_REST})
 
     def _add(self, operation: Operation, rule: HttpRule, *, sockets: bool) -> None:
         """Route a rule, either as a WebSocket or as whatever else serves it."""

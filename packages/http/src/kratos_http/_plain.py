@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from inspect import isawaitable
 from typing import Any, Final, TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
@@ -15,6 +16,7 @@ from kratos.errors import Error
 from kratos.transport import Arity, Call, Handler, Method, Operation
 from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, Wire
+from kratos_http._handlers import awaits
 from kratos_http._inbound import Asked, add_headers
 from kratos_http._sending import send, send_stream, start_stream
 from kratos_http._upload import Upload
@@ -86,6 +88,7 @@ class Streaming(Request):
 
 def whole(handler: PlainHandler) -> Handler:
     """Return the innermost handler of a chain: calls it, and sends the stream that it returns."""
+    handler = handler if awaits(handler) else _checked(handler)
 
     async def innermost(call: Call, request: Any) -> Any:
         call.seal()
@@ -98,6 +101,16 @@ def whole(handler: PlainHandler) -> Handler:
         return SENT
 
     return innermost
+
+
+def _checked(handler: PlainHandler) -> PlainHandler:
+    async def checked(request: Request) -> Any:
+        result = handler(request)
+        if not isawaitable(result):
+            raise TypeError(f"{handler!r} must be async: it returned {type(result).__name__}")
+        return await result
+
+    return checked
 
 
 class PlainEndpoint:

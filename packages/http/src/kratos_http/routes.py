@@ -12,6 +12,7 @@ from kratos.transport import Dispatcher
 from kratos.transport.http import Endpoint
 from kratos.transport.rule import PathTemplate
 from kratos_http._filtered import Filter, Filtered
+from kratos_http._handlers import require_handler
 from kratos_http._plain import (
     PlainEndpoint,
     PlainHandler,
@@ -150,12 +151,14 @@ class RouteGroup:
             ConfigError: The verb is not in capitals, the limit is negative, or the method and path
                 are taken.
             StartupError: An element of the middleware is none.
+            TypeError: The handler is no ``async`` function.
         """
         if verb != verb.upper():
             raise ConfigError(f"verbs are in capitals: write {verb.upper()}, not {verb}, of {path}")
         if max_body is not None and max_body < 0:
             raise ConfigError(f"max_body of {path} must not be negative, but is {max_body}")
         whole_path = PathTemplate.parse(self._prefix + path).text
+        require_handler(handler, f"{verb} {whole_path}")
         self._register(
             PlainRoute(
                 verb=verb,

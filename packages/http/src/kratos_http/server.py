@@ -18,9 +18,10 @@ from kratos.tls import ServerTls
 from kratos.transport import Dispatcher, Mount
 from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.listening import place_of
+from kratos.transport.naming import require_known
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_http._asgi_mount import AsgiApplication
-from kratos_http._filtered import Filter
+from kratos_http._filtered import Filter, filtered
 from kratos_http._inbound import TRANSPORT
 from kratos_http._listening import Listening
 from kratos_http._mounts import Mounts
@@ -85,6 +86,7 @@ class HttpServer:
     Raises:
         TargetError: The address is none of these.
         ConfigError: The prefix is no path, or ``health_paths`` or ``openapi`` are no such options.
+        TypeError: A filter is none.
     """
 
     def __init__(
@@ -137,9 +139,7 @@ class HttpServer:
         self._router = Router(
             error_reply=self._options.refusal, strict_slash=strict_slash, prefix=path_prefix
         )
-        self._application: HttpApplication = self._router
-        for wrap in reversed(filters):
-            self._application = wrap(self._application)
+        self._application = filtered(self._router, filters)
         self._operations = Operations(
             self._router,
             self._options,
@@ -344,7 +344,8 @@ class HttpServer:
         """Link the chains of all services and route their rules; see ``Mountable``.
 
         Raises:
-            StartupError: A service cannot be served, or one of its rules is wrong.
+            StartupError: A service cannot be served, one of its rules is wrong, or an option
+                names an operation that is not served.
             ConfigError: A floor is none, or more than its operation's time limit.
         """
         if self._dispatcher is not None:
@@ -362,6 +363,8 @@ class HttpServer:
         self._mounts.link(self._dispatcher)
         for service in mount.services:
             self._dispatcher.add(service)
+        self._dispatcher.check_names()
+        require_known("use(...)", self._matcher.selectors, self._dispatcher.names)
         self._operations.serve(self._dispatcher.operations.values())
         self._listening.dispatcher = self._dispatcher
         self._listening.health = mount.health

@@ -32,6 +32,7 @@ from kratos.transport import (
     Opening,
 )
 from kratos.transport.floor import checked_floors
+from kratos.transport.naming import require_declared
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -91,7 +92,8 @@ class Client:
 
     Raises:
         TargetError: The target is malformed, or contradicts another argument.
-        ConfigError: An option has no such value.
+        ConfigError: An option has no such value, or the middleware was told a method that its
+            service has not.
         PluginNotFound: The transport or the selector is not installed; says what to install.
     """
 
@@ -120,6 +122,7 @@ class Client:
             raise ConfigError(f"on_empty is 'keep' or 'apply', not {on_empty!r}")
         if isinstance(subset_key, int) and subset_key < 0:
             raise ConfigError(f"subset_key={subset_key}: clients count from 0")
+        require_declared(middleware)
         self._target = Target.parse(target)
         check_target(self._target, discovery=discovery, tls=tls)
         self._new_connector = connector_factory(transport, self._target, tls)

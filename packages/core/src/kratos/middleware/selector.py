@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from kratos.errors import ConfigError
 from kratos.transport.call import Call, Handler
 from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, bind, link
 from kratos.transport.method import Method
+from kratos.transport.naming import NamesOperations
 
 __all__ = ["Matcher", "selector"]
 
@@ -58,7 +59,8 @@ def selector(
             return True
         return any(pattern.fullmatch(operation) for pattern in patterns)
 
-    return _Selector(tuple(middleware), applies, match)
+    names = {*paths, *_names_in(middleware)}
+    return _Selector(tuple(middleware), applies, match, names)
 
 
 class Matcher:
@@ -85,6 +87,17 @@ class Matcher:
         else:
             self._exact[selector] = tuple(middleware)
 
+    @property
+    def selectors(self) -> Collection[str]:
+        """What was selected, as it was added."""
+        return [*self._exact, *(f"{prefix}{_STAR}" for prefix in self._prefixes)]
+
+    @property
+    def operation_names(self) -> Collection[str]:
+        """Operations that the middleware was told; see ``NamesOperations``."""
+        chosen = (*self._exact.values(), *self._prefixes.values())
+        return {name for middleware in chosen for name in _names_in(middleware)}
+
     def bind(self, method: Method[Any, Any], /) -> Middleware | None:
         """Return the middleware of a method; see ``PerMethod``."""
         operation = method.operation
@@ -96,16 +109,24 @@ class Matcher:
         return _Several(bound) if bound else None
 
 
+def _names_in(middleware: Iterable[object]) -> Iterator[str]:
+    for element in middleware:
+        if isinstance(element, NamesOperations) and not isinstance(element, type):
+            yield from element.operation_names
+
+
 class _Selector:
     def __init__(
         self,
         middleware: tuple[AnyMiddleware, ...],
         applies: Callable[[str], bool],
         match: Callable[[Call], bool] | None,
+        operation_names: Collection[str],
     ) -> None:
         self._middleware = middleware
         self._applies = applies
         self._match = match
+        self.operation_names = operation_names
 
     def bind(self, method: Method[Any, Any], /) -> Middleware | None:
         always = self._applies(method.operation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kratos.errors import ConfigError
@@ -66,6 +66,10 @@ class _Timeout:
         self._operations = operations
         self._floor = floor
         self._floors = floors
+
+    @property
+    def operation_names(self) -> Collection[str]:
+        return self._operations.keys()
 
     def bind(self, method: Method[Any, Any], /) -> Middleware | None:
         limit = _of(method, self._operations, self._seconds)

@@ -98,6 +98,7 @@ class LocalTransport:
         self._encode = encode
         for service in services:
             self.dispatcher.add(service)
+        self.dispatcher.check_names()
 
     async def invoke(self, call: Call, request: Any) -> Any:
         """Carry one call over: the innermost handler of a client."""

@@ -17,6 +17,7 @@ from kratos.transport.chain import AnyMiddleware, chain
 from kratos.transport.floor import checked_floor, checked_floors, floored
 from kratos.transport.handlers import handler_for
 from kratos.transport.method import Method, Service
+from kratos.transport.naming import require_known, require_served
 from kratos.transport.stream import Requests
 from kratos.transport.wheel import Wheel, time_limit
 
@@ -177,6 +178,7 @@ class Dispatcher:
         self._timeout = time_limit(timeout)
         self._timeouts = dict(timeouts or {})
         self._floors = checked_floors(floors)
+        self._names: set[str] = set()
         self._missing = missing
         self._cancel_grace = cancel_grace
         self._idle: asyncio.Event | None = None
@@ -196,6 +198,21 @@ class Dispatcher:
                 )
             handler = handler_for(service, method, missing=self._missing is Missing.UNIMPLEMENTED)
             self.operations[method.operation] = self.link(method, handler)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all operations that were linked."""
+        return frozenset(self._names)
+
+    def check_names(self) -> None:
+        """Refuse options that name no operation; to be called when all are linked.
+
+        Raises:
+            StartupError: There is one; the text has the nearest operation.
+        """
+        require_known("timeouts", self._timeouts, self._names)
+        require_known("floors", self._floors, self._names)
+        require_served(self._middleware, self._names)
 
     def link(
         self,
@@ -221,6 +238,7 @@ class Dispatcher:
             StartupError: An element of the middleware is none.
             ConfigError: The operation takes longer than it is given.
         """
+        self._names.add(method.operation)
         limit = self._timeout_of(method) if timeout is None else time_limit(timeout)
         linked = chain((*self._middleware, *middleware), method, handler)
         floor = self._floors.get(method.operation)
