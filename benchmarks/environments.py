@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-_ENVIRONMENTS: Final = {"aegis": "bench-aegis", "client": "bench-client", "http": "bench-http"}
+_ENVIRONMENTS: Final = {name: f"bench-{name}" for name in ("aegis", "client", "grpc", "http")}
 
 
 def environment(arguments: Sequence[str]) -> str:

@@ -53,7 +53,8 @@ SUBJECTS = (
     ),
     Subject(
         name="go-kratos",
-        module="benchmarks.subjects.go_kratos",
+        module="benchmarks.subjects.go_server",
+        options=("http",),
         tools=("go",),
         patience=600,  # the first time it is compiled
     ),

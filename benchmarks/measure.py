@@ -24,6 +24,7 @@ from statistics import median
 
 __all__ = ["Load", "Result", "Subject", "free_port", "present", "report", "run", "serving"]
 
+_OURS = ("kratos", "kratos-grpcio")  # what a table gives ratios to
 _START_TIMEOUT = 120.0  # seconds; more than one starts at a time
 
 
@@ -58,6 +59,7 @@ class Load:
 
     case: str
     drive: Callable[[str, float], int]
+    unit: str = "us_cpu_per_request"
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ def run(
     subjects = present(subjects)
     running: list[tuple[Subject, str, subprocess.Popen[bytes]]] = []
     results = {
-        (load.case, subject.name): Result(bench, load.case, subject.name)
+        (load.case, subject.name): Result(bench, load.case, subject.name, unit=load.unit)
         for load in loads
         for subject in subjects
     }
@@ -250,7 +252,7 @@ def _table(unit: str, results: Sequence[Result]) -> None:
     print(f"{'case':{wide}} {'subject':24} {name:>20} {'median':>8} {'ratio':>6} {'best/s':>9}")
     for case in dict.fromkeys(result.case for result in results):
         rows = [result for result in results if result.case == case]
-        ours = next((r.value for r in rows if r.subject == "kratos"), None)
+        ours = next((row.value for row in rows if row.subject in _OURS), None)
         for row in sorted(rows, key=lambda r: r.value):
             ratio = f"{row.value / ours:6.2f}" if ours else ""
             rate = f"{row.rate:9.0f}" if row.rate else ""

@@ -1,4 +1,4 @@
-"""One client in a process of its own: ``drive RIVAL SUBJECT CASE ADDRESS SECONDS``.
+"""One client in a process of its own: ``drive MODULE SUBJECT CASE ADDRESS SECONDS``.
 
 Prints how many requests were answered, and the seconds of CPU that the process used meanwhile,
 in all its threads.
@@ -44,9 +44,9 @@ async def _drive(rival: Any, subject: str, case: str, address: str, seconds: flo
     print(json.dumps([answered, used]))
 
 
-def main(name: str, subject: str, case: str, address: str, seconds: str) -> None:
+def main(module: str, subject: str, case: str, address: str, seconds: str) -> None:
     """Measure one subject."""
-    rival = importlib.import_module(f"benchmarks.client.rivals.{name}")
+    rival = importlib.import_module(module)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_drive(rival, subject, case, address, float(seconds)))
 

@@ -9,63 +9,103 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks.client import rivals
 from benchmarks.client.case import CASES
+from benchmarks.load_grpc import take_first_core
 from benchmarks.measure import Result, Subject, serving
 
-__all__ = ["against"]
+__all__ = ["Asked", "against", "race"]
 
 _SERVER = Subject(name="kratos", module="benchmarks.subjects.kratos_server", options=("http",))
-_OURS = {"benchmarks", "kratos", "kratos_http", "bench"}
+_OURS = {"benchmarks", "kratos", "kratos_grpc", "kratos_http", "bench"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One case of a race.
+
+    Attributes:
+        case: What rivals call it.
+        name: As printed.
+        unit: Of the figure.
+        messages: That come by one asking.
+    """
+
+    case: str
+    name: str
+    unit: str = "us_cpu_per_request"
+    messages: int = 1
 
 
 def against(*, rounds: int, seconds: float, path: Sequence[Path]) -> list[Result]:
     """Measure everything; each subject and case for so many seconds a round."""
+    cases = [Asked(case=case, name=case) for case in CASES]
+    return race("client", rivals, cases, _SERVER, rounds=rounds, seconds=seconds, path=path)
+
+
+def race(
+    bench: str,
+    package: ModuleType,
+    cases: Sequence[Asked],
+    server: Subject,
+    *,
+    rounds: int,
+    seconds: float,
+    path: Sequence[Path],
+) -> list[Result]:
+    """Measure all clients of a package in turn, against one server."""
     sys.path[:0] = [str(each) for each in path]
-    found = list(_subjects())
+    found = list(_subjects(package))
     results = {
-        (case, subject): Result("client", case, subject) for case in CASES for _, subject in found
+        (asked, subject): Result(bench, asked.name, subject, unit=asked.unit)
+        for asked in cases
+        for _, subject in found
     }
-    with serving(_SERVER, path) as address:
+    with serving(server, path) as address:
         for number in range(rounds):
-            for case in CASES:
+            for asked in cases:
                 for module, subject in found:
-                    _round(results[case, subject], module, address, seconds, path)
-            print(f"round {number + 1} of {rounds} done", file=sys.stderr)
+                    _round(results[asked, subject], module, asked, address, seconds, path)
+            print(f"round {number + 1} of {rounds} of clients done", file=sys.stderr)
     return list(results.values())
 
 
-def _subjects() -> Iterator[tuple[str, str]]:
+def _subjects(package: ModuleType) -> Iterator[tuple[str, str]]:
     """Yield module and subject; a module whose package is missing is named and left out."""
-    for found in pkgutil.iter_modules(rivals.__path__):
+    for found in pkgutil.iter_modules(package.__path__):
+        name = f"{package.__name__}.{found.name}"
         try:
-            module = importlib.import_module(f"{rivals.__name__}.{found.name}")
+            module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.split(".")[0] in _OURS:
                 raise
             print(f"left out {found.name}: {error}", file=sys.stderr)
             continue
         for subject in module.SUBJECTS:
-            yield found.name, subject
+            yield name, subject
 
 
-def _round(result: Result, module: str, address: str, seconds: float, path: Sequence[Path]) -> None:
+def _round(
+    result: Result,
+    module: str,
+    asked: Asked,
+    address: str,
+    seconds: float,
+    path: Sequence[Path],
+) -> None:
     roots = [*map(str, path), os.environ.get("PYTHONPATH", "")]
-    arguments = [module, result.subject, result.case, address, str(seconds)]
+    arguments = [module, result.subject, asked.case, address, str(seconds)]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.client.drive", *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, roots))},
         stdout=subprocess.PIPE,
         check=True,
-        preexec_fn=_take_the_first_core,
+        preexec_fn=take_first_core,
     )
     answered, used = json.loads(done.stdout)
-    result.values.append(used / answered * 1e6)
-    result.rate = max(result.rate, answered / seconds)
-
-
-def _take_the_first_core() -> None:
-    """Keep away from the server, which has the second one."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    result.values.append(used / (answered * asked.messages) * 1e6)
+    result.rate = max(result.rate, answered * asked.messages / seconds)

@@ -1,4 +1,7 @@
-// Command gokratos serves the two requests of the HTTP benchmark with Go Kratos: gokratos HOST:PORT.
+// Command gokratos serves the requests of the benchmarks, and makes the load of gRPC:
+//
+//	gokratos http|grpc|grpc-kratos HOST:PORT
+//	gokratos load unary|stream HOST:PORT IN-FLIGHT SECONDS
 package main
 
 import (
@@ -8,13 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	kratos "github.com/go-kratos/kratos/v3"
 	"github.com/go-kratos/kratos/v3/middleware"
 	"github.com/go-kratos/kratos/v3/middleware/metadata"
 	"github.com/go-kratos/kratos/v3/middleware/recovery"
-	"github.com/go-kratos/kratos/v3/transport/http"
-
-	"kratos.bench/gokratos/api"
 )
 
 var count, nanoseconds atomic.Int64
@@ -31,60 +30,29 @@ func timing(next middleware.Handler) middleware.Handler {
 	}
 }
 
-func hello(_ context.Context, request any) (any, error) {
-	return &api.HelloReply{Message: "Hello " + request.(*api.HelloRequest).Name}, nil
+// chain returns what all calls of Go Kratos pass.
+func chain() []middleware.Middleware {
+	return []middleware.Middleware{recovery.Recovery(), timing, metadata.Server()}
 }
 
-func order(_ context.Context, request any) (any, error) {
-	in := request.(*api.OrderRequest)
-	total := 0.0
-	for _, line := range in.Lines {
-		total += float64(line.Quantity) * line.Price
+func run(arguments []string) error {
+	servers := map[string]func(string) error{
+		"http":        serveHTTP,
+		"grpc":        serveGRPC,
+		"grpc-kratos": serveKratosGRPC,
 	}
-	return &api.OrderReply{Id: in.Customer, Total: total, Lines: in.Lines}, nil
-}
-
-// answer runs the middleware around a handler and writes its reply, as generated code does.
-func answer(ctx http.Context, operation string, in any, handler middleware.Handler) error {
-	http.SetOperation(ctx, operation)
-	out, err := ctx.Middleware(handler)(ctx, in)
-	if err != nil {
-		return err
+	if len(arguments) == 5 && arguments[0] == "load" {
+		return load(arguments[1], arguments[2], arguments[3], arguments[4])
 	}
-	return ctx.Result(200, out)
+	if len(arguments) == 2 && servers[arguments[0]] != nil {
+		return servers[arguments[0]](arguments[1])
+	}
+	return fmt.Errorf("usage: gokratos http|grpc|grpc-kratos HOST:PORT, or " +
+		"gokratos load unary|stream HOST:PORT IN-FLIGHT SECONDS")
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: gokratos HOST:PORT")
-		os.Exit(2)
-	}
-	server := http.NewServer(
-		http.Address(os.Args[1]),
-		http.Middleware(recovery.Recovery(), timing, metadata.Server()),
-	)
-	r := server.Route("/")
-	r.GET("/hello/{name}", func(ctx http.Context) error {
-		in := &api.HelloRequest{}
-		if err := ctx.BindQuery(in); err != nil {
-			return err
-		}
-		if err := ctx.BindVars(in); err != nil {
-			return err
-		}
-		return answer(ctx, "/bench.Bench/Hello", in, hello)
-	})
-	r.POST("/orders", func(ctx http.Context) error {
-		in := &api.OrderRequest{}
-		if err := ctx.Bind(in); err != nil {
-			return err
-		}
-		if err := ctx.BindQuery(in); err != nil {
-			return err
-		}
-		return answer(ctx, "/bench.Bench/Order", in, order)
-	})
-	if err := kratos.New(kratos.Name("bench"), kratos.Server(server)).Run(); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -1,29 +1,44 @@
-"""The floor of grpc.aio: one generic handler, bytes in, bytes out."""
+"""The floor of grpc.aio, messages in and out: ``grpc_aio_raw HOST:PORT uvloop|asyncio``."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
+import uvloop
 from bench.bench_pb2 import HelloReply, HelloRequest
+
+from benchmarks.grpc_calls import COUNTED
+from benchmarks.subjects.greetings import greeting
 
 
 async def _hello(request: HelloRequest, _context: Any) -> HelloReply:
-    return HelloReply(message="Hello " + request.name)
+    return greeting(request)
+
+
+async def _count(request: HelloRequest, _context: Any) -> AsyncIterator[HelloReply]:
+    for _ in range(COUNTED):
+        yield greeting(request)
 
 
 async def _serve(address: str) -> None:
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(
-        _hello,
-        request_deserializer=HelloRequest.FromString,
-        response_serializer=HelloReply.SerializeToString,
+    types: Any = {
+        "request_deserializer": HelloRequest.FromString,
+        "response_serializer": HelloReply.SerializeToString,
+    }
+    hello = grpc.unary_unary_rpc_method_handler(_hello, **types)
+    count: Any = grpc.unary_stream_rpc_method_handler(_count, **types)
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler("bench.Bench", {"Hello": hello}),
+            grpc.method_handlers_generic_handler("bench.Counter", {"Count": count}),
+        )
     )
-    generic = grpc.method_handlers_generic_handler("bench.Bench", {"Hello": handler})
-    server.add_generic_rpc_handlers((generic,))
     server.add_insecure_port(address)
     await server.start()
     stop = asyncio.Event()
@@ -33,4 +48,6 @@ async def _serve(address: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    factory = uvloop.new_event_loop if sys.argv[2] == "uvloop" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(sys.argv[1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.subjects.kratos_service import CHAIN, BenchService
+from benchmarks.subjects.kratos_service import CHAIN, BenchService, CounterService
 from kratos import App
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
@@ -13,7 +13,8 @@ from kratos_http import HttpServer
 def build(address: str, transport: str) -> App:
     """Return the application."""
     server = HttpServer(address) if transport == "http" else GrpcServer(address)
-    return App(name="bench", services=[BenchService()], middleware=CHAIN, servers=[server])
+    services = [BenchService(), CounterService()]
+    return App(name="bench", services=services, middleware=CHAIN, servers=[server])
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bench.bench_kratos import Bench
 from bench.bench_pb2 import HelloReply, HelloRequest, OrderReply, OrderRequest
+from bench.counter_kratos import Counter
 
+from benchmarks.grpc_calls import COUNTED
+from benchmarks.subjects.greetings import greeting
 from kratos.middleware import AnyMiddleware, metadata, recovery
 from kratos.transport import Call, Handler
 
@@ -17,12 +21,21 @@ class BenchService(Bench):
 
     async def hello(self, request: HelloRequest, /) -> HelloReply:
         """Greet."""
-        return HelloReply(message="Hello " + request.name)
+        return greeting(request)
 
     async def order(self, request: OrderRequest, /) -> OrderReply:
         """Add an order up."""
         total = sum(line.quantity * line.price for line in request.lines)
         return OrderReply(id=request.customer, total=total, lines=request.lines)
+
+
+class CounterService(Counter):
+    """Greets often."""
+
+    async def count(self, request: HelloRequest, /) -> AsyncIterator[HelloReply]:
+        """Greet a thousand times."""
+        for _ in range(COUNTED):
+            yield greeting(request)
 
 
 class Timing:

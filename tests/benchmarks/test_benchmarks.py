@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from benchmarks import http
-from benchmarks.measure import Subject, present
+from benchmarks import grpc, http
+from benchmarks.load_grpc import Kind, generator
+from benchmarks.measure import Subject, present, serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +22,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("bench", "unit", "rivals"),
     [
-        ("grpc", "us_cpu_per_request", {"raw grpc.aio"}),
         ("workers", "us_cpu_per_request", {"kratos, 1 worker", "kratos, 2 workers"}),
         ("import", "ms_per_import", {"fastapi", "grpc.aio", "protobuf alone"}),
     ],
@@ -73,6 +73,45 @@ def test_bench_of_http_races_all_rivals_that_are_installed(
         (case, subject) for case in ("get", "order") for subject in racing
     }
     assert all(row["value"] > 0 and row["rate"] > 0 for row in rows)
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the figures come from /proc")
+def test_bench_of_grpc_races_servers_and_clients_that_are_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # without Go, whose program takes minutes to build
+    command = [sys.executable, "-m", "benchmarks", "grpc", "--json", "--seconds=0.1", "--rounds=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    racing = {subject.name for subject in present(grpc.SUBJECTS)}
+    assert racing >= {"kratos-grpcio", "grpc.aio", "grpcio-sync"}
+    found = {(row["case"], row["subject"]) for row in rows}
+    assert found >= {(case, subject) for case in ("unary", "stream") for subject in racing}
+    assert found >= {
+        (case, subject)
+        for case in ("client-unary", "client-stream")
+        for subject in ("kratos-grpcio", "grpc.aio")
+    }
+    units = {row["case"]: row["unit"] for row in rows}
+    assert units["unary"] == units["client-unary"] == "us_cpu_per_request"
+    assert units["stream"] == units["client-stream"] == "us_cpu_per_message"
+    assert all(row["value"] > 0 for row in rows)
+
+
+@pytest.mark.go
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are bound to cores")
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+@pytest.mark.parametrize("transport", ["grpc", "grpc-kratos"])
+def test_program_in_go_serves_and_makes_the_load(kind: Kind, transport: str) -> None:
+    server = Subject(
+        name="go", module="benchmarks.subjects.go_server", options=(transport,), patience=170
+    )
+    with serving(server, [ROOT]) as address:
+        assert generator(kind)(address, 0.05) > 0
 
 
 def test_subject_that_lacks_something_is_left_out_with_the_reason(

@@ -1,4 +1,4 @@
-"""Go Kratos behind three middlewares: compiled once, kept in the user's cache, then run."""
+"""The program in Go, with its servers and its load: compiled once, kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-_ROOT: Final = Path(__file__).parents[1]
+__all__ = ["program"]
+
+_ROOT: Final = Path(__file__).parent
 _PLUGIN: Final = "google.golang.org/protobuf/cmd/protoc-gen-go"
 _PACKAGE: Final = "kratos.bench/gokratos"
 
@@ -55,8 +57,3 @@ def _build(folder: Path, proto: Path) -> None:
         ["go", "build", "-o", "gokratos", "."],
     ):
         subprocess.run(command, cwd=folder, env=env, check=True, stdout=sys.stderr)
-
-
-if __name__ == "__main__":
-    path = program()
-    os.execve(path, [str(path), sys.argv[1]], {**os.environ, "GOMAXPROCS": "1"})
