@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from kratos.metrics import Collecting, Counter, Gauge, Meter, Observer
+from kratos.metrics import Across, Collecting, Counter, Gauge, Meter, Observer
 
 __all__ = ["MemoryMeter"]
 
@@ -31,7 +31,13 @@ class MemoryMeter:
         return _Counter(self._instrument(name, "counter", labels), ())
 
     def gauge(
-        self, name: str, *, description: str = "", unit: str = "", labels: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        description: str = "",
+        unit: str = "",
+        labels: Sequence[str] = (),
+        across: Across = "each",
     ) -> Gauge:
         """Make a gauge; see ``Meter``."""
         return _Gauge(self._instrument(name, "gauge", labels), ())
