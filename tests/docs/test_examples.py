@@ -16,6 +16,7 @@ NAMES = (
     "deadlines",
     "field-masks",
     "http-client",
+    "logging",
     "mounting",
     "pagination",
     "selectors",

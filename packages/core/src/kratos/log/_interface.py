@@ -7,7 +7,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, Protocol
 
-__all__ = ["NO_FIELDS", "Level", "Logger", "NopLogger"]
+__all__ = ["NO_FIELDS", "Level", "Levelled", "Logger", "NopLogger"]
 
 NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -20,6 +20,11 @@ class Level(IntEnum):
     WARN = 30
     ERROR = 40
     FATAL = 50
+
+    @classmethod
+    def parse(cls, text: str, /) -> Level:
+        """Return the level of a name in any case; of an unknown one ``INFO``, as Go does."""
+        return cls.__members__.get(text.strip().upper(), cls.INFO)
 
 
 class Logger(Protocol):
@@ -37,10 +42,25 @@ class Logger(Protocol):
         ...
 
 
+class Levelled(Protocol):
+    """What a logger has besides if it can say which levels it writes; optional.
+
+    Whoever computes fields asks first.
+    """
+
+    def enabled(self, level: Level, /) -> bool:
+        """Tell whether a record of this level is written; cheap."""
+        ...
+
+
 class NopLogger:
     """A logger that drops everything."""
 
     __slots__ = ()
+
+    def enabled(self, level: Level, /) -> bool:
+        """Tell that none is written."""
+        return False
 
     def log(self, level: Level, message: str, fields: Mapping[str, object] = NO_FIELDS, /) -> None:
         """Drop the record."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["Rendered"]
+__all__ = ["Rendered", "quoted"]
 
 _DELIMITERS: Final = frozenset(' ="')
 
@@ -24,10 +24,11 @@ class Rendered:
         self._fields = fields
 
     def __str__(self) -> str:
-        return " ".join(f"{key}={_quoted(value)}" for key, value in self._fields.items())
+        return " ".join(f"{key}={quoted(value)}" for key, value in self._fields.items())
 
 
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
+    """Return a value as text that nobody can mistake for more than one."""
     if isinstance(value, BaseException):
         text = str(value)
         value = f"{type(value).__name__}: {text}" if text else type(value).__name__

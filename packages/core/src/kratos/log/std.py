@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Mapping
 
 from kratos.log._interface import NO_FIELDS, Level
 from kratos.log._text import Rendered
+from kratos.log.fields import current_fields
+from kratos.log.valuer import outside
 
 __all__ = ["StdLogger"]
 
@@ -28,10 +31,17 @@ class StdLogger:
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logging.getLogger("kratos") if logger is None else logger
 
+    def enabled(self, level: Level, /) -> bool:
+        """Tell whether a record of this level is written."""
+        return self._logger.isEnabledFor(level)
+
     def log(self, level: Level, message: str, fields: Mapping[str, object] = NO_FIELDS, /) -> None:
         """Write one record, attributed to the line that called this."""
         if not self._logger.isEnabledFor(level):
             return
+        context = current_fields()
+        if context:
+            fields = {**context, **fields}
         error = fields.get("error") if level >= Level.ERROR else None
         self._logger.log(
             level,
@@ -40,5 +50,13 @@ class StdLogger:
             Rendered(fields),
             exc_info=error if isinstance(error, BaseException) else None,
             extra={"kratos": fields},
-            stacklevel=2,
+            stacklevel=_depth(),
         )
+
+
+def _depth() -> int:
+    """Return how many frames up the one is that logs, past those of this package."""
+    frame, target, depth = inspect.currentframe(), outside(), 0
+    while frame is not None and frame is not target:
+        frame, depth = frame.f_back, depth + 1
+    return depth
