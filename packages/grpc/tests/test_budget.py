@@ -99,7 +99,7 @@ def test_next_hop_gets_no_limit_of_a_call_that_was_left_behind(serve: Any) -> No
 def test_limit_on_the_wire_is_at_most_what_is_left_when_the_call_is_sent() -> None:
     limits: list[float | None] = []
 
-    def stub(*_request: bytes, metadata: object, timeout: float | None) -> object:
+    def stub(*_request: bytes, metadata: object, timeout: float | None, **_more: object) -> object:
         limits.append(timeout)
         return object()
 

@@ -247,9 +247,10 @@ async def test_what_guards_calls_guards_reflection(serve: Any) -> None:
     async def refuse(_call: Call, _request: Any, _next: Handler, /) -> Any:
         raise Error(401, "UNAUTHORIZED")
 
-    async with serve(*services(), middleware=[refuse]) as served:
-        with pytest.raises(Error, match="UNAUTHORIZED"):
-            await ask(served, Request(list_services=""))
+    for guard in ({"middleware": [refuse]}, {"use": {"/*": [refuse]}}):
+        async with serve(*services(), **guard) as served:
+            with pytest.raises(Error, match="UNAUTHORIZED"):
+                await ask(served, Request(list_services=""))
 
 
 @every_version

@@ -12,6 +12,7 @@ import grpc.aio
 from kratos.errors import Error
 from kratos.limit import is_cancelled_from_outside
 from kratos.transport import Call, Cause, Header
+from kratos_grpc._compression import MINIMUM, coding_of
 from kratos_grpc._metadata import received, to_metadata
 from kratos_grpc._refusals import named
 from kratos_grpc.status import DETAILS_KEY, WireStatus, from_status
@@ -42,24 +43,37 @@ class Attempt:
         call: The call.
         stub: What starts it in grpc.aio.
         request: Bytes of the single request, if there is one.
+        compression: Coding of the requests, unless the call says otherwise.
 
     Attributes:
         call: The call.
         rpc: grpc.aio's view of it.
 
     Raises:
-        ValueError: gRPC cannot carry one of the headers.
+        ValueError: gRPC cannot carry one of the headers, or does not have the coding.
     """
 
     __slots__ = ("call", "rpc")
 
-    def __init__(self, call: Call, stub: Stub, *request: bytes) -> None:
+    def __init__(
+        self,
+        call: Call,
+        stub: Stub,
+        *request: bytes,
+        compression: grpc.Compression | None = None,
+    ) -> None:
         self.call = call
+        options = call.options
+        if options is not None and options.compression is not None:
+            compression = coding_of(options.compression)
+        if compression is not None and request and len(request[0]) < MINIMUM:
+            compression = None
         left = call.remaining()
         self.rpc: Rpc = stub(
             *request,
             metadata=to_metadata(call.headers),
             timeout=None if left is None else max(0.0, left - _ROUNDING),
+            compression=compression,
         )
 
     def cancel(self) -> None:

@@ -30,11 +30,19 @@ class GrpcConnection:
     Args:
         node: Where it leads to.
         dial: Makes the channel, in the event loop.
+        compression: Coding of requests, unless a call says otherwise.
     """
 
-    def __init__(self, node: Node, dial: Callable[[Node], grpc.aio.Channel]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        dial: Callable[[Node], grpc.aio.Channel],
+        *,
+        compression: grpc.Compression | None = None,
+    ) -> None:
         self._node = node
         self._dial = dial
+        self._compression = compression
         self._channel: grpc.aio.Channel | None = None
         self._stubs: dict[str, Stub] = {}
         self._attempts: set[Attempt] = set()
@@ -73,7 +81,7 @@ class GrpcConnection:
 
         Raises:
             Error: What the service answered, or 503 when it was not reached.
-            ValueError: gRPC cannot carry one of the headers.
+            ValueError: gRPC cannot carry one of the headers, or does not have the coding.
 
         Cancellation: cancels the call at the peer.
         """
@@ -81,9 +89,10 @@ class GrpcConnection:
         call.peer = self._node.address
         method = call.method
         if method.arity.client_streams:
-            attempt = Attempt(call, stub)
+            attempt = Attempt(call, stub, compression=self._compression)
         else:
-            attempt = Attempt(call, stub, encode(method, method.request, request))
+            data = encode(method, method.request, request)
+            attempt = Attempt(call, stub, data, compression=self._compression)
         self._attempts.add(attempt)
         try:
             if method.arity.server_streams:

@@ -43,11 +43,13 @@ class Terms:
         endpoint: The server's address.
         max_send: Bytes of the largest reply; ``None`` for no limit.
         mutual: Whether clients have certificates.
+        plain_below: Bytes of the smallest reply that may be compressed.
     """
 
     endpoint: str = ""
     max_send: int | None = None
     mutual: bool = False
+    plain_below: int = 0
 
 
 class _Exchange:
@@ -144,6 +146,8 @@ class _Exchange:
         most = self._terms.max_send
         if most is not None and len(data) > most:
             raise self._too_large(len(data), most)
+        if len(data) < self._terms.plain_below:
+            self._context.disable_next_message_compression()
         return data
 
     async def _open(self) -> None:

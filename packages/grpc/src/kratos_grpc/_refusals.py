@@ -32,6 +32,9 @@ _WHOSE: Final = {
     "grpc: trying to send": (_REPLY, "the server sends: grpc.MaxSendMsgSize sets it there"),
 }
 
+# The core since 1.84, whichever end says it.
+_INFLATED: Final = "Decompressed message larger than max"
+
 _AGE: Final = "max connection age"
 
 
@@ -41,6 +44,12 @@ def named(error: Error) -> Error:
     if size is not None:
         what, whose = _WHOSE[size[1]]
         text = f"the {what} of {size[2]} bytes exceeds {size[3]}, the most that {whose}"
+        return Error(error.code, TOO_LARGE, text)
+    if _INFLATED in error.message:
+        text = (
+            "a compressed message exceeds the most that its receiver takes, once inflated: "
+            "max_receive of ServerLimits, for a request, or of ClientLimits sets it there"
+        )
         return Error(error.code, TOO_LARGE, text)
     if _AGE in error.message:
         text = "the call outlived its connection: the server's max_connection_age and its grace"

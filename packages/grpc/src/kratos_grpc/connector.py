@@ -9,6 +9,7 @@ import grpc.aio
 
 from kratos.errors import ConfigError
 from kratos.selector import Node
+from kratos_grpc._compression import coding_of
 from kratos_grpc._connection import GrpcConnection
 from kratos_grpc._process import claim
 from kratos_grpc.limits import ClientLimits, Options
@@ -26,11 +27,14 @@ class GrpcConnector:
     Args:
         tls: How secure nodes are reached; ``None`` for the roots that come with gRPC.
         limits: What servers may do, and how connections are kept.
+        compression: Coding of requests of 1 KiB or more, and of all that are streamed: ``gzip``
+            or ``deflate``; empty for none. ``CallOptions(compression=...)`` goes before it.
+            Compressed replies are read in any case.
         options: Channel arguments of gRPC's core beyond these. Proxies that the environment
             names are not used, unless ``("grpc.enable_http_proxy", 1)`` asks for them.
 
     Raises:
-        ConfigError: ``tls`` is that of another transport.
+        ConfigError: ``tls`` is that of another transport, or there is no such coding.
     """
 
     def __init__(
@@ -38,9 +42,11 @@ class GrpcConnector:
         *,
         tls: ClientTls | None = None,
         limits: ClientLimits | None = None,
+        compression: str = "",
         options: Options = (),
     ) -> None:
         self._tls = _checked(tls)
+        self._compression = coding_of(compression)
         self._credentials: grpc.ChannelCredentials | None = None
         self._options: list[tuple[str, Any]] = [
             ("grpc.use_local_subchannel_pool", 1),  # else clients would share connections
@@ -57,7 +63,7 @@ class GrpcConnector:
 
     def connect(self, node: Node, /) -> GrpcConnection:
         """Return the connection of one node; see ``Connector``."""
-        return GrpcConnection(node, self._dial)
+        return GrpcConnection(node, self._dial, compression=self._compression)
 
     def _dial(self, node: Node) -> grpc.aio.Channel:
         claim()

@@ -13,7 +13,8 @@ def connector(
     *,
     tls: ClientTls | None = None,
     limits: ClientLimits | None = None,
+    compression: str = "",
     options: Options = (),
 ) -> GrpcConnector:
     """Return the client side of gRPC; see ``GrpcConnector``."""
-    return GrpcConnector(tls=tls, limits=limits, options=options)
+    return GrpcConnector(tls=tls, limits=limits, compression=compression, options=options)

@@ -19,6 +19,7 @@ from kratos.transport import Cause, Dispatcher, Mount, Operation
 from kratos.transport.listening import place_of
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_grpc._acceptor import acceptor
+from kratos_grpc._compression import MINIMUM, coding_of, server_options
 from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
 from kratos_grpc._json import json_starts
 from kratos_grpc._metadata import Metadata
@@ -62,6 +63,8 @@ class GrpcServer:
             guards it, too.
         json: Whether requests in JSON are taken, too, as Go's ``CallContentSubtype("json")`` sends
             them, and answered in JSON.
+        compression: Coding of replies of 1 KiB or more, for clients that read it: ``gzip`` or
+            ``deflate``; empty for none. Compressed requests are read in any case.
         share_port: Whether other processes may listen on the port, too, each getting a part of
             the connections; both have to say so.
         socket_mode: Permissions of a Unix socket, for instance ``0o660``; ``None`` for what the
@@ -71,7 +74,7 @@ class GrpcServer:
 
     Raises:
         TargetError: The address is none of these.
-        ConfigError: ``socket_mode`` is no permission, or there is no Unix socket.
+        ConfigError: ``socket_mode`` is no permission, there is no Unix socket, or no such coding.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class GrpcServer:
         health: bool = True,
         reflection: bool = True,
         json: bool = True,
+        compression: str = "",
         share_port: bool = False,
         socket_mode: int | None = None,
         options: Options = (),
@@ -105,6 +109,8 @@ class GrpcServer:
         self._health = health
         self._reflection = reflection
         self._json = json
+        coding = coding_of(compression)
+        self._compression = server_options(coding)
         self._share_port = share_port
         self._place: Address | None = None
         self._options = tuple(options)
@@ -113,6 +119,7 @@ class GrpcServer:
             endpoint=endpoint or "",
             max_send=self._limits.max_send,
             mutual=tls is not None and tls.client_ca is not None,
+            plain_below=MINIMUM if coding else 0,
         )
         self._dispatcher: Dispatcher | None = None
         self._probes = Dispatcher(transport=_TRANSPORT, timeout=None, cancel_grace=cancel_grace)
@@ -322,9 +329,8 @@ class GrpcServer:
         """Serve what tells of all that is served, where no service of its name is mounted."""
         tools = Dispatcher(
             transport=_TRANSPORT,
-            middleware=(*mount.middleware, *self._middleware),
+            middleware=(*mount.middleware, *self._middleware, self._matcher),
             timeout=None,
-            timeouts=self._timeouts,
             cancel_grace=self._cancel_grace,
         )
         served = self._operations()
@@ -337,6 +343,7 @@ class GrpcServer:
         return [
             ("grpc.so_reuseport", int(self._share_port)),
             *self._limits.options(),
+            *self._compression,
             *self._options,
         ]
 

@@ -45,6 +45,8 @@ class CallOptions:
         key: What the call is about, for selectors that keep calls of one key on one node;
             ``None`` for no key.
         fail_fast: Raise at once when no node is ready, instead of waiting for one.
+        compression: Coding of the requests over gRPC: ``gzip``, ``deflate``, or empty for none;
+            ``None`` for the client's own. Other transports pass over it.
         on_end: Told when the call has ended, with reply headers and trailers; not told of
             calls that failed before they had begun. What it raises is logged, and changes
             nothing.
@@ -56,6 +58,7 @@ class CallOptions:
     avoid: Collection[str] = ()
     key: str | None = None
     fail_fast: bool = False
+    compression: str | None = None
     on_end: Callable[[Call], None] | None = None
 
 
