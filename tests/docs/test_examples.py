@@ -15,6 +15,7 @@ NAMES = (
     "config",
     "deadlines",
     "field-masks",
+    "grpc",
     "http-client",
     "logging",
     "mounting",

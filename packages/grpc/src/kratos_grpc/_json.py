@@ -36,7 +36,7 @@ _SPECIAL: Final = {
     "Timestamp": _TEXT,
     "UInt32Value": _NUMBER + _TEXT,
     "UInt64Value": _NUMBER + _TEXT,
-    "Value": _TEXT + _NUMBER + _LIST + _TRUTH + _NULL + _OBJECT,
+    "Value": _LIST + _TRUTH + _NULL + _OBJECT,  # texts and numbers may begin as its protobuf does
 }
 _GROUP: Final = 3  # wire type of its beginning
 
