@@ -35,7 +35,7 @@ class Files:
             return
         for imported in file.dependencies:
             self.take(imported)
-        if file.name not in self._data or self._data[file.name] != data:  # an import may extend it
+        if self._data.get(file.name) != data:  # else an import extends it, and took it
             self._add(data, file.name, [each.name for each in file.dependencies])
         for extension in _extensions(file):
             self.take(extension)
@@ -70,6 +70,8 @@ class Files:
         return (*found, name)
 
     def _add(self, data: bytes, name: str, imports: Iterable[str]) -> None:
+        if name in self._data:  # the pool in pure Python would take it
+            raise TypeError(f"there are two different files {name}")
         self.pool.AddSerializedFile(data)
         self._data[name] = data
         self._imports[name] = tuple(imports)
