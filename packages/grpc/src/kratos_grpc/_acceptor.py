@@ -180,13 +180,13 @@ class _Acceptor(_AioServer):
         name = _NAMELESS if method is None else method.decode()
         while self.is_running():
             try:
+                # Not kept in a variable: until the next call, which may never come.
                 if method is None:
-                    state = await self._request_call()
+                    self._serve(name, await self._request_call())
                 else:
-                    state = await self._request_registered_call(method)
+                    self._serve(name, await self._request_registered_call(method))
             except _RequestCallError:
                 continue  # the server stops, or the call ended before it was accepted
-            self._serve(name, state)
 
     def _serve(self, name: str, state: Any) -> None:
         loop = asyncio.get_running_loop()

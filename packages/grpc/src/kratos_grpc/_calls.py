@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NoReturn
 
 from kratos.limit import cancel_and_wait
 from kratos.transport import converse
@@ -28,10 +28,7 @@ async def single(attempt: Attempt) -> Any:
         await attempt.take_headers()
         await attempt.take_trailers()
     except BaseException as error:
-        failure = attempt.failure(error)
-        if failure is error:
-            raise
-        raise failure from None
+        _raise(attempt.failure(error), error)
     return decode_reply(attempt.call.method, data)
 
 
@@ -60,6 +57,16 @@ async def collect(attempt: Attempt, requests: Any) -> Any:
 async def converse_on(attempt: Attempt) -> None:
     """Hand the caller its stream of replies and wait for the end."""
     await converse(attempt.call, _Stream(attempt))
+
+
+def _raise(failure: BaseException, error: BaseException) -> NoReturn:
+    """Raise what a caller gets; no frame keeps it, which it would keep in turn."""
+    try:
+        if failure is error:
+            raise failure
+        raise failure from None
+    finally:
+        del failure, error
 
 
 async def _feed(attempt: Attempt, requests: Any) -> None:
@@ -102,10 +109,10 @@ class _Stream:
             if not isinstance(data, bytes):
                 await attempt.take_trailers()
         except BaseException as error:
-            failure = attempt.failure(error)
-            if failure is error:
-                raise
-            raise failure from None
+            if reading.done():
+                self._reading = None
+            del reading  # its exception keeps this frame
+            _raise(attempt.failure(error), error)
         self._reading = None
         if not isinstance(data, bytes):
             raise StopAsyncIteration

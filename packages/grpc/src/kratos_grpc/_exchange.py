@@ -185,7 +185,7 @@ class _Exchange:
         return None
 
     async def _fail(self, error: Error) -> None:
-        """Answer with an error; raises what grpc.aio ends aborted calls with."""
+        """Answer with an error."""
         call = self._call
         try:
             if self._sendable(call.reply_headers):
@@ -339,8 +339,10 @@ async def _abort(context: Context, error: Error, trailers: Metadata) -> None:
     trailers = (*trailers, (DETAILS_KEY, status.details))
     try:
         await context.abort(_CODES[status.code], status.message, trailers)
-    except grpc.aio.AbortError:
-        raise  # how grpc.aio wants an aborted call to end
+    except grpc.aio.AbortError as aborted:
+        # grpc.aio keeps it, and raises it when the handler has returned. With its traceback it
+        # would keep all that the call was made of, and be kept by it, until the collector comes.
+        aborted.__traceback__ = None
     except grpc.aio.BaseError as failure:
         _log.debug("nobody is left to answer: %s", failure)
 
