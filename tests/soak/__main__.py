@@ -11,13 +11,12 @@ import json
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from tests.soak.judge import Sample, growth, troubles
 from tests.soak.load import LOADS
+from tests.soak.look import sample
 
 __all__ = ["main", "soak"]
 
@@ -55,11 +54,11 @@ def _soak(
     def look() -> None:
         at = time.monotonic() - started
         if at < seconds:
-            during.append(_sample(pid, addresses["http"], at))
+            during.append(sample(pid, addresses["http"], at))
 
     answered = _load(kinds, addresses, seconds, look)
     after = _settled(pid, addresses["http"], like=before)
-    fds, tasks = [sample.fds for sample in during], [sample.tasks for sample in during]
+    fds, tasks = [each.fds for each in during], [each.tasks for each in during]
     return {
         "soak": "server",
         "seconds": seconds,
@@ -103,26 +102,13 @@ def _settled(pid: int, address: str, *, like: Sample | None = None) -> Sample:
     end = time.monotonic() + _LEAVING
     last: Sample | None = None
     while True:
-        sample = _sample(pid, address, -1.0)
-        same = last is not None and (sample.fds, sample.tasks) == (last.fds, last.tasks)
-        fits = like is None or (sample.fds <= like.fds and sample.tasks <= like.tasks)
+        now = sample(pid, address, -1.0)
+        same = last is not None and (now.fds, now.tasks) == (last.fds, last.tasks)
+        fits = like is None or (now.fds <= like.fds and now.tasks <= like.tasks)
         if (same and fits) or time.monotonic() > end:
-            return sample
-        last = sample
+            return now
+        last = now
         time.sleep(_EVERY)
-
-
-def _sample(pid: int, address: str, at: float) -> Sample:
-    with urllib.request.urlopen(f"http://{address}/tasks", timeout=10) as answer:
-        tasks = int(answer.read())
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return Sample(
-        at=at,
-        rss=int(line.split()[1]) * 1024,
-        fds=len(list(Path(f"/proc/{pid}/fd").iterdir())),
-        tasks=tasks,
-    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.soak.cancelled import cancelled
 from tests.soak.judge import ALLOWED, Sample, growth, troubles
 from tests.soak.load import LOADS
 
@@ -54,3 +55,14 @@ def test_soak_prints_one_object_with_every_load() -> None:
     assert min(found["answered"].values()) > 0
     # Of memory two seconds tell nothing.
     assert [trouble for trouble in found["troubles"] if "memory" not in trouble] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the figures come from /proc")
+@pytest.mark.parametrize(
+    "kind", ["grpc-server-stream", "grpc-client-stream", "grpc-bidi-stream", "sse", "websocket"]
+)
+def test_streams_that_their_clients_cancel_leave_nothing_at_the_server(kind: str) -> None:
+    found = cancelled(kind, streams=3_400)
+    assert found["troubles"] == []
+    assert found["calls"]["after"] == 0
