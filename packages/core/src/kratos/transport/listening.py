@@ -149,9 +149,15 @@ def require_free_path(address: Address) -> None:
 
 def _refused(address: Address, error: OSError) -> StartupError:
     if error.errno == errno.EADDRINUSE:
+        other = (
+            "another path"
+            if address.path
+            else "another port (0 lets the system choose), or let workers of one application share "
+            "it: run(build, workers=...)"
+        )
         return StartupError(
-            f"cannot listen on {address}: the address is in use; "
-            "stop the process that has it, or choose another port (0 lets the system choose)"
+            f"cannot listen on {address}: the address is in use; stop the process that has it, "
+            f"or choose {other}"
         )
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     return StartupError(f"cannot listen on {address}: {reason}")
