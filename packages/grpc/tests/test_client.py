@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,8 +16,8 @@ from google.protobuf.wrappers_pb2 import StringValue
 from kratos.client import Client
 from kratos.errors import Error
 from kratos.selector import Node
-from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
-from kratos.transport import Call, CallOptions, ChainCaller, Handler
+from kratos.testing.echo import ALL, CHAT, COLLECT, ECHO, WATCH, EchoService, text
+from kratos.transport import Arity, Call, CallOptions, ChainCaller, Handler, Method
 from kratos_grpc import ClientLimits, GrpcConnector
 from kratos_grpc._connection import GrpcConnection
 
@@ -88,7 +89,7 @@ async def test_status_of_a_foreign_server_becomes_an_error_by_the_table() -> Non
     error = failure.value
     assert (error.code, error.reason, error.message) == (400, "", "no such page")
     assert error.__cause__ is None
-    assert error.__suppress_context__
+    assert error.__context__ is None
     assert ended[0].trailers.get("x-page") == "7"
 
 
@@ -406,3 +407,34 @@ async def test_client_of_the_core_comes_back_to_a_server_that_was_away(serve: An
                 await caller.unary(ECHO, text("two"), CallOptions(fail_fast=True))
             async with serve(EchoService(), address=address):
                 assert (await caller.unary(ECHO, text("three"))).value == "three"
+
+
+async def take(caller: ChainCaller, method: Method[Any, Any]) -> None:
+    """Make a call of any arity, and take what it answers."""
+    arity = method.arity
+    if arity is Arity.UNARY:
+        await caller.unary(method, text("ok"))
+    elif arity is Arity.CLIENT_STREAM:
+        await caller.client_stream(method, [text("ok")])
+    else:
+        streams = arity is Arity.BIDI_STREAM
+        opening: Any = (
+            caller.bidi_stream(method) if streams else caller.server_stream(method, text("ok"))
+        )
+        async with opening as replies:
+            async for _ in replies:
+                pass
+
+
+@pytest.mark.parametrize("method", ALL, ids=lambda method: method.arity.value)
+async def test_error_that_is_kept_keeps_nothing_of_the_call(method: Method[Any, Any]) -> None:
+    async with foreign(refuse) as connection:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(Error, match="no such page"):
+                await take(calling(connection), method)
+            calls = [each for each in gc.get_objects() if isinstance(each, grpc.aio.Call)]
+        finally:
+            gc.enable()
+    assert calls == []

@@ -47,7 +47,7 @@ class Attempt:
 
     Attributes:
         call: The call.
-        rpc: grpc.aio's view of it.
+        rpc: grpc.aio's view of it; ``None`` once the call is over.
 
     Raises:
         ValueError: gRPC cannot carry one of the headers, or does not have the coding.
@@ -78,19 +78,32 @@ class Attempt:
 
     def cancel(self) -> None:
         """Cancel the call at the peer, unless it has ended."""
-        self.rpc.cancel()
+        if self.rpc is not None:
+            self.rpc.cancel()
+
+    def release(self) -> None:
+        """Cancel the call unless it has ended, and let go of what gRPC keeps for it.
+
+        Whoever keeps an error keeps the frames that it went through, and this in them: gRPC would
+        not close a connection for as long.
+        """
+        self.cancel()
+        self.rpc = None
 
     async def send(self, data: bytes) -> bool:
         """Send one request; tell whether the call takes any more.
 
         Cancellation: cancels the call.
         """
+        rpc = self.rpc
+        if rpc is None:
+            return False
         try:
-            await self.rpc.wait_for_connection()
+            await rpc.wait_for_connection()
             # Not rpc.write: when the server ends the call meanwhile, that puts an error of its
             # own in place of the status, or of the reply, which is on its way.
-            core: Any = getattr(self.rpc, "_cython_call", None)
-            await (self.rpc.write(data) if core is None else core.send_serialized_message(data))
+            core: Any = getattr(rpc, "_cython_call", None)
+            await (rpc.write(data) if core is None else core.send_serialized_message(data))
         except _ENDED:
             return False
         except asyncio.CancelledError:
@@ -102,6 +115,8 @@ class Attempt:
 
     async def half_close(self) -> None:
         """Say that no request follows. Idempotent."""
+        if self.rpc is None:
+            return
         try:
             await self.rpc.done_writing()
         except _ENDED:
@@ -121,9 +136,9 @@ class Attempt:
             return self._answer(error)
         if isinstance(error, asyncio.CancelledError):
             # grpc.aio raises it for calls, too, that were cancelled and not awaited then.
-            return error if is_cancelled_from_outside() else self._closed()
+            return error if is_cancelled_from_outside() else self.closed()
         if isinstance(error, grpc.aio.BaseError):
-            return self._closed()
+            return self.closed()
         return error
 
     def _answer(self, answer: grpc.aio.AioRpcError) -> Error:
@@ -142,7 +157,8 @@ class Attempt:
         error = from_status(WireStatus(code=code, message=message, details=_bytes(details)))
         return error if details else named(error)
 
-    def _closed(self) -> Error:
+    def closed(self) -> Error:
+        """Return the error of a call that goes on with a connection that was closed."""
         return Error(503, "CONNECTION_CLOSED", f"the connection to {self.call.peer} was closed")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Any, NoReturn
+from typing import Any
 
 from kratos.limit import cancel_and_wait
 from kratos.transport import converse
@@ -28,8 +28,16 @@ async def single(attempt: Attempt) -> Any:
         await attempt.take_headers()
         await attempt.take_trailers()
     except BaseException as error:
-        _raise(attempt.failure(error), error)
-    return decode_reply(attempt.call.method, data)
+        failure = attempt.failure(error)
+        if failure is error:
+            del failure
+            raise
+    else:
+        return decode_reply(attempt.call.method, data)
+    try:
+        raise failure  # out here, so that grpc's own error is not kept with it
+    finally:
+        del failure  # it holds the traceback, which holds this frame
 
 
 async def collect(attempt: Attempt, requests: Any) -> Any:
@@ -57,16 +65,6 @@ async def collect(attempt: Attempt, requests: Any) -> Any:
 async def converse_on(attempt: Attempt) -> None:
     """Hand the caller its stream of replies and wait for the end."""
     await converse(attempt.call, _Stream(attempt))
-
-
-def _raise(failure: BaseException, error: BaseException) -> NoReturn:
-    """Raise what a caller gets; no frame keeps it, which it would keep in turn."""
-    try:
-        if failure is error:
-            raise failure
-        raise failure from None
-    finally:
-        del failure, error
 
 
 async def _feed(attempt: Attempt, requests: Any) -> None:
@@ -100,6 +98,8 @@ class _Stream:
         # may give up waiting for a message and wait again later.
         reading = self._reading
         if reading is None:
+            if attempt.rpc is None:
+                raise attempt.closed()
             reading = self._reading = asyncio.ensure_future(attempt.rpc.read())
         try:
             data = await asyncio.shield(reading)
@@ -109,14 +109,21 @@ class _Stream:
             if not isinstance(data, bytes):
                 await attempt.take_trailers()
         except BaseException as error:
-            if reading.done():
-                self._reading = None
-            del reading  # its exception keeps this frame
-            _raise(attempt.failure(error), error)
-        self._reading = None
-        if not isinstance(data, bytes):
+            failure = attempt.failure(error)
+            if failure is error:
+                del failure
+                raise
+        else:
+            self._reading = None
+            if isinstance(data, bytes):
+                return decode_reply(attempt.call.method, data)
             raise StopAsyncIteration
-        return decode_reply(attempt.call.method, data)
+        if reading.done():
+            self._reading = None  # so is its error
+        try:
+            raise failure  # out here, so that grpc's own error is not kept with it
+        finally:
+            del failure, reading  # they hold tracebacks, which hold this frame
 
     async def send(self, message: Any, /) -> None:
         method = self._attempt.call.method

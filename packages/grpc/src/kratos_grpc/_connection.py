@@ -102,7 +102,7 @@ class GrpcConnection:
             return await single(attempt)
         finally:
             self._attempts.discard(attempt)
-            attempt.cancel()  # in case it has not ended; nothing is left open
+            attempt.release()  # in case it has not ended; nothing is left open
             if self._idle is not None and not self._attempts:
                 self._idle.set()
 
