@@ -115,16 +115,19 @@ func routeBodies(r *http.Router, svc service) {
 		}
 		return answer(ctx, "Upload", in, svc.Upload)
 	})
-	r.POST("/interop/files", func(ctx http.Context) error {
-		file, header, err := ctx.Request().FormFile("cover")
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		data, err := io.ReadAll(file)
-		if err != nil {
-			return err
-		}
-		return ctx.String(200, described(ctx.Request().FormValue("title"), header.Filename, data))
-	})
+	r.POST("/interop/files", describeFile)
+	r.POST("/interop/files/streamed", describeFile)
+}
+
+func describeFile(ctx http.Context) error {
+	file, header, err := ctx.Request().FormFile("cover")
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(file)
+	if err != nil {
+		return err
+	}
+	return ctx.String(200, described(ctx.Request().FormValue("title"), header.Filename, data))
 }
