@@ -110,7 +110,7 @@ class Service(testing_kratos.TestService):
                     await self.load.put(report_of(request.orca_oob_report))
                 async for reply in replies_to(request.response_parameters):
                     yield reply
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the latter while a reply is sent
             self.cancelled.put_nowait(call)
             raise
 
