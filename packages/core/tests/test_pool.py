@@ -71,10 +71,11 @@ class Bench:
         drain: float = 10.0,
         filters: Sequence[NodeFilter] = (),
         timeout: float | None = None,
+        selector: Recorder | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.connector = FakeConnector(scheme="grpc", lazy=lazy)
-        self.selector = Recorder()
+        self.selector = selector or Recorder()
         self.pool = Pool(
             self.connector,
             self.selector,
@@ -642,6 +643,24 @@ async def test_error_of_a_filter_reaches_the_caller() -> None:
     await bench.up("a:1")
     with pytest.raises(Error, match="NO_TENANT"):
         await bench.call()
+    await bench.pool.aclose()
+
+
+class Broken(Recorder):
+    """A selector that fails."""
+
+    def select(
+        self, call: Call, *, filters: Sequence[NodeFilter] = (), avoid: Collection[str] = ()
+    ) -> Pick:
+        raise Error(500, "BROKEN")
+
+
+async def test_error_of_a_selector_reaches_the_caller_and_sends_nothing() -> None:
+    bench = Bench(selector=Broken())
+    await bench.up("a:1")
+    with pytest.raises(Error, match="BROKEN"):
+        await bench.call()
+    assert bench.services["a:1"].seen == []
     await bench.pool.aclose()
 
 
