@@ -14,6 +14,7 @@ NAMES = (
     "aegis/middleware",
     "config",
     "deadlines",
+    "errors",
     "field-masks",
     "grpc",
     "http-client",

@@ -5,12 +5,22 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.wrappers_pb2 import StringValue
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kratos import errors
-from kratos.errors import Error, from_error, from_grpc_code, to_grpc_code
+from kratos import errors, local
+from kratos.errors import Error, FieldViolation, from_error, from_grpc_code, to_grpc_code
+from kratos.testing.echo import ECHO, EchoService
 
+TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 KINDS = [
     ("bad_request", 400),
     ("unauthorized", 401),
@@ -202,3 +212,114 @@ def test_code_with_a_row_survives_the_way_through_grpc(http: int) -> None:
 
 def test_missing_dependency_prints_the_command_that_mends_it() -> None:
     assert "pip install kratos-etcd" in str(errors.MissingDependency("etcd://", "kratos-etcd"))
+
+
+def duration(seconds: int) -> Duration:
+    return Duration(seconds=seconds)
+
+
+def test_detail_is_found_by_its_type() -> None:
+    error = Error(400, "R").with_detail(duration(1), StringValue(value="x"), duration(2))
+    assert error.detail(Duration) == duration(1)
+    assert error.detail(StringValue) == StringValue(value="x")
+    assert error.detail(Empty) is None
+    assert [each.type_url for each in error.details] == [
+        "type.googleapis.com/google.protobuf.Duration",
+        "type.googleapis.com/google.protobuf.StringValue",
+        "type.googleapis.com/google.protobuf.Duration",
+    ]
+
+
+def test_detail_goes_to_a_copy() -> None:
+    original = Error(400, "R", "m", {"k": "v"}).with_cause(ValueError("boom"))
+    changed = original.with_detail(duration(1))
+    assert original.details == ()
+    assert changed.matches(original)
+    assert (changed.metadata, changed.cause) == (original.metadata, original.cause)
+
+
+def test_detail_of_a_type_that_is_not_known_is_kept_as_it_is() -> None:
+    stranger = AnyMessage(type_url="example.com/shop.v9.Unheard", value=b"\xff\x00")
+    error = Error(400, "R", details=[stranger])
+    assert error.details == (stranger,)
+    stranger.value = b"changed"
+    assert error.details[0].value == b"\xff\x00"
+
+
+def test_detail_whose_bytes_are_none_of_its_type_is_passed_over() -> None:
+    broken = AnyMessage(type_url="type.googleapis.com/google.protobuf.Duration", value=b"\xff")
+    error = Error(400, "R", details=[broken])
+    assert error.detail(Duration) is None
+    assert error.with_detail(duration(1)).detail(Duration) == duration(1)
+
+
+def test_detail_must_be_a_message() -> None:
+    wrong: Any = {"field": "email"}
+    with pytest.raises(TypeError, match="a detail is a protobuf message, not dict"):
+        Error(400, "R", details=[wrong])
+    with pytest.raises(TypeError, match="not dict"):
+        Error(400, "R").with_detail(wrong)
+
+
+VIOLATIONS = (
+    FieldViolation("email", "is no address", "NO_ADDRESS"),
+    FieldViolation("tags[2]", "is empty"),
+)
+
+
+def test_field_violations_are_those_of_all_bad_requests() -> None:
+    bad_request: Any = import_module("google.rpc.error_details_pb2").BadRequest
+    told = bad_request(field_violations=[{"field": "age", "description": "is negative"}])
+    error = errors.bad_request("INVALID").with_field_violations(*VIOLATIONS)
+    assert error.field_violations == VIOLATIONS
+    assert error.with_detail(told).field_violations == (
+        *VIOLATIONS,
+        FieldViolation("age", "is negative"),
+    )
+
+
+def test_further_field_violations_go_into_the_same_detail() -> None:
+    error = Error(400, "R", details=[duration(1)])
+    for violation in VIOLATIONS:
+        error = error.with_field_violations(violation)
+    assert len(error.details) == 2
+    assert error.field_violations == VIOLATIONS
+
+
+def test_error_without_details_has_no_field_violations() -> None:
+    assert Error(400, "R").field_violations == ()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled, Error.clone])
+def test_details_survive_copying_and_pickling(copied: Callable[[Error], Error]) -> None:
+    original = Error(400, "R", "m", {"k": "v"}).with_detail(duration(1), StringValue(value="x"))
+    error = copied(original)
+    assert (error.code, error.reason, error.message, error.metadata) == (400, "R", "m", {"k": "v"})
+    assert error.details == original.details
+
+
+def test_details_do_not_change_what_an_error_matches_and_says() -> None:
+    plain, detailed = Error(400, "R", "m"), Error(400, "R", "m", details=[duration(1)])
+    assert detailed.matches(plain)
+    assert plain.matches(detailed)
+    assert detailed != plain
+    assert str(detailed) == str(plain)
+    assert repr(detailed).endswith("metadata={}, details=[google.protobuf.Duration])")
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=4))
+def test_any_field_violations_come_back(told: list[tuple[str, str, str]]) -> None:
+    violations = tuple(FieldViolation(*each) for each in told)
+    error = Error(400, "R").with_field_violations(*violations)
+    assert pickled(error).field_violations == violations
+
+
+async def test_details_reach_a_caller_in_this_process() -> None:
+    class Refusing(EchoService):
+        async def echo(self, request: StringValue, /) -> StringValue:
+            raise Error(400, "R", details=[duration(1)]) from ValueError("an inner secret")
+
+    with pytest.raises(Error) as failure:
+        await local(Refusing()).unary(ECHO, StringValue())
+    assert failure.value.detail(Duration) == duration(1)
+    assert failure.value.cause is None

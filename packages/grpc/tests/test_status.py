@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import pytest
+from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kratos.errors import Error, from_grpc_code, to_grpc_code
+from kratos.errors import Error, FieldViolation, from_grpc_code, to_grpc_code
 from kratos_grpc.status import WireStatus, from_status, to_status
 
 TYPE_URL = b"type.googleapis.com/google.rpc.ErrorInfo"
+
+PREFIX = "type.googleapis.com/google.rpc."
+MOST = 8 * 1024  # bytes of trailers that many peers take
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 errors = st.builds(
@@ -107,6 +113,70 @@ def test_code_chosen_for_another_status_is_not_believed() -> None:
         reason="HTTP_STATUS", domain="kratos", metadata={"code": "418", "grpc_code": "9"}
     )
     assert from_status(WireStatus(code=6, details=details(exact))).code == 409
+
+
+anys = st.builds(
+    Any,
+    type_url=st.text("ab.", min_size=1, max_size=8).map("example.com/{}".format),
+    value=st.binary(max_size=50),
+)
+
+
+@given(errors, st.lists(anys, max_size=4))
+def test_details_come_back_as_they_were_and_change_nothing_else(
+    error: Error, details: list[Any]
+) -> None:
+    came = from_status(to_status(error.with_detail(*details)))
+    assert list(came.details) == details
+    assert parts(came) == parts(error)
+
+
+def test_details_follow_what_go_reads() -> None:
+    retry = error_details_pb2.RetryInfo(retry_delay={"seconds": 3})
+    plain, detailed = Error(418, "R", "m", {"k": "v"}), Error(418, "R", "m", {"k": "v"})
+    detailed = detailed.with_detail(retry).with_field_violations(FieldViolation("email", "bad"))
+    written = status_pb2.Status.FromString(to_status(detailed).details)
+    assert [each.type_url for each in written.details] == [
+        TYPE_URL.decode(),
+        TYPE_URL.decode(),
+        f"{PREFIX}RetryInfo",
+        f"{PREFIX}BadRequest",
+    ]
+    assert to_status(detailed).details.startswith(to_status(plain).details)
+
+
+def test_error_info_of_somebody_else_is_a_detail_too() -> None:
+    foreign = error_details_pb2.ErrorInfo(reason="API_OFF", domain="googleapis.com")
+    came = from_status(WireStatus(code=7, details=details(foreign, code=7)))
+    assert came.reason == "API_OFF"
+    assert came.detail(error_details_pb2.ErrorInfo) == foreign
+    again = from_status(to_status(came))
+    assert again.details == came.details
+    assert again.reason == "API_OFF"
+
+
+def test_details_that_do_not_fit_into_trailers_are_left_out_and_that_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = Error(418, "TOO_MUCH", "m", {"k": "v"})
+    large = plain.with_detail(error_details_pb2.DebugInfo(detail="x" * MOST))
+    assert to_status(large) == to_status(plain)
+    assert "is sent without its details" in caplog.text
+    assert "TOO_MUCH" in caplog.text
+    assert "google.rpc.DebugInfo" in caplog.text
+    assert "xxx" not in caplog.text
+
+
+@given(
+    st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=1500),
+    st.integers(min_value=0, max_value=6000),
+)
+def test_error_whose_details_are_sent_fits_into_trailers(message: str, size: int) -> None:
+    plain = Error(400, "R", message)
+    status = to_status(plain.with_detail(error_details_pb2.DebugInfo(detail="x" * size)))
+    if status == to_status(plain):
+        return
+    assert len(base64.b64encode(status.details)) + len(quote(message)) < MOST - 512
 
 
 def test_cause_does_not_travel() -> None:

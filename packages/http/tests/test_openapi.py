@@ -273,7 +273,7 @@ def test_errors_have_the_form_of_the_wire() -> None:
         "$ref": "#/components/responses/Error"
     }
     status = described["components"]["schemas"]["errors.Status"]
-    assert list(status["properties"]) == ["code", "reason", "message", "metadata"]
+    assert list(status["properties"]) == ["code", "reason", "message", "metadata", "details"]
 
 
 def test_encoders_of_a_servers_own_are_anything_unless_they_are_described() -> None:

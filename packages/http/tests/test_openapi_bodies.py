@@ -165,5 +165,5 @@ def test_errors_of_an_envelope_are_in_it() -> None:
     assert names == {"/wrap": "Error.Envelope", "/part": "Error.Envelope2", "/fill": "Error"}
     answers = described["components"]["responses"]
     schema = answers["Error.Envelope2"]["content"]["application/json"]["schema"]
-    assert list(schema["properties"]) == ["status", "message", "data", "metadata"]
+    assert list(schema["properties"]) == ["status", "message", "data", "metadata", "details"]
     assert schema["properties"]["data"] == {"type": "null"}

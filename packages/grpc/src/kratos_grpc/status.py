@@ -5,14 +5,19 @@ trailer ``grpc-status-details-bin``, where one ``google.rpc.ErrorInfo`` without 
 reason and metadata. The table of codes is not one to one: 404 becomes NOT_FOUND and 404 again,
 but 418 would come back as 500. For such codes, and for no others, a second ``ErrorInfo`` of
 the domain ``kratos`` holds the code itself. Go reads the first ``ErrorInfo`` alone and tools
-know the type, so nobody stumbles over it.
+know the type, so nobody stumbles over it. The error's own details follow.
+
+All of it has to fit into the trailers that a peer takes, 8 KiB with many of them. Of details that
+would not, none is sent: an error without them is worth more than a broken call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
@@ -23,6 +28,10 @@ __all__ = ["DETAILS_KEY", "WireStatus", "from_status", "to_status"]
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """Trailer that holds the bytes of ``google.rpc.Status``."""
+
+_log = logging.getLogger("kratos.grpc")
+
+_MOST: Final = 7 * 1024  # bytes in trailers; the rest of 8 KiB is for those of the handler
 
 _OK: Final = 0
 _UNKNOWN: Final = 2
@@ -56,6 +65,7 @@ class WireStatus:
 def to_status(error: Error) -> WireStatus:
     """Return the status of an error; its cause does not travel.
 
+    Details that do not fit into trailers are left out, which a line in the log tells.
     No failed call ends with OK, which cannot carry details: code 200 goes as UNKNOWN.
     """
     code = to_grpc_code(error.code) if error.grpc_code is None else error.grpc_code
@@ -76,40 +86,72 @@ def to_status(error: Error) -> WireStatus:
         info = error_details_pb2.ErrorInfo(reason=_CODE_REASON, domain=_CODE_DOMAIN, metadata=told)
         status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
     details: bytes = status.SerializeToString()
+    if error.details:
+        plain = details
+        status.details.extend(error.details)
+        details = status.SerializeToString()
+        if (size := _on_the_wire(details, message)) > _MOST:
+            _log.warning(
+                "%r is sent without its details: with them it takes %d bytes of trailers, more "
+                "than %d",
+                error,
+                size,
+                _MOST,
+            )
+            details = plain
     return WireStatus(code=code, message=message, details=details)
 
 
 def from_status(status: WireStatus) -> Error:
     """Return the error of a status.
 
-    Reason and metadata come from the first ``ErrorInfo``; other details, and details that are
-    malformed, are passed over. A status without details has an empty reason. The exact code is
-    believed only while it agrees with the status code, which a proxy may have changed. A status
-    code that is not the one of the table stays on the error, so that passing it on loses nothing.
+    Reason and metadata come from the first ``ErrorInfo``, which is among the details too if it
+    has a domain. Other details are kept as they are; malformed ones of this type are passed over.
+    A status without details has an empty reason. The exact code is believed only while it agrees
+    with the status code, which a proxy may have changed. A status code that is not the one of the
+    table stays on the error, so that passing it on loses nothing.
     """
     error = Error(from_grpc_code(status.code), "", status.message)
     found = False
-    for info in _error_infos(status.details):
-        if info.domain == _CODE_DOMAIN and info.reason == _CODE_REASON:
+    kept: list[Any] = []
+    for detail, info in _read(status.details):
+        if info is None:
+            kept.append(detail)
+        elif info.domain == _CODE_DOMAIN and info.reason == _CODE_REASON:
             error.code = _exact_code(status.code, info.metadata) or error.code
-        elif not found:
-            found = True
-            error.reason = info.reason
-            error.metadata = dict(info.metadata)
+        else:
+            if found or info.domain:
+                kept.append(detail)
+            if not found:
+                found = True
+                error.reason = info.reason
+                error.metadata = dict(info.metadata)
+    error.details = tuple(kept)
     if to_grpc_code(error.code) != status.code and status.code in _FAILED:
         error.grpc_code = status.code
     return error
 
 
-def _error_infos(details: bytes) -> list[error_details_pb2.ErrorInfo]:
+def _read(data: bytes) -> Iterator[tuple[Any, error_details_pb2.ErrorInfo | None]]:
+    """Yield the details, each with the ``ErrorInfo`` that it is, without malformed ones of them."""
     try:
-        return [
-            error_details_pb2.ErrorInfo.FromString(detail.value)
-            for detail in status_pb2.Status.FromString(details).details
-            if detail.type_url.rpartition("/")[2] == _ERROR_INFO
-        ]
+        details = status_pb2.Status.FromString(data).details
     except DecodeError:
-        return []  # the status itself still says what it can
+        return  # the status itself still says what it can
+    for detail in details:
+        if detail.type_url.rpartition("/")[2] != _ERROR_INFO:
+            yield detail, None
+            continue
+        try:
+            info = error_details_pb2.ErrorInfo.FromString(detail.value)
+        except DecodeError:
+            continue
+        yield detail, info
+
+
+def _on_the_wire(details: bytes, message: str) -> int:
+    """Return the bytes that both trailers take: one as base64, the other percent-encoded."""
+    return (len(details) + 2) // 3 * 4 + len(quote(message, safe=" "))
 
 
 def _exact_code(status_code: int, told: Mapping[str, str]) -> int | None:

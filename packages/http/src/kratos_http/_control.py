@@ -10,8 +10,10 @@ import json
 import re
 from typing import Any, Final, cast
 
+from kratos.encoding.json import PROTOJSON
 from kratos.errors import Error
 from kratos.transport import Header
+from kratos_http._details import MEMBER, from_json, with_details
 from kratos_http._refusal import refusal
 
 __all__ = [
@@ -46,7 +48,10 @@ def error_message(error: Error, *, own: bool) -> str:
         own: Whether the peer understands our form.
     """
     if own:
-        return ERROR + refusal(error).body.decode()
+        body = refusal(error).body
+        if error.details:
+            body = with_details(PROTOJSON, body, error.details)
+        return ERROR + body.decode()
     told = Error(error.code, error.reason, error.message, error.metadata)  # its cause is ours
     return f"{ERROR}{told}".encode("utf-8", "replace").decode()
 
@@ -62,6 +67,7 @@ def read_error(text: str, *, own: bool) -> Error:
             str(found.get("reason", "")),
             str(found.get("message", "")),
             {key: str(value) for key, value in pairs.items()},
+            details=from_json(found.get(MEMBER)),
         )
     match = _GO.fullmatch(text)
     if match is None:

@@ -16,6 +16,7 @@ from kratos.errors import Error
 from kratos.transport import Arity, HttpRule, Method
 from kratos.transport.rule import PathTemplate, PathValueError
 from kratos_http._binding import decode_field, encode_field, field_of, frame_field
+from kratos_http._details import parted
 from kratos_http._exchange import RawReply
 from kratos_http._form_writing import (
     form_closing,
@@ -278,11 +279,13 @@ class Plan:
 
     def streamed_error(self, kind: str, data: bytes) -> Error:
         """Return the error that ended a stream, under its own code."""
+        codec = self._codec_of(kind)
+        body, details = parted(codec, data)
         try:
-            status = self._codec_of(kind).decode(data, STATUS)
+            status = codec.decode(body, STATUS)
         except CodecError:
             return Error(500, "UNKNOWN", data.decode("utf-8", "replace"))
-        return from_message(status, code=cast("Any", status).code or 500)
+        return from_message(status, code=cast("Any", status).code or 500, details=details)
 
     def _checked(self, kind: str, body: bytes) -> Message:
         try:
@@ -314,13 +317,14 @@ class Plan:
             found = self._envelope.error(reply.body, code=reply.status)
             if found is not None:
                 return found
+        body, details = parted(codec, reply.body)
         try:
-            status: Any = codec.decode(reply.body, STATUS)
+            status: Any = codec.decode(body, STATUS)
         except CodecError:
             return foreign(reply)
         if not (status.code or status.reason or status.message):
             return foreign(reply)
-        return from_message(status, code=reply.status)
+        return from_message(status, code=reply.status, details=details)
 
     def _codec_of(self, kind: str) -> Codec:
         return self._codecs.find(kind) or self._codecs.select("").codec

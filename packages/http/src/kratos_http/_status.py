@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor_pb2 import (
@@ -59,10 +60,10 @@ def to_message(error: Error) -> Message:
     )
 
 
-def from_message(message: Message, *, code: int) -> Error:
+def from_message(message: Message, *, code: int, details: Iterable[Message] = ()) -> Error:
     """Return a received error, under the code that the transport tells."""
     status = cast("Any", message)
-    return Error(code, status.reason, status.message, dict(status.metadata))
+    return Error(code, status.reason, status.message, dict(status.metadata), details=details)
 
 
 def _unicode(text: object) -> str:

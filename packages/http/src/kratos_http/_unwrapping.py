@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from kratos.errors import Error
 from kratos.transport import Arity, HttpEnvelope, Method
+from kratos_http._details import MEMBER, from_json
 from kratos_http.envelope import Envelope
 
 __all__ = ["Unwrapping", "unwrapping"]
@@ -86,6 +87,7 @@ class Unwrapping:
             str(found.get(self._options.reason_key) or ""),
             str(found.get(self._options.message_key) or ""),
             {name: str(value) for name, value in (_dict(found.get("metadata")) or {}).items()},
+            details=from_json(found.get(MEMBER)),
         )
 
 

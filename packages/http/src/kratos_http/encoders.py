@@ -16,6 +16,7 @@ from kratos.encoding.http_body import is_http_body, raw
 from kratos.errors import Error
 from kratos.transport import Call
 from kratos.transport.http import Reply, WireHeaders
+from kratos_http._details import with_details
 from kratos_http._refusal import refusal
 from kratos_http._status import to_message
 from kratos_http.redirect import Redirect
@@ -110,6 +111,8 @@ def encode_error(error: Error, accept: str, *, codecs: Codecs = encoding.DEFAULT
     chosen = codecs.select(accept)
     try:
         body = chosen.codec.encode(to_message(error))
+        if error.details:
+            body = with_details(chosen.codec, body, error.details)
     except CodecError as problem:  # peers choose texts that errors quote: nothing is broken
         _log.debug("an error is sent as JSON: %s", problem)
         return refusal(error, status=status)

@@ -15,6 +15,7 @@ from kratos.encoding.http_body import is_http_body
 from kratos.errors import ConfigError, Error
 from kratos.transport import Call, HttpEnvelope
 from kratos.transport.http import Reply
+from kratos_http._details import MEMBER, to_json
 from kratos_http._refusal import JSON
 from kratos_http.encoders import Encoders, encode_error, encode_reply, http_status
 from kratos_http.redirect import Redirect
@@ -31,9 +32,9 @@ class Envelope:
 
     A reply becomes ``{"code": 0, "reason": "", "message": "ok", "data": {...}}``, an error
     ``{"code": 404, "reason": "USER_NOT_FOUND", "message": "...", "data": null}`` with the error's
-    metadata, if it has any, as ``metadata``. Redirects, raw bodies (``google.api.HttpBody``) and
-    what a peer asks for in another format than JSON stay without one, streams too. Clients of
-    Kratos expect none: keep it for browsers and strangers.
+    metadata and details, if it has any, as ``metadata`` and ``details``. Redirects, raw bodies
+    (``google.api.HttpBody``) and what a peer asks for in another format than JSON stay without
+    one, streams too. Clients of Kratos expect none: keep it for browsers and strangers.
 
     Args:
         success: Code of replies.
@@ -62,7 +63,8 @@ class Envelope:
         data_key: str = "data",
         codecs: Codecs = encoding.DEFAULT,
     ) -> None:
-        keys = [key for key in (code_key, reason_key, message_key, data_key, "metadata") if key]
+        named = (code_key, reason_key, message_key, data_key, "metadata", MEMBER)
+        keys = [key for key in named if key]
         if not (code_key and message_key and data_key) or len(set(keys)) < len(keys):
             raise ConfigError("the keys of an envelope must differ, and only reason_key be empty")
         self._codecs = codecs
@@ -144,6 +146,8 @@ class Envelope:
         said = {**self._said(error.code, error.reason, error.message), shape.data_key: None}
         if error.metadata:
             said["metadata"] = dict(error.metadata)
+        if error.details:
+            said[MEMBER] = to_json(error.details)
         return Reply(200 if shape.status_ok else http_status(error.code), JSON, _dump(said))
 
     def _said(self, code: int, reason: str, message: str) -> dict[str, object]:

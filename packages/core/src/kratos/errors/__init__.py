@@ -5,6 +5,7 @@ classes of ``kratos.errors.operational`` tell the operator of *this* process wha
 """
 
 from kratos.errors._codes import from_grpc_code, to_grpc_code
+from kratos.errors._details import FieldViolation
 from kratos.errors._kinds import (
     bad_request,
     client_closed,
@@ -59,6 +60,7 @@ __all__ = [
     "ConfigError",
     "DeadlineExceeded",
     "Error",
+    "FieldViolation",
     "KratosError",
     "MissingDependency",
     "PluginConflict",

@@ -1,11 +1,23 @@
-"""The wire error: code, reason, message, metadata (Go: errors/errors.go)."""
+"""The wire error: code, reason, message, metadata, details (Go: errors/errors.go)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from google.protobuf.message import Message
+
+from kratos.errors._details import (
+    FieldViolation,
+    packed,
+    unpacked,
+    violations_in,
+    with_violations,
+)
 from kratos.errors.operational import KratosError
+
+if TYPE_CHECKING:
+    from google.protobuf.any_pb2 import Any as AnyMessage
 
 __all__ = [
     "OK_CODE",
@@ -17,6 +29,8 @@ __all__ = [
     "matches",
     "reason",
 ]
+
+M = TypeVar("M", bound=Message)
 
 OK_CODE: Final = 200
 UNKNOWN_CODE: Final = 500
@@ -35,11 +49,17 @@ class Error(KratosError):
         code: HTTP-style status code, 100 to 999 on the wire.
         reason: Stable machine-readable name, by convention UPPER_SNAKE.
         message: Text for people.
-        metadata: Details for machines.
+        metadata: Texts for machines.
+        details: Messages for machines, of any type, ``google.rpc`` has some; Kratos for Go passes
+            them over. They are kept as ``google.protobuf.Any``.
 
     Attributes:
         grpc_code: Status code over gRPC, where it is another than the table has for ``code``;
             ``None`` for that of the table.
+        details: The messages, packed, also those whose type is not known here.
+
+    Raises:
+        TypeError: A detail is no message.
     """
 
     def __init__(
@@ -48,6 +68,8 @@ class Error(KratosError):
         reason: str = UNKNOWN_REASON,
         message: str = "",
         metadata: Mapping[str, str] | None = None,
+        *,
+        details: Iterable[Message] = (),
     ) -> None:
         super().__init__(code, reason, message)
         self.code = code
@@ -55,6 +77,7 @@ class Error(KratosError):
         self.message = message
         self.metadata: dict[str, str] = dict(metadata) if metadata else {}
         self.grpc_code: int | None = None
+        self.details: tuple[AnyMessage, ...] = tuple(map(packed, details)) if details else ()
 
     @property
     def cause(self) -> BaseException | None:
@@ -70,7 +93,7 @@ class Error(KratosError):
 
     def clone(self) -> Error:
         """Return an independent copy with the same cause."""
-        copy = Error(self.code, self.reason, self.message, self.metadata)
+        copy = Error(self.code, self.reason, self.message, self.metadata, details=self.details)
         copy.grpc_code = self.grpc_code
         copy.__cause__ = self.__cause__
         return copy
@@ -106,6 +129,31 @@ class Error(KratosError):
         copy.grpc_code = code
         return copy
 
+    def with_detail(self, *messages: Message) -> Error:
+        """Return a copy with more details.
+
+        Raises:
+            TypeError: One is no message.
+        """
+        copy = self.clone()
+        copy.details = (*copy.details, *map(packed, messages))
+        return copy
+
+    def detail(self, kind: type[M], /) -> M | None:
+        """Return the first detail of a type; ``None`` if there is none that can be read."""
+        return next(unpacked(self.details, kind), None)
+
+    @property
+    def field_violations(self) -> tuple[FieldViolation, ...]:
+        """What is wrong with fields of the request, by details ``google.rpc.BadRequest``."""
+        return tuple(violations_in(self.details))
+
+    def with_field_violations(self, *violations: FieldViolation) -> Error:
+        """Return a copy that says of more fields what is wrong with them."""
+        copy = self.clone()
+        copy.details = tuple(with_violations(copy.details, violations))
+        return copy
+
     def __str__(self) -> str:
         pairs = " ".join(f"{key}:{value}" for key, value in sorted(self.metadata.items()))
         return (
@@ -114,16 +162,17 @@ class Error(KratosError):
         )
 
     def __repr__(self) -> str:
+        names = ", ".join(detail.type_url.rpartition("/")[2] for detail in self.details)
         return (
             f"Error(code={self.code}, reason={self.reason!r}, message={self.message!r}, "
-            f"metadata={self.metadata!r})"
+            f"metadata={self.metadata!r}{f', details=[{names}]' if names else ''})"
         )
 
     def __reduce__(
         self,
-    ) -> tuple[type[Error], tuple[int, str, str, dict[str, str]], dict[str, int | None]]:
+    ) -> tuple[type[Error], tuple[int, str, str, dict[str, str]], dict[str, object]]:
         parts = (self.code, self.reason, self.message, self.metadata)
-        return Error, parts, {"grpc_code": self.grpc_code}
+        return Error, parts, {"grpc_code": self.grpc_code, "details": self.details}
 
 
 def from_error(error: BaseException | None) -> Error | None:

@@ -9,13 +9,16 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from kratos.encoding.http_body import is_http_body
 from kratos.transport import HttpEnvelope, HttpOptions, Method
+from kratos_http._details import MEMBER
 from kratos_http._multipart import FORM_DATA
 from kratos_http.encoders import Encoders
 from kratos_http.openapi import _fields as f
 from kratos_http.openapi._fields import Schema
+from kratos_http.openapi.scalars import JSON_FORMS
 from kratos_http.openapi.schema import Schemas
 
 __all__ = [
+    "DETAILS",
     "RAW",
     "EncodersOf",
     "enveloped",
@@ -31,6 +34,12 @@ EncodersOf: TypeAlias = Callable[[Method[Any, Any]], Encoders | None]
 
 _JSON: Final = "application/json"
 _BINARY: Final[Schema] = {"type": "string", "format": "binary"}
+DETAILS: Final[Schema] = {
+    "type": "array",
+    "items": dict(JSON_FORMS[f.ANY]),
+    "description": "Messages that tell more, such as google.rpc.BadRequest; absent without any.",
+}
+"""What an error may have beside code, reason, message and metadata."""
 RAW: Final[dict[str, Any]] = {"*/*": {"schema": _BINARY}}
 """Content of any type."""
 
@@ -102,6 +111,7 @@ def enveloped_error(envelope: HttpEnvelope) -> Schema:
         "type": "object",
         "additionalProperties": {"type": "string"},
     }
+    schema["properties"][MEMBER] = dict(DETAILS)
     return schema
 
 

@@ -9,8 +9,9 @@ from typing import Any, Final, cast
 from google.protobuf.descriptor import Descriptor
 
 from kratos.transport import Arity, HttpEnvelope, Method
+from kratos_http._details import MEMBER
 from kratos_http._status import STATUS
-from kratos_http.openapi.bodies import EncodersOf, enveloped_error, nobody, options_of
+from kratos_http.openapi.bodies import DETAILS, EncodersOf, enveloped_error, nobody, options_of
 from kratos_http.openapi.failures import Failure, failures_of
 from kratos_http.openapi.options import OpenApi
 from kratos_http.openapi.schema import Schemas
@@ -84,7 +85,10 @@ class Errors:
     def _content(self, *, own: bool) -> dict[str, Any]:
         if not own:
             status = cast("Descriptor", STATUS.DESCRIPTOR)
-            return {"schema": self.schemas.message(status)}
+            reference = self.schemas.message(status)
+            properties = self.schemas.components[status.full_name]["properties"]
+            properties[MEMBER] = dict(DETAILS)
+            return {"schema": reference}
         schema = self.options.error_schema
         return {} if schema is None else {"schema": schema}
 
