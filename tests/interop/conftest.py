@@ -139,6 +139,18 @@ def grpc_suite() -> Path:
     return _built("go-grpc-suite", (HERE / "grpc" / "go").iterdir(), _build_suite) / "bin"
 
 
+def _build_details(folder: Path) -> None:
+    shutil.copytree(HERE / "details" / "go", folder)
+    _run(folder, "go", "build", "-o", "bin/details", ".")
+
+
+@pytest.fixture(scope="session")
+def go_details() -> Path:
+    """Path of the program in details/go."""
+    sources = (HERE / "details" / "go").iterdir()
+    return _built("go-details", sources, _build_details) / "bin" / "details"
+
+
 @asynccontextmanager
 async def _serving(program: Path) -> AsyncGenerator[dict[str, str]]:
     process = await asyncio.create_subprocess_exec(
