@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kratos import App
-from kratos.errors import ConfigError, Error
+from kratos.errors import ConfigError, Error, StartupError
 from kratos.metadata import Metadata, client_metadata, server_metadata
 from kratos.middleware import Budget, budget, circuitbreaker, logging, metadata, timeout
 from kratos.testing.app import running
@@ -144,7 +144,7 @@ hops = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.none() | st.floats(min_value=0.001, max_value=3), hops)
 def test_budget_of_a_chain_of_hops_depends_on_times_used_and_not_on_clocks(
     first: float | None, chain: list[tuple[float, float | None, float | None, float]]
@@ -481,3 +481,14 @@ async def test_call_served_inside_of_a_detached_block_has_a_deadline_of_its_own(
     (left,) = wire.left
     assert left is not None
     assert 0 < left <= 20.0
+
+
+def test_floor_of_an_operation_that_is_not_served_is_refused_at_the_start() -> None:
+    floors = {"/kratos.testing.Echo/Ecco": 0.05}
+    for made in (
+        Dispatcher(transport="wire", floors=floors),
+        Dispatcher(transport="wire", middleware=[timeout(floors=floors)]),
+    ):
+        made.add(EchoService())
+        with pytest.raises(StartupError, match=r"/kratos\.testing\.Echo/Echo"):
+            made.check_names()

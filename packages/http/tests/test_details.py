@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kratos.encoding.json import JsonCodec, JsonOptions
@@ -204,6 +204,7 @@ def test_detail_whose_bytes_are_none_of_its_type_keeps_them() -> None:
         [1, None, "x", []],
         [{}],
         [{"@type": 1}],
+        [{"@type": "", "@bytes": ""}],
         [{"@type": "a/b", "@bytes": "no base64"}],
     ],
 )
@@ -225,11 +226,56 @@ known = st.builds(Duration, seconds=st.integers(-9999, 9999)) | st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(anys | known, max_size=4))
 def test_any_details_come_back_in_json_and_in_bytes(details: list[Message]) -> None:
     packed = Error(400, "R", details=details).details
     assert tuple(from_json(json.loads(json.dumps(to_json(packed))))) == packed
     assert tuple(from_proto(with_details(PROTO, b"", packed))) == packed
+
+
+texts = st.text(max_size=6) | st.sampled_from(
+    [
+        "\ud800",
+        "type.googleapis.com/google.protobuf.Duration",
+        "type.googleapis.com/google.protobuf.Struct",
+        "type.googleapis.com/google.protobuf.Any",
+        "type.googleapis.com/google.rpc.BadRequest",
+    ]
+)
+members = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def made(url: str, data: dict[str, Any], rest: dict[str, Any]) -> Any:
+    return {"@type": url, **data, **rest}
+
+
+objects = st.builds(
+    made,
+    texts,
+    st.fixed_dictionaries({}, optional={"@bytes": texts, "value": members}),
+    st.dictionaries(texts, members, max_size=2),
+)
+
+
+@settings(max_examples=50)
+@given(st.lists(objects | members, max_size=3))
+def test_any_json_is_details_or_passed_over(told: list[Any]) -> None:
+    details = from_json(told)
+    error = Error(400, "R", details=details)
+    text = json.dumps(to_json(error.details))
+    assert json.dumps(to_json(from_json(json.loads(text)))) == text
+
+
+def test_details_that_are_nested_without_an_end_are_passed_over() -> None:
+    deep: Any = {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {}}
+    for _ in range(20_000):
+        deep = {"@type": "type.googleapis.com/google.protobuf.Any", "value": deep}
+    assert from_json([deep]) == []
 
 
 @given(st.binary(max_size=60))

@@ -136,7 +136,7 @@ def _to_json(detail: AnyMessage, codec: JsonCodec) -> dict[str, Any]:
 
 def _from_json(value: dict[str, Any], codec: JsonCodec) -> AnyMessage | None:
     url, data = value.get(_TYPE), value.get(_BYTES)
-    if not isinstance(url, str):
+    if not isinstance(url, str) or not url:
         return None
     if isinstance(data, str):
         try:
@@ -155,5 +155,5 @@ def _as_it_came(value: dict[str, Any], codec: JsonCodec) -> AnyMessage | None:
     except CodecError:
         return None
     detail = AnyMessage()
-    detail.Pack(kept)
+    detail.Pack(kept, deterministic=True)
     return detail

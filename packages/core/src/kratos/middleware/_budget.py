@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kratos.transport.call import Call
 
@@ -17,8 +16,7 @@ BUDGET_LEFT: Final = "budget_left"
 """Name, in logs, of the seconds of them that were left when it ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """The time of one call at this hop, in seconds.
 
     Attributes:

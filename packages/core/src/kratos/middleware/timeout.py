@@ -69,7 +69,7 @@ class _Timeout:
 
     @property
     def operation_names(self) -> Collection[str]:
-        return self._operations.keys()
+        return {*self._operations, *self._floors}
 
     def bind(self, method: Method[Any, Any], /) -> Middleware | None:
         limit = _of(method, self._operations, self._seconds)
