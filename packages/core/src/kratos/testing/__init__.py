@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kratos.testing.metrics import MemoryMeter
     from kratos.testing.proxy import FaultProxy
     from kratos.testing.service import serving
+    from kratos.testing.virtual_time import LoopClock, VirtualTimeLoop, run_in_virtual_time
 
 __all__ = [
     "CallFaults",
@@ -31,11 +32,14 @@ __all__ = [
     "FaultyRegistry",
     "InstantClock",
     "LeakCheck",
+    "LoopClock",
     "MemoryLogger",
     "MemoryMeter",
     "MemoryRegistry",
     "MemorySource",
+    "VirtualTimeLoop",
     "client_of",
+    "run_in_virtual_time",
     "running",
     "serving",
 ]
@@ -50,11 +54,14 @@ _HOMES: Final = {
     "FaultyRegistry": "kratos.testing.faults",
     "InstantClock": "kratos.testing.clock",
     "LeakCheck": "kratos.testing.leaks",
+    "LoopClock": "kratos.testing.virtual_time",
     "MemoryLogger": "kratos.testing.log",
     "MemoryMeter": "kratos.testing.metrics",
     "MemoryRegistry": "kratos.registry.memory",
     "MemorySource": "kratos.config",
+    "VirtualTimeLoop": "kratos.testing.virtual_time",
     "client_of": "kratos.testing.app",
+    "run_in_virtual_time": "kratos.testing.virtual_time",
     "running": "kratos.testing.app",
     "serving": "kratos.testing.service",
 }

@@ -1,0 +1,122 @@
+"""An event loop whose time passes only while everybody waits, and then at once."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+
+__all__ = ["LoopClock", "VirtualTimeLoop", "run_in_virtual_time"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_EPOCH: Final = 1_700_000_000.0  # seconds since the epoch
+_LOOK: Final = 0.05  # seconds between looks at what happens outside of the loop
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """A loop on which an hour of waiting takes no time, and things happen in the order of time.
+
+    When no task can run, time jumps to the next timer: a sleep, a time limit, the deadline of
+    a call. What runs in the loop's executor (``asyncio.to_thread``) has the time it needs: the
+    loop's own stands still meanwhile. What other threads and other processes do is not waited
+    for, so this is no loop for sockets to them.
+
+    Source of the idea: the test schedulers of ReactiveX.
+
+    Args:
+        start: First value of ``time()``, in seconds.
+    """
+
+    def __init__(self, *, start: float = 1000.0) -> None:
+        self._now = start
+        self._outside = 0
+        super().__init__(_JumpingSelector(self._jump))
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._now
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Run blocking code, while time stands still."""
+        running = super().run_in_executor(executor, func, *args)
+        self._outside += 1
+        running.add_done_callback(self._came_back)
+        return running
+
+    async def shutdown_default_executor(self, *limit: Any) -> None:
+        """Wait for the threads of the executor, while time stands still.
+
+        Args:
+            limit: Seconds, from Python 3.12 on.
+        """
+        self._outside += 1
+        try:
+            await super().shutdown_default_executor(*limit)
+        finally:
+            self._outside -= 1
+
+    def _came_back(self, _future: asyncio.Future[Any]) -> None:
+        self._outside -= 1
+
+    def _jump(self, seconds: float) -> float:
+        """Let time pass, and return the seconds to wait in earnest."""
+        if self._outside:
+            return _LOOK
+        self._now += seconds
+        return 0.0
+
+
+class LoopClock:
+    """The time of the running loop, for whatever takes a ``clock``; virtual in a virtual loop.
+
+    Made in the loop.
+
+    Args:
+        epoch: First value of ``wall()``, in seconds since the epoch.
+    """
+
+    def __init__(self, *, epoch: float = _EPOCH) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._offset = epoch - self._loop.time()
+
+    def time(self) -> float:
+        """Return the loop's time in seconds."""
+        return self._loop.time()
+
+    def wall(self) -> float:
+        """Return seconds since the epoch, as the loop's time passes."""
+        return self._loop.time() + self._offset
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait on the loop."""
+        await asyncio.sleep(seconds)
+
+
+def run_in_virtual_time(main: Coroutine[Any, Any, T], /) -> T:
+    """Run a program as ``asyncio.run`` does, on a ``VirtualTimeLoop``.
+
+    Raises:
+        Exception: What the program raises.
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main)
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing that only time brings."""
+
+    def __init__(self, jump: Callable[[float], float]) -> None:
+        super().__init__()
+        self._jump = jump
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready; else let time pass."""
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        return super().select(0) or super().select(self._jump(timeout))
