@@ -10,8 +10,8 @@ from kratos import App
 from kratos.client import Client
 from kratos.errors import Error
 from kratos.testing import CallFaults, MemoryRegistry, running
-from kratos.testing._pytest_scope import AppFixture, ClientFixture
 from kratos.testing.echo import CHAT, ECHO, WATCH, EchoService, text
+from kratos.testing.fixtures import AppFixture, ClientFixture
 from kratos.transport import CallOptions, Connector
 from kratos_grpc import GrpcConnector, GrpcServer
 from kratos_http import HttpConnector, HttpServer

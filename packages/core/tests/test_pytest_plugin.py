@@ -21,8 +21,8 @@ from kratos.testing import (
     MemoryRegistry,
     MemorySource,
 )
-from kratos.testing._pytest_scope import AppFixture, ClientFixture, Scope
 from kratos.testing.echo import ECHO, EchoService, text
+from kratos.testing.fixtures import AppFixture, ClientFixture, Scope
 
 USES = """
     import asyncio

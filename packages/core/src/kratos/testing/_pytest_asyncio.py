@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import pytest_asyncio
 
 if TYPE_CHECKING:
-    from kratos.testing._pytest_scope import Scope
+    from kratos.testing.fixtures import Scope
 
 LoopScope: TypeAlias = "Literal['class', 'function', 'module', 'package', 'session']"
 
@@ -18,7 +18,7 @@ def _scope_in(loop_scope: LoopScope) -> object:
 
     @pytest_asyncio.fixture(name=f"_kratos_scope_asyncio_{loop_scope}", loop_scope=loop_scope)
     async def scope() -> AsyncGenerator[Scope]:
-        from kratos.testing._pytest_scope import Scope
+        from kratos.testing.fixtures import Scope
 
         async with Scope() as opened:
             yield opened

@@ -14,9 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from kratos.config import MemorySource
     from kratos.registry.memory import MemoryRegistry
-    from kratos.testing._pytest_scope import AppFixture, ClientFixture, Scope
     from kratos.testing.call_faults import CallFaults
     from kratos.testing.clock import FakeClock
+    from kratos.testing.fixtures import AppFixture, ClientFixture, Scope
     from kratos.testing.log import MemoryLogger
     from kratos.testing.metrics import MemoryMeter
 
@@ -124,7 +124,7 @@ def _kratos_scope(request: pytest.FixtureRequest) -> Scope:
 
 @pytest.fixture
 async def _kratos_scope_anyio() -> AsyncGenerator[Scope]:
-    from kratos.testing._pytest_scope import Scope
+    from kratos.testing.fixtures import Scope
 
     async with Scope() as scope:
         yield scope

@@ -1,4 +1,7 @@
-"""What the asynchronous fixtures of the plug-in hand out, and take back at the end of a test."""
+"""What the asynchronous fixtures of the plug-in hand out, and take back at the end of a test.
+
+Tests that are type-checked take the types of the fixtures from here.
+"""
 
 from __future__ import annotations
 
