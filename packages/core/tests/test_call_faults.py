@@ -10,9 +10,10 @@ import pytest
 from kratos.client import Client
 from kratos.errors import Error
 from kratos.middleware import retry
+from kratos.selector import Node
 from kratos.testing import CallFaults, FakeClock, FakeConnector, InstantClock, serving
 from kratos.testing.echo import ALL, CHAT, COLLECT, ECHO, WATCH, EchoService, text
-from kratos.transport import Arity, Call, CallOptions, Handler, Method
+from kratos.transport import Arity, Call, CallOptions, ChainCaller, Handler, Method
 
 FOREVER = CallOptions(timeout=0)
 every_arity = pytest.mark.parametrize("method", ALL, ids=[each.arity.value for each in ALL])
@@ -426,6 +427,87 @@ async def test_call_over_a_half_open_link_ends_by_its_deadline() -> None:
         with pytest.raises(Error) as failure:
             await call(client, options=CallOptions(timeout=0.05))
     assert failure.value.code == 504
+
+
+@pytest.mark.parametrize("method", [WATCH, CHAT], ids=["server_stream", "bidi_stream"])
+async def test_open_stream_over_a_half_open_link_ends_by_its_deadline(
+    method: Method[Any, Any],
+) -> None:
+    service, faults = EchoService(), CallFaults()
+    options = CallOptions(timeout=0.5)
+    async with serving(service, faults=faults) as client:
+        opening: Any = (
+            client.server_stream(WATCH, text("ok hang"), options)
+            if method is WATCH
+            else client.bidi_stream(CHAT, options)
+        )
+        async with opening as stream:
+            faults.half_open()
+            with pytest.raises(Error) as failure:
+                await anext(stream)
+    assert failure.value.code == 504
+
+
+@every_arity
+async def test_closing_the_client_cuts_off_what_a_half_open_link_holds(
+    method: Method[Any, Any],
+) -> None:
+    faults = CallFaults()
+    faults.half_open()
+    async with serving(EchoService(), faults=faults) as client:
+        calling = asyncio.create_task(call(client, method))
+        await FakeClock().settle()
+    with pytest.raises(Error) as failure:
+        await calling
+    assert failure.value.code == 503
+
+
+async def test_closing_the_client_cuts_off_an_open_stream_that_a_half_open_link_holds() -> None:
+    faults = CallFaults()
+    async with serving(EchoService(), faults=faults) as client:
+        stream = await client.bidi_stream(CHAT, FOREVER).__aenter__()
+        faults.half_open()
+        reading = asyncio.ensure_future(anext(stream))
+        await FakeClock().settle()
+    with pytest.raises(Error) as failure:
+        await reading
+    assert failure.value.code == 503
+
+
+async def test_closing_the_client_cuts_off_what_was_dropped() -> None:
+    faults = CallFaults()
+    dropped = faults.drop()
+    async with serving(EchoService(), faults=faults) as client:
+        calling = asyncio.create_task(call(client))
+        await dropped.met()
+    with pytest.raises(Error) as failure:
+        await calling
+    assert failure.value.code == 503
+
+
+async def test_closing_with_time_lets_a_call_that_is_held_up_end() -> None:
+    clock, faults = FakeClock(), CallFaults()
+    held = CallFaults(clock=clock)
+    rule = held.delay(5)
+    inner = FakeConnector(lazy=True)
+    inner.serve("a:1", EchoService())
+    client = Client("direct:///a:1", transport=held.connector(faults.connector(inner)))
+    async with client:
+        calling = asyncio.create_task(call(client))
+        await rule.met()
+        closing = asyncio.create_task(client.aclose(drain=10))
+        await clock.advance(5)
+        assert await calling == ["ok"]
+        await closing
+
+
+async def test_closed_connection_refuses_calls() -> None:
+    inner = FakeConnector(lazy=True)
+    inner.serve("a:1", EchoService())
+    connection = CallFaults().connector(inner).connect(Node(scheme="http", address="a:1"))
+    await connection.aclose()
+    with pytest.raises(Error, match="a:1: the connection is closed"):
+        await ChainCaller(connection.invoke, transport="http").unary(ECHO, text("ok"))
 
 
 @every_arity
