@@ -108,7 +108,7 @@ async def test_observer_hears_of_values_that_change_come_or_go(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     seen: list[tuple[object, object]] = []
-    source = MemorySource(before)
+    source = MemorySource.of(before)
     async with loaded(source) as (config, clock):
         config.watch("a", noted(seen, "a"))
         source.set(after)
