@@ -208,11 +208,9 @@ async def test_every_call_in_flight_is_answered_when_the_supervisor_is_terminate
     assert list(await get_service(from_url(held.registry), "held")) == []
 
 
-# gRPC's core cancels calls that come between its decision to stop and its client's hearing of it:
-# at most the one that a caller just makes, for each worker that it meets.
-@pytest.mark.parametrize(("transport", "lost"), [("http", 0), ("grpc", 2)])
+@pytest.mark.parametrize("transport", ["http", "grpc"])
 async def test_reload_replaces_the_workers_and_fails_no_call(
-    transport: str, lost: int, tmp_path: Path
+    transport: str, tmp_path: Path
 ) -> None:
     over = asyncio.Event()
 
@@ -233,9 +231,7 @@ async def test_reload_replaces_the_workers_and_fails_no_call(
         held.process.send_signal(signal.SIGHUP)
         await held.until("stopped", 2)
         over.set()
-        for failures in await asyncio.gather(*calling):
-            assert len(failures) <= lost
-            assert set(failures) <= {499, 503}
+        assert not any(await asyncio.gather(*calling))
         assert len(held.workers) == 2
         assert before.isdisjoint(held.workers)
 

@@ -25,6 +25,7 @@ _ENDED: Final = (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateE
 Rpc: TypeAlias = Any  # one of grpc.aio's four calls; what differs is which methods they have
 Stub: TypeAlias = Callable[..., Rpc]
 
+_UNANSWERED: Final = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 _DEADLINE_EXCEEDED: Final = grpc.StatusCode.DEADLINE_EXCEEDED
 
 # Seconds. The core writes time limits on the wire rounded up, to three digits or so: without
@@ -48,12 +49,14 @@ class Attempt:
     Attributes:
         call: The call.
         rpc: grpc.aio's view of it; ``None`` once the call is over.
+        unanswered: Whether it was ended, and neither by the service nor by its time limit: as
+            the core of gRPC does in a server that stops, to calls that it has not begun.
 
     Raises:
         ValueError: gRPC cannot carry one of the headers, or does not have the coding.
     """
 
-    __slots__ = ("call", "rpc")
+    __slots__ = ("call", "rpc", "unanswered")
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Attempt:
         compression: grpc.Compression | None = None,
     ) -> None:
         self.call = call
+        self.unanswered = False
         options = call.options
         if options is not None and options.compression is not None:
             compression = coding_of(options.compression)
@@ -152,6 +156,7 @@ class Attempt:
             left = call.remaining()
             if left is not None and left < _ABOUT_NOW:
                 return Cause.DEADLINE.error()
+        self.unanswered = answer.code() in _UNANSWERED and not (details or call.reply_headers)
         code: int = answer.code().value[0]
         message = answer.details() or ""
         error = from_status(WireStatus(code=code, message=message, details=_bytes(details)))

@@ -1,35 +1,42 @@
-"""The connection to one node: one channel of grpc.aio."""
+"""The connection to one node: a channel of grpc.aio, and another when the server leaves."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
-import grpc
 import grpc.aio
 
 from kratos.errors import Error
+from kratos.limit import cancel_and_wait
 from kratos.selector import Node
-from kratos.transport import Arity, Call, Method
-from kratos_grpc._attempt import Attempt, Stub
+from kratos.transport import Arity, Call
+from kratos_grpc._attempt import Attempt
 from kratos_grpc._calls import collect, converse_on, single
 from kratos_grpc._codec import encode
+from kratos_grpc._line import Line
+from kratos_grpc._metadata import LEAVING
 
 __all__ = ["GrpcConnection"]
 
-_READY: Final = grpc.ChannelConnectivity.READY
-_FAILED: Final = grpc.ChannelConnectivity.TRANSIENT_FAILURE
-_CLOSED: Final = grpc.ChannelConnectivity.SHUTDOWN
+# Where every server at an address leaves, moving on helps nobody: so many times, within seconds.
+_MOVES: Final = 8
+_MOVES_WITHIN: Final = 5.0
 
 
 class GrpcConnection:
     """Carries the calls to one node; see ``Connection``.
 
+    A server that is about to leave, one of several workers at an address, says so in the
+    trailers of its replies: ``kratos-leaving``. New calls then go on another connection, as soon
+    as that stands, so that none meets the farewell of gRPC's core: that cancels calls that come
+    between its decision to stop and their client's hearing of it.
+
     Args:
         node: Where it leads to.
-        dial: Makes the channel, in the event loop.
+        dial: Makes a channel, in the event loop.
         compression: Coding of requests, unless a call says otherwise.
     """
 
@@ -43,10 +50,10 @@ class GrpcConnection:
         self._node = node
         self._dial = dial
         self._compression = compression
-        self._channel: grpc.aio.Channel | None = None
-        self._stubs: dict[str, Stub] = {}
-        self._attempts: set[Attempt] = set()
-        self._idle: asyncio.Event | None = None
+        self._line: Line | None = None
+        self._moves: set[asyncio.Task[None]] = set()
+        self._moving = False
+        self._moved: deque[float] = deque(maxlen=_MOVES)
         self._closing = False
 
     @property
@@ -57,8 +64,7 @@ class GrpcConnection:
     @property
     def ready(self) -> bool:
         """Whether the connection stands."""
-        channel = self._channel
-        return channel is not None and not self._closing and channel.get_state() is _READY
+        return self._line is not None and not self._closing and self._line.ready
 
     async def warm(self) -> None:
         """Connect, and return when the connection stands; see ``Connection``.
@@ -66,15 +72,10 @@ class GrpcConnection:
         Raises:
             Error: 503: the newest attempt failed, or the connection is closed.
         """
-        channel = self._open()
-        state = channel.get_state(try_to_connect=True)
-        while state is not _READY:
-            await channel.wait_for_state_change(state)
-            state = channel.get_state(try_to_connect=True)
-            if state is _FAILED:
-                raise Error(503, "UNREACHABLE", f"no connection to {self._node.address}")
-            if state is _CLOSED:
+        if not await self._open().connect():
+            if self._closing:
                 raise self._closed()
+            raise Error(503, "UNREACHABLE", f"no connection to {self._node.address}")
 
     async def invoke(self, call: Call, request: Any, /) -> Any:
         """Carry one call; see ``Connection``.
@@ -85,61 +86,93 @@ class GrpcConnection:
 
         Cancellation: cancels the call at the peer.
         """
-        stub = self._stub(call.method)
+        line = self._open()
         call.peer = self._node.address
         method = call.method
-        if method.arity.client_streams:
-            attempt = Attempt(call, stub, compression=self._compression)
-        else:
-            data = encode(method, method.request, request)
-            attempt = Attempt(call, stub, data, compression=self._compression)
-        self._attempts.add(attempt)
+        attempt = self._start(line, call, request)
         try:
             if method.arity.server_streams:
                 return await converse_on(attempt)
             if method.arity.client_streams:
                 return await collect(attempt, request)
             return await single(attempt)
+        except Error:
+            if not (attempt.unanswered and method.idempotent and method.arity is Arity.UNARY):
+                raise
         finally:
-            self._attempts.discard(attempt)
-            attempt.release()  # in case it has not ended; nothing is left open
-            if self._idle is not None and not self._attempts:
-                self._idle.set()
+            self._end(line, attempt)
+        return await self._again(call, request)
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Refuse new calls, let those in flight end, close the channel; see ``Connection``."""
         self._closing = True
-        if self._attempts and drain > 0:
-            self._idle = asyncio.Event()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), drain)
-        for attempt in tuple(self._attempts):
-            attempt.cancel()
-        channel, self._channel = self._channel, None
-        self._stubs.clear()
-        if channel is not None:
-            await channel.close()
+        line, self._line = self._line, None
+        async with asyncio.TaskGroup() as closing:
+            if line is not None:
+                closing.create_task(line.aclose(drain=drain))
+            closing.create_task(self._end_moves(drain))
 
-    def _open(self) -> grpc.aio.Channel:
+    def _open(self) -> Line:
         if self._closing:
             raise self._closed()
-        if self._channel is None:
-            self._channel = self._dial(self._node)
-        return self._channel
+        if self._line is None:
+            self._line = Line(self._dial(self._node))
+        return self._line
 
-    def _stub(self, method: Method[Any, Any]) -> Stub:
-        channel = self._open()
-        stub = self._stubs.get(method.operation)
-        if stub is None:
-            # Without serialisers: bytes in, bytes out.
-            makers: dict[Arity, Callable[[str], Stub]] = {
-                Arity.UNARY: channel.unary_unary,
-                Arity.CLIENT_STREAM: channel.stream_unary,
-                Arity.SERVER_STREAM: channel.unary_stream,
-                Arity.BIDI_STREAM: channel.stream_stream,
-            }
-            stub = self._stubs[method.operation] = makers[method.arity](method.operation)
-        return stub
+    def _start(self, line: Line, call: Call, request: Any) -> Attempt:
+        method = call.method
+        stub = line.stub(method)
+        if method.arity.client_streams:
+            attempt = Attempt(call, stub, compression=self._compression)
+        else:
+            data = encode(method, method.request, request)
+            attempt = Attempt(call, stub, data, compression=self._compression)
+        line.attempts.add(attempt)
+        return attempt
+
+    def _end(self, line: Line, attempt: Attempt) -> None:
+        line.ended(attempt)
+        attempt.release()  # in case it has not ended; nothing is left open
+        trailers = attempt.call.trailers
+        if len(trailers) and LEAVING in trailers and line is self._line:
+            self._move_on()
+
+    async def _again(self, call: Call, request: Any) -> Any:
+        """Carry a repeatable call once more, of which the server's end told nothing."""
+        line = self._open()
+        attempt = self._start(line, call, request)
+        try:
+            return await single(attempt)
+        finally:
+            self._end(line, attempt)
+
+    def _move_on(self) -> None:
+        now = asyncio.get_running_loop().time()
+        often = len(self._moved) == _MOVES and now - self._moved[0] < _MOVES_WITHIN
+        if not self._moving and not often and not self._closing:
+            self._moving = True
+            self._moved.append(now)
+            moving = asyncio.create_task(self._move(), name=f"kratos move {self._node.address}")
+            self._moves.add(moving)
+            moving.add_done_callback(self._moves.discard)
+
+    async def _move(self) -> None:
+        """Have new calls go on another connection, and close the present one after its calls."""
+        left = Line(self._dial(self._node))
+        try:
+            if await left.connect() and self._line is not None:
+                self._line, left = left, self._line
+        finally:
+            self._moving = False
+            await left.aclose(drain=None)
+
+    async def _end_moves(self, drain: float) -> None:
+        moves = tuple(self._moves)
+        try:
+            if moves and drain > 0:
+                await asyncio.wait(moves, timeout=drain)
+        finally:
+            await cancel_and_wait(*moves)
 
     def _closed(self) -> Error:
         address = self._node.address

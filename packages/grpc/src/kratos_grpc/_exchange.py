@@ -14,11 +14,12 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from kratos.errors import Error
+from kratos.health import Health, Phase, Status
 from kratos.limit import is_cancelled_from_outside
 from kratos.transport import Call, Cause, Header, Operation, Side
 from kratos_grpc._codec import decode_request, encode
 from kratos_grpc._json import decode_json, encode_json
-from kratos_grpc._metadata import Metadata, received, to_metadata
+from kratos_grpc._metadata import LEAVING, Metadata, received, to_metadata
 from kratos_grpc._presence import attended
 from kratos_grpc._refusals import TOO_LARGE
 from kratos_grpc.status import DETAILS_KEY, to_status
@@ -44,12 +45,24 @@ class Terms:
         max_send: Bytes of the largest reply; ``None`` for no limit.
         mutual: Whether clients have certificates.
         plain_below: Bytes of the smallest reply that may be compressed.
+        leaving: Whether clients are told to connect anew, because the server is about to stop.
     """
 
     endpoint: str = ""
     max_send: int | None = None
     mutual: bool = False
     plain_below: int = 0
+    leaving: bool = False
+
+    def follow(self, health: Health | None) -> Callable[[], None]:
+        """Send clients away as soon as the application is to stop; return what ends that."""
+        if health is None:
+            return lambda: None
+
+        def listen(_status: Status | None) -> None:
+            self.leaving = health.phase is Phase.STOPPING
+
+        return health.subscribe("", listen)
 
 
 class _Exchange:
@@ -176,6 +189,8 @@ class _Exchange:
             if len(call.reply_headers):
                 await self._open()
             call.reply_headers.freeze()
+            if self._terms.leaving:
+                call.trailers.set(LEAVING, "1")
             if len(call.trailers):
                 self._context.set_trailing_metadata(to_metadata(call.trailers))
         except grpc.aio.BaseError:

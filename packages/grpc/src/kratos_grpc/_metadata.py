@@ -9,9 +9,12 @@ from typing import Final, TypeAlias
 
 from kratos.transport import Header
 
-__all__ = ["Metadata", "received", "to_metadata"]
+__all__ = ["LEAVING", "Metadata", "received", "to_metadata"]
 
 Metadata: TypeAlias = "tuple[tuple[str, str | bytes], ...]"
+
+LEAVING: Final = "kratos-leaving"
+"""The trailer by which a server that is about to stop tells clients to connect anew."""
 
 _BINARY: Final = "-bin"
 _NAME: Final = re.compile(r"[0-9a-z_.-]+\Z")

@@ -13,6 +13,7 @@ import grpc.aio
 
 from kratos.address import Address
 from kratos.errors import ConfigError, StartupError
+from kratos.health import Health
 from kratos.middleware.selector import Matcher
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
@@ -111,6 +112,7 @@ class GrpcServer:
         self._json = json
         coding = coding_of(compression)
         self._compression = server_options(coding)
+        self._app_health: Health | None = None
         self._share_port = share_port
         self._place: Address | None = None
         self._options = tuple(options)
@@ -186,6 +188,7 @@ class GrpcServer:
         for service in mount.services:
             self._dispatcher.add(service)
         self._dispatcher.check_names()
+        self._app_health = mount.health
         own = HEALTH_CHECK.operation in operations
         if self._health and mount.health is not None and not own:
             self._probes.add(HealthService(mount.health))
@@ -233,6 +236,7 @@ class GrpcServer:
         )
         await self._listen(server)
         self._server = server
+        forget = self._terms.follow(self._app_health)
         try:
             await server.start()
             if self._stopping.is_set():
@@ -242,6 +246,7 @@ class GrpcServer:
             await self._wait_for_end(server)
         finally:
             self._release()
+            forget()
             if not self._stopped.is_set():
                 self._refuse_and_cancel()
                 await self._cut_off(server)
