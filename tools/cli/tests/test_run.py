@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,83 @@ def test_number_of_workers_that_is_none_is_refused(capsys: pytest.CaptureFixture
         main(["run", "service", "--workers", "many"])
     assert ended.value.code == 2
     assert "'many' is neither a number nor 'auto'" in capsys.readouterr().err
+
+
+FACTORIES = """
+from kratos import App
+from kratos.process import worker_slot
+from kratos_http import HttpServer
+
+def fails():
+    raise LookupError("no luck today")
+
+def gives():
+    return 7
+
+async def waits():
+    return App()
+
+def wants(config):
+    return App()
+
+def takes():
+    return App(servers=[HttpServer(ADDRESS)])
+
+def fails_in_workers():
+    if worker_slot() is not None:
+        raise LookupError("no luck today")
+    return App()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["service:missing"], 2, "ConfigError: 'service:missing': there is no missing in service"),
+        (["service:FACTORIES"], 2, "is no function that returns an App"),
+        (["service:gives"], 2, "ConfigError: service:gives returns 7; it must return an App"),
+        (["service:waits"], 2, "ConfigError: service:waits is async: define it with def"),
+        (["service:wants"], 2, "ConfigError: service:wants takes arguments"),
+        (["service:takes"], 2, "the address is in use; stop the process that has it"),
+        (["service:takes", "-w2"], 2, "the address is in use; stop the process that has it"),
+        (["broken"], 1, "SyntaxError: "),
+        (["service:fails"], 1, "LookupError: no luck today"),
+        (["service:fails", "-w2"], 1, "LookupError: no luck today"),
+    ],
+)
+def test_what_cannot_be_served_is_told_in_the_terms_of_the_program(
+    arguments: list[str], code: int, text: str, tmp_path: Path
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        made = FACTORIES.replace("ADDRESS", repr(address))
+        (tmp_path / "service.py").write_text(f"{made}\nFACTORIES = 7\n")
+        (tmp_path / "broken.py").write_text("def build(:\n")
+        ended, errors = _run(arguments, tmp_path)
+    assert ended == code
+    assert text in errors
+    assert "/kratos/" not in errors.replace(str(tmp_path), "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
+def test_failure_of_workers_is_told_by_them_and_once_more_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text(FACTORIES)
+    code, errors = _run(["service:fails_in_workers", "-w1"], tmp_path)
+    assert code == 1
+    assert "worker 0 could not start: LookupError: no luck today" in errors
+    assert errors.count("Traceback") == 1
+
+
+def _run(arguments: list[str], folder: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from kratos.app._making import made, told
+from kratos.app._options import name_of
 from kratos.errors import (
     ConfigError,
     MissingDependency,
@@ -15,7 +17,6 @@ from kratos.errors import (
     PluginNotFound,
     StartupError,
 )
-from kratos.limit import describe
 from kratos.log import Level, StdLogger
 from kratos.log._console import shown
 from kratos.process import worker_slot
@@ -71,8 +72,7 @@ def run(build: Callable[[], App] | str, /, *, workers: Workers | None = None) ->
         try:
             _application(build, workers).serve()
         except Exception as error:
-            reason = describe(error) if refused(error) else error
-            StdLogger().log(Level.FATAL, "application failed", {"error": reason})
+            StdLogger().log(Level.FATAL, "application failed", {"error": told(error)})
             sys.exit(exit_code(error))
 
 
@@ -105,7 +105,7 @@ def _application(build: Callable[[], App] | str, workers: Workers | None) -> App
     # Programs without workers do not pay for them.
     from kratos.workers._target import load, name_of_factory
 
-    app: App = load(build)() if isinstance(build, str) else build()
+    app = made(load(build), build) if isinstance(build, str) else made(build, name_of(build))
     wanted = app.options.workers if workers is None else workers
     if wanted:
         from kratos.workers import supervise

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from kratos.address import Address
 from kratos.app import App
 from kratos.app._main import default_loop_factory, exit_code, refused
+from kratos.app._making import made, told
 from kratos.app._options import Options, name_of
-from kratos.errors import ConfigError, KratosError, StartupError
+from kratos.errors import KratosError, StartupError
 from kratos.health import Kind
 from kratos.limit import Limit, cancel_and_wait, describe
 from kratos.log import Level, StdLogger
@@ -88,8 +89,7 @@ def work(target: str, descriptor: int) -> int:
 
 def _tell_failure(error: BaseException, last_words: socket.socket) -> None:
     reason = describe(error)
-    shown_error = reason if refused(error) else error
-    StdLogger().log(Level.FATAL, "worker failed", {"error": shown_error})
+    StdLogger().log(Level.FATAL, "worker failed", {"error": told(error)})
     with suppress(OSError):  # nobody may be there to hear it
         last_words.sendall(encode(Failed(reason=reason, refused=refused(error))))
 
@@ -105,9 +105,7 @@ def _leave_signals_to_supervisor() -> None:
 
 
 def _build(target: str, setup: Setup) -> App:
-    app: object = load(target)()
-    if not isinstance(app, App):
-        raise ConfigError(f"{target} returns {app!r}; it must return an App")
+    app = made(load(target), target)
     places = _places(app.options, setup)
     app.adapt(lambda options: _working(options, setup))
     for server, place in places:
