@@ -14,6 +14,7 @@ _BENCHES = {
     "client": "benchmarks.client",
     "grpc": "benchmarks.grpc",
     "workers": "benchmarks.workers",
+    "workers-grpc": "benchmarks.workers_grpc",
     "import": "benchmarks.startup",
     "json": "benchmarks.codec",
     "overload": "benchmarks.overload",

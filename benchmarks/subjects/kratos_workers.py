@@ -1,4 +1,4 @@
-"""Kratos on several workers: ``kratos_workers HOST:PORT WORKERS``."""
+"""Kratos on several workers: ``kratos_workers HOST:PORT WORKERS [grpc]``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bench.bench_pb2 import HelloReply, HelloRequest
 from benchmarks.subjects.kratos_service import CHAIN, BenchService
 from kratos import App, run
 from kratos.process import worker_slot
+from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
 
 
@@ -22,7 +23,7 @@ class Counting(BenchService):
 
 def build() -> App:
     """Return the application."""
-    server = HttpServer(sys.argv[1])
+    server = GrpcServer(sys.argv[1]) if "grpc" in sys.argv else HttpServer(sys.argv[1])
     return App(name="bench", services=[Counting()], middleware=CHAIN, servers=[server])
 
 

@@ -306,14 +306,22 @@ async def test_one_scrape_tells_of_all_workers_also_of_those_that_were_killed(
             await held.until("serving", 2 + round_)
 
 
-async def test_each_worker_registers_by_itself_when_asked_to(tmp_path: Path) -> None:
-    async with service(tmp_path, registration="worker") as held:
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+async def test_each_worker_registers_by_itself_when_asked_to(
+    transport: str, tmp_path: Path
+) -> None:
+    async with service(tmp_path, registration="worker", grpc=where(transport)) as held:
         instances = await held.instances(2)
         await held.until("serving", 2)
         assert len({instance.id for instance in instances}) == 2
-        urls = [instance.endpoints[0] for instance in instances]
-        answers = [await ask(url) for url in urls]
-        assert set(answers) == set(held.workers)
+        reached: set[int] = set()
+        for instance in instances:
+            url = next(url for url in instance.endpoints if url.startswith(transport))
+            async with Client(url.partition("://")[2], transport=transport, timeout=50) as caller:
+                answers = {(await caller.unary(ECHO, text("who"))).value for _ in range(3)}
+            assert len(answers) == 1  # an address of its own leads to one worker
+            reached.update(map(int, answers))
+        assert reached == set(held.workers)
         held.process.send_signal(signal.SIGTERM)
         code, _ = await held.result()
         assert code == 0
