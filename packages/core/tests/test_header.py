@@ -142,3 +142,17 @@ def test_pairs_by_prefix_are_the_same_from_wire_form_and_from_text(
     expected = [pair for pair in Header.of(pairs).items() if pair[0].startswith("x-md-")]
     assert Header.of(pairs).starting_with(("x-md-",)) == expected
     assert Header(wire if again else iter(wire)).starting_with(("x-md-",)) == expected
+
+
+def test_received_pairs_are_headers_with_their_bytes_as_base64() -> None:
+    header = Header.received((("x-a", "1"), ("x-raw-bin", b"\x00\xff"), ("x-a", "2")))
+    assert header.values("x-a") == ["1", "2"]
+    assert header.get_bytes("x-raw-bin") == b"\x00\xff"
+    assert header == Header.of([("x-a", "1"), ("x-a", "2"), ("x-raw-bin", "AP8")])
+
+
+def test_received_pairs_are_searched_by_prefix_decoded_or_not() -> None:
+    header = Header.received((("user-agent", "go"), ("x-md-a", "1"), ("x-md-b-bin", b"\x01")))
+    assert header.starting_with(("x-other-",)) == []
+    assert header.starting_with(("x-md-",)) == [("x-md-a", "1"), ("x-md-b-bin", "AQ")]
+    assert header.starting_with(("user-",)) == [("user-agent", "go")]

@@ -128,11 +128,16 @@ class Attempt:
 
     async def take_headers(self) -> None:
         """Put the headers of the reply on the call; waits for them."""
-        self.call.reply_headers = _frozen(await self.rpc.initial_metadata())
+        core: Any = getattr(self.rpc, "_cython_call", self.rpc)  # which makes no mapping of it
+        self.call.reply_headers = _frozen(await core.initial_metadata())
 
     async def take_trailers(self) -> None:
         """Put the trailers of a call that ended well on it."""
-        self.call.trailers = _frozen(await self.rpc.trailing_metadata())
+        core: Any = getattr(self.rpc, "_cython_call", None)
+        if core is None:
+            self.call.trailers = _frozen(await self.rpc.trailing_metadata())
+        else:
+            self.call.trailers = _frozen((await core.status()).trailing_metadata())
 
     def failure(self, error: BaseException) -> BaseException:
         """Return what the caller gets for something that grpc.aio raised."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from functools import lru_cache
+from typing import Any, Final, Never, TypeAlias, cast
 from urllib.parse import unquote
 
 import grpc
@@ -104,11 +105,18 @@ class _Exchange:
         self._json_starts = json_starts
         self._opened = False
 
-    async def _run(self, context: Context) -> tuple[bytes, Error | None]:
-        """Run the call and return its one reply, or what it failed with."""
+    async def _run(
+        self, context: Context, sink: Callable[[Message], Awaitable[None]] | None = None
+    ) -> tuple[bytes, Error | None]:
+        """Run the call and return its one reply, or what it failed with.
+
+        Args:
+            context: The call, in grpc.aio's terms.
+            sink: What sends a reply of a stream.
+        """
         method = self._operation.method
         self._context = context
-        call = self._call = self._new_call()
+        call = self._call = self._new_call(sink)
         try:
             requests = self._requests = _Requests(call, context, self._json_starts)
             request: Any
@@ -127,7 +135,7 @@ class _Exchange:
         except Exception as error:
             return b"", self._unexpected(error)
 
-    def _new_call(self) -> Call:
+    def _new_call(self, sink: Callable[[Message], Awaitable[None]] | None) -> Call:
         context = self._context
         method = self._operation.method
         left = cast("float | None", context.time_remaining())  # the stubs know of no None
@@ -142,16 +150,11 @@ class _Exchange:
             peer=_address(context.peer()),
             endpoint=self._terms.endpoint,
             deadline=deadline,
-            sink=self._sink,
+            sink=sink,
         )
         if self._terms.mutual:
             call.certificate = peer_certificate(context.auth_context())
         return call
-
-    @property
-    def _sink(self) -> Callable[[Message], Awaitable[None]] | None:
-        """What sends a reply of a stream."""
-        return None
 
     def _encoded(self, reply: object) -> bytes:
         method = self._operation.method
@@ -185,6 +188,8 @@ class _Exchange:
     async def _end(self) -> Error | None:
         """Make headers and trailers ready for a good end; return what forbids it."""
         call = self._call
+        if call.is_bare:
+            return None
         try:
             if len(call.reply_headers):
                 await self._open()
@@ -238,7 +243,20 @@ class SingleReply(_Exchange):
 
     __slots__ = ()
 
-    async def stream_unary(self, _requests: object, context: Context) -> bytes:
+    @property
+    def stream_unary(self) -> SingleReply:
+        """What grpc.aio calls, if it can tell that it is asynchronous."""
+        return self
+
+    def __await__(self) -> Generator[Any, Any, Never]:
+        """Be taken for asynchronous by a look at the class.
+
+        grpc.aio asks twice per call, and asks this first. What else it would look at, the flags
+        of code objects, costs more than all of the chain.
+        """
+        raise TypeError("a call is no awaitable")
+
+    async def __call__(self, _requests: object, context: Context) -> bytes:
         """Serve the call."""
         reply, error = await self._run(context)
         if error is None:
@@ -267,21 +285,18 @@ class StreamedReplies(_Exchange):
 
     async def stream_stream(self, _requests: object, context: Context) -> None:
         """Serve the call."""
-        _, error = await self._run(context)
+        _, error = await self._run(context, self._send)
         if error is None:
             error = await self._end()
         if error is not None:
             await self._fail(error)
 
-    @property
-    def _sink(self) -> Callable[[Message], Awaitable[None]] | None:
-        return self._send
-
     async def _send(self, message: Message) -> None:
         data = self._encoded(message)
         async with self._sending:  # gRPC takes one message of a call at a time
             try:
-                await self._open()
+                if not self._opened:
+                    await self._open()
                 await self._context.write(data)
             except grpc.aio.BaseError:
                 # Nobody receives what the call sends.
@@ -329,9 +344,10 @@ class _Requests(AsyncIterator[Message]):
 
     async def only(self) -> Message:
         """Return the request of a call that has one."""
-        async for request in self:
-            return request
-        raise Error(400, "CODEC", "the call ended without a request")
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            raise Error(400, "CODEC", "the call ended without a request") from None
 
     async def __anext__(self) -> Message:
         if self._ended:
@@ -362,6 +378,7 @@ async def _abort(context: Context, error: Error, trailers: Metadata) -> None:
         _log.debug("nobody is left to answer: %s", failure)
 
 
+@lru_cache(maxsize=1024)
 def _address(peer: str) -> str:
     """Return the address that gRPC writes as ``ipv4:host:port``, ``ipv6:%5Bhost%5D:port``."""
     kind, _, address = peer.partition(":")

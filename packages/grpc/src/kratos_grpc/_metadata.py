@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 from kratos.transport import Header
@@ -35,9 +34,9 @@ _PROTOCOL: Final = frozenset(
 )
 
 
-def received(metadata: Iterable[tuple[str, str | bytes]] | None) -> Header:
+def received(metadata: Metadata | None) -> Header:
     """Return received metadata as a header, decoded on first use; binary values as base64."""
-    return Header(_raw(metadata)) if metadata else Header()
+    return Header.received(metadata) if metadata else Header()
 
 
 def to_metadata(header: Header) -> Metadata:
@@ -50,17 +49,11 @@ def to_metadata(header: Header) -> Metadata:
     Raises:
         ValueError: gRPC cannot carry a name or value.
     """
+    if not header:
+        return ()
     return tuple(
         (name, _checked(name, value)) for name, value in header.items() if not _is_protocol(name)
     )
-
-
-def _raw(metadata: Iterable[tuple[str, str | bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    for name, value in metadata:
-        if isinstance(value, bytes):
-            yield name.encode(), base64.b64encode(value).rstrip(b"=")
-        else:
-            yield name.encode(), value.encode()
 
 
 def _is_protocol(name: str) -> bool:

@@ -185,7 +185,8 @@ class Call:
             raise RuntimeError(f"{self.method.operation} does not stream replies from this side")
         if self._sink is _closed:
             raise RuntimeError(f"{self.method.operation} has ended; nothing more can be sent")
-        message = await self.outgoing(message)
+        if self._send_hooks is not None:
+            message = await self.outgoing(message)
         self.reply_headers.freeze()
         await self._sink(message)
         self.sent += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -31,10 +31,11 @@ class Header:
         raw: Wire form to start from: lower-case names, values as UTF-8. Decoded on first use.
     """
 
-    __slots__ = ("_frozen", "_raw", "_values")
+    __slots__ = ("_frozen", "_pairs", "_raw", "_values")
 
     def __init__(self, raw: RawHeaders | None = None) -> None:
         self._raw = raw
+        self._pairs: Sequence[tuple[str, str | bytes]] | None = None
         self._values: dict[str, list[str]] | None = None if raw is not None else {}
         self._frozen = False
 
@@ -50,6 +51,19 @@ class Header:
         header = cls()
         for name, value in pairs:
             header.add(name, value)
+        return header
+
+    @classmethod
+    def received(cls, pairs: Sequence[tuple[str, str | bytes]]) -> Header:
+        """Make a header of what a transport has decoded already; looked at on first use.
+
+        Args:
+            pairs: Lower-case names, and texts as they stand on the wire, or the bytes that a
+                name ending in ``-bin`` stands for.
+        """
+        header = cls()
+        header._pairs = pairs
+        header._values = None
         return header
 
     def get(self, name: str, default: str = "") -> str:
@@ -98,7 +112,7 @@ class Header:
             ValueError: The name does not end in ``-bin``.
         """
         _require_binary(name)
-        self.add(name, base64.b64encode(value).rstrip(b"=").decode())
+        self.add(name, _encode_binary(value))
 
     def remove(self, name: str) -> None:
         """Forget a name; one that is absent is left so."""
@@ -106,6 +120,13 @@ class Header:
 
     def starting_with(self, prefixes: tuple[str, ...]) -> list[tuple[str, str]]:
         """Return the pairs whose names begin with one of some lower-case prefixes."""
+        pairs = self._pairs
+        if pairs is not None:
+            for name, _ in pairs:
+                if name.startswith(prefixes):
+                    break
+            else:
+                return []
         raw = self._raw
         if isinstance(raw, _ITERABLE_AGAIN):  # most have none: nothing is decoded to find that out
             encoded = _encoded(prefixes)
@@ -173,8 +194,11 @@ class Header:
             for name, value in self._raw or ():
                 text = value.decode("utf-8", "surrogateescape")
                 values.setdefault(name.decode("latin-1"), []).append(text)
+            for key, item in self._pairs or ():
+                text = item if isinstance(item, str) else _encode_binary(item)
+                values.setdefault(key, []).append(text)
             self._values = values
-            self._raw = None
+            self._raw = self._pairs = None
         return values
 
     def _writable(self) -> dict[str, list[str]]:
@@ -206,6 +230,10 @@ def _checked_value(name: str, value: object) -> str:
 def _require_binary(name: str) -> None:
     if not name.lower().endswith(_BINARY_SUFFIX):
         raise ValueError(f"{name!r} holds text; only names ending in -bin hold bytes")
+
+
+def _encode_binary(value: bytes) -> str:
+    return base64.b64encode(value).rstrip(b"=").decode()
 
 
 def _decode_binary(name: str, value: str) -> bytes:
