@@ -205,7 +205,7 @@ async def test_stops_that_overlap_all_end() -> None:
 async def test_grpc_with_other_insides_is_used_as_it_is_with_a_warning(
     serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("kratos_grpc._acceptor._HANDLE", "something else")
+    monkeypatch.setattr("kratos_grpc._acceptor._SINGLE", "something else")
     async with serve(EchoService()) as served:
         assert (await served.caller.unary(ECHO, text("ok"))).value == "ok"
     assert f"grpcio {grpc.__version__} is new to kratos-grpc" in caplog.text

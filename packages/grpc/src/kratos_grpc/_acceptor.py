@@ -19,7 +19,6 @@ import importlib
 import inspect
 import logging
 from collections.abc import Collection, Sequence
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import grpc
@@ -57,10 +56,14 @@ _log = logging.getLogger("kratos.grpc")
 # What the classes below build on, besides what they override.
 _RequestCallError: Any = getattr(_cygrpc, "_RequestCallError", None)
 _augmented: Any = getattr(_private, "_augment_channel_arguments", None)
-_handle_rpc: Any = getattr(_cygrpc, "_handle_rpc", None)
 _schedule_rpc: Any = getattr(_cygrpc, "_schedule_rpc_coro", None)
-_HANDLE: Final = "method_name method_resolver interceptors rpc_state loop concurrency_exceeded"
+_finish_single: Any = getattr(_cygrpc, "_finish_handler_with_unary_response", None)
+_finish_stream: Any = getattr(_cygrpc, "_finish_handler_with_stream_responses", None)
+_Context: Any = getattr(_cygrpc, "_ServicerContext", None)
+_Details: Any = getattr(_cygrpc, "_HandlerCallDetails", None)
 _SCHEDULE: Final = "rpc_coro rpc_state loop method_name"
+_SINGLE: Final = "rpc_state unary_handler request servicer_context response_serializer loop"
+_STREAM: Final = "rpc_state stream_handler request servicer_context loop"
 
 _NAMELESS: Final = "/"
 
@@ -88,9 +91,10 @@ def acceptor(
 def _is_familiar() -> bool:
     """Tell whether grpc.aio's insides are those that the classes below build on."""
     return (
-        _parameters(_handle_rpc) == _HANDLE.split()
-        and _parameters(_schedule_rpc) == _SCHEDULE.split()
-        and None not in (_RequestCallError, _augmented)
+        _parameters(_schedule_rpc) == _SCHEDULE.split()
+        and _parameters(_finish_single) == _SINGLE.split()
+        and _parameters(_finish_stream) == _STREAM.split()
+        and None not in (_RequestCallError, _augmented, _Context, _Details)
     )
 
 
@@ -120,7 +124,7 @@ class _Acceptor(_AioServer):
 
     _accepting: set[asyncio.Task[None]]
     _calls: set[asyncio.Task[None]]
-    _resolver: SimpleNamespace
+    _router: grpc.GenericRpcHandler
     _settled: asyncio.Event
 
     def take(self, router: grpc.GenericRpcHandler, paths: Collection[str]) -> None:
@@ -129,7 +133,7 @@ class _Acceptor(_AioServer):
         self._calls = set()
         self._settled = asyncio.Event()
         self._settled.set()
-        self._resolver = SimpleNamespace(resolve_handler=router.service)
+        self._router = router
         self.add_registered_method_handlers(dict.fromkeys(paths))
 
     def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:
@@ -190,7 +194,20 @@ class _Acceptor(_AioServer):
 
     def _serve(self, name: str, state: Any) -> None:
         loop = asyncio.get_running_loop()
-        running = _handle_rpc(name, self._resolver, (), state, loop, False)
+        running = self._handle(name, state, loop)
         call = loop.create_task(_schedule_rpc(running, state, loop, name))
         self._calls.add(call)  # the loop alone would let it be collected
         call.add_done_callback(self._calls.discard)
+
+    async def _handle(self, name: str, state: Any, loop: asyncio.AbstractEventLoop) -> None:
+        """Run one call, as grpc.aio's ``_handle_rpc`` would.
+
+        That asks for interceptors, four kinds of handlers, and iterators of requests, of which
+        there are none here.
+        """
+        context = _Context(state, None, None, loop)
+        handler: Any = self._router.service(_Details(name, context.invocation_metadata()))
+        if handler.response_streaming:
+            await _finish_stream(state, handler.stream_stream, None, context, loop)
+        else:
+            await _finish_single(state, handler.stream_unary, None, context, None, loop)

@@ -122,7 +122,7 @@ class _Exchange:
             request: Any
             request = requests if method.arity.client_streams else await requests.only()
             reply = await attended(call, self._operation.run(call, request))
-            if method.arity.server_streams:
+            if sink is not None:
                 return b"", None
             return self._encoded(reply), None
         except Error as error:
@@ -251,7 +251,7 @@ class SingleReply(_Exchange):
     def __await__(self) -> Generator[Any, Any, Never]:
         """Be taken for asynchronous by a look at the class.
 
-        grpc.aio asks twice per call, and asks this first. What else it would look at, the flags
+        grpc.aio asks for each call, and asks this first. What else it would look at, the flags
         of code objects, costs more than all of the chain.
         """
         raise TypeError("a call is no awaitable")
@@ -344,21 +344,30 @@ class _Requests(AsyncIterator[Message]):
 
     async def only(self) -> Message:
         """Return the request of a call that has one."""
-        try:
-            return await self.__anext__()
-        except StopAsyncIteration:
-            raise Error(400, "CODEC", "the call ended without a request") from None
+        data: object = await self._context.read()
+        if isinstance(data, bytes):
+            return self._parsed(data)
+        await self._confirm_end()
+        raise Error(400, "CODEC", "the call ended without a request")
 
     async def __anext__(self) -> Message:
         if self._ended:
             raise StopAsyncIteration
         data: object = await self._context.read()
         if not isinstance(data, bytes):
-            self._ended = True
-            # A call that was cut off looks to grpc.aio like one that came to its end. A second
-            # read returns behind the news of the cut, and so is interrupted by it.
-            await self._context.read()
+            await self._confirm_end()
             raise StopAsyncIteration
+        return self._parsed(data)
+
+    async def _confirm_end(self) -> None:
+        """Tell an end from a cut, by which this is interrupted.
+
+        Both look the same to grpc.aio, but a second read returns behind the news of the cut.
+        """
+        self._ended = True
+        await self._context.read()
+
+    def _parsed(self, data: bytes) -> Message:
         if data[:1] in self._json_starts:
             self._decode, self.encode = decode_json, encode_json
         self._json_starts = _NONE
