@@ -293,16 +293,19 @@ class StreamedReplies(_Exchange):
 
     async def _send(self, message: Message) -> None:
         data = self._encoded(message)
-        async with self._sending:  # gRPC takes one message of a call at a time
-            try:
-                if not self._opened:
-                    await self._open()
-                await self._context.write(data)
-            except grpc.aio.BaseError:
-                # Nobody receives what the call sends.
-                self._call.cancel(Cause.PEER_GONE)
-                await asyncio.sleep(0)
-                raise Cause.PEER_GONE.error() from None  # the handler sends from another task
+        # gRPC takes one message of a call at a time. Not "async with", which awaits twice more.
+        await self._sending.acquire()
+        try:
+            if not self._opened:
+                await self._open()
+            await self._context.write(data)
+        except grpc.aio.BaseError:
+            # Nobody receives what the call sends.
+            self._call.cancel(Cause.PEER_GONE)
+            await asyncio.sleep(0)
+            raise Cause.PEER_GONE.error() from None  # the handler sends from another task
+        finally:
+            self._sending.release()
 
 
 class Unserved:

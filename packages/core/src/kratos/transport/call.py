@@ -187,7 +187,8 @@ class Call:
             raise RuntimeError(f"{self.method.operation} has ended; nothing more can be sent")
         if self._send_hooks is not None:
             message = await self.outgoing(message)
-        self.reply_headers.freeze()
+        if not self.sent:
+            self.reply_headers.freeze()
         await self._sink(message)
         self.sent += 1
 
