@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,7 +18,7 @@ from kratos.errors import ConfigError, Error
 from kratos.testing.echo import EchoService
 from kratos.transport import Call, Handler, Mount
 from kratos.transport.http import Head, Reply
-from kratos_http import Cors, HttpServer, Limits
+from kratos_http import Cors, Decompression, HttpServer, Limits
 from kratos_http._wsgi_environ import Body, environ_of
 from kratos_http.sessions import CookieSessions, current_session
 from kratos_http.testing import OpenPeer, SocketPeer, eventually, running
@@ -136,6 +138,64 @@ async def test_body_without_a_length_is_read_to_its_end() -> None:
         head = b"POST /old/upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         await peer.send(head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
         assert (await peer.answer()).json()["size"] == 5
+
+
+def as_django_reads(environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+    """Read as many bytes as were announced, none if none were."""
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode()]
+
+
+LENGTHS = pytest.mark.parametrize("length", [0, 5, 64 * 1024, 3 * 1024 * 1024])
+
+
+def told(body: bytes) -> str:
+    return f"{len(body)} {hashlib.sha256(body).hexdigest()}"
+
+
+@LENGTHS
+async def test_body_in_chunks_has_a_length_in_the_application(length: int) -> None:
+    body = bytes(range(256)) * (length // 256) + b"x" * (length % 256)
+    async with running(mounting(as_django_reads)) as server, connected(server) as peer:
+        head = b"POST /old HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunk = b"%x\r\n%b\r\n" % (length, body) if body else b""
+        await peer.send(head + chunk + b"0\r\n\r\n")
+        assert (await peer.answer()).body.decode() == told(body)
+
+
+@LENGTHS
+async def test_body_that_was_compressed_has_a_length_in_the_application(
+    open_peer: OpenPeer, length: int
+) -> None:
+    body = b"a" * length
+    server = mounting(as_django_reads, filters=[Decompression()])
+    async with open_peer(server) as peer:
+        headers = [("Content-Encoding", "gzip")]
+        answer = await peer.request("POST", "/old", headers=headers, body=gzip.compress(body))
+    assert answer.body.decode() == told(body)
+
+
+@pytest.mark.parametrize("length", [100_000, 100_001, 2_000_000])
+async def test_limit_holds_for_bodies_that_were_compressed(
+    open_peer: OpenPeer, length: int
+) -> None:
+    limits = Limits(max_body=100_000)
+    server = mounting(as_django_reads, filters=[Decompression()], limits=limits)
+    async with open_peer(server) as peer:
+        headers = [("Content-Encoding", "gzip")]
+        answer = await peer.request(
+            "POST", "/old", headers=headers, body=gzip.compress(bytes(length))
+        )
+    assert answer.status == (200 if length == 100_000 else 413)
+
+
+async def test_compressed_body_that_breaks_off_late_is_refused(open_peer: OpenPeer) -> None:
+    server = mounting(as_django_reads, filters=[Decompression()])
+    async with open_peer(server) as peer:
+        body = gzip.compress(random.Random(1).randbytes(200_000))[:-100]
+        headers = [("Content-Encoding", "gzip")]
+        assert (await peer.request("POST", "/old", headers=headers, body=body)).status == 400
 
 
 class connected:  # noqa: N801

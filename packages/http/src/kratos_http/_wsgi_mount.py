@@ -18,6 +18,7 @@ from kratos_http._format import has_body
 from kratos_http._sending import send
 from kratos_http._upload import Upload
 from kratos_http._wsgi_environ import Body, Environ, environ_of
+from kratos_http._wsgi_spool import measured
 from kratos_http.limits import Limits
 
 __all__ = ["WsgiApplication", "WsgiEndpoint"]
@@ -35,7 +36,8 @@ class WsgiEndpoint:
     """A ``Streamed`` endpoint of a WSGI application.
 
     A thread runs it. Where it reads or writes, the thread waits for the peer; a peer that goes
-    away fails that with ``OSError``. What the application returns is closed in any case.
+    away fails that with ``OSError``. What the application returns is closed in any case. A body of
+    unknown length, in chunks or decompressed on its way, is read before the application begins.
 
     Args:
         application: What answers.
@@ -143,6 +145,13 @@ class _Exchange:
             OSError: The peer has gone.
             Exception: Whatever it raises.
         """
+        if "CONTENT_LENGTH" not in environ and self._early != [b""]:
+            with measured(environ, self.read):
+                self._run(application, environ)
+        else:
+            self._run(application, environ)
+
+    def _run(self, application: WsgiApplication, environ: Environ) -> None:
         result = application(environ, self.start_response)
         try:
             self._single = isinstance(result, Sequence) and len(result) == 1
