@@ -21,6 +21,7 @@ from kratos_http.invocation import ClientReply, ClientRequest
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
 from kratos_http.proxies import Proxies, Proxy
+from kratos_http.reconnect import Reconnect
 from kratos_http.redirect import Redirect
 from kratos_http.replies import StreamReply, json_reply, redirect_reply, text_reply
 from kratos_http.request import Query, Request
@@ -52,6 +53,7 @@ __all__ = [
     "Proxies",
     "Proxy",
     "Query",
+    "Reconnect",
     "Redirect",
     "ReplyEncoder",
     "Request",

@@ -10,6 +10,7 @@ EVENT_STREAM: Final = b"text/event-stream"
 COMMENT: Final = b":\n\n"
 _BOM: Final = b"\xef\xbb\xbf"
 _DEFAULT: Final = "message"
+_LONGEST_RETRY: Final = 12  # digits
 
 
 class EventTooLarge(Exception):
@@ -45,12 +46,22 @@ class EventParser:
 
     Args:
         max_size: Bytes of the largest event.
+
+    Attributes:
+        last_id: The ``id`` that the newest event has, or one before it; empty for none.
+        retry: Seconds that the server asks to wait before it is asked again; 0 for none.
     """
 
-    __slots__ = ("_after_cr", "_begun", "_data", "_first", "_kind", "_max_size", "_rest", "_size")
+    __slots__ = (
+        "_after_cr", "_begun", "_data", "_first", "_id", "_kind", "_max_size", "_rest", "_size",
+        "last_id", "retry",
+    )  # fmt: skip
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
+        self.last_id = ""
+        self.retry = 0.0
+        self._id = ""  # of the event that has begun
         self._rest: list[bytes] = []  # of a line that has not ended
         self._first = True
         self._after_cr = False
@@ -84,11 +95,19 @@ class EventParser:
             else:
                 events.append((self._kind or _DEFAULT, b"\n".join(self._data)))
             if not line:
+                self.last_id = self._id
                 self._kind, self._data, self._begun, self._size = "", [], False, 0
         if rest:
             self._rest.append(rest)
             self._grow(len(rest))
         return events
+
+    def next(self) -> EventParser:
+        """Return the parser of a stream that goes on where this one ended."""
+        parser = EventParser(self._max_size)
+        parser.last_id = parser._id = self.last_id
+        parser.retry = self.retry
+        return parser
 
     def _grow(self, size: int) -> None:
         self._size += size
@@ -106,3 +125,7 @@ class EventParser:
         elif name == b"data":
             self._data.append(value[1:] if value.startswith(b" ") else value)
             self._begun = True
+        elif name == b"id" and b"\0" not in value:
+            self._id = value.removeprefix(b" ").decode("utf-8", "replace")
+        elif name == b"retry" and value.strip().isdigit() and len(value) <= _LONGEST_RETRY:
+            self.retry = int(value) / 1000

@@ -22,10 +22,11 @@ from kratos_http._redirects import next_target
 from kratos_http._request_head import RequestHeads
 from kratos_http._socket import FramedSocket
 from kratos_http._socket_client import Opened, SocketStream, collect
-from kratos_http._sse_client import SseStream
+from kratos_http._sse_client import Resumption, SseStream
 from kratos_http._streaming import StreamConnection
 from kratos_http._transfer_client import DownloadStream, Transfer, UploadStream
 from kratos_http._trouble import frozen, too_large, unavailable
+from kratos_http.reconnect import Reconnect
 
 __all__ = ["CallSettings", "HttpConnection"]
 
@@ -45,6 +46,7 @@ class CallSettings:
         max_reply: Bytes of the largest reply, or message of a stream of them.
         ping_interval: Seconds between pings on a WebSocket from which nothing comes.
         ping_timeout: Seconds for anything to come after a ping.
+        reconnect: When a lost stream of events is taken up again; ``None`` for never.
     """
 
     plan: Callable[[Method[Any, Any]], Plan]
@@ -54,6 +56,7 @@ class CallSettings:
     max_reply: int
     ping_interval: float
     ping_timeout: float
+    reconnect: Reconnect | None
 
 
 class HttpConnection:
@@ -157,25 +160,55 @@ class HttpConnection:
         """Carry a call whose replies come as events."""
         plan, target, body = plan.write(request)
         body = await self._packed(call, body)
+        dismiss = self.pool.dismiss
+
+        async def reopen(last_id: str) -> StreamConnection:
+            call.headers.set("last-event-id", last_id)
+            try:
+                return (await self._events(plan, call, target, body))[0]
+            except OSError as error:
+                raise unavailable(call, error) from error
+
+        connection, reply = await self._events(plan, call, target, body)
+        call.reply_headers = frozen(reply.headers)
+        kind = reply.header(b"content-type")
+        if plan.download is not None and not kind.lower().startswith(EVENT_STREAM):
+            try:
+                await converse(call, DownloadStream(call, plan, connection, kind.decode("latin-1")))
+            finally:
+                dismiss(connection)
+            return
+        policy = self._settings.reconnect if plan.repeatable else None
+        resumption = None if policy is None else Resumption(policy, reopen, dismiss)
+        stream = SseStream(
+            call, plan, connection, max_event=self._settings.max_reply, resumption=resumption
+        )
+        try:
+            await converse(call, stream)
+        finally:
+            dismiss(stream.connection)
+
+    async def _events(
+        self, plan: Plan, call: Call, target: str, body: Body
+    ) -> tuple[StreamConnection, RawReply]:
+        """Ask for events, or for a download, and return what answers with them."""
         connection = await self.pool.dedicate()
         try:
             reply = await connection.request(self._written(plan, call, target, body))
-            call.reply_headers = frozen(reply.headers)
             if not 200 <= reply.status < 300:
+                call.reply_headers = frozen(reply.headers)
                 await self._refused(plan, connection, reply)
             if reply.header(b"content-encoding").lower() not in (b"", b"identity"):
                 raise Error(500, "CODEC", f"{call.peer}: events came compressed, unasked")
             kind = reply.header(b"content-type")
-            if plan.download is not None and not kind.lower().startswith(EVENT_STREAM):
-                await converse(call, DownloadStream(call, plan, connection, kind.decode("latin-1")))
-                return
-            if kind and not kind.lower().startswith(EVENT_STREAM):  # Go's has none, if it is empty
+            # Go's has none, if it is empty.
+            if plan.download is None and kind and not kind.lower().startswith(EVENT_STREAM):
                 shown = kind.decode("latin-1")
                 raise Error(500, "CODEC", f"{call.peer}: {shown} is no stream of events")
-            stream = SseStream(call, plan, connection, max_event=self._settings.max_reply)
-            await converse(call, stream)
-        finally:
+        except BaseException:
             self.pool.dismiss(connection)
+            raise
+        return connection, reply
 
     async def _transfer(self, plan: Plan, call: Call, requests: Any) -> Any:
         """Carry a call whose requests are the body of one."""

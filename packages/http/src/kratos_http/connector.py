@@ -22,6 +22,7 @@ from kratos_http._pool import ConnectionPool, PoolOptions
 from kratos_http._request_head import RequestHeads
 from kratos_http.invocation import ClientRequest
 from kratos_http.proxies import Proxies
+from kratos_http.reconnect import Reconnect
 
 __all__ = ["HttpConnection", "HttpConnector"]
 
@@ -70,6 +71,7 @@ class HttpConnector:
         ping_timeout: Seconds for anything to come after a ping.
         socket_uploads: Whether streams of raw bytes go to the server through WebSockets, too: Go
             Kratos takes them no other way.
+        reconnect: When a lost stream of events is taken up again; ``None`` for never.
 
     Raises:
         ConfigError: An option has no such value.
@@ -95,6 +97,7 @@ class HttpConnector:
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
         socket_uploads: bool = False,
+        reconnect: Reconnect | None = None,
     ) -> None:
         found = codecs.get(codec)
         if found is None:
@@ -119,6 +122,7 @@ class HttpConnector:
             max_reply=max_reply,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
+            reconnect=reconnect,
         )
         self._options = PoolOptions(
             max_connections=max_connections,
