@@ -30,6 +30,7 @@ def slips(*names: str) -> list[tuple[str, AnyMiddleware]]:
     matcher.add("/kratos.testing.Echo/Echo", [limits])
     return [
         ("timeout", limits),
+        ("floors", timeout(floors=dict.fromkeys(names, 0.5))),
         ("selector", selector([outermost], paths=names)),
         ("within a selector", selector([limits], prefixes=["/"])),
         ("within a matcher", matcher),
@@ -114,9 +115,11 @@ def test_client_lets_pass_what_it_has_no_definition_of() -> None:
     require_declared([timeout(operations={"/unknown.v1.Things/Get": 1.0}), outermost])
 
 
-def test_options_of_a_client_are_named_in_the_error(library: str) -> None:
+def test_floor_of_no_operation_is_refused_at_both_ends(library: str) -> None:
     with pytest.raises(ConfigError, match=rf"floors names '/{library}/Lits'"):
-        require_declared((), floors=[f"/{library}/Lits"])
+        Client("127.0.0.1:1", floors={f"/{library}/Lits": 0.5})
+    with pytest.raises(StartupError, match=rf"floors names '{SLIP}'"):
+        local(EchoService(), floors={SLIP: 0.5})
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,7 @@ class Client:
             raise ConfigError(f"on_empty is 'keep' or 'apply', not {on_empty!r}")
         if isinstance(subset_key, int) and subset_key < 0:
             raise ConfigError(f"subset_key={subset_key}: clients count from 0")
-        require_declared(middleware)
+        require_declared(middleware, floors=floors or ())
         self._target = Target.parse(target)
         check_target(self._target, discovery=discovery, tls=tls)
         self._new_connector = connector_factory(transport, self._target, tls)
