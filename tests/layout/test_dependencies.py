@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from kratos._built_in import BUILT_IN
+from kratos._built_in import BUILT_IN, DISTRIBUTED
 
 Projects = Mapping[str, Mapping[str, Any]]
 
@@ -23,7 +23,6 @@ CORE_LIBRARIES = {
     "google": "protobuf",
     "kratos_protojson": "kratos-protojson",
     "pydantic": "pydantic",
-    "watchfiles": "watchfiles",
     "yaml": "PyYAML",
 }
 CORE_TAKES_WHAT_IS_THERE = {"uvloop"}
@@ -145,6 +144,17 @@ def test_what_is_built_in_is_announced_like_any_plugin(projects: Projects) -> No
     announced = dict(projects["packages/core"]["entry-points"])
     assert announced.pop("pytest11")  # which is pytest's own group
     assert announced == BUILT_IN
+
+
+def test_what_may_be_proposed_for_installation_is_what_members_announce(projects: Projects) -> None:
+    announced = {
+        (group, name): project["name"]
+        for folder, project in projects.items()
+        if folder != "packages/core"
+        for group, entries in project.get("entry-points", {}).items()
+        for name in entries
+    }
+    assert announced == DISTRIBUTED
 
 
 def test_names_of_plugins_are_url_schemes(projects: Projects) -> None:

@@ -11,7 +11,7 @@ import pytest
 import kratos
 import kratos.testing
 
-HEAVY = ("grpc", "httptools", "hpack", "orjson", "yaml", "uvloop", "watchfiles", "pydantic")
+HEAVY = ("grpc", "httptools", "hpack", "orjson", "yaml", "uvloop", "pydantic")
 
 
 def loaded_after(program: str) -> set[str]:

@@ -78,16 +78,27 @@ def test_attribute_of_an_attribute_may_be_announced(install: Install) -> None:
     assert made == 7
 
 
-def test_unknown_name_tells_what_there_is_and_what_to_install() -> None:
+def test_unknown_name_tells_what_there_is() -> None:
     with pytest.raises(PluginNotFound) as caught:
         plugins.load(GROUP, "etcd")
 
     assert "memory" in caught.value.installed
-    assert "pip install kratos-etcd" in str(caught.value)
+    assert "no distribution that this kratos-core knows of brings it" in str(caught.value)
+
+
+def test_missing_plugin_of_a_known_distribution_is_reported_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kratos.plugins._found", {"kratos.transport": {}})
+    with pytest.raises(PluginNotFound, match=r"pip install kratos-grpc$"):
+        plugins.load("kratos.transport", "grpc")
+    with pytest.raises(PluginNotFound, match="did you mean 'grpc'") as caught:
+        plugins.load("kratos.transport", "grcp")
+    assert "pip install" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("etcd9", "did you mean 'etcd'"), ("thrift", "no dist")]
+    ("name", "hint"), [("memory9", "did you mean 'memory'"), ("thrift", "no dist")]
 )
 def test_no_name_of_strangers_is_proposed_for_installation(name: str, hint: str) -> None:
     with pytest.raises(PluginNotFound, match=hint) as caught:

@@ -1,11 +1,11 @@
-"""The plug-ins of the core; a test holds this table equal to the project's entry points."""
+"""The plug-ins that this version knows; a test holds both tables equal to the entry points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["BUILT_IN"]
+__all__ = ["BUILT_IN", "DISTRIBUTED"]
 
 BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
     "kratos.encoding": {
@@ -28,3 +28,9 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "wrr": "kratos.selector.wrr:build",
     },
 }
+
+DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
+    ("kratos.transport", "grpc"): "kratos-grpc",
+    ("kratos.transport", "http"): "kratos-http",
+}
+"""Distributions by group and name of their plug-ins; no others are proposed for installation."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
-from kratos._built_in import BUILT_IN
+from kratos._built_in import BUILT_IN, DISTRIBUTED
 from kratos.errors import ConfigError, PluginConflict, PluginLoadError, PluginNotFound
 
 if TYPE_CHECKING:
@@ -200,37 +200,6 @@ def _disabled() -> set[tuple[str, str]]:
     return entries
 
 
-# Names whose distribution is kratos-<name>: only these are ever proposed for installation.
-_DISTRIBUTED: Final = frozenset(
-    [
-        "apollo",
-        "consul",
-        "datadog",
-        "discovery",
-        "etcd",
-        "eureka",
-        "fluent",
-        "grpc",
-        "http",
-        "jwt",
-        "kubernetes",
-        "loguru",
-        "mcp",
-        "msgpack",
-        "nacos",
-        "otel",
-        "polaris",
-        "prometheus",
-        "redis",
-        "sentry",
-        "servicecomb",
-        "structlog",
-        "validate",
-        "zookeeper",
-    ]
-)
-
-
 def _not_found(group: str, name: str) -> PluginNotFound:
     installed = sorted({plugin.name for plugin in find(group)})
     installed += sorted(key[1] for key in _overrides if key[0] == group)
@@ -239,14 +208,18 @@ def _not_found(group: str, name: str) -> PluginNotFound:
     elif not _NAME.fullmatch(name):
         hint = "a name is a lower-case URL scheme such as etcd, never a path to code"
     else:
-        near = get_close_matches(name, {*installed, *_DISTRIBUTED}, n=1)
+        there = {known for where, known in DISTRIBUTED if where == group}
+        near = get_close_matches(name, {*installed, *there}, n=1)
         # Nobody shall install what a slip of the pen, or a stranger, has named.
-        if name in _DISTRIBUTED:
-            hint = f"pip install kratos-{name}"
+        if name in there:
+            hint = f"pip install {DISTRIBUTED[group, name]}"
         elif near:
             hint = f"did you mean {near[0]!r}?"
         else:
-            hint = "no distribution of Kratos brings it; install the one that does, if there is one"
+            hint = (
+                f"no distribution that this {_CORE} knows of brings it; install the one that does, "
+                "if there is one"
+            )
     return PluginNotFound(group, name, installed=installed, hint=hint)
 
 
