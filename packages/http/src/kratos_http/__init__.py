@@ -14,6 +14,7 @@ from kratos_http.decoders import (
     decode_variables,
 )
 from kratos_http.decompression import Decompression
+from kratos_http.disposition import content_disposition
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder, encode_error, encode_reply
 from kratos_http.envelope import Envelope
 from kratos_http.health import HealthPaths, health_check
@@ -61,6 +62,7 @@ __all__ = [
     "StaticFiles",
     "StreamOptions",
     "StreamReply",
+    "content_disposition",
     "decode_body",
     "decode_query",
     "decode_variables",

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from kratos.encoding import CodecError
 from kratos.errors import Error
+from kratos_http.disposition import extended
 
 __all__ = [
     "FORM_DATA", "Event", "FormLimits", "MultipartParser", "Part", "boundary_of", "is_form_data",
@@ -227,6 +228,11 @@ class MultipartParser:
                 f'part {self._count} needs the header Content-Disposition: form-data; name="..."'
             )
         filename = parameters.get("filename")
+        given = parameters.get("filename*")  # which RFC 7578 forbids, and some clients send
+        if given is not None:
+            filename = extended(given)
+            if filename is None:
+                raise CodecError(f"filename* of part {self._count} is malformed: use UTF-8''...")
         if filename is not None:
             filename = filename.replace("\\", "/").rpartition("/")[2]
             if filename in (".", ".."):  # which are folders wherever they are put
