@@ -5,6 +5,7 @@
 const place = document.getElementById("api");
 const address = new URL(place.dataset.document, location.href);
 const texts = { int64: "0", uint64: "0", "date-time": "2000-01-01T00:00:00Z", duration: "1s" };
+const mostKept = 64 * 1024 * 1024; // bytes of a download
 let api;
 
 function node(name, options = {}, ...children) {
@@ -88,6 +89,40 @@ function bodyField(kind, schema) {
   return { label, sent };
 }
 
+// Make a field for each part of a form: files where they are bytes, and several where it is a list.
+function formPart(name, schema, encoding) {
+  const found = resolve(schema) ?? {};
+  const many = [].concat(found.type ?? []).includes("array");
+  const file = ((many ? resolve(found.items) : found) ?? {}).format === "binary";
+  const json = encoding?.contentType === "application/json";
+  const hint = file ? "file" : json ? "JSON" : "text";
+  const input = file
+    ? node("input", { type: "file", multiple: many })
+    : node(json ? "textarea" : "input", { placeholder: many && !json ? "several: comma between them" : "" });
+  input.name = name;
+  const label = node("label", {}, node("b", { textContent: name }), " ", node("small", { textContent: hint }), input);
+  const values = () => {
+    if (file) return [...input.files];
+    if (input.value === "") return [];
+    if (json) return [new Blob([input.value], { type: "application/json" })];
+    return many ? input.value.split(",") : [input.value];
+  };
+  return { name, label, values };
+}
+
+function formFields(kind, content, fields) {
+  const asked = new Set(fields.map((each) => each.parameter.name)); // in the path, which goes over the form
+  const properties = Object.entries(resolve(content.schema)?.properties ?? {}).filter(([name]) => !asked.has(name));
+  const parts = properties.map(([name, schema]) => formPart(name, schema, content.encoding?.[name]));
+  const label = node("fieldset", {}, node("legend", { textContent: kind }), ...parts.map((each) => each.label));
+  const sent = () => {
+    const body = new FormData();
+    for (const { name, values } of parts) for (const value of values()) body.append(name, value);
+    return { body }; // the browser says the type, which has the boundary
+  };
+  return { label, sent };
+}
+
 function dataUrl(blob) {
   return new Promise((done, failed) => {
     const reader = new FileReader();
@@ -97,19 +132,44 @@ function dataUrl(blob) {
   });
 }
 
+// Keep a download as it comes, and offer to save it.
+async function save(response, kind, output) {
+  const reader = response.body.getReader();
+  const progress = node("span");
+  output.append(progress);
+  const pieces = [];
+  let size = 0;
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    pieces.push(piece.value);
+    size += piece.value.length;
+    progress.textContent = `${size} bytes`;
+    if (size > mostKept) {
+      await reader.cancel();
+      progress.textContent = `More than ${mostKept} bytes: this page keeps no more.`;
+      return;
+    }
+  }
+  if (size === 0) return;
+  const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "download";
+  const href = URL.createObjectURL(new Blob(pieces, { type: kind }));
+  output.append(" ", node("a", { href, download: name, textContent: `Save as ${name}` }));
+}
+
+async function showText(response, output) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) output.append(piece.value);
+}
+
 async function show(response, output) {
   const kind = response.headers.get("content-type") ?? "";
   const lines = [`${response.status} ${response.statusText}`, kind, ""];
   output.textContent = lines.join("\n");
-  if (kind.startsWith("text/event-stream")) {
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) output.append(piece.value);
-    return;
-  }
+  if (response.body && kind.startsWith("text/")) return showText(response, output);
   if (kind.startsWith("image/")) {
     output.append(node("img", { alt: kind, src: await dataUrl(await response.blob()) }));
     return;
   }
+  if (response.body && kind && !/json|xml|yaml/.test(kind)) return save(response, kind, output);
   const text = await response.text();
   try {
     output.append(JSON.stringify(JSON.parse(text), null, 2));
@@ -124,7 +184,8 @@ function operation(verb, path, about) {
   const [kind] = Object.keys(content);
   // Of downloads, who takes events gets events.
   const accept = [...Object.keys(resolve(about.responses["200"])?.content ?? {}), "application/json"].join(", ");
-  const body = kind ? bodyField(kind, content[kind].schema) : null;
+  const isForm = kind === "multipart/form-data";
+  const body = !kind ? null : isForm ? formFields(kind, content[kind], fields) : bodyField(kind, content[kind].schema);
   const output = node("pre", { hidden: true });
   const form = node("form", {}, ...fields.map((each) => each.label));
   if (body) form.append(body.label);
@@ -137,7 +198,7 @@ function operation(verb, path, about) {
     if (body) {
       const sent = body.sent();
       request.body = sent.body;
-      request.headers["content-type"] = sent.type;
+      if (sent.type) request.headers["content-type"] = sent.type;
     }
     try {
       await show(await fetch(target(path, fields), request), output);
