@@ -482,6 +482,29 @@ async def test_health_of_the_host_is_that_of_its_workers(stage: Stage) -> None:
         ]
 
 
+async def test_host_has_started_when_every_worker_has_served(stage: Stage) -> None:
+    stage.serves = False
+    run = asyncio.create_task((app := stage.make()).run())
+    (await stage.launched(2)).serve()
+    await stage.clock.settle()
+    assert not (await app.health.report(Kind.STARTUP)).ok
+    stage.children[0].serve()
+    await app.ready()
+    assert (await app.health.report(Kind.STARTUP)).ok
+    app.stop()
+    await run
+
+
+async def test_host_lives_on_while_too_few_of_its_workers_serve(stage: Stage) -> None:
+    async with running(stage.make(min_ready=2)) as app:
+        stage.serves = False
+        stage.children[0].die()
+        await stage.clock.settle()
+        assert not (await app.health.report(Kind.READY)).ok
+        assert (await app.health.report(Kind.LIVE)).ok
+        assert (await app.health.report(Kind.STARTUP)).ok
+
+
 async def test_checks_of_the_application_are_left_to_the_workers(stage: Stage) -> None:
     health = Health(clock=stage.clock)
     health.add_check("migrated", lambda: False, kind=Kind.STARTUP)
