@@ -73,6 +73,7 @@ class ConnectionPool:
             OSError: The server cannot be reached.
         """
         connection, _ = await self._take(fresh=self._failed)
+        self.healthy = True  # by this connection, whatever comes of one that is under way
         self._put(connection)
 
     async def exchange(
