@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -206,7 +208,9 @@ async def test_connection_with_a_call_is_not_idle(serve: Any) -> None:
 
 def test_server_takes_pings_as_often_as_clients_of_go_may_send_them() -> None:
     options = dict(ServerLimits().options())
-    assert options["grpc.http2.min_recv_ping_interval_without_data_ms"] == 10_000
+    most_often = 10_000  # to which grpc-go raises what it is told
+    allowed = int(options["grpc.http2.min_ping_interval_without_data_ms"])
+    assert allowed <= most_often / 2  # else a late ping makes the next one come too early
     assert options["grpc.keepalive_permit_without_calls"] == 1
 
 
@@ -214,3 +218,11 @@ def test_client_pings_less_often_than_servers_of_go_take_for_an_attack() -> None
     options = dict(ClientLimits().options())
     assert int(options["grpc.keepalive_time_ms"]) > 300_000
     assert "grpc.keepalive_permit_without_calls" not in options
+
+
+def test_every_channel_argument_is_one_that_the_core_knows() -> None:
+    # It passes over others in silence.
+    core = Path(importlib.import_module("grpc._cython.cygrpc").__file__ or "").read_bytes()
+    server = ServerLimits(max_connection_age=1, max_connection_age_grace=1, max_connection_idle=1)
+    for name, _ in (*server.options(), *ClientLimits(max_send=1).options()):
+        assert name.encode() + b"\0" in core, name
