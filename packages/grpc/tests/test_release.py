@@ -183,7 +183,7 @@ async def nothing_in_flight(served: Any, inside: Limiter, connection: Any) -> No
     """Return when neither side counts a call: gauge, in-flight set and attempts of the client."""
     await settled(lambda: not inside.inside)
     await settled(lambda: not served.server._dispatcher.calls)
-    await settled(lambda: not connection._attempts)
+    await settled(lambda: connection._line is None or not connection._line.attempts)
 
 
 def tasks() -> int:

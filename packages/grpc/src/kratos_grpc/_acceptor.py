@@ -207,7 +207,11 @@ class _Acceptor(_AioServer):
         """
         context = _Context(state, None, None, loop)
         handler: Any = self._router.service(_Details(name, context.invocation_metadata()))
-        if handler.response_streaming:
-            await _finish_stream(state, handler.stream_stream, None, context, loop)
-        else:
-            await _finish_single(state, handler.stream_unary, None, context, None, loop)
+        try:
+            if handler.response_streaming:
+                await _finish_stream(state, handler.stream_stream, None, context, loop)
+            else:
+                await _finish_single(state, handler.stream_unary, None, context, None, loop)
+        finally:
+            # What a call is aborted by keeps this frame, and the state of the call keeps that.
+            del state, context, handler
