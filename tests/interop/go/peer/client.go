@@ -232,7 +232,7 @@ func keepDeadlines(ctx context.Context, c api.PeerClient) {
 }
 
 func (a arity) deadlineKept(ctx context.Context, c api.PeerClient) error {
-	short, cancel := context.WithTimeout(ctx, time.Second)
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	name := a.name + "_deadline"
 	_, err := a.make(short, c, []*api.Step{{Hang: true, Name: name}})
