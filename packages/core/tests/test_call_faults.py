@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.client import Client
 from kratos.errors import Error
@@ -77,13 +78,14 @@ async def test_error_comes_in_place_of_the_handler(method: Method[Any, Any]) -> 
     assert service.seen == []
 
 
-async def test_each_call_gets_an_error_of_its_own() -> None:
-    faults, given = CallFaults(), Error(409, "BUSY")
+async def test_each_call_gets_an_error_of_its_own_with_all_its_details() -> None:
+    faults, given = CallFaults(), Error(409, "BUSY", details=[text("why")])
     faults.error(given)
     async with serving(EchoService(), faults=faults) as client:
         with pytest.raises(Error) as failure:
             await call(client)
     assert failure.value is not given
+    assert failure.value.detail(StringValue) == text("why")
     assert given.__traceback__ is None
 
 

@@ -84,8 +84,8 @@ class CallFaults:
         return self._add(Delay(_choice(chosen), self._random(), seconds=seconds, clock=self._clock))
 
     def error(self, error: Error, /, **chosen: Unpack[Chosen]) -> FaultRule:
-        """Answer calls with an error; their handlers do not run."""
-        return self._add(Fail(_choice(chosen), self._random(), make=lambda: _copy(error)))
+        """Answer calls with an error, each with a copy of it; their handlers do not run."""
+        return self._add(Fail(_choice(chosen), self._random(), make=error.clone))
 
     def refuse(self, **chosen: Unpack[Chosen]) -> FaultRule:
         """Break connections before a call is sent: 503, and the handler does not run."""
@@ -258,8 +258,3 @@ def _broken(why: str) -> Callable[[], Error]:
         return Error(503, "UNAVAILABLE", why).with_cause(ConnectionResetError(why))
 
     return make
-
-
-def _copy(error: Error) -> Error:
-    # One object raised for several calls would gather their tracebacks.
-    return Error(error.code, error.reason, error.message, error.metadata)
