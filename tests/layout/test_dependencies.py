@@ -25,7 +25,7 @@ CORE_LIBRARIES = {
     "pydantic": "pydantic",
     "yaml": "PyYAML",
 }
-CORE_TAKES_WHAT_IS_THERE = {"uvloop"}
+CORE_TAKES_WHAT_IS_THERE = {"orjson", "uvloop"}
 TEST_LIBRARIES = {"pytest", "pytest_asyncio"}
 
 
