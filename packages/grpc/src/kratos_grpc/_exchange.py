@@ -188,7 +188,7 @@ class _Exchange:
     async def _end(self) -> Error | None:
         """Make headers and trailers ready for a good end; return what forbids it."""
         call = self._call
-        if call.is_bare:
+        if call.is_bare and not self._terms.leaving:
             return None
         try:
             if len(call.reply_headers):
