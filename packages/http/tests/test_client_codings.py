@@ -22,8 +22,8 @@ from kratos.selector import Node
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import CallOptions, Mount
 from kratos_http import Compression, Decompression, HttpClient, HttpConnector, HttpServer
-from kratos_http._inflate import inflate, inflated
-from kratos_http._inflaters import INFLATERS, Inflater
+from kratos_http._decompress import inflate, inflated
+from kratos_http._decompressors import INFLATERS, Inflater
 from kratos_http._zstd import zstd
 from kratos_http.testing import running
 

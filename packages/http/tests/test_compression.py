@@ -21,7 +21,7 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Reply, WireHeaders
 from kratos_http import Compression, Decompression, HttpServer, Limits, Request, StreamReply
 from kratos_http._codings import choose
-from kratos_http._inflate import InflatedWire, inflate
+from kratos_http._decompress import InflatedWire, inflate
 from kratos_http._zstd import zstd
 from kratos_http.testing import OpenPeer
 

@@ -17,7 +17,7 @@ import pytest
 from kratos.errors import Error
 from kratos.transport.http import Endpoint, Head, Reply, Socket, Wire
 from kratos_http import Limits
-from kratos_http._upload import Upload
+from kratos_http._request_body import Upload
 from kratos_http.testing import Listening, eventually, listening
 
 LARGE = b"x" * 4_000_000

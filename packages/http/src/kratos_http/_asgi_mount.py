@@ -12,8 +12,8 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, Socket, Wire
 from kratos_http._asgi_talk import talk
 from kratos_http._asgi_wire import Event, Receive, Send
+from kratos_http._request_body import Upload
 from kratos_http._sending import send
-from kratos_http._upload import Upload
 from kratos_http.limits import Limits
 
 __all__ = ["AsgiApplication", "AsgiEndpoint", "Refuse"]

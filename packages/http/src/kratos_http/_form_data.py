@@ -14,6 +14,7 @@ from kratos.encoding.http_body import is_http_body
 from kratos.errors import Error
 from kratos_http._multipart import FormLimits, MultipartParser, Part
 from kratos_http._pieces import add_piece
+from kratos_protojson.descriptors import is_map
 
 __all__ = ["Form", "FormValues"]
 
@@ -107,7 +108,7 @@ class Form:
             above.append(field.name)
             descriptor = field.message_type
         field = _field(descriptor, last)
-        if field is None or (bracket and (not field.is_repeated or _is_map(field))):
+        if field is None or (bracket and (not field.is_repeated or is_map(field))):
             return None
         return _Place(parents=tuple(above), field=field)
 
@@ -235,11 +236,6 @@ def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     return field
 
 
-def _is_map(field: FieldDescriptor) -> bool:
-    message = field.message_type
-    return message is not None and message.GetOptions().map_entry
-
-
 def _text(part: Part, data: bytes) -> str:
     try:
         return data.decode()
@@ -259,7 +255,7 @@ def _decode(codec: Codec, owner: Any, field: FieldDescriptor, part: Part, data: 
     """Read a part in a format of its own: an element of a list, or in JSON all of it."""
     is_list = field.is_repeated and data.lstrip()[:1] == b"[" and isinstance(codec, FieldCodec)
     try:
-        if field.message_type is None or _is_map(field) or is_list:
+        if field.message_type is None or is_map(field) or is_list:
             _decode_field(codec, owner, field, data)
             return
         held = getattr(owner, field.name)

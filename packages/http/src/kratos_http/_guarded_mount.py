@@ -13,8 +13,8 @@ from kratos_http._choice import Choosing
 from kratos_http._handshake import asks
 from kratos_http._inbound import Asked, merged
 from kratos_http._plain import SENT, Streaming, answered, params_of
+from kratos_http._request_body import Upload
 from kratos_http._sending import send
-from kratos_http._upload import Upload
 from kratos_http._wrapping import WireProxy
 from kratos_http.limits import Limits
 from kratos_http.request import Request

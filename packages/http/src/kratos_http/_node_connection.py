@@ -10,7 +10,6 @@ from typing import Any, Final
 from kratos.errors import Error
 from kratos.selector import Node
 from kratos.transport import Arity, Call, Method, converse
-from kratos_http._decompressing import decoded
 from kratos_http._events import EVENT_STREAM
 from kratos_http._exchange import RawReply, TooLarge
 from kratos_http._frames import Frames, Side
@@ -19,6 +18,7 @@ from kratos_http._packing import Packing
 from kratos_http._plan import Body, Plan
 from kratos_http._pool import ConnectionPool
 from kratos_http._redirects import next_target
+from kratos_http._reply_codings import decoded
 from kratos_http._request_head import RequestHeads
 from kratos_http._socket import FramedSocket
 from kratos_http._socket_client import Opened, SocketStream, collect

@@ -18,8 +18,8 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, Wire
 from kratos_http._handlers import awaits
 from kratos_http._inbound import Asked, add_headers
+from kratos_http._request_body import Upload
 from kratos_http._sending import send, send_stream, start_stream
-from kratos_http._upload import Upload
 from kratos_http.encoders import encode_reply
 from kratos_http.limits import Limits
 from kratos_http.replies import StreamReply

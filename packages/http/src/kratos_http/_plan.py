@@ -14,6 +14,7 @@ from kratos.encoding.form import path_builder
 from kratos.encoding.http_body import from_raw, is_http_body, raw
 from kratos.errors import Error
 from kratos.transport import Arity, HttpRule, Method
+from kratos.transport.method import IDEMPOTENT_VERBS
 from kratos.transport.rule import PathTemplate, PathValueError
 from kratos_http._binding import decode_field, encode_field, field_of, frame_field
 from kratos_http._details import parted
@@ -33,8 +34,6 @@ from kratos_http._unwrapping import unwrapping
 from kratos_http.envelope import JSON_CODECS
 
 __all__ = ["Body", "Plan", "is_repeatable"]
-
-_IDEMPOTENT_VERBS: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +347,7 @@ class Plan:
 
 def is_repeatable(method: Method[Any, Any], verb: str) -> bool:
     """Tell whether sending a request twice is harmless."""
-    return method.idempotent or verb in _IDEMPOTENT_VERBS
+    return method.idempotent or verb in IDEMPOTENT_VERBS
 
 
 def _form_writer(body: str, codec: Codec, filename: str) -> _Write:

@@ -15,8 +15,8 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, Socket, Wire
 from kratos_http._asgi_mount import Refuse
 from kratos_http._format import has_body
+from kratos_http._request_body import Upload
 from kratos_http._sending import send
-from kratos_http._upload import Upload
 from kratos_http._wsgi_environ import Body, Environ, environ_of
 from kratos_http._wsgi_spool import measured
 from kratos_http.limits import Limits

@@ -12,13 +12,13 @@ from kratos.errors import ConfigError
 from kratos.selector import Node
 from kratos.tls import ClientTls, Rotation, client_context
 from kratos.transport import Method
-from kratos_http._decompressing import accept_line
 from kratos_http._dial import Dialer
 from kratos_http._node_connection import CallSettings, HttpConnection
 from kratos_http._packing import Packing
 from kratos_http._plain_plan import PlainPlan
 from kratos_http._plan import Plan
 from kratos_http._pool import ConnectionPool, PoolOptions
+from kratos_http._reply_codings import accept_line
 from kratos_http._request_head import RequestHeads
 from kratos_http.invocation import ClientRequest
 from kratos_http.proxies import Proxies

@@ -14,8 +14,8 @@ from kratos.transport.http import (
     Streamed,
     Wire,
 )
+from kratos_http._decompress import CODINGS, InflatedWire, inflated
 from kratos_http._endpoints import Constant
-from kratos_http._inflate import CODINGS, InflatedWire, inflated
 from kratos_http._refusal import refusal
 
 __all__ = ["Decompression"]

@@ -14,7 +14,7 @@ from kratos.encoding import CodecError, Codecs
 from kratos.errors import Error
 from kratos.transport import Call, Header
 from kratos.transport.http import Head
-from kratos_http._bindings import guarded
+from kratos_http._decoding import guarded
 from kratos_http.cookies import parse_cookies
 from kratos_http.decoders import Decoders, decode_body, decode_query, decode_variables
 from kratos_http.rest import bad_request

@@ -17,7 +17,7 @@ from kratos.errors import Error
 from kratos.transport import Arity, Call, Header, HttpRule, Method, Operation, Side
 from kratos.transport.http import Head, Reply
 from kratos_http._binding import encode_field, field_of
-from kratos_http._bindings import binding_of
+from kratos_http._decoding import binding_of
 from kratos_http._inbound import TRANSPORT, add_headers, deadline_after, read
 from kratos_http._multipart import FormLimits
 from kratos_http.decoders import Decoders

@@ -15,11 +15,11 @@ from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.transport import Call, HttpRule, Operation
 from kratos.transport.http import Head, Reply, Wire
-from kratos_http._bindings import binding_of
-from kratos_http._body import read_body
+from kratos_http._decoding import binding_of
 from kratos_http._events import COMMENT, EVENT_STREAM, event
 from kratos_http._idle import IdleWatch
 from kratos_http._inbound import Asked, add_headers, is_binary
+from kratos_http._request_body import read_body
 from kratos_http._turns import Turns
 from kratos_http.encoders import encode_error
 from kratos_http.limits import Limits

@@ -9,18 +9,17 @@ from kratos.encoding import CodecError
 from kratos.errors import Error
 from kratos.transport import Call, HttpRule, Method, Operation
 from kratos.transport.http import Head, Reply, Wire
-from kratos_http._bindings import binding_of
-from kratos_http._body import read_body
+from kratos_http._decoding import binding_of
 from kratos_http._download import Download
 from kratos_http._events import EVENT_STREAM
 from kratos_http._form_data import Form
 from kratos_http._idle import IdleWatch
 from kratos_http._inbound import Asked, add_headers
+from kratos_http._request_body import Upload, read_body
 from kratos_http._selection import unsatisfied
 from kratos_http._sending import send
 from kratos_http._transfers import Part, Template, download_part, upload_part
-from kratos_http._upload import Upload
-from kratos_http._uploads import FormPieces, Pieces
+from kratos_http._upload_messages import FormPieces, Pieces
 from kratos_http.limits import Limits
 from kratos_http.rest import RestOptions, bad_request, encoder
 from kratos_http.sse import SseEndpoint

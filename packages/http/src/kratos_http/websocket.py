@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from kratos.errors import Error
 from kratos.transport import HttpRule, Operation
 from kratos.transport.http import Head, Socket
-from kratos_http._bindings import binding_of
 from kratos_http._conversation import Conversation
+from kratos_http._decoding import binding_of
 from kratos_http.rest import RestOptions
 from kratos_http.streams import StreamOptions
 

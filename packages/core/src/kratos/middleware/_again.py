@@ -14,7 +14,7 @@ from kratos.metrics import Counter, Meter
 from kratos.middleware._refusal import RETRY_AFTER
 from kratos.transport.call import Call
 from kratos.transport.caller import CallOptions
-from kratos.transport.method import Method
+from kratos.transport.method import IDEMPOTENT_VERBS, Method
 
 __all__ = [
     "RETRY_CODES",
@@ -39,8 +39,6 @@ Labelled: TypeAlias = "Callable[[Call], Counter]"
 
 RETRY_CODES: Final = frozenset({429, 502, 503})
 
-# Verbs by which RFC 9110 says that twice is as once.
-_VERBS: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 # Refusals that come from this side of the wire, or are the message's own fault: no other node would
 # help.
 _OWN_REASONS: Final = frozenset(
@@ -57,7 +55,7 @@ def is_idempotent(method: Method[Any, Any]) -> bool:
     It does by ``idempotency_level``, or by the HTTP verb of the main binding: GET, HEAD, PUT,
     DELETE.
     """
-    return method.idempotent or (bool(method.http) and method.http[0].verb in _VERBS)
+    return method.idempotent or (bool(method.http) and method.http[0].verb in IDEMPOTENT_VERBS)
 
 
 def transient(codes: Collection[int], reasons: Collection[str]) -> Retryable:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from kratos.transport.http_options import HttpOptions
 
-__all__ = ["Arity", "HttpRule", "Method", "Service"]
+__all__ = ["IDEMPOTENT_VERBS", "Arity", "HttpRule", "Method", "Service"]
+
+IDEMPOTENT_VERBS: Final = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"))
+"""Verbs by which RFC 9110 says that twice is as once (9.2.2)."""
 
 ReqT = TypeVar("ReqT", bound=Message)
 RepT = TypeVar("RepT", bound=Message)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from kratos_protojson.descriptors import is_map, map_fields
 
 __all__ = [
     "ANY",
@@ -34,18 +36,6 @@ WRAPPERS: Final = frozenset(
         "Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes",
     )
 )  # fmt: skip
-
-
-def is_map(field: FieldDescriptor) -> bool:
-    """Tell whether the field is a map."""
-    entry = field.message_type
-    return entry is not None and field.is_repeated and bool(entry.GetOptions().map_entry)
-
-
-def map_fields(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]:
-    """Return the fields that hold the keys and the values of a map."""
-    fields = cast("Descriptor", field.message_type).fields_by_name
-    return fields["key"], fields["value"]
 
 
 def oneofs(descriptor: Descriptor) -> Iterator[list[FieldDescriptor]]:

@@ -12,8 +12,8 @@ from kratos.errors import Error
 from kratos.transport.http import Head
 from kratos_http._form_data import Form, FormValues
 from kratos_http._multipart import Event, MultipartParser, Part, is_form_data
+from kratos_http._request_body import Upload
 from kratos_http._transfers import Template
-from kratos_http._upload import Upload
 from kratos_http.rest import bad_request
 
 __all__ = ["FormPieces", "Pieces"]

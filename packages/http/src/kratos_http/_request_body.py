@@ -1,4 +1,4 @@
-"""The body of a request that is read in pieces, held to limits of size and time."""
+"""The bodies of requests that endpoints read by themselves, held to limits of size and time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 
 from kratos.errors import Error
 from kratos.transport.http import Head, Wire
+from kratos_http._pieces import add_piece
 from kratos_http.limits import Limits
 
-__all__ = ["Upload"]
+__all__ = ["Upload", "read_body"]
 
 
 class Upload:
@@ -62,3 +63,16 @@ class Upload:
 
     def _too_large(self) -> Error:
         return Error(413, "BODY_TOO_LARGE", f"the body exceeds {self._limit} bytes")
+
+
+async def read_body(wire: Wire, head: Head, limits: Limits) -> bytes:
+    """Return a whole body, within the limits that engines keep for buffered ones.
+
+    Raises:
+        Error: 413: it is too long; 408: it came too slowly; 499: the peer has gone.
+    """
+    upload = Upload(wire, head, limit=limits.max_body, limits=limits)
+    pieces: list[bytes | bytearray] = []
+    while piece := await upload.read():
+        add_piece(pieces, piece)
+    return b"".join(pieces)

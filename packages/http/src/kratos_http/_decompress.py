@@ -8,7 +8,7 @@ from typing import Final
 from kratos.errors import Error
 from kratos.offload import offload
 from kratos.transport.http import Wire
-from kratos_http._inflaters import INFLATERS, SEVERAL, Inflater, Malformed
+from kratos_http._decompressors import INFLATERS, SEVERAL, Inflater, Malformed
 from kratos_http._turns import Turns
 from kratos_http._wrapping import WireProxy
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from kratos.errors import ConfigError, Error
+from kratos_http._decompress import CODINGS, inflated
 from kratos_http._exchange import RawReply, TooLarge
-from kratos_http._inflate import CODINGS, inflated
 
 __all__ = ["accept_line", "decoded"]
 
