@@ -82,6 +82,7 @@ KINDS: Final[dict[str, tuple[str, Stream]]] = {
     "grpc-client-stream": ("grpc", _collect),
     "grpc-bidi-stream": ("grpc", _chat),
     "sse": ("http", _listen),
+    "sse-client": ("http", _watch),
     "websocket": ("http", _chat),
 }
 

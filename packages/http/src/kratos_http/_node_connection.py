@@ -95,7 +95,7 @@ class HttpConnection:
 
     @property
     def ready(self) -> bool:
-        """Whether the newest attempt to connect succeeded, or none was made."""
+        """Whether the newest attempt to connect that has ended succeeded, or none has."""
         return self.pool.healthy
 
     async def warm(self) -> None:

@@ -49,12 +49,12 @@ class ConnectionPool:
         options: How connections are made and kept.
 
     Attributes:
-        healthy: Whether the newest attempt to connect succeeded, or none was made.
+        healthy: Whether the newest attempt to connect that has ended succeeded, or none has. One
+            under way says nothing of those that stand.
     """
 
     def __init__(self, dialer: Dialer, options: PoolOptions) -> None:
         self.healthy = True
-        self._failed = False  # the newest attempt that has ended
         self._dialer = dialer
         self._options = options
         self._idle: deque[ClientConnection] = deque()
@@ -72,8 +72,8 @@ class ConnectionPool:
         Raises:
             OSError: The server cannot be reached.
         """
-        connection, _ = await self._take(fresh=self._failed)
-        self.healthy = True  # by this connection, whatever comes of one that is under way
+        connection, _ = await self._take(fresh=not self.healthy)
+        self.healthy = True
         self._put(connection)
 
     async def exchange(
@@ -211,14 +211,13 @@ class ConnectionPool:
 
     async def _connect(self, make: Callable[[], C], *, through: bool = False) -> C:
         """Open a connection, which ``_open`` counts already."""
-        self.healthy, connected = False, False
+        connected = False
         opening = asyncio.ensure_future(self._dialer.open(make, through=through))
         self._opening.add(opening)
         try:
             async with asyncio.timeout(self._options.connect_timeout):
                 connection = await opening
             connected = self.healthy = True
-            self._failed = False
         except TimeoutError as error:
             seconds = self._options.connect_timeout
             raise TimeoutError(f"no connection within {seconds:g} s") from error
@@ -229,7 +228,7 @@ class ConnectionPool:
         finally:
             self._opening.discard(opening)
             if not connected:
-                self._failed = True
+                self.healthy = False
                 if opening.done() and not opening.cancelled() and opening.exception() is None:
                     opening.result().close()  # it came as the caller was cancelled
                 self._forget()
