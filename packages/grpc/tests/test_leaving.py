@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -31,9 +31,12 @@ class Named(EchoService):
         super().__init__()
         self.name = name
         self.answered = 0
+        self.failure: Error | None = None
 
     async def echo(self, request: StringValue, /) -> StringValue:
         self.answered += 1
+        if self.failure is not None:
+            raise self.failure.clone()
         return text(self.name)
 
     async def chat(self, requests: AsyncIterator[StringValue], /) -> AsyncIterator[StringValue]:
@@ -99,6 +102,20 @@ async def test_calls_go_to_another_server_as_soon_as_theirs_is_about_to_stop() -
         async with worker("new", address):
             old.health.advance(Phase.STOPPING)
             await until(caller, "new")
+
+
+async def test_client_whose_calls_all_fail_hears_of_it_too() -> None:
+    async with worker("old") as (old, address), connected(address) as (_, caller):
+        old.service.failure = Error(404, "NO_SUCH_FILM", "there is none")
+        with pytest.raises(Error, match="NO_SUCH_FILM"):
+            await who(caller)
+        async with worker("new", address):
+            old.health.advance(Phase.STOPPING)
+            async with asyncio.timeout(15):
+                while True:
+                    with suppress(Error):
+                        assert await who(caller) == "new"
+                        break
 
 
 async def test_stream_stays_where_it_is_when_calls_move_on() -> None:

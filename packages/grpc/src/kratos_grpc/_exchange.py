@@ -194,8 +194,7 @@ class _Exchange:
             if len(call.reply_headers):
                 await self._open()
             call.reply_headers.freeze()
-            if self._terms.leaving:
-                call.trailers.set(LEAVING, "1")
+            self._tell_leaving()
             if len(call.trailers):
                 self._context.set_trailing_metadata(to_metadata(call.trailers))
         except grpc.aio.BaseError:
@@ -203,6 +202,11 @@ class _Exchange:
         except ValueError as error:
             return self._unexpected(error)
         return None
+
+    def _tell_leaving(self) -> None:
+        """Send the client elsewhere with its next calls, if the server is about to stop."""
+        if self._terms.leaving:
+            self._call.trailers.set(LEAVING, "1")
 
     async def _fail(self, error: Error) -> None:
         """Answer with an error."""
@@ -212,6 +216,7 @@ class _Exchange:
                 await self._open()
         except grpc.aio.BaseError as failure:
             _log.debug("%s: no headers: %s", call.method.operation, failure)
+        self._tell_leaving()
         await _abort(self._context, error, self._sendable(call.trailers))
 
     def _sendable(self, header: Header) -> Metadata:
