@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from kratos.errors import ConfigError, Error
+from kratos.errors import ConfigError, Error, StartupError
 from kratos.health import Health
 from kratos.testing.echo import ALL, CHAT, ECHO, WATCH, EchoService
 from kratos.transport import Call, CallOptions, Handler, Method, Mount
 from kratos_grpc import GrpcServer
 from kratos_grpc.health import health_check
+from kratos_grpc.reflection import REFLECTION
 
 every_arity = pytest.mark.parametrize("method", ALL, ids=lambda each: each.arity.value)
 
@@ -69,6 +70,21 @@ async def test_selector_of_everything_leaves_the_probes_alone(serve: Any) -> Non
 def test_selector_that_is_like_no_operation_is_refused() -> None:
     with pytest.raises(ConfigError, match="like no operation"):
         GrpcServer().use("shop.v1.Orders", [])
+
+
+@pytest.mark.parametrize("selector", ["/kratos.testing.Echo/Chatt", "/kratos.testing.Eco/*"])
+def test_selector_that_selects_nothing_is_refused_when_services_are_mounted(selector: str) -> None:
+    server = GrpcServer()
+    server.use(selector, [refuse])
+    with pytest.raises(StartupError, match=r"use\(.* did you mean"):
+        server.mount(Mount(services=[EchoService()]))
+
+
+def test_selector_may_name_reflection_which_passes_the_middleware_too() -> None:
+    server = GrpcServer()
+    server.use("/grpc.reflection.*", [refuse])
+    server.use(REFLECTION.operation, [refuse])
+    server.mount(Mount(services=[EchoService()]))
 
 
 def test_selector_that_comes_after_the_chains_were_linked_is_refused() -> None:

@@ -18,6 +18,7 @@ from kratos.middleware.selector import Matcher
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
 from kratos.transport.listening import place_of
+from kratos.transport.naming import require_known
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos_grpc._acceptor import acceptor
 from kratos_grpc._compression import MINIMUM, coding_of, server_options
@@ -169,8 +170,8 @@ class GrpcServer:
         """Link the chains of all services; see ``Mountable``.
 
         Raises:
-            StartupError: A service cannot be served, an option names an operation that is not, or
-                there was a mount before.
+            StartupError: A service cannot be served, an option or a selector names an operation
+                that is not, or there was a mount before.
             ConfigError: A floor is none, or more than its operation's time limit.
         """
         if self._dispatcher is not None:
@@ -194,6 +195,10 @@ class GrpcServer:
             self._probes.add(HealthService(mount.health))
         if self._reflection:
             self._reflect(mount)
+        # Of all that passes the selectors: a name that is misspelt would guard nothing.
+        guarded = [each for each in (self._dispatcher, *self._aside) if each is not self._probes]
+        known = frozenset[str]().union(*(each.names for each in guarded))
+        require_known("use(...)", self._matcher.selectors, known)
 
     async def bind(self) -> Sequence[str]:
         """Reserve the address and return the endpoint's URL; see ``Endpointer``.
