@@ -300,21 +300,31 @@ class Away:
         return await self.inner.watch()
 
 
+class Silent(Away):
+    """Never answers."""
+
+    async def watch(self) -> Any:
+        await asyncio.Event().wait()
+
+
 async def test_source_that_cannot_be_reached_ends_the_start() -> None:
     with pytest.raises(ConfigError, match="away: it cannot be read: ConnectionError: no route"):
         await Config(Away({}, here=False)).load()
 
 
 async def test_source_that_does_not_answer_ends_the_start_in_time() -> None:
-    class Silent(Away):
-        async def watch(self) -> Any:
-            await asyncio.Event().wait()
-
     clock = FakeClock()
     loading = asyncio.create_task(Config(Silent({}, here=True), clock=clock).load())
     await clock.advance(10)
     with pytest.raises(ConfigError, match="away: no answer within 10 s"):
         await loading
+
+
+async def test_start_that_fails_over_one_source_stops_reading_the_others() -> None:
+    before = asyncio.all_tasks()
+    with pytest.raises(ConfigError, match="no route"):
+        await Config(Silent({}, here=True), Away({}, here=False), clock=FakeClock()).load()
+    assert asyncio.all_tasks() == before
 
 
 async def test_start_without_a_source_goes_by_what_it_said_last(
@@ -344,6 +354,26 @@ async def test_what_is_kept_follows_each_change_that_was_applied(tmp_path: Path)
         await clock.settle()
         source.inner.put("x.json", "{")
         await clock.settle()
+    source.here = False
+    async with loaded(source, last_good=kept) as (config, _):
+        assert config.snapshot["a"] == 2
+
+
+async def test_what_comes_while_a_change_is_prepared_is_not_kept_with_it(tmp_path: Path) -> None:
+    kept = tmp_path / "last-good"
+    source = Away({"a": 1}, here=True)
+    participant = Recorder([])
+    participant.gate = asyncio.Event()
+    async with loaded(source, last_good=kept) as (config, clock):
+        config.join(participant)
+        source.inner.set({"a": 2})
+        await clock.settle()
+        source.inner.put("x.json", "{")
+        await clock.settle()
+        participant.gate.set()
+        await clock.settle()
+        assert config.snapshot["a"] == 2
+        assert config.last_error is not None
     source.here = False
     async with loaded(source, last_good=kept) as (config, _):
         assert config.snapshot["a"] == 2

@@ -209,14 +209,18 @@ class Config:
         if self._last_good is not None:
             kept = self._last_good.read()
         names = list(self._sources)
-        states = await asyncio.gather(*(self._first(name, kept) for name in names))
+        reading = [asyncio.ensure_future(self._first(name, kept)) for name in names]
+        try:
+            states = await asyncio.gather(*reading)
+        finally:
+            await cancel_and_wait(*reading)  # the rest, if one has failed
         self._states = dict(zip(names, states, strict=True))
         tree = self._builder.build(self._states.items())
         snapshot = Snapshot(tree.values)
         for validate in self._validators:
             validate(snapshot)
         self._tree, self._snapshot = tree, snapshot
-        self._keep()
+        self._keep(self._states)
         self._follow()
         return snapshot
 
@@ -286,8 +290,9 @@ class Config:
 
     async def _apply(self) -> None:
         old = self.snapshot
+        states = dict(self._states)  # sources may say more while participants prepare
         try:
-            tree = self._builder.build(self._states.items())
+            tree = self._builder.build(states.items())
             new = Snapshot(tree.values, revision=old.revision + 1)
             if new == old:
                 self._tree = tree
@@ -305,13 +310,13 @@ class Config:
         self._tree, self._snapshot, self._last_error = tree, new, None
         change.commit(tuple(self._observers.values()))
         self._changes.labels("applied").inc()
-        self._keep()
+        self._keep(states)
 
-    def _keep(self) -> None:
+    def _keep(self, states: Mapping[str, Sequence[KeyValue]]) -> None:
         if self._last_good is None:
             return
         try:
-            self._last_good.write(self._states)
+            self._last_good.write(states)
         except OSError as error:
             _log.warning("%s cannot be written: %s", self._last_good, error.strerror)
 
