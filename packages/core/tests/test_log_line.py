@@ -176,6 +176,13 @@ def test_lines_are_written_in_their_order_by_a_thread(pipe: tuple[int, int]) -> 
     assert writer.dropped == 1
 
 
+def test_writer_that_was_closed_has_nothing_to_wait_for(pipe: tuple[int, int]) -> None:
+    writer = QueuedWriter(pipe[1])
+    writer.write(b"x\n")
+    writer.close()
+    assert writer.flush(10)
+
+
 def test_lines_from_many_threads_are_all_written(pipe: tuple[int, int]) -> None:
     read, write = pipe
     writer = QueuedWriter(write)

@@ -68,6 +68,8 @@ class QueuedWriter:
         Returns:
             Whether they are.
         """
+        if self._closed:
+            return self._ended(timeout)
         reached = threading.Event()
         self._put(reached)
         return reached.wait(timeout)
@@ -77,8 +79,16 @@ class QueuedWriter:
         if not self._closed:
             self._closed = True
             atexit.unregister(self.close)
-            if self._thread is not None:
-                self.flush(self._patience)
+            self._ended(self._patience)
+
+    def _ended(self, timeout: float | None) -> bool:
+        """Wait for the end of the thread, which writes what waits before; tell whether it has."""
+        thread = self._thread
+        if thread is None:
+            return True
+        self._wake.set()
+        thread.join(timeout)
+        return not thread.is_alive()
 
     def _put(self, item: bytes | threading.Event) -> None:
         self._waiting.append(item)
