@@ -111,6 +111,12 @@ def test_client_refuses_a_method_that_is_not_in_the_definition(
     make(timeout(operations={f"/{library}/Get": 1.0}))
 
 
+def test_each_middleware_of_one_kind_is_looked_at(library: str) -> None:
+    first = timeout(operations={f"/{library}/Gte": 1.0})
+    with pytest.raises(ConfigError, match=rf"names '/{library}/Gte'"):
+        require_declared([first, timeout(operations={f"/{library}/Get": 1.0})])
+
+
 def test_client_lets_pass_what_it_has_no_definition_of() -> None:
     require_declared([timeout(operations={"/unknown.v1.Things/Get": 1.0}), outermost])
 

@@ -75,9 +75,8 @@ def require_declared(middleware: Iterable[object], /, **options: Iterable[str]) 
     Raises:
         ConfigError: There is such a name; the text has the nearest.
     """
-    for element in middleware:
-        options[_title(element)] = _names_of(element)
-    for what, names in options.items():
+    given = [*options.items(), *((_title(each), _names_of(each)) for each in middleware)]
+    for what, names in given:
         for name in names:
             methods = _declared(_service(name))
             if methods and name not in methods:
