@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 import threading
@@ -10,6 +11,7 @@ import threading
 import pytest
 
 from kratos.limit import cancel_and_wait
+from kratos.log import QueuedWriter
 from kratos.testing import LeakCheck
 
 
@@ -42,6 +44,19 @@ async def test_threads_of_the_loop_are_no_leak() -> None:
     check = LeakCheck()
     await asyncio.to_thread(int)
     await check.nothing_left(patience=0)
+
+
+async def test_thread_that_writes_the_log_is_no_leak() -> None:
+    check = LeakCheck()
+    read, write = os.pipe()
+    writer = QueuedWriter(write)
+    writer.write(b"first line of the process\n")
+    try:
+        await check.nothing_left(patience=0)
+    finally:
+        writer.close()
+        os.close(read)
+        os.close(write)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sockets are listed on Linux alone")

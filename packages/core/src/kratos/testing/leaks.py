@@ -14,9 +14,9 @@ from typing import Final
 __all__ = ["LeakCheck"]
 
 _FDS: Final = Path("/proc/self/fd")
-# Threads of the loop's own executor, which lives as long as the loop; and the one of grpc.aio,
-# which serves all loops of the process.
-_LASTING: Final = ("asyncio_", "(_poll_wrapper)")
+# Threads of the loop's own executor, which lives as long as the loop; and two that serve the whole
+# process: that of grpc.aio, and that which writes the lines of the log.
+_LASTING: Final = ("asyncio_", "(_poll_wrapper)", "kratos-log")
 _EVERY: Final = 0.01  # seconds between looks
 
 
