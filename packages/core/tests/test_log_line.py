@@ -37,13 +37,17 @@ def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     module.dumper.cache_clear()
 
 
+def no_number(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
 def logged(level: Level, message: str, /, **fields: object) -> Any:
     lines = Lines()
     LineLogger(lines, format="json", now=lambda: 1_700_000_000.25).log(level, message, fields)
     (line,) = lines.written
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    return json.loads(line)
+    return json.loads(line, parse_constant=no_number)
 
 
 @dataclass
@@ -89,11 +93,19 @@ def test_field_of_a_name_that_is_taken_forges_nothing() -> None:
         (Level.WARN, 30),
         (Secret("hunter2"), "***"),
         (1 << 70, 1 << 70),
+        (float("inf"), None),
+        ([1.5, {"a": float("nan")}], [1.5, {"a": None}]),
     ],
 )
 def test_values_of_all_types_are_written(value: object, shown: object) -> None:
     found = logged(Level.INFO, "m", v=value)["v"]
     assert found in (shown, str(shown), "\\ud800")
+
+
+@pytest.mark.usefixtures("codec")
+def test_number_that_json_has_not_beside_one_beyond_64_bits_is_null() -> None:
+    line = logged(Level.INFO, "m", big=1 << 70, ratio=float("nan"), port=80)
+    assert (line["big"], line["ratio"], line["port"]) == (1 << 70, None, 80)
 
 
 @pytest.mark.usefixtures("codec")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import traceback
@@ -137,14 +138,34 @@ def _told(error: BaseException) -> str:
 
 def _dump_by_json(line: dict[str, object]) -> bytes:
     try:
-        text = json.dumps(line, default=_plain, ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODER.encode(line)
     except (TypeError, ValueError, RecursionError):
-        text = json.dumps({key: _text(value) for key, value in line.items()})
+        try:
+            text = _ENCODER.encode(_finite(line))
+        except (TypeError, ValueError, RecursionError):
+            text = json.dumps({key: _text(value) for key, value in line.items()})
     return text.encode(errors="backslashreplace") + b"\n"
+
+
+def _finite(value: object) -> object:
+    """Return a value with ``None`` for numbers that JSON has not, as orjson writes them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        parts = cast("dict[object, object]", value)
+        return {key: _finite(part) for key, part in parts.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in cast("Iterable[object]", value)]
+    return value
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
+
+
+_ENCODER: Final = json.JSONEncoder(
+    default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+)
 
 
 @cache
