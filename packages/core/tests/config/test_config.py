@@ -417,3 +417,33 @@ async def test_sources_of_one_name_are_told_apart(tmp_path: Path) -> None:
     async with loaded(*sources, last_good=kept) as (config, _):
         assert dict(config.snapshot.tree) == {"a": 1, "b": 2}
         assert config.origins() == {"a": "memory", "b": "memory (2)"}
+
+
+def test_value_that_is_not_there_is_told_with_the_one_like_it() -> None:
+    snapshot = Snapshot({"server": {"port": 80}})
+    with pytest.raises(ConfigError, match=r"a whole number; did you mean 'server\.port'\?"):
+        snapshot.get("server.prot", int)
+
+
+def test_value_of_another_kind_is_called_by_its_name_in_the_file() -> None:
+    with pytest.raises(ConfigError, match="must be a whole number; this mapping is not"):
+        Snapshot({"server": {}}).get("server", int)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("app.yaml", r"sources\[1\]: a path is no source; write FileSource"),
+        ({"password": "hunter2"}, r"a mapping is no source; write MemorySource\.of"),
+        (7, "type int is no source"),
+    ],
+)
+def test_what_is_no_source_is_refused_at_once_and_not_shown(given: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as raised:
+        Config(MemorySource(), given)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_one_text_in_place_of_keys_to_append_is_refused() -> None:
+    with pytest.raises(ConfigError, match="append must be a list"):
+        Config(MemorySource(), append="server.middleware")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -94,3 +95,9 @@ async def test_feed_follows_it() -> None:
     await moved.wait()
     await feed.aclose()
     assert [[each.key for each in values] for values in seen] == [[], ["PORT"]]
+
+
+def test_tree_in_place_of_a_document_is_refused() -> None:
+    tree: Any = {"a": 1}
+    with pytest.raises(TypeError, match=r"app\.yaml: a document is text or bytes, not dict"):
+        MemorySource({"app.yaml": tree})

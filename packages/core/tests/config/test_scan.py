@@ -320,3 +320,11 @@ def _duration(value: object) -> Duration:
     found = scan(Snapshot({"retryDelay": value}), retry_info).retry_delay
     assert isinstance(found, Duration)
     return found
+
+
+def test_key_that_is_like_one_that_is_there_is_told_with_it() -> None:
+    snapshot = Snapshot({"server": {"http": {"addr": ":80"}}})
+    with pytest.raises(ConfigError, match=r"no 'server\.htp'; did you mean 'server\.http'\?$"):
+        scan(snapshot, Http, key="server.htp")
+    with pytest.raises(ConfigError, match=r"'elsewhere\.addr' is missing; Http needs it$"):
+        scan(snapshot, Http, key="elsewhere")

@@ -109,3 +109,13 @@ def test_memory_refuses_what_no_document_could_hold(
 ) -> None:
     with pytest.raises(error):
         MemorySource.of(tree)
+
+
+def test_one_text_in_place_of_overrides_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must be a list of texts"):
+        ArgumentsSource("server.port=1")
+
+
+def test_override_that_sets_nothing_is_told_by_its_number() -> None:
+    with pytest.raises(ConfigError, match=r"override 2 sets nothing: it has no '='"):
+        ArgumentsSource(["a=1", "hunter2"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, Final, cast
 
-__all__ = ["MISSING", "find", "nest"]
+__all__ = ["MISSING", "find", "nearest", "nest"]
 
 MISSING: Final[Any] = object()
 
@@ -33,3 +34,16 @@ def find(tree: Mapping[str, Any], key: str) -> Any:
             return MISSING
         value = cast("Mapping[str, object]", value).get(part, MISSING)
     return value
+
+
+def nearest(tree: Mapping[str, Any], key: str) -> str:
+    """Return the end of an error about a key that is not there: the one like it, if there is."""
+    close = get_close_matches(key, _keys(tree, ""), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _keys(tree: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in tree.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _keys(cast("Mapping[str, Any]", value), f"{prefix}{name}.")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast, overload
 
-from kratos.config._dotted import MISSING, find
+from kratos.config._dotted import MISSING, find, nearest
 from kratos.duration import parse_duration
 from kratos.errors import ConfigError
 
-__all__ = ["CONVERTERS", "Snapshot", "same"]
+__all__ = ["CONVERTERS", "Snapshot", "noun_of", "same"]
 
 T = TypeVar("T", bool, int, float, str)
 
@@ -75,7 +75,10 @@ class Snapshot:
         if value is MISSING or value is None:
             if default is not MISSING:
                 return default
-            raise ConfigError(f"configuration has no value for {key!r}; it needs {_noun(kind)}")
+            raise ConfigError(
+                f"configuration has no value for {key!r}; it needs {_noun(kind)}"
+                f"{nearest(self._tree, key)}"
+            )
         converted = CONVERTERS[kind](value)
         if converted is None:
             raise ConfigError(_mismatch(key, _noun(kind), value))
@@ -211,4 +214,15 @@ def _noun(kind: type) -> str:
 
 def _mismatch(key: str, noun: str, value: object) -> str:
     # Texts may be secrets, so only the type is told.
-    return f"configuration value {key!r} must be {noun}; this {type(value).__name__} is not"
+    return f"configuration value {key!r} must be {noun}; this {noun_of(value)} is not"
+
+
+def noun_of(value: object) -> str:
+    """Return what a value is called in errors."""
+    if isinstance(value, Mapping):
+        return "mapping"
+    if isinstance(value, list | tuple):
+        return "list"
+    if isinstance(value, bool):
+        return "boolean"
+    return "text" if isinstance(value, str) else "number"

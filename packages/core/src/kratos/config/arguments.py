@@ -23,13 +23,15 @@ class ArgumentsSource:
         overrides: ``dotted.key=value``; a later one wins.
 
     Raises:
-        ConfigError: One of them has no key or no ``=``.
+        ConfigError: One of them has no key or no ``=``, or it is no list.
     """
 
     __slots__ = ("_entries",)
 
     def __init__(self, overrides: Iterable[str]) -> None:
-        self._entries = [_entry(text) for text in overrides]
+        if isinstance(overrides, str):
+            raise ConfigError("overrides must be a list of texts dotted.key=value, not one text")
+        self._entries = [_entry(at, text) for at, text in enumerate(overrides, 1)]
 
     def __str__(self) -> str:
         return "command line"
@@ -39,12 +41,12 @@ class ArgumentsSource:
         return ConstantWatcher(self._entries)
 
 
-def _entry(text: str) -> KeyValue:
+def _entry(at: int, text: str) -> KeyValue:
     key, equals, value = text.partition("=")
     if not equals or not all(key.strip().split(".")):
         # The text may be a secret that was given in the wrong way.
-        shown = repr(key) if equals else "what was given"
-        raise ConfigError(f"{shown} sets nothing; write dotted.key=value")
+        shown = f"{key!r} is no dotted key" if equals else "it has no '='"
+        raise ConfigError(f"override {at} sets nothing: {shown}; write dotted.key=value")
     return KeyValue(key=key.strip(), value=value.encode(errors="replace"))
 
 

@@ -73,7 +73,7 @@ class Config:
         clock: Time for all waits.
 
     Raises:
-        ConfigError: There is no source, or a time is not positive.
+        ConfigError: There is no source, one is none, or a time is not positive.
     """
 
     def __init__(
@@ -92,6 +92,11 @@ class Config:
     ) -> None:
         if not sources:
             raise ConfigError("a Config needs a source, for instance FileSource('configs')")
+        for at, source in enumerate(sources):
+            if not callable(getattr(source, "watch", None)):
+                raise ConfigError(f"sources[{at}]: {_no_source(source)}")
+        if isinstance(append, str):
+            raise ConfigError("append must be a list of dotted keys, not one text")
         if load_timeout <= 0 or prepare_timeout <= 0:
             raise ConfigError("load_timeout and prepare_timeout must be positive")
         self._sources = dict(zip(_names(sources), sources, strict=True))
@@ -335,6 +340,15 @@ async def read(source: Source) -> Sequence[KeyValue]:
         return (await watcher.read()).value
     finally:
         await watcher.aclose()
+
+
+def _no_source(given: object) -> str:
+    # It may be the configuration itself, secrets and all, and is not shown.
+    if isinstance(given, str | os.PathLike):
+        return "a path is no source; write FileSource(path)"
+    if isinstance(given, Mapping):
+        return "a mapping is no source; write MemorySource.of(mapping)"
+    return f"an object of type {type(given).__name__} is no source: it has no watch()"
 
 
 def _names(sources: Sequence[Source]) -> list[str]:

@@ -74,7 +74,15 @@ class MemorySource:
             key: Its name.
             content: Its text.
             format: Name of what reads it; ``None`` for what the key's end says.
+
+        Raises:
+            TypeError: The content is neither text nor bytes.
         """
+        if not isinstance(content, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"{key}: a document is text or bytes, not {type(content).__name__}; "
+                "write MemorySource.of(tree) for a tree"
+            )
         if format is None:
             format = key.rpartition(".")[2] if "." in key else ""  # noqa: A001
         value = content.encode() if isinstance(content, str) else content

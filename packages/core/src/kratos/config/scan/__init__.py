@@ -7,11 +7,13 @@ Texts are read as what the type asks for, since environment variables and placeh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+from kratos.config._dotted import nearest
 from kratos.config._snapshot import Snapshot
 from kratos.config.scan._place import Place
+from kratos.errors import ConfigError
 
 __all__ = ["scan"]
 
@@ -41,6 +43,16 @@ def scan(
     """
     tree = snapshot.section(key).tree if key else snapshot.tree
     place = Place(key=key, origin=origin or _nowhere, strict=strict)
+    try:
+        return _read(kind, tree, place)
+    except ConfigError as error:
+        hint = nearest(snapshot.tree, key) if key and key not in snapshot else ""
+        if not hint:
+            raise
+        raise ConfigError(f"{error}; there is no {key!r}{hint}") from error
+
+
+def _read(kind: type[T], tree: Mapping[str, object], place: Place) -> T:
     if dataclasses.is_dataclass(kind):
         from kratos.config.scan._dataclass import read_dataclass
 

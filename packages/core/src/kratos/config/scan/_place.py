@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from kratos.config._snapshot import noun_of
 from kratos.errors import ConfigError
 
 __all__ = ["Place"]
@@ -35,7 +36,7 @@ class Place:
 
     def mismatch(self, expected: str, value: object) -> ConfigError:
         """Return the error of a value of another kind, which may be a secret and is not shown."""
-        kind = "null" if value is None else f"this {_noun(value)}"
+        kind = "null" if value is None else f"this {noun_of(value)}"
         return self.error(f"must be {expected}; {kind} is not")
 
     def error(self, complaint: str) -> ConfigError:
@@ -58,13 +59,3 @@ class Place:
                 close = get_close_matches(name, names, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 raise self.member(name).error(f"is not known{hint}")
-
-
-def _noun(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "mapping"
-    if isinstance(value, list | tuple):
-        return "list"
-    if isinstance(value, bool):
-        return "boolean"
-    return "text" if isinstance(value, str) else "number"
