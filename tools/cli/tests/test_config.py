@@ -47,6 +47,15 @@ def test_a_part_is_shown_with_its_origins(
     )
 
 
+def test_one_value_is_shown_with_its_origin(
+    configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(configs / "more.json"), "--key", "server.port"]
+    assert shown(capsys, *words) == f"port = 9090  # {configs / 'more.json'}: more.json\n"
+    assert shown(capsys, *words, "--json") == "9090\n"
+    assert "hunter2" not in shown(capsys, str(configs), "--key", "server.password")
+
+
 def test_tree_is_printed_as_json_without_secrets(
     configs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,7 +72,8 @@ def test_tree_is_printed_as_json_without_secrets(
         (["nowhere"], 1, "nowhere: it cannot be read"),
         (["--set", "x"], 1, "write dotted.key=value"),
         (["--set", "x=${y}", "--required"], 1, "refers to 'y', which nothing sets"),
-        (["--set", "x=1", "--key", "x"], 1, "'x' must be a mapping"),
+        (["--set", "x=1", "--set", "y.z=1", "--key", "z"], 1, "no 'z'; at the top there is x, y"),
+        (["--set", "x=1", "--nested", "__"], 2, "--nested is about variables"),
     ],
 )
 def test_what_cannot_be_shown_says_why(

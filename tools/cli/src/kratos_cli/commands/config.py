@@ -69,10 +69,15 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return 0
     origins = config.origins()
-    lines = [(key, json.dumps(value, ensure_ascii=False)) for key, value in _leaves(shown, "")]
+    parent, _, name = args.key.rpartition(".")
+    if isinstance(shown, Mapping):
+        tree, parent = cast("Mapping[str, Any]", shown), args.key
+    else:
+        tree = {name: shown}
+    lines = [(key, json.dumps(value, ensure_ascii=False)) for key, value in _leaves(tree, "")]
     width = max((len(f"{key} = {value}") for key, value in lines), default=0)
     for key, value in lines:
-        full = f"{args.key}.{key}" if args.key else key
+        full = f"{parent}.{key}" if parent else key
         print(f"{f'{key} = {value}':<{min(width, 60)}}  # {origins.get(full, '')}")
     return 0
 
@@ -87,11 +92,19 @@ async def _loaded(args: argparse.Namespace) -> tuple[Config, Any]:
         sources.append(EnvSource(*args.env, nested=args.nested))
     if args.overrides:
         sources.append(ArgumentsSource(args.overrides))
+    if args.nested and not args.env:
+        raise CommandFailure("--nested is about variables: name them by --env PREFIX", status=2)
     if not sources:
         raise CommandFailure("nothing to show: name a file or folder, --env or --set", status=2)
     config = Config(*sources, actual_types=args.actual_types, required=args.required)
     async with config:
-        part = config.snapshot.section(args.key) if args.key else config.snapshot
+        if not args.key:
+            return config, redacted(config.snapshot)
+        try:
+            part = config.snapshot[args.key]
+        except KeyError:
+            there = ", ".join(config.snapshot.tree) or "nothing"
+            raise CommandFailure(f"there is no {args.key!r}; at the top there is {there}") from None
         return config, redacted(part, key=args.key.rpartition(".")[2])
 
 
