@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kratos.errors import ConfigError, Error
 from kratos.transport import Call, Handler, Header, Mount
 from kratos_http import Compression, HttpServer
-from kratos_http._conditions import may_range, verdict
+from kratos_http._conditions import may_range, seconds_of, verdict
 from kratos_http._files import Folder
 from kratos_http._ranges import parse_ranges
 from kratos_http.testing import OpenPeer
@@ -209,6 +209,14 @@ def test_unknown_date_fulfils_and_breaks_no_condition() -> None:
 def test_any_date_is_judged(text: str) -> None:
     headers = Header(((b"if-modified-since", text.encode("utf-8", "replace")),))
     assert verdict(headers, '"a"', MODIFIED) in (200, 304)
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 2000 00:00:00 +99999999999999999", f"Mon, 01 Jan {9**20} 00:00:00 GMT"],
+)
+def test_date_of_numbers_beyond_all_dates_is_none(date: str) -> None:
+    assert seconds_of(date) is None
 
 
 @pytest.mark.parametrize(
