@@ -447,3 +447,9 @@ def test_what_is_no_source_is_refused_at_once_and_not_shown(given: Any, problem:
 def test_one_text_in_place_of_keys_to_append_is_refused() -> None:
     with pytest.raises(ConfigError, match="append must be a list"):
         Config(MemorySource(), append="server.middleware")
+
+
+async def test_document_that_is_nested_too_deeply_is_named() -> None:
+    source = ArgumentsSource(["a." * 2000 + "a=1"])
+    with pytest.raises(ConfigError, match="command line: it is nested too deeply"):
+        await Config(source).load()

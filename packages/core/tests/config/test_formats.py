@@ -91,6 +91,7 @@ def test_yaml_aliases_and_merges_stand_for_what_they_name() -> None:
         ("xml", "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "document types are refused"),
         ("xml", "<a>text<b/></a>", "element a mixes text"),
         ("xml", "<a>" * 101 + "</a>" * 101, "more than 100 deep"),
+        ("xml", "<?xml version='1.0' encoding='none'?><a/>", "unknown encoding: none"),
     ],
 )
 def test_broken_document_says_what_is_wrong_and_where(name: str, text: str, problem: str) -> None:
@@ -105,6 +106,22 @@ def test_yaml_that_stands_for_gigabytes_is_refused() -> None:
         lines.append(f"a{level}: &a{level} [{inner}]")
     with pytest.raises(ValueError, match="aliases make more than 1000000 values"):
         decoded("yaml", "\n".join(lines))
+
+
+def test_yaml_merges_that_bring_nothing_a_billion_times_are_refused() -> None:
+    lines = ["a0: &a0 {}"]
+    for level in range(1, 10):
+        inner = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"a{level}: &a{level} {{<<: [{inner}]}}")
+    with pytest.raises(ValueError, match="aliases make more than 1000000 values"):
+        decoded("yaml", "\n".join(lines))
+
+
+def test_name_that_is_given_twice_is_found_among_many() -> None:
+    # Counting each of them anew would take minutes.
+    members = ", ".join(f'"{number}": 1' for number in range(100_000))
+    with pytest.raises(ValueError, match="'99999' is given twice"):
+        decoded("json", f'{{{members}, "99999": 2}}')
 
 
 def test_entries_without_a_format_nest_by_their_dots() -> None:

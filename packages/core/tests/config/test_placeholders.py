@@ -117,6 +117,35 @@ def test_mapping_or_list_within_a_text_is_an_error(text: str, kind: str) -> None
         resolved(text)
 
 
+@pytest.mark.parametrize("actual_types", [False, True])
+def test_placeholders_that_grow_by_powers_are_an_error(actual_types: bool) -> None:
+    tree: dict[str, Any] = {f"a{n}": [f"${{a{n + 1}}}"] * 2 for n in range(40)}
+    if not actual_types:
+        tree = {key: "".join(texts) for key, texts in tree.items()}
+    with pytest.raises(ConfigError, match="stand for more than 100000 values"):
+        resolve({**tree, "a40": "x"}, actual_types=actual_types)
+
+
+def test_placeholders_that_stand_for_much_text_are_an_error() -> None:
+    tree = {"a": "${b}" * 5000, "b": "x" * 5000}
+    with pytest.raises(ConfigError, match=r"'a'.* more than 16777216 characters"):
+        resolve(tree)
+
+
+def test_what_is_never_closed_is_text_however_long() -> None:
+    # Searching to the end from each beginning would take hours.
+    text = "${" * 300_000
+    assert resolved("${PORT}" + text) == "8080" + text
+
+
+def test_tree_that_is_nested_too_deeply_is_an_error() -> None:
+    tree: dict[str, Any] = {"leaf": 1}
+    for _ in range(101):
+        tree = {"a": tree}
+    with pytest.raises(ConfigError, match="nested more than 100 deep"):
+        resolve(tree)
+
+
 def test_missing_key_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "kratos.config"):
         assert resolved("${NOTEXIST}") == ""

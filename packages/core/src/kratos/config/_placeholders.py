@@ -22,6 +22,11 @@ _PLACEHOLDER: Final = re.compile(r"\$\{(.*?)\}", re.DOTALL)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,100}")
 _FRACTION: Final = re.compile(r"[+-]?[0-9]*\.[0-9]*(?:[eE][+-]?[0-9]+)?")
 
+# Placeholders of placeholders grow by powers: a few lines could stand for gigabytes.
+_MOST_VALUES: Final = 100_000
+_MOST_TEXT: Final = 16 * 1024 * 1024  # characters
+_DEEPEST: Final = 100
+
 _log = logging.getLogger("kratos.config")
 
 
@@ -40,7 +45,9 @@ def resolve(
 
     Raises:
         ConfigError: Placeholders refer to each other in a circle; one within a longer text, or
-            without ``actual_types``, names a mapping or a list; or a key is missing.
+            without ``actual_types``, names a mapping or a list; a key is missing; the tree is
+            nested more than 100 deep; or placeholders stand for more than 100,000 values or
+            16 Mi characters.
     """
     resolver = _Resolver(tree, actual_types=actual_types, required=required)
     return {key: resolver.value(value, key) for key, value in tree.items()}
@@ -52,18 +59,33 @@ class _Resolver:
         self._actual_types = actual_types
         self._required = required
         self._under_way: list[str] = []
+        self._depth = 0
+        self._values = 0
+        self._characters = 0
 
     def value(self, value: Any, path: str) -> Any:
         """Return a value of the tree, which is under ``path``."""
+        if self._under_way:
+            self._values += 1
+            if self._values > _MOST_VALUES:
+                raise _too_much(path, f"{_MOST_VALUES} values")
         if isinstance(value, str):
             return self._text(value, path) if "${" in value else value
-        if isinstance(value, Mapping):
-            members = cast("Mapping[str, Any]", value)
-            return {key: self.value(part, f"{path}.{key}") for key, part in members.items()}
-        if isinstance(value, list | tuple):
-            items = cast("list[Any]", value)
-            return [self.value(part, f"{path}[{at}]") for at, part in enumerate(items)]
+        if isinstance(value, Mapping | list | tuple):
+            return self._parts(cast("Mapping[str, Any] | list[Any]", value), path)
         return value
+
+    def _parts(self, value: Mapping[str, Any] | list[Any], path: str) -> Any:
+        if self._depth == _DEEPEST:
+            place = f"{path[:100]}..." if len(path) > 100 else path
+            raise ConfigError(f"configuration value {place!r} is nested more than {_DEEPEST} deep")
+        self._depth += 1
+        try:
+            if isinstance(value, Mapping):
+                return {key: self.value(part, f"{path}.{key}") for key, part in value.items()}
+            return [self.value(part, f"{path}[{at}]") for at, part in enumerate(value)]
+        finally:
+            self._depth -= 1
 
     def _text(self, text: str, path: str) -> Any:
         if self._actual_types:
@@ -71,9 +93,18 @@ class _Resolver:
             # Not `${a} and ${b}`, which also begins and ends like one.
             if whole is not None and "}" not in whole[1]:
                 return self._meaning(whole[1], path)
-        return _PLACEHOLDER.sub(lambda found: self._piece(found[1], path), text)
+        # No further: what is not closed would be searched to its end from each beginning.
+        end = text.rfind("}") + 1
+        return _PLACEHOLDER.sub(lambda found: self._piece(found[1], path), text[:end]) + text[end:]
 
     def _piece(self, content: str, path: str) -> str:
+        text = self._written(content, path)
+        self._characters += len(text)
+        if self._characters > _MOST_TEXT:
+            raise _too_much(path, f"{_MOST_TEXT} characters")
+        return text
+
+    def _written(self, content: str, path: str) -> str:
         key, value, default = self._look_up(content, path)
         if value is MISSING:
             return default
@@ -118,6 +149,10 @@ class _Resolver:
         if self._required:
             raise ConfigError(f"{problem}; set it, or write ${{{key}:default}}")
         _log.warning("%s; it is left empty", problem)
+
+
+def _too_much(path: str, what: str) -> ConfigError:
+    return ConfigError(f"configuration value {path!r}: placeholders stand for more than {what}")
 
 
 def _typed(text: str) -> Any:

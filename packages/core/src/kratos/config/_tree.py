@@ -11,6 +11,7 @@ from kratos.config._layer import Layer, read
 from kratos.config._merge import merge
 from kratos.config._placeholders import resolve
 from kratos.config.formats import Decoder
+from kratos.errors import ConfigError
 
 __all__ = ["Builder", "Tree"]
 
@@ -64,7 +65,10 @@ class Builder:
             layers += read(source, entries, self.decoders)
         merged: Mapping[str, Any] = {}
         for layer in layers:
-            merged = merge(merged, layer.tree, append=self.append)
+            try:
+                merged = merge(merged, layer.tree, append=self.append)
+            except RecursionError:
+                raise ConfigError(f"{layer.origin}: it is nested too deeply") from None
         values = resolve(merged, actual_types=self.actual_types, required=self.required)
         return Tree(values=values, layers=layers)
 

@@ -35,6 +35,8 @@ def decode(data: bytes) -> Any:
     except expat.ExpatError as error:
         problem = expat.ErrorString(error.code)
         raise ValueError(f"line {error.lineno}, column {error.offset + 1}: {problem}") from None
+    except LookupError as error:  # of an encoding
+        raise ValueError(str(error)) from None
     return reader.root
 
 

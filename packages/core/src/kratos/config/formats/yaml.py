@@ -45,9 +45,7 @@ class _Reader:
         self._values = 0
 
     def value(self, node: Node) -> Any:
-        self._values += 1
-        if self._values > _MOST_VALUES:
-            raise ValueError(f"aliases make more than {_MOST_VALUES} values of it")
+        self._count()
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if isinstance(node, SequenceNode):
@@ -55,6 +53,11 @@ class _Reader:
             return [self.value(item) for item in node.value]
         _require(node, "map")
         return self._mapping(cast("MappingNode", node))
+
+    def _count(self) -> None:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise ValueError(f"aliases make more than {_MOST_VALUES} values of it")
 
     def _scalar(self, node: ScalarNode) -> Any:
         _require(node, "str")
@@ -81,6 +84,7 @@ class _Reader:
         for part in node.value if isinstance(node, SequenceNode) else [node]:
             if not isinstance(part, MappingNode):
                 raise _refusal(part, "<< takes a mapping or a list of them")
+            self._count()  # empty ones, too: lists of lists of them take as long
             found = self._mapping(part) | found
         return found
 
