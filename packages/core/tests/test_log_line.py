@@ -17,6 +17,7 @@ import pytest
 from kratos.config import Secret
 from kratos.log import Level, LineLogger, QueuedWriter, context_fields
 from kratos.log import line as module
+from kratos.log.line import Format
 
 
 class Lines:
@@ -120,6 +121,34 @@ def test_value_that_fails_or_holds_itself_costs_no_record() -> None:
     assert logged(Level.INFO, "m", v=circle)["msg"] == "m"
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("format", ["json", "text", "color"])
+@pytest.mark.usefixtures("codec")
+def test_whatever_is_logged_the_caller_goes_on(format: Format) -> None:  # noqa: A002
+    deep: object = 1
+    for _ in range(5000):
+        deep = {"a": deep}
+    lines = Lines()
+    logger = LineLogger(lines, format=format)
+    error = Speechless()
+    logger.log(Level.ERROR, "m", {"error": error, "deep": deep, "both": [deep, error]})
+    (line,) = lines.written
+    assert b"Speechless, whose text fails: RuntimeError" in line
+
+
+@pytest.mark.usefixtures("codec")
+def test_number_that_json_lacks_makes_no_line_that_readers_drop() -> None:
+    line = logged(Level.INFO, "m", ratio=float("nan"), latency=0.5)
+    assert line["ratio"] in (None, "nan")
+    assert line["latency"] == 0.5
+
+
 @pytest.mark.usefixtures("codec")
 def test_trace_goes_with_an_error_only_from_error_on() -> None:
     try:
@@ -139,6 +168,19 @@ def test_lines_for_people_cannot_be_forged() -> None:
     assert lines.written == [
         b'2023-11-14T22:13:20.000000Z WARN  "two\\nlines" user="x\\n2023 ERROR forged" n=1\n'
     ]
+
+
+def test_text_of_an_exception_and_name_of_a_field_forge_no_line() -> None:
+    lines = Lines()
+    logger = LineLogger(lines, format="text", now=lambda: 1_700_000_000.0)
+    try:
+        raise ValueError("x\n2023 ERROR forged\x1b[2J")
+    except ValueError as error:
+        logger.log(Level.ERROR, "m", {"a\n2023": 1, "error": error})
+    first, *trace = lines.written[0].decode().splitlines()
+    assert first.startswith('2023-11-14T22:13:20.000000Z ERROR m "a\\n2023"=1 error=')
+    assert all(line.startswith("  ") and line.isprintable() for line in trace)
+    assert trace[-1] == "  2023 ERROR forged\\x1b[2J"
 
 
 def test_colours_are_around_the_level_alone() -> None:
@@ -240,10 +282,38 @@ def test_descriptor_that_is_gone_costs_lines_only() -> None:
     os.close(write)
 
 
+def test_closed_writer_has_nothing_to_wait_for(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    writer = QueuedWriter(write)
+    writer.write(b"x\n")
+    writer.close()
+    assert writer.flush()
+    assert os.read(read, 100) == b"x\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_process_writes_its_own_lines_and_no_others() -> None:
+    ran = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, check=True)
+    assert sorted(ran.stderr.splitlines()) == [b"child", b"parent"]
+
+
 def test_limit_must_let_a_line_through() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         QueuedWriter(limit=0)
 
+
+FORKING = """
+import os, sys
+from kratos.log import QueuedWriter
+writer = QueuedWriter()
+writer.write(b"parent\\n")
+assert writer.flush(10)
+child = os.fork()
+if child == 0:
+    writer.write(b"child\\n")
+    os._exit(0 if writer.flush(10) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 
 PROGRAM = """
 import logging, sys

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["Rendered", "quoted"]
+__all__ = ["Rendered", "described", "quoted", "text_of"]
 
 _DELIMITERS: Final = frozenset(' ="')
 
@@ -14,8 +14,8 @@ _DELIMITERS: Final = frozenset(' ="')
 class Rendered:
     """Fields as ``key=value key=value``, made when the text is needed.
 
-    Values with white space or unprintable characters are quoted, so that nobody can forge a
-    field or a line.
+    Names and values with white space or unprintable characters are quoted, so that nobody can
+    forge a field or a line.
     """
 
     __slots__ = ("_fields",)
@@ -24,16 +24,27 @@ class Rendered:
         self._fields = fields
 
     def __str__(self) -> str:
-        return " ".join(f"{key}={quoted(value)}" for key, value in self._fields.items())
+        return " ".join(f"{quoted(key)}={quoted(value)}" for key, value in self._fields.items())
 
 
 def quoted(value: object) -> str:
     """Return a value as text that nobody can mistake for more than one."""
-    if isinstance(value, BaseException):
-        text = str(value)
-        value = f"{type(value).__name__}: {text}" if text else type(value).__name__
-    text = str(value)
+    text = described(value) if isinstance(value, BaseException) else text_of(value)
     printable = text.isprintable()
     if text and printable and _DELIMITERS.isdisjoint(text):
         return text
     return json.dumps(text, ensure_ascii=not printable)
+
+
+def described(error: BaseException) -> str:
+    """Return the kind of an exception and its text."""
+    text = text_of(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def text_of(value: object) -> str:
+    """Return the text of any value; never raises, as a line of the log is worth no failed call."""
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__}, whose text fails: {type(error).__name__}>"

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from kratos.log._interface import NO_FIELDS, Level
-from kratos.log._text import quoted
+from kratos.log._text import described, quoted, text_of
 from kratos.log.fields import current_fields
 from kratos.log.writer import LineWriter, QueuedWriter
 
@@ -119,21 +119,13 @@ def _json(now: str, level: Level, message: str, fields: Mapping[str, object]) ->
 def _plain(value: object) -> Any:
     """Return what JSON has for a value of another type."""
     if isinstance(value, BaseException):
-        return _told(value)
+        return described(value)
     if isinstance(value, Mapping):
         parts = cast("Mapping[object, object]", value)
         return {str(key): part for key, part in parts.items()}
     if isinstance(value, set | frozenset | tuple):
         return list(cast("Iterable[object]", value))
-    try:
-        return str(value)
-    except Exception as error:
-        return f"<{type(value).__name__}, whose text fails: {type(error).__name__}>"
-
-
-def _told(error: BaseException) -> str:
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text_of(value)
 
 
 def _dump_by_json(line: dict[str, object]) -> bytes:
@@ -143,7 +135,7 @@ def _dump_by_json(line: dict[str, object]) -> bytes:
         try:
             text = _ENCODER.encode(_finite(line))
         except (TypeError, ValueError, RecursionError):
-            text = json.dumps({key: _text(value) for key, value in line.items()})
+            text = _ENCODER.encode({text_of(key): _carried(value) for key, value in line.items()})
     return text.encode(errors="backslashreplace") + b"\n"
 
 
@@ -159,8 +151,13 @@ def _finite(value: object) -> object:
     return value
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else repr(value)
+def _carried(value: object) -> object:
+    """Return a value if JSON can carry it, else its text."""
+    try:
+        _ENCODER.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return text_of(value)
+    return value
 
 
 _ENCODER: Final = json.JSONEncoder(
@@ -201,13 +198,19 @@ def _color(now: str, level: Level, message: str, fields: Mapping[str, object]) -
 
 def _line(now: str, name: str, message: str, level: Level, fields: Mapping[str, object]) -> bytes:
     shown = message if message.isprintable() else quoted(message)
-    parts = [now, name, shown, *(f"{key}={quoted(value)}" for key, value in fields.items())]
+    parts = [now, name, shown, *(f"{quoted(key)}={quoted(value)}" for key, value in fields.items())]
     text = " ".join(parts)
     if level >= Level.ERROR:
         stack = _stack(fields.get("error"))
         if stack:
-            text = f"{text}\n{stack.rstrip()}"
+            text = f"{text}\n{_indented(stack)}"
     return f"{text}\n".encode(errors="backslashreplace")
+
+
+def _indented(stack: str) -> str:
+    """Return a trace for people; the text of an exception in it looks like no line of the log."""
+    lines = stack.rstrip().split("\n")
+    return "\n".join(f"  {line if line.isprintable() else ascii(line)[1:-1]}" for line in lines)
 
 
 def _stack(error: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import weakref
 from collections import deque
 from typing import Final, Protocol
 
@@ -26,7 +27,8 @@ class QueuedWriter:
 
     A pipe that nobody reads would stop the event loop; here at most ``limit`` lines wait, and
     further ones are dropped and counted. What waits is written when the program ends, for at most
-    ``patience`` seconds.
+    ``patience`` seconds. After a fork the child goes on with a thread of its own; what waited then
+    is written by the parent.
 
     Args:
         fd: Where to; standard error by default. It is not closed.
@@ -38,11 +40,12 @@ class QueuedWriter:
         if limit < 1:
             raise ValueError(f"limit must be at least 1, got {limit}")
         self._fd: Final = fd
+        _writers.add(self)
         self._limit: Final = limit
         self._patience: Final = patience
         self._waiting: deque[bytes | threading.Event] = deque()
-        self._wake: Final = threading.Event()
-        self._lock: Final = threading.Lock()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._dropped = 0
         self._closed = False
@@ -80,6 +83,13 @@ class QueuedWriter:
             self._closed = True
             atexit.unregister(self.close)
             self._ended(self._patience)
+
+    def restart(self) -> None:
+        """Begin anew in a process that was forked: threads and locks are the parent's."""
+        self._waiting.clear()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = None
 
     def _ended(self, timeout: float | None) -> bool:
         """Wait for the end of the thread, which writes what waits before; tell whether it has."""
@@ -130,3 +140,15 @@ class QueuedWriter:
             self._dropped += len(lines)
         if reached is not None:
             reached.set()
+
+
+_writers: Final[weakref.WeakSet[QueuedWriter]] = weakref.WeakSet()
+
+
+def _restart_all() -> None:
+    for writer in tuple(_writers):
+        writer.restart()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)
