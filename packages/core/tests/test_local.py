@@ -109,3 +109,16 @@ async def test_server_whose_task_was_cancelled_is_an_error_and_no_end(
 
     with pytest.raises(Error, match="DRAINING"):
         await call()
+
+
+async def test_error_keeps_its_grpc_code_and_details_and_leaves_its_cause_behind() -> None:
+    class Failing(EchoService):
+        async def echo(self, request: StringValue, /) -> StringValue:
+            failure = Error(409, "TAKEN", details=[text("more")]).with_grpc_code(6)
+            raise failure.with_cause(OSError("inside"))
+
+    caller = ChainCaller(LocalTransport(Failing()).invoke, transport="local")
+    with pytest.raises(Error) as caught:
+        await caller.unary(ECHO, text(""))
+    error = caught.value
+    assert (error.grpc_code, error.detail(StringValue), error.cause) == (6, text("more"), None)

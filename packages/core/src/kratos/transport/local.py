@@ -262,7 +262,9 @@ class _LocalStream:
 
 def _as_on_a_wire(error: Error) -> Error:
     """Return what a wire would carry of an error; causes and tracebacks stay behind."""
-    return Error(error.code, error.reason, error.message, error.metadata, details=error.details)
+    copy = error.clone()
+    copy.__cause__ = None
+    return copy
 
 
 def _frozen(header: Header) -> Header:
