@@ -19,9 +19,22 @@ from kratos.errors import ConfigError, Error
 from kratos.testing.clock import FakeClock, InstantClock
 from kratos.testing.echo import text
 from kratos.testing.proxy import FaultProxy
-from kratos.transport import Arity, Call, Handler, HttpRule, Method, Mount, Service, server_call
+from kratos.transport import (
+    Arity,
+    Call,
+    Handler,
+    HttpRule,
+    Method,
+    Mount,
+    Service,
+    Side,
+    server_call,
+)
 from kratos_http import HttpConnector, HttpServer, Reconnect, StreamOptions
 from kratos_http._events import EventParser
+from kratos_http._exchange import Lost
+from kratos_http._sse_client import Resumption, SseStream
+from kratos_http._streaming import StreamConnection
 from kratos_http.testing import eventually, running
 
 
@@ -193,6 +206,36 @@ async def test_server_that_is_busy_for_a_while_is_asked_again() -> None:
             await replies.__anext__()
     assert failure.value.reason == "BUSY"
     assert service.asked == ["", "3", "3", "3", "3"]
+
+
+async def test_connection_that_comes_as_its_caller_gives_up_is_kept() -> None:
+    class Lossy(StreamConnection):
+        """Brings one event, and is lost."""
+
+        def __init__(self) -> None:
+            super().__init__(max_head=1)
+            self.pieces = [b"event: note\nid: 1\ndata: x\n\n"]
+
+        async def read(self) -> bytes:
+            if self.pieces:
+                return self.pieces.pop()
+            raise Lost("it was cut", begun=True)
+
+    async def reopen(_last_id: str) -> StreamConnection:
+        reading.cancel()
+        return following
+
+    dismissed: list[StreamConnection] = []
+    first, following = Lossy(), StreamConnection(max_head=1)
+    call = Call(COUNT, side=Side.CLIENT, transport="http")
+    resumption = Resumption(at_once(), reopen, dismissed.append)
+    plan: Any = None  # no event of this test is a message
+    stream = SseStream(call, plan, first, max_event=100, resumption=resumption)
+    reading = asyncio.create_task(stream.receive())
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert dismissed == [first]
+    assert stream.connection is following
 
 
 async def test_deadline_of_the_call_ends_the_wait() -> None:

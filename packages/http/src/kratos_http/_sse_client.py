@@ -106,7 +106,7 @@ class SseStream:
         self._parser = EventParser(max_event)
         self._events: deque[tuple[str, bytes]] = deque()
         self._resumption = resumption
-        self._resuming: asyncio.Task[StreamConnection] | None = None
+        self._resuming: asyncio.Task[None] | None = None
         self._closed = False
 
     async def receive(self) -> Any:
@@ -145,27 +145,27 @@ class SseStream:
         if self._resuming is not None:
             await cancel_and_wait(self._resuming)
 
-    def _has_ended(self) -> bool:
-        return self._closed
-
     async def _resume(self, failure: Error) -> None:
         """Go on with another answer, or raise the failure if that cannot be."""
         resumption = self._resumption
-        if resumption is None or self._has_ended() or not resumption.applies(failure, self._parser):
+        if resumption is None or self._closed or not resumption.applies(failure, self._parser):
             raise failure
         resumption.dismiss(self.connection)
         # In a task of its own, so that the end of the call ends it, whoever waits for it.
-        work = resumption.connection(self._parser, failure)
-        self._resuming = asyncio.get_running_loop().create_task(work)
+        self._resuming = asyncio.get_running_loop().create_task(self._go_on(resumption, failure))
         try:
-            connection = await self._resuming
+            await self._resuming
         except asyncio.CancelledError:
             if is_cancelled_from_outside():
                 raise
             raise failure from None  # the call has ended
         finally:
             self._resuming = None
-        if self._has_ended():
+
+    async def _go_on(self, resumption: Resumption, failure: Error) -> None:
+        """Take the next connection; kept here, as whoever waits may give up as it comes."""
+        connection = await resumption.connection(self._parser, failure)
+        if self._closed:
             resumption.dismiss(connection)
             raise failure
         self.connection = connection
