@@ -292,6 +292,30 @@ async def test_handler_ends_well_when_its_peer_has_enough() -> None:
     assert call.cause is None
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_body_that_sends_by_itself_ends_well_when_its_peer_has_enough(
+    *, grouped: bool
+) -> None:
+    class Endless(EchoService):
+        def watch(self, request: StringValue, /) -> AsyncIterator[StringValue]:
+            async def body(_requests: AsyncIterator[Any], send: Send[StringValue]) -> None:
+                if not grouped:
+                    await send(request)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_sent(send, request))
+
+            return duplex(_none(), body)
+
+    async def sink(_message: Any) -> None:
+        raise EnoughSent
+
+    await dispatcher(Endless()).operations[WATCH.operation].run(server(WATCH, sink=sink), text("x"))
+
+
+async def _sent(send: Send[Any], message: Any) -> None:
+    await send(message)
+
+
 async def _none() -> AsyncIterator[Any]:
     nothing: tuple[Any, ...] = ()
     for message in nothing:

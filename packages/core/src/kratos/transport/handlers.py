@@ -78,8 +78,7 @@ def _pump(bound: Callable[[Any], AsyncIterator[Any]], where: str) -> Handler:
         call.seal()
         replies = bound(request)
         if isinstance(replies, Duplex):
-            body: Duplex[Any] = replies
-            await body.run(call.send)
+            await _run(replies, call)
             return
         if not hasattr(replies, "__anext__"):
             _discard(replies)
@@ -92,6 +91,13 @@ def _pump(bound: Callable[[Any], AsyncIterator[Any]], where: str) -> Handler:
                 return
 
     return handler
+
+
+async def _run(body: Duplex[Any], call: Call) -> None:
+    try:
+        await body.run(call.send)
+    except* EnoughSent:  # from within a task group, too
+        pass
 
 
 def _discard(answer: object) -> None:
