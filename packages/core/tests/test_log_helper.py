@@ -170,6 +170,24 @@ def test_filter_hides_by_key_path_and_value(
     assert fields == {"password": "x", "user": {"password": 5, "name": "x"}}
 
 
+@pytest.mark.parametrize("keys", [["password"], ["users.password"]])
+def test_filter_hides_within_lists(memory: MemoryLogger, keys: list[str]) -> None:
+    users = [{"password": "x", "name": "a"}, ({"password": "y"},)]
+    Filter(memory, keys=keys).log(Level.INFO, "m", {"users": users})
+    shown = [{"password": "***", "name": "a"}, [{"password": "***"}]]
+    assert memory.records[0][2] == {"users": shown}
+
+
+def test_one_text_in_place_of_keys_to_hide_is_refused(memory: MemoryLogger) -> None:
+    with pytest.raises(TypeError, match="keys and values must be lists"):
+        Filter(memory, keys="password")
+
+
+def test_logger_of_the_standard_library_is_refused_with_what_makes_it_one() -> None:
+    with pytest.raises(TypeError, match=r"such as StdLogger\("):
+        Helper(logging.getLogger("shop"))
+
+
 def test_filter_drops_by_level_and_by_function(memory: MemoryLogger) -> None:
     def probes(level: Level, message: str, fields: Mapping[str, object]) -> bool:
         return level < Level.ERROR and fields.get("path") == "/healthz"

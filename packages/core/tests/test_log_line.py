@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from kratos.config import Secret
-from kratos.log import Level, LineLogger, QueuedWriter, context_fields
+from kratos.log import Level, LineLogger, QueuedWriter, context_fields, setup
 from kratos.log import line as module
 from kratos.log.line import Format
 
@@ -207,6 +207,16 @@ def test_records_below_the_level_are_dropped() -> None:
 def test_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="format must be auto, json, text or color"):
         LineLogger(Lines(), format="xml")  # type: ignore[arg-type]
+
+
+def test_name_of_a_level_is_refused_with_what_reads_it() -> None:
+    with pytest.raises(TypeError, match=r"not 'debug'; see Level\.parse"):
+        setup(level="debug")  # type: ignore[arg-type]
+
+
+def test_file_of_text_is_refused_as_a_writer() -> None:
+    with pytest.raises(TypeError, match=r"pass QueuedWriter\(file\.fileno\(\)\)"):
+        LineLogger(sys.stderr)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, Protocol
 
-__all__ = ["NO_FIELDS", "Level", "Levelled", "Logger", "NopLogger"]
+__all__ = ["NO_FIELDS", "Level", "Levelled", "Logger", "NopLogger", "require_level"]
 
 NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -25,6 +25,17 @@ class Level(IntEnum):
     def parse(cls, text: str, /) -> Level:
         """Return the level of a name in any case; of an unknown one ``INFO``, as Go does."""
         return cls.__members__.get(text.strip().upper(), cls.INFO)
+
+
+def require_level(level: Level, /) -> Level:
+    """Return a level, which may be a number of ``logging``.
+
+    Raises:
+        TypeError: It is something else, its name for instance.
+    """
+    if not isinstance(level, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"level must be one such as Level.INFO, not {level!r}; see Level.parse")
+    return level
 
 
 class Logger(Protocol):

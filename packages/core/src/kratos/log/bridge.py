@@ -51,12 +51,16 @@ def setup(*, level: Level = Level.INFO, format: Format = "auto") -> LineLogger: 
     """Let everything that this process logs come out alike, as lines on standard error.
 
     Kratos, the program and all libraries that use ``logging`` write to one ``LineLogger``, which
-    is returned, for a ``Helper`` or for ``App(logger=...)``. Handlers that the root logger has
+    is returned, for a ``Helper`` or for ``App(log=...)``. Handlers that the root logger has
     are taken away. To be called once, when the program starts.
 
     Args:
         level: Records below it are dropped.
         format: As of ``LineLogger``.
+
+    Raises:
+        TypeError: ``level`` is no level; the name of one is read by ``Level.parse``.
+        ValueError: There is no such format.
     """
     logger = LineLogger(level=level, format=format)
     root = logging.getLogger()

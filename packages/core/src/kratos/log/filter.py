@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeAlias, cast
 
-from kratos.log._interface import NO_FIELDS, Level, Logger
+from kratos.log._interface import NO_FIELDS, Level, Logger, require_level
 
 __all__ = ["Filter"]
 
@@ -21,9 +21,12 @@ class Filter:
         logger: Where to.
         level: Records below it are dropped.
         keys: Values under them become ``***``: names of fields at any depth, or dotted paths
-            such as ``user.password``.
+            such as ``user.password``, which pass through lists.
         values: Texts that become ``***`` wherever they are the whole value.
         drop: True drops a record; it sees what is left after the hiding.
+
+    Raises:
+        TypeError: ``keys`` or ``values`` is one text, or ``level`` no level.
     """
 
     __slots__ = ("_asked", "_drop", "_keys", "_level", "_logger", "_values")
@@ -37,8 +40,10 @@ class Filter:
         values: Collection[str] = (),
         drop: Drop | None = None,
     ) -> None:
+        if isinstance(keys, str) or isinstance(values, str):
+            raise TypeError("keys and values must be lists of texts, not one text")
         self._logger: Final = logger
-        self._level: Final = level
+        self._level: Final = require_level(level)
         self._keys: Final = frozenset(keys)
         self._values: Final = frozenset(values)
         self._drop: Final = drop
@@ -66,4 +71,6 @@ class Filter:
             return {
                 key: self._shown(str(key), f"{path}.{key}", part) for key, part in parts.items()
             }
+        if isinstance(value, list | tuple):
+            return [self._shown("", path, part) for part in cast("Sequence[object]", value)]
         return _HIDDEN if isinstance(value, str) and value in self._values else value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from kratos.log._interface import NO_FIELDS, Level, Logger
+from kratos.log._interface import NO_FIELDS, Level, Logger, require_level
 
 __all__ = ["Helper"]
 
@@ -26,13 +27,18 @@ class Helper:
     Args:
         logger: Where to.
         level: Records below it cost next to nothing.
+
+    Raises:
+        TypeError: It is a logger of ``logging``, or ``level`` is no level.
     """
 
     __slots__ = ("_enabled", "_floor", "_logger")
 
     def __init__(self, logger: Logger, *, level: Level = Level.DEBUG) -> None:
+        if isinstance(logger, logging.Logger):  # has a method log, too, but another one
+            raise TypeError("logger must be one of Kratos, such as StdLogger(logger)")
         self._logger: Final = logger
-        self._floor: Final = int(level)
+        self._floor: Final = int(require_level(level))
         self._enabled: Callable[[Level], bool] | None = getattr(logger, "enabled", None)
 
     def debug(self, message: str, /, *args: object, **fields: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
-from kratos.log._interface import NO_FIELDS, Level
+from kratos.log._interface import NO_FIELDS, Level, require_level
 from kratos.log._text import described, quoted, text_of
 from kratos.log.fields import current_fields
 from kratos.log.writer import LineWriter, QueuedWriter
@@ -51,6 +52,7 @@ class LineLogger:
         now: Gives seconds since the epoch.
 
     Raises:
+        TypeError: ``level`` is no level, or ``writer`` a file of text.
         ValueError: There is no such format.
     """
 
@@ -67,8 +69,10 @@ class LineLogger:
         chosen = _chosen() if format == "auto" else format
         if chosen not in _RENDERS:
             raise ValueError(f"format must be auto, json, text or color, got {format!r}")
+        if isinstance(writer, io.TextIOBase):
+            raise TypeError("writer takes bytes, not text: pass QueuedWriter(file.fileno())")
         self._write: Final = (QueuedWriter() if writer is None else writer).write
-        self._floor: Final = int(level)
+        self._floor: Final = int(require_level(level))
         self._render: Final[_Render] = _RENDERS[chosen]
         self._now: Final = now
         self._second = -1
