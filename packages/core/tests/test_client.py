@@ -372,7 +372,7 @@ async def test_nodes_are_a_metric() -> None:
 
 
 def test_transport_that_nobody_brings_is_named() -> None:
-    with pytest.raises(PluginNotFound, match="no distribution that this kratos-core knows of brings it"):
+    with pytest.raises(PluginNotFound, match=r"no distribution that .* brings it"):
         Client(A, transport="carrier")
 
 
