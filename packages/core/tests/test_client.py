@@ -401,6 +401,12 @@ def test_malformed_target_is_refused() -> None:
         Client("discovery://echo", transport=connector())
 
 
+def test_health_is_how_to_ask_and_not_whether() -> None:
+    whether: Any = True
+    with pytest.raises(ConfigError, match=r"an ActiveHealth\(check=\.\.\.\), not True"):
+        Client("http://127.0.0.1:1", health=whether)
+
+
 def test_unknown_on_empty_is_refused() -> None:
     with pytest.raises(ConfigError, match="on_empty is 'keep' or 'apply', not 'drop'"):
         Client(A, transport=connector(), on_empty=cast("Any", "drop"))

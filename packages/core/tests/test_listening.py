@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kratos.address import Address
-from kratos.errors import StartupError
+from kratos.errors import ConfigError, StartupError
 from kratos.transport.listening import (
     SocketFile,
     allow_sharing,
@@ -156,6 +157,12 @@ async def test_file_of_no_socket_is_nobodys(tmp_path: Path) -> None:
 def test_place_has_the_permissions_that_were_asked_for() -> None:
     assert place_of("unix:/tmp/a.sock", socket_mode=0o660).mode == 0o660
     assert place_of(":8000") == Address(port=8000)
+
+
+def test_permissions_that_are_a_text_are_refused() -> None:
+    mode: Any = "660"
+    with pytest.raises(ConfigError, match=r"socket_mode '660' is for .* a number up to 0o777"):
+        place_of("unix:/a", socket_mode=mode)
 
 
 async def test_path_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:

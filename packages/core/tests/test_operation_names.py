@@ -143,3 +143,29 @@ def library() -> str:
         )
     descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
     return "naming.test.Library"
+
+
+def test_client_refuses_a_name_that_is_like_no_operation() -> None:
+    with pytest.raises(ConfigError, match="floors names 'Echo', which is like no operation: /p"):
+        Client("http://127.0.0.1:1", floors={"Echo": 0.5})
+
+
+@pytest.mark.parametrize("option", ["timeouts", "floors"])
+def test_times_without_operations_are_refused(option: str) -> None:
+    times: Any = {option: 0.5}
+    with pytest.raises(ConfigError, match=rf"{option} must be seconds by operation, .* not 0\.5"):
+        LocalTransport(EchoService(), **times)
+
+
+TAKERS: Sequence[Callable[[Any], object]] = [
+    lambda one: Client("http://127.0.0.1:1", middleware=one),
+    lambda one: local(EchoService(), middleware=one),
+    lambda one: selector(one, prefixes=["/"]),
+    lambda one: Matcher().add("/*", one),
+]
+
+
+@pytest.mark.parametrize("make", TAKERS)
+def test_one_middleware_in_place_of_a_list_is_refused(make: Callable[[Any], object]) -> None:
+    with pytest.raises(ConfigError, match="must be a list, not <function outermost"):
+        make(outermost)

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue, StringValue
 
-from kratos.errors import Error
+from kratos.errors import ConfigError, Error
 from kratos.testing.echo import (
     CHAT,
     COLLECT,
@@ -23,7 +23,7 @@ from kratos.testing.echo import (
     text,
 )
 from kratos.transport import Arity, Call, Cause, Handler, Method, Service, server_call
-from kratos_grpc import ServerLimits
+from kratos_grpc import GrpcServer, ServerLimits
 from kratos_grpc.status import DETAILS_KEY, WireStatus, from_status
 
 SEND = Method(
@@ -454,3 +454,15 @@ async def settled(most: int) -> None:
     """Return when no more than so many tasks are left; the test's time limit bounds it."""
     while len(asyncio.all_tasks()) > most:  # noqa: ASYNC110  tasks of grpc.aio set no event
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"tls": ("tls.crt", "tls.key")}, r"tls is ServerTls\(\.\.\.\) or None, not \('tls\.crt'"),
+        ({"limits": {"max_send": 1}}, r"limits is ServerLimits\(\.\.\.\) or None, not {'max_send"),
+    ],
+)
+def test_option_of_another_kind_is_refused(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        GrpcServer(**options)

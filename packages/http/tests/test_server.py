@@ -130,6 +130,8 @@ def test_option_that_is_switched_on_by_true_is_told_what_to_write() -> None:
     wrong: Any = True
     with pytest.raises(ConfigError, match=r"openapi is OpenApi\(\.\.\.\) or None, not True"):
         HttpServer(openapi=wrong)
+    with pytest.raises(ConfigError, match=r"limits is Limits\(\.\.\.\) or None, not {}"):
+        HttpServer(limits={})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"health_paths is HealthPaths\(\.\.\.\)"):
         HttpServer(health_paths=wrong)
 

@@ -17,6 +17,7 @@ from kratos.health import Health
 from kratos.middleware.selector import Matcher
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Mount, Operation
+from kratos.transport.chain import listed
 from kratos.transport.listening import place_of
 from kratos.transport.naming import require_known
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
@@ -99,8 +100,10 @@ class GrpcServer:
         options: Options = (),
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
+        _require("tls", tls, ServerTls)
+        _require("limits", limits, ServerLimits)
         self._address = place_of(address, socket_mode=socket_mode)
-        self._middleware = tuple(middleware)
+        self._middleware = listed(middleware)
         self._matcher = Matcher()
         self._timeout = timeout
         self._timeouts = timeouts
@@ -406,3 +409,8 @@ class _Router(grpc.GenericRpcHandler):
         if service in self._services:
             return f"unknown method {method} for service {service}"
         return f"unknown service {service}"
+
+
+def _require(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ConfigError(f"{name} is {kind.__name__}(...) or None, not {value!r}")

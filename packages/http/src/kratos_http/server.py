@@ -16,6 +16,7 @@ from kratos.errors import ConfigError, StartupError
 from kratos.middleware.selector import Matcher
 from kratos.tls import ServerTls
 from kratos.transport import Dispatcher, Mount
+from kratos.transport.chain import listed
 from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.listening import place_of
 from kratos.transport.naming import require_known
@@ -119,7 +120,8 @@ class HttpServer:
             raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
         _require("health_paths", health_paths, HealthPaths)
         _require("openapi", openapi, OpenApi)
-        self._middleware = tuple(middleware)
+        _require("limits", limits, Limits)
+        self._middleware = listed(middleware)
         self._timeout = timeout
         self._timeouts = timeouts
         self._floors = floors

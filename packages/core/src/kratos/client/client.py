@@ -31,6 +31,7 @@ from kratos.transport import (
     Method,
     Opening,
 )
+from kratos.transport.chain import listed
 from kratos.transport.floor import checked_floors
 from kratos.transport.naming import require_declared
 
@@ -122,16 +123,18 @@ class Client:
             raise ConfigError(f"on_empty is 'keep' or 'apply', not {on_empty!r}")
         if isinstance(subset_key, int) and subset_key < 0:
             raise ConfigError(f"subset_key={subset_key}: clients count from 0")
-        require_declared(middleware, floors=floors or ())
+        if health is not None and not isinstance(health, ActiveHealth):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"health must be an ActiveHealth(check=...), not {health!r}")
+        self._middleware = listed(middleware)
+        self._floors = checked_floors(floors)
+        require_declared(self._middleware, floors=self._floors)
         self._target = Target.parse(target)
         check_target(self._target, discovery=discovery, tls=tls)
         self._new_connector = connector_factory(transport, self._target, tls)
         self._selector = selector_of(selector)
         self._secure = self._target.secure or wants_tls(tls)
         self._discovery = discovery
-        self._middleware = tuple(middleware)
         self._timeout = timeout
-        self._floors = checked_floors(floors)
         self._filters = tuple(filters)
         self._version = version
         self._subset = subset

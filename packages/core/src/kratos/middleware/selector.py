@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kratos.errors import ConfigError
 from kratos.transport.call import Call, Handler
-from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, bind, link
+from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, bind, link, listed
 from kratos.transport.method import Method
 from kratos.transport.naming import NamesOperations
 
@@ -39,7 +39,8 @@ def selector(
         match: Decides for each call, for instance by its headers.
 
     Raises:
-        ConfigError: There is no condition, or an expression is none (Go leaves that one out).
+        ConfigError: There is no condition, or an expression is none (Go leaves that one out),
+            or the middleware is no list.
     """
     if not (paths or prefixes or regexes or match):
         raise ConfigError("selector(...) without a condition would never apply: give it one")
@@ -59,8 +60,9 @@ def selector(
             return True
         return any(pattern.fullmatch(operation) for pattern in patterns)
 
-    names = {*paths, *_names_in(middleware)}
-    return _Selector(tuple(middleware), applies, match, names)
+    chosen = listed(middleware)
+    names = {*paths, *_names_in(chosen)}
+    return _Selector(chosen, applies, match, names)
 
 
 class Matcher:
@@ -78,14 +80,16 @@ class Matcher:
         """Give middleware to what a selector selects, in place of what it had.
 
         Raises:
-            ConfigError: The selector is neither an operation nor the beginning of one.
+            ConfigError: The selector is neither an operation nor the beginning of one, or the
+                middleware is no list.
         """
         if selector != _STAR and not selector.startswith("/"):
             raise ConfigError(f"the selector {selector!r} is like no operation: /package.Service/*")
+        chosen = listed(middleware, option=f"the middleware of {selector}")
         if selector.endswith(_STAR):
-            self._prefixes[selector[:-1]] = tuple(middleware)
+            self._prefixes[selector[:-1]] = chosen
         else:
-            self._exact[selector] = tuple(middleware)
+            self._exact[selector] = chosen
 
     @property
     def selectors(self) -> Collection[str]:

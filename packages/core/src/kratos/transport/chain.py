@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Iterable, Sequence
 from inspect import signature
 from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
-from kratos.errors import StartupError
+from kratos.errors import ConfigError, StartupError
 from kratos.transport.call import Call, Handler
 from kratos.transport.method import Method
 
-__all__ = ["AnyMiddleware", "Middleware", "PerMethod", "bind", "chain", "link"]
+__all__ = ["AnyMiddleware", "Middleware", "PerMethod", "bind", "chain", "link", "listed"]
 
 
 class Middleware(Protocol):
@@ -31,6 +31,19 @@ class PerMethod(Protocol):
 
 
 AnyMiddleware: TypeAlias = "Middleware | PerMethod"
+
+
+def listed(
+    middleware: Iterable[AnyMiddleware], *, option: str = "middleware"
+) -> tuple[AnyMiddleware, ...]:
+    """Return the middleware of an option.
+
+    Raises:
+        ConfigError: It is one, and no list.
+    """
+    if not isinstance(middleware, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"{option} must be a list, not {middleware!r}")
+    return tuple(middleware)
 
 
 def chain(

@@ -46,9 +46,24 @@ def checked_floors(floors: Mapping[str, float] | None) -> dict[str, float]:
     """Return a copy of floors by operation name.
 
     Raises:
-        ConfigError: One is not positive, or not finite.
+        ConfigError: One is not positive, or not finite, or they are no mapping.
     """
-    return {name: checked_floor(name, floor) for name, floor in (floors or {}).items()}
+    given = by_operation("floors", floors)
+    return {name: checked_floor(name, floor) for name, floor in given.items()}
+
+
+def by_operation(option: str, values: Mapping[str, float] | None) -> dict[str, float]:
+    """Return a copy of what an option says by operation name.
+
+    Raises:
+        ConfigError: It is no mapping.
+    """
+    if values is not None and not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(
+            f"{option} must be seconds by operation, such as {{'/shop.v1.Orders/Get': 0.5}}, "
+            f"not {values!r}"
+        )
+    return dict(values or {})
 
 
 def checked_floor(name: str, floor: float, *, limit: float | None = None) -> float:

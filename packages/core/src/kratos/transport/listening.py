@@ -46,12 +46,16 @@ def place_of(address: str, *, socket_mode: int | None = None) -> Address:
         ConfigError: There are permissions without a Unix socket, or they are none.
     """
     place = Address.parse(address)
-    if socket_mode is not None and not (place.path and 0 <= socket_mode <= _ALL_PERMISSIONS):
+    if socket_mode is not None and not (place.path and _is_mode(socket_mode)):
         raise ConfigError(
             f"socket_mode {socket_mode!r} is for addresses such as unix:/path, and a number up to "
             "0o777"
         )
     return replace(place, mode=socket_mode)
+
+
+def _is_mode(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= _ALL_PERMISSIONS
 
 
 async def reserve(address: Address, *, shared: bool = False) -> socket.socket:

@@ -11,6 +11,7 @@ from kratos.errors import ConfigError, StartupError
 __all__ = ["NamesOperations", "nearest", "require_declared", "require_known", "require_served"]
 
 _STAR: Final = "*"
+_LIKE: Final = "/package.Service/Method"
 _SHOWN: Final = 5
 
 
@@ -73,11 +74,14 @@ def require_declared(middleware: Iterable[object], /, **options: Iterable[str]) 
         options: Names of operations by option.
 
     Raises:
-        ConfigError: There is such a name; the text has the nearest.
+        ConfigError: There is such a name, or one like that of no operation; the text has the
+            nearest.
     """
     given = [*options.items(), *((_title(each), _names_of(each)) for each in middleware)]
     for what, names in given:
         for name in names:
+            if not name.startswith("/"):
+                raise ConfigError(f"{what} names {name!r}, which is like no operation: {_LIKE}")
             methods = _declared(_service(name))
             if methods and name not in methods:
                 raise ConfigError(

@@ -13,8 +13,8 @@ from typing import Any, Final
 from kratos.errors import Error, StartupError
 from kratos.transport.call import SERVER_CALL, Call, Handler
 from kratos.transport.cause import Cause
-from kratos.transport.chain import AnyMiddleware, chain
-from kratos.transport.floor import checked_floor, checked_floors, floored
+from kratos.transport.chain import AnyMiddleware, chain, listed
+from kratos.transport.floor import by_operation, checked_floor, checked_floors, floored
 from kratos.transport.handlers import handler_for
 from kratos.transport.method import Method, Service
 from kratos.transport.naming import require_known, require_served
@@ -155,7 +155,7 @@ class Dispatcher:
         cancel_grace: Seconds that a cancelled handler gets to clean up.
 
     Raises:
-        ConfigError: A time is none.
+        ConfigError: A time is none, or an option is no list or no mapping.
     """
 
     def __init__(
@@ -174,9 +174,9 @@ class Dispatcher:
         self.calls: set[Call] = set()
         self.wheel = Wheel()
         self.draining = False
-        self._middleware = tuple(middleware)
+        self._middleware = listed(middleware)
         self._timeout = time_limit(timeout)
-        self._timeouts = dict(timeouts or {})
+        self._timeouts = by_operation("timeouts", timeouts)
         self._floors = checked_floors(floors)
         self._names: set[str] = set()
         self._missing = missing
