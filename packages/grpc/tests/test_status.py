@@ -179,6 +179,29 @@ def test_error_whose_details_are_sent_fits_into_trailers(message: str, size: int
     assert len(base64.b64encode(status.details)) + len(quote(message)) < MOST - 512
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        Error(404, "MISSING", "no user " + "x" * 3_000_000, {"k": "v"}),
+        Error(404, "MISSING", "no user " + "\U0001f600" * 9_000, {"k": "v"}),
+        Error(404, "MISSING", "no user", {"k": "\U0001f600" * 9_000}),
+        Error(404, "MISSING" + "\U0001f600" * 9_000, "no user"),
+        Error(418, "MISSING" * 9_000, "no user " * 9_000, {"k" * 9_000: "v" * 9_000}),
+    ],
+    ids=["message", "emoji", "metadata", "reason", "all"],
+)
+def test_error_of_texts_without_end_is_cut_to_what_fits_into_trailers(
+    error: Error, caplog: pytest.LogCaptureFixture
+) -> None:
+    status = to_status(error)
+    assert len(base64.b64encode(status.details)) + len(quote(status.message)) < MOST - 512
+    came = from_status(status)
+    assert came.code == error.code
+    assert came.reason.startswith("MISSING")
+    assert came.message.startswith("no user")
+    assert "is sent shortened" in caplog.text
+
+
 def test_cause_does_not_travel() -> None:
     error = Error(500, "R", "m").with_cause(RuntimeError("an inner secret"))
     assert b"secret" not in to_status(error).details

@@ -8,7 +8,8 @@ the domain ``kratos`` holds the code itself. Go reads the first ``ErrorInfo`` al
 know the type, so nobody stumbles over it. The error's own details follow.
 
 All of it has to fit into the trailers that a peer takes, 8 KiB with many of them. Of details that
-would not, none is sent: an error without them is worth more than a broken call.
+would not, none is sent, and texts that would not are cut: such an error is worth more than a broken
+call, which the peer takes for another error.
 """
 
 from __future__ import annotations
@@ -65,15 +66,56 @@ class WireStatus:
 def to_status(error: Error) -> WireStatus:
     """Return the status of an error; its cause does not travel.
 
-    Details that do not fit into trailers are left out, which a line in the log tells.
+    Details that do not fit into trailers are left out; if the texts do not, either, the message is
+    cut, and at last the metadata left out. A line in the log tells that.
     No failed call ends with OK, which cannot carry details: code 200 goes as UNKNOWN.
     """
+    part, status = error, _bare(error)
+    details: bytes = status.SerializeToString()
+    if _on_the_wire(details, status.message) > _MOST:
+        part = _shortened(error)
+        status = _bare(part)
+        details = status.SerializeToString()
+        _log.warning("an error of %r is sent shortened, as trailers have no room", part.reason)
+    if error.details:
+        plain = details
+        status.details.extend(error.details)
+        details = status.SerializeToString()
+        if (size := _on_the_wire(details, status.message)) > _MOST:
+            _log.warning(
+                "%r is sent without its details: with them it takes %d bytes of trailers, more "
+                "than %d",
+                part,
+                size,
+                _MOST,
+            )
+            details = plain
+    return WireStatus(code=status.code, message=status.message, details=details)
+
+
+def _shortened(error: Error) -> Error:
+    """Return as much of an error as fits: whoever called may have chosen its texts."""
+    for length in (1024, 256):
+        part = _part(error, error.reason, error.message[:length], error.metadata)
+        status = _bare(part)
+        if _on_the_wire(status.SerializeToString(), status.message) <= _MOST:
+            return part
+    return _part(error, error.reason[:64], error.message[:256], {})
+
+
+def _part(error: Error, reason: str, message: str, metadata: Mapping[str, str]) -> Error:
+    part = Error(error.code, reason, message, metadata)
+    part.grpc_code = error.grpc_code
+    return part
+
+
+def _bare(error: Error) -> Any:
+    """Return the ``google.rpc.Status`` of an error without its own details."""
     code = to_grpc_code(error.code) if error.grpc_code is None else error.grpc_code
     exact = from_grpc_code(code) == error.code
     if code == _OK:
         code, exact = _UNKNOWN, False
-    message = _text(error.message)
-    status = status_pb2.Status(code=code, message=message)
+    status = status_pb2.Status(code=code, message=_text(error.message))
     info = error_details_pb2.ErrorInfo(
         reason=_text(error.reason),
         metadata={_text(key): _text(value) for key, value in error.metadata.items()},
@@ -85,21 +127,7 @@ def to_status(error: Error) -> WireStatus:
             told[_GRPC_CODE_KEY] = str(code)
         info = error_details_pb2.ErrorInfo(reason=_CODE_REASON, domain=_CODE_DOMAIN, metadata=told)
         status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
-    details: bytes = status.SerializeToString()
-    if error.details:
-        plain = details
-        status.details.extend(error.details)
-        details = status.SerializeToString()
-        if (size := _on_the_wire(details, message)) > _MOST:
-            _log.warning(
-                "%r is sent without its details: with them it takes %d bytes of trailers, more "
-                "than %d",
-                error,
-                size,
-                _MOST,
-            )
-            details = plain
-    return WireStatus(code=code, message=message, details=details)
+    return status
 
 
 def from_status(status: WireStatus) -> Error:
