@@ -138,6 +138,13 @@ def test_gauges_end_with_their_process() -> None:
         [{**to_wire([counter(1.0)])[0], "kind": "riddle"}],
         [{**to_wire([counter(1.0)])[0], "series": [[["more"], 1.0]]}],
         [{**to_wire([counter(1.0)])[0], "kind": "histogram", "series": [[[], [[1.0], [1], 0.0]]]}],
+        [
+            {
+                **to_wire([counter(1.0)])[0],
+                "kind": "histogram",
+                "series": [[[], [[1.0], [1, float("inf")], 0.0]]],
+            }
+        ],
     ],
 )
 def test_what_is_no_snapshot_is_refused(wire: object) -> None:

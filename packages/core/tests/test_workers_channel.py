@@ -78,11 +78,13 @@ def test_what_a_newer_version_says_is_passed_over() -> None:
     [
         frame([]),
         frame({"kind": "Failed"}),
+        frame({"kind": "Published", "topic": ["a"]}),
+        frame({"kind": "Report", "ready": True, "failed": ["a"]}),
         b"\0\0\0\1{",
         b"\xff\xff\xff\xff",
         b"\0\3\r\x40" + b"[" * 200_000,
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
     with pytest.raises(KratosError, match="came from the other process"):

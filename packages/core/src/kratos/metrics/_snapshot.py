@@ -126,7 +126,7 @@ def from_wire(values: object, /) -> Snapshot:
     """
     try:
         return tuple(_family(item) for item in cast("list[dict[str, Any]]", values))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"no snapshot of metrics: {error!r}") from error
 
 

@@ -129,6 +129,16 @@ Message: TypeAlias = (
 _KINDS: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
+# By the names in annotations, as in "list[str]".
+_BUILT_IN: Final = {"bool": bool, "dict": dict, "int": int, "list": list, "str": str}
+_TYPES: Final[Mapping[type[Message], Mapping[str, type]]] = {
+    kind: {
+        item.name: _BUILT_IN.get(str(item.type).partition("[")[0], object) for item in fields(kind)
+    }
+    for kind in get_args(Message)
+}
+
+
 def encode(message: Message, /) -> bytes:
     """Return the frame of a message."""
     values = {item.name: getattr(message, item.name) for item in fields(message)}
@@ -181,7 +191,10 @@ def _decode(body: bytes) -> Message | None:
         kind = _KINDS.get(str(values.get("kind")))
         if kind is None:
             return None
-        known = {item.name for item in fields(kind)}
-        return kind(**{name: value for name, value in values.items() if name in known})
+        types = _TYPES[kind]
+        for name in types.keys() & values.keys():
+            if not isinstance(values[name], types[name]):
+                raise TypeError(f"{name} is of another type")
+        return kind(**{name: value for name, value in values.items() if name in types})
     except (RecursionError, TypeError, ValueError) as error:
         raise KratosError(f"no message, but {body[:100]!r}, came from the other process") from error
