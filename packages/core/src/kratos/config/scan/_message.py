@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, cast
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from kratos.config._snapshot import CONVERTERS
 from kratos.config.scan._place import Place
 from kratos.config.scan._scalar import read_duration, read_scalar
 from kratos_protojson import JsonError, from_dict
@@ -111,14 +112,13 @@ def _enum(field: FieldDescriptor, value: object, place: Place) -> Any:
     numbers = f.enum_numbers(field)
     if isinstance(value, str):
         by_case = {name.upper(): number for name, number in numbers.items()}
-        number = numbers.get(value, by_case.get(value.upper()))
-        if number is not None:
-            return number
-        if value.lstrip("-").isdecimal():
-            return int(value)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise place.error(f"must be one of {', '.join(numbers)}")
+        named = numbers.get(value, by_case.get(value.upper()))
+        if named is not None:
+            return named
+    number = CONVERTERS[int](value)
+    if number is None:
+        raise place.error(f"must be one of {', '.join(numbers)}")
+    return number
 
 
 def _thawed(value: object) -> Any:
