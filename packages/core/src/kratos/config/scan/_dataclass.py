@@ -22,6 +22,7 @@ from typing import (
 
 from kratos.config.scan._place import Place
 from kratos.config.scan._scalar import SCALARS, read_scalar
+from kratos.config.scan._thawed import thawed
 from kratos.errors import ConfigError
 
 __all__ = ["read_dataclass"]
@@ -79,7 +80,7 @@ def _fields(kind: Any) -> dict[str, tuple[dataclasses.Field[Any], _Read]]:
 def _reader(kind: Any, owner: type) -> _Read:
     """Return what reads values of a type."""
     if kind in (Any, object):
-        return lambda value, _place: _thawed(value)
+        return lambda value, _place: thawed(value)
     if kind in _PLAIN:
         return lambda value, place: read_scalar(kind, value, place)
     origin = get_origin(kind)
@@ -199,12 +200,3 @@ def _list(value: object, place: Place) -> Sequence[object]:
     if not isinstance(value, list | tuple):
         raise place.mismatch("a list", value)
     return cast("Sequence[object]", value)
-
-
-def _thawed(value: object) -> Any:
-    """Return a value whose mappings and lists may be changed."""
-    if isinstance(value, Mapping):
-        return {name: _thawed(part) for name, part in cast("Mapping[str, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_thawed(part) for part in cast("Sequence[object]", value)]
-    return value

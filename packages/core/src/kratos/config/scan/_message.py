@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from kratos.config._snapshot import CONVERTERS
 from kratos.config.scan._place import Place
 from kratos.config.scan._scalar import read_duration, read_scalar
+from kratos.config.scan._thawed import thawed
 from kratos_protojson import JsonError, from_dict
 from kratos_protojson import descriptors as f
 
@@ -60,7 +61,7 @@ def _message(kind: Descriptor, value: object, place: Place) -> Any:
     if kind.full_name in f.WRAPPERS:
         return _single(kind.fields_by_name["value"], value, place)
     if kind.full_name in _OWN_FORM or value is None:
-        return _thawed(value)  # its JSON is not that of its fields
+        return thawed(value)  # its JSON is not that of its fields
     if not isinstance(value, Mapping):
         raise place.mismatch("a mapping", value)
     members = cast("Mapping[str, object]", value)
@@ -119,11 +120,3 @@ def _enum(field: FieldDescriptor, value: object, place: Place) -> Any:
     if number is None:
         raise place.error(f"must be one of {', '.join(numbers)}")
     return number
-
-
-def _thawed(value: object) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _thawed(part) for name, part in cast("Mapping[str, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_thawed(part) for part in cast("list[object]", value)]
-    return value

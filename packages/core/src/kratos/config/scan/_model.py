@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from kratos.config.scan._place import Place
+from kratos.config.scan._thawed import thawed
 
 __all__ = ["read_model"]
 
@@ -23,7 +24,7 @@ def read_model(kind: Any, tree: Mapping[str, object], place: Place) -> Any:
     fields: Mapping[str, Any] = kind.model_fields
     place.check_known(tree, {name for each in fields.items() for name in _names(*each)})
     try:
-        return kind.model_validate(_plain(tree))
+        return kind.model_validate(thawed(tree))
     except ValidationError as error:
         # Without the input, which may be a secret.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
@@ -38,11 +39,3 @@ def read_model(kind: Any, tree: Mapping[str, object], place: Place) -> Any:
 def _names(name: str, field: Any) -> set[str]:
     alias: object = field.validation_alias or field.alias
     return {name, alias} if isinstance(alias, str) else {name}
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in cast("Mapping[str, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in cast("Sequence[object]", value)]
-    return value
