@@ -40,7 +40,8 @@ class Bus:
 
     Messages of one process come in their order, to each worker that runs when they are sent;
     a worker that starts later gets those that are kept, one for each topic: the newest that the
-    supervisor knows.
+    supervisor knows. Where two processes publish under one topic at once, each hears its own first,
+    and the other's last: let what is kept come from one process.
 
     Args:
         log: Where failures of listeners go.

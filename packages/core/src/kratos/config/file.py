@@ -28,9 +28,9 @@ class FileSource:
 
     The ending of a name is its format: json, yaml or yml, toml, xml, properties, env. A file whose
     name has no ending is one value, under its name. Of a directory, files whose names begin with
-    a dot and directories are left out. Changes are heard
-    of at once on Linux, also where a name leads elsewhere or is put in place as a whole, as
-    Kubernetes does; other systems look every ``poll`` seconds.
+    a dot and directories are left out. Changes are heard of at once on Linux, also where a name
+    leads elsewhere or is put in place as a whole, as Kubernetes does; other systems look every
+    ``poll`` seconds.
 
     Args:
         path: The file or directory.

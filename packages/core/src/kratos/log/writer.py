@@ -34,6 +34,9 @@ class QueuedWriter:
         fd: Where to; standard error by default. It is not closed.
         limit: Lines that may wait, at least 1.
         patience: Seconds for what waits when the program ends.
+
+    Raises:
+        ValueError: ``limit`` is less than 1.
     """
 
     def __init__(self, fd: int = 2, *, limit: int = 10_000, patience: float = 2.0) -> None:
