@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.errors import KratosError
+from kratos.limit import cancel_and_wait
 from kratos.workers._channel import Channel, receive_first
 from kratos.workers._messages import (
     Decoder,
@@ -102,6 +103,29 @@ async def test_channel_gives_what_the_other_end_sent_until_that_closes() -> None
     one.close()
     assert [message async for message in other.messages()] == [Stop(), Finish()]
     other.close()
+
+
+async def test_flush_returns_when_the_system_has_taken_all() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        channel = Channel(ours)
+        await channel.open()
+        while not channel.unread:
+            channel.send(Failed(reason="x" * 4096))
+        flushing = asyncio.create_task(channel.flush())
+        await asyncio.sleep(0)
+        assert not flushing.done()
+        reading = asyncio.create_task(_read_on(theirs))
+        await flushing
+        assert channel.unread == 0
+        await cancel_and_wait(reading)
+        channel.close()
+
+
+async def _read_on(end: socket.socket) -> None:
+    end.setblocking(False)
+    while True:
+        await asyncio.get_running_loop().sock_recv(end, 65536)
 
 
 async def test_what_is_sent_to_an_end_that_is_gone_is_lost() -> None:

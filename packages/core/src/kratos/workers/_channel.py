@@ -58,6 +58,8 @@ class Channel:
     async def flush(self) -> None:
         """Return when all that was sent is on its way, or the other end is gone."""
         if self._writer is not None:
+            # Else it would return while up to 16 KiB, the end of a frame, have not been taken.
+            self._writer.transport.set_write_buffer_limits(0)
             try:
                 await self._writer.drain()
             except ConnectionError:
