@@ -279,6 +279,18 @@ def test_delay_that_is_none_is_refused(seconds: float) -> None:
         CallFaults().delay(seconds)
 
 
+@pytest.mark.parametrize("operation", ["Echo", ""])
+def test_operation_that_is_like_none_is_refused(operation: str) -> None:
+    with pytest.raises(ValueError, match=f"operation='{operation}' is like none"):
+        CallFaults().refuse(operation=operation)
+
+
+def test_code_in_place_of_an_error_is_refused() -> None:
+    code: Any = 404
+    with pytest.raises(TypeError, match=r"an Error\(code, reason\), not 404"):
+        CallFaults().error(code)
+
+
 def test_cut_after_less_than_no_replies_is_refused() -> None:
     with pytest.raises(ValueError, match="after=-1"):
         CallFaults().cut_stream(after=-1)

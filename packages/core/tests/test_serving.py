@@ -11,7 +11,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos import App, server_call
 from kratos.errors import Error, StartupError
-from kratos.testing import FakeServer, client_of, serving
+from kratos.testing import FakeServer, client_of, running, serving
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import Call, CallOptions, Handler
 
@@ -123,3 +123,20 @@ async def requests() -> AsyncIterator[StringValue]:
 async def test_generator_of_requests_is_read() -> None:
     async with serving(EchoService()) as client:
         assert (await client.client_stream(COLLECT, requests())).value == "a"
+
+
+async def test_application_that_runs_already_is_refused_at_once_and_goes_on() -> None:
+    server = FakeServer()
+    app = App(servers=[server], signals=())
+    async with running(app):
+        with pytest.raises(RuntimeError, match="an App runs once"):
+            async with running(app):
+                raise AssertionError("it is another's")
+        assert server.bound
+
+
+async def test_service_in_place_of_an_application_is_refused() -> None:
+    service: Any = EchoService()
+    with pytest.raises(TypeError, match=r"an App is run, not .*by serving"):
+        async with running(service):
+            raise AssertionError("nothing runs")

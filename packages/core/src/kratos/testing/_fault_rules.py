@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from kratos.clock import Clock
 from kratos.errors import Error
@@ -16,6 +16,9 @@ from kratos.transport import Call
 __all__ = ["Carry", "Choice", "CutStream", "Delay", "Drop", "Fail", "FaultRule", "LoseReply"]
 
 Carry: TypeAlias = "Callable[[], Awaitable[Any]]"
+
+
+_BEGINNINGS: Final = ("/", "*", "?", "[")  # of operations, and of patterns of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,11 @@ class Choice:
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability={self.probability} is not within 0 and 1")
+        if self.operation[:1] not in _BEGINNINGS:
+            raise ValueError(
+                f"operation={self.operation!r} is like none: write /package.Service/Method, "
+                "or */Method"
+            )
         for name, number in (("nth", self.nth), ("times", self.times)):
             if number is not None and number < 1:
                 raise ValueError(f"{name}={number}: calls are counted from 1")

@@ -21,19 +21,24 @@ async def running(app: App) -> AsyncGenerator[App]:
 
     Raises:
         Exception: What ``app.run`` raises, at the start as well as at the end.
-        RuntimeError: The application stopped before it served.
+        RuntimeError: The application stopped before it served, or was run before.
+        TypeError: It is none.
     """
+    if not isinstance(app, App):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"an App is run, not {app!r}; services are served by serving(...)")
     run = asyncio.create_task(app.run())
     ready = asyncio.create_task(app.ready())
     try:
         await asyncio.wait({run, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done() or ready.exception() is not None:
+        # One that runs already is ready, too, but is another's.
+        if run.done() or not ready.done() or ready.exception() is not None:
             await run
             raise RuntimeError("the application stopped before it served")
         yield app
     finally:
         await cancel_and_wait(ready)
-        app.stop()
+        if not run.done():
+            app.stop()
         await run
 
 

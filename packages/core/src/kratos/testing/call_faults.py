@@ -84,7 +84,13 @@ class CallFaults:
         return self._add(Delay(_choice(chosen), self._random(), seconds=seconds, clock=self._clock))
 
     def error(self, error: Error, /, **chosen: Unpack[Chosen]) -> FaultRule:
-        """Answer calls with an error, each with a copy of it; their handlers do not run."""
+        """Answer calls with an error, each with a copy of it; their handlers do not run.
+
+        Raises:
+            TypeError: It is no ``Error``.
+        """
+        if not isinstance(error, Error):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"calls are answered with an Error(code, reason), not {error!r}")
         return self._add(Fail(_choice(chosen), self._random(), make=error.clone))
 
     def refuse(self, **chosen: Unpack[Chosen]) -> FaultRule:
