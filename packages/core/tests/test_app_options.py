@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import threading
 import uuid
@@ -86,6 +87,10 @@ def test_making_one_touches_nothing() -> None:
         ({"servers": [FakeServer("a"), None]}, "servers[1]: None must be an object"),
         ({"services": [EchoService]}, "services[0]: .*must be an instance, not a class"),
         ({"services": [object()], "servers": [FakeServer()]}, "services[0]: .*no generated"),
+        ({"log": logging.getLogger("shop")}, "write StdLogger(logger)"),
+        ({"log": print}, "log: <built-in function print> has no log()"),
+        ({"metrics": 3}, "metrics: 3 has no counter()"),
+        ({"missing": "yes"}, "missing must be Missing.REFUSE or .*not 'yes'"),
         ({"registrar": object(), "name": "x"}, "registrar: .*has no register()"),
         ({"registrar": "memory://"}, "name must not be empty, because the registrar"),
         ({"require_registration": True}, "require_registration needs a registrar"),

@@ -286,6 +286,12 @@ def test_further_field_violations_go_into_the_same_detail() -> None:
     assert error.field_violations == VIOLATIONS
 
 
+def test_list_in_place_of_field_violations_is_refused() -> None:
+    violations: Any = list(VIOLATIONS)
+    with pytest.raises(TypeError, match=r"write with_field_violations\(FieldViolation\("):
+        errors.bad_request("INVALID").with_field_violations(violations)
+
+
 def test_error_without_details_has_no_field_violations() -> None:
     assert Error(400, "R").field_violations == ()
 

@@ -128,6 +128,7 @@ def test_name_of_the_function_may_be_left_out_or_nested(folder: Path) -> None:
     [
         ("no_such_module:build", "there is no module 'no_such_module'"),
         ("some_service:no_such_name", "there is no no_such_name in some_service"),
+        ("some_service:biuld", "there is no biuld in some_service; did you mean 'build'"),
         ("some_service:__name__", "is no function"),
         ("no/such/file.py:build", "there is no file .*no/such/file.py"),
         (":build", "write module:build"),

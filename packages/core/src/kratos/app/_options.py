@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -79,6 +80,7 @@ class Options:
         self._check_registrar()
         self._check_workers()
         self._check_times()
+        self._check_surroundings()
         for number in _items("signals", self.signals):
             if not isinstance(number, signal.Signals):
                 raise ConfigError(f"signals: {number!r} is no signal; write it like signal.SIGTERM")
@@ -169,6 +171,18 @@ class Options:
             raise ConfigError(
                 "endpoints are the same for all workers, so they go with registration='host'; "
                 "leave them out to have each worker publish its own"
+            )
+
+    def _check_surroundings(self) -> None:
+        if isinstance(self.log, logging.Logger):  # has a method log, too, but another one
+            raise ConfigError("log must be a logger of Kratos: write StdLogger(logger)")
+        for option, does in (("log", "log"), ("metrics", "counter")):
+            value: object = getattr(self, option)
+            if not callable(getattr(value, does, None)):
+                raise ConfigError(f"{option}: {value!r} has no {does}()")
+        if not isinstance(cast("object", self.missing), Missing):
+            raise ConfigError(
+                f"missing must be Missing.REFUSE or Missing.UNIMPLEMENTED, not {self.missing!r}"
             )
 
     def _check_times(self) -> None:

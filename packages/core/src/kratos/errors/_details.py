@@ -79,6 +79,11 @@ def with_violations(
     kind = _bad_request()
     added = kind()
     for each in violations:
+        if not isinstance(each, FieldViolation):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                "write with_field_violations(FieldViolation(field, description), ...), "
+                f"not {each!r}"
+            )
         added.field_violations.add(
             field=each.field, description=each.description, reason=each.reason
         )

@@ -149,7 +149,11 @@ class Error(KratosError):
         return tuple(violations_in(self.details))
 
     def with_field_violations(self, *violations: FieldViolation) -> Error:
-        """Return a copy that says of more fields what is wrong with them."""
+        """Return a copy that says of more fields what is wrong with them.
+
+        Raises:
+            TypeError: One is no ``FieldViolation``, but a list of them for instance.
+        """
         copy = self.clone()
         copy.details = tuple(with_violations(copy.details, violations))
         return copy

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Any, Final, cast
@@ -55,7 +56,9 @@ def load(target: str, /) -> Callable[[], Any]:
     try:
         found = _attribute(module, name)
     except AttributeError as error:
-        raise ConfigError(f"{target!r}: there is no {name} in {where}") from error
+        close = get_close_matches(name, dir(module), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"{target!r}: there is no {name} in {where}{hint}") from error
     if not callable(found):
         raise ConfigError(f"{target!r} is no function that returns an App, but {found!r}")
     return cast("Callable[[], Any]", found)
