@@ -13,7 +13,7 @@ import pytest
 
 from kratos import App
 from kratos.address import Address
-from kratos.config import KeyValue, Snapshot
+from kratos.config import Config, KeyValue, MemorySource, Snapshot
 from kratos.errors import ConfigError, Error, StartupError
 from kratos.health import Kind
 from kratos.limit import cancel_and_wait
@@ -208,6 +208,15 @@ class TestConfig:
     async def test_it_is_shown_without_secrets(self, config: Any) -> None:
         async with debugged(DebugServer(config=config)) as process:
             page = await process.get("/debug/config")
+        assert page.json() == {"db": {"password": "***", "host": "db"}}
+
+    async def test_that_of_the_application_is_told_when_it_is_loaded(self) -> None:
+        config = Config(MemorySource.of({"db": {"password": "hunter2", "host": "db"}}))
+        async with debugged(DebugServer(config=config)) as process:
+            before = await process.get("/debug/config")
+            async with config:
+                page = await process.get("/debug/config")
+        assert (before.status, before.json()["reason"]) == (503, "NOT_LOADED")
         assert page.json() == {"db": {"password": "***", "host": "db"}}
 
     async def test_source_is_read(self) -> None:

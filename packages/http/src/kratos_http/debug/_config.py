@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import yaml
 
-from kratos.config import KeyValue
+from kratos.config import Config, KeyValue, Snapshot
+from kratos.errors import Error
 from kratos.redact import redacted
 from kratos.watch import Watcher
 
@@ -31,15 +32,29 @@ async def shown(config: object) -> Any:
     """Return a configuration as JSON could hold it.
 
     Args:
-        config: A source, which is read; a function, ``async`` or not, which is called; or what
-            there is to show.
+        config: A ``Config``, of which the snapshot is shown; a source, which is read; a function,
+            ``async`` or not, which is called; or what there is to show.
+
+    Raises:
+        Error: 503 ``NOT_LOADED``, of a ``Config`` that is not.
     """
+    if isinstance(config, Config):
+        return redacted(_snapshot(config))
     if isinstance(config, _Watchable):
         return await _read(config)
     if callable(config):
         found = cast("Callable[[], object]", config)()
         config = await found if inspect.isawaitable(found) else found
     return redacted(config)
+
+
+def _snapshot(config: Config) -> Snapshot:
+    try:
+        return config.snapshot
+    except RuntimeError as error:
+        raise Error(
+            503, "NOT_LOADED", "the configuration is not loaded, or not in this process"
+        ) from error
 
 
 async def _read(source: _Watchable) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class DebugServer:
         health_paths: Where probes are answered; ``None`` for nowhere.
         metrics: What a scraper gets: an object with ``render()``, or a function.
         metrics_path: Where.
-        config: What ``/debug/config`` shows: a source, a function, or an object. Secrets are
-            hidden; see ``kratos.redact``.
+        config: What ``/debug/config`` shows: a ``Config``, a source, a function, or an object.
+            Secrets are hidden; see ``kratos.redact``.
         tls: Serve TLS with these certificates.
         socket_mode: Permissions of a Unix socket.
         limits: What peers may do.
