@@ -116,6 +116,14 @@ async def test_log_asks_a_request_what_may_be_shown(caplog: pytest.LogCaptureFix
     assert fields(caplog.records[0])["args"] == "***"
 
 
+async def test_log_shows_of_a_huge_request_how_huge_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(std_logging.INFO, "kratos.calls")
+    await local(EchoService(), middleware=[logging()]).unary(ECHO, text("x" * 100_000))
+    assert fields(caplog.records[0])["args"] == "StringValue of 100004 bytes"
+
+
 async def test_log_is_written_when_a_stream_has_ended(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(std_logging.INFO, "kratos.calls")
     async with local(EchoService(), middleware=[logging()]).server_stream(

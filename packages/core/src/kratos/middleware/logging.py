@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging as _logging
 import time
-from typing import Any
+from typing import Any, Final
+
+from google.protobuf.message import Message
 
 from kratos.log._text import Rendered
 from kratos.middleware._budget import BUDGET, BUDGET_LEFT, budget
@@ -13,6 +15,8 @@ from kratos.transport.call import Call, Handler, Side
 from kratos.transport.chain import Middleware
 
 __all__ = ["logging"]
+
+_MOST_SHOWN: Final = 16 * 1024  # bytes of a request
 
 
 def logging(logger: _logging.Logger | None = None) -> Middleware:
@@ -83,4 +87,6 @@ def _arguments(call: Call, request: Any) -> str:
     redact = getattr(request, "redact", None)
     if callable(redact):
         return str(redact())
+    if isinstance(request, Message) and (size := request.ByteSize()) > _MOST_SHOWN:
+        return f"{type(request).__name__} of {size} bytes"
     return " ".join(str(request).split())
