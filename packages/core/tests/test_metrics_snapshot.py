@@ -152,6 +152,12 @@ def test_what_is_no_snapshot_is_refused(wire: object) -> None:
         from_wire(wire)
 
 
+def test_label_that_utf8_cannot_carry_costs_no_other_metric() -> None:
+    series = {("half a pair \ud800",): 1.0}
+    text = exposition([Family(name="n", kind="counter", labels=("reason",), series=series)])
+    assert text.encode() == b'# TYPE n counter\nn{reason="half a pair ?"} 1.0\n'
+
+
 def test_text_for_prometheus_is_as_its_format_says() -> None:
     snapshot = [
         Family(

@@ -21,8 +21,10 @@ _IN_VALUE: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 def exposition(snapshot: Snapshot, /) -> str:
-    """Return a snapshot as text for a scraper."""
-    return "".join(f"{line}\n" for family in snapshot for line in _lines(family))
+    """Return a snapshot as text for a scraper; what UTF-8 cannot carry of it becomes ``?``."""
+    text = "".join(f"{line}\n" for family in snapshot for line in _lines(family))
+    # One label from afar with half a surrogate pair would end all metrics for good.
+    return text.encode(errors="replace").decode()
 
 
 def _lines(family: Family) -> Iterator[str]:
