@@ -137,6 +137,7 @@ def test_dataclass_is_read_with_all_types_of_fields() -> None:
         ("http", {}, "'http.addr' is missing; Http needs it"),
         ("http", {"addr": "", "timeout": "90"}, ""),
         ("http", {"addr": "", "timeout": "soon"}, "'http.timeout' must be a duration such as"),
+        ("http", {"addr": "", "timeout": float("nan")}, "'http.timeout' must be a duration of"),
         ("hosts", "a", "'hosts' must be a list; this text is not"),
         ("more", [1, "x"], r"'more\[1\]' must be a whole number; this text is not"),
         ("pair", ["a"], "'pair' must have 2 items, and has 1"),

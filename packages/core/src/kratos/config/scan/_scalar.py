@@ -53,9 +53,10 @@ def _path(value: object, place: Place) -> Path:
 
 
 def _timedelta(value: object, place: Place) -> timedelta:
+    seconds = read_duration(value, place)
     try:
-        return timedelta(seconds=read_duration(value, place))
-    except OverflowError:
+        return timedelta(seconds=seconds)
+    except (OverflowError, ValueError):  # of infinity, of NaN
         raise place.error("must be a duration of less than a billion days") from None
 
 
