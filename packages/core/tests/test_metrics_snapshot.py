@@ -153,8 +153,10 @@ def test_what_is_no_snapshot_is_refused(wire: object) -> None:
 
 
 def test_label_that_utf8_cannot_carry_costs_no_other_metric() -> None:
-    series = {("half a pair \ud800",): 1.0}
-    text = exposition([Family(name="n", kind="counter", labels=("reason",), series=series)])
+    family = Family(
+        name="n", kind="counter", labels=("reason",), series={("half a pair \ud800",): 1.0}
+    )
+    text = exposition([family])
     assert text.encode() == b'# TYPE n counter\nn{reason="half a pair ?"} 1.0\n'
 
 
