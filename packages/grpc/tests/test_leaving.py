@@ -234,14 +234,22 @@ async def test_call_is_sent_twice_at_most_and_once_if_it_is_not_repeatable(metho
     assert calls == (2 if method.idempotent else 1)
 
 
-async def test_answer_of_the_service_is_one_whatever_its_code() -> None:
+@pytest.mark.parametrize(
+    ("headers", "trailers"),
+    [((("x-began", "1"),), ()), ((), (("grpc-retry-pushback-ms", "-1"),))],
+    ids=["headers", "trailers"],
+)
+async def test_answer_of_the_service_is_one_whatever_its_code(
+    headers: tuple[tuple[str, str], ...], trailers: tuple[tuple[str, str], ...]
+) -> None:
     calls = 0
 
     async def behave(context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         nonlocal calls
         calls += 1
-        await context.send_initial_metadata((("x-began", "1"),))
-        await context.abort(grpc.StatusCode.UNAVAILABLE)
+        if headers:
+            await context.send_initial_metadata(headers)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "", trailers)
 
     async with foreign(behave) as address, connected(address) as (_, caller):
         with pytest.raises(Error):

@@ -161,7 +161,8 @@ class Attempt:
             left = call.remaining()
             if left is not None and left < _ABOUT_NOW:
                 return Cause.DEADLINE.error()
-        self.unanswered = answer.code() in _UNANSWERED and not (details or call.reply_headers)
+        told = details or call.reply_headers or call.trailers
+        self.unanswered = answer.code() in _UNANSWERED and not told
         code: int = answer.code().value[0]
         message = answer.details() or ""
         error = from_status(WireStatus(code=code, message=message, details=_bytes(details)))
