@@ -114,6 +114,20 @@ async def test_malformed_reply_is_a_failure_of_the_server() -> None:
     assert (failure.value.code, failure.value.reason) == (500, "CODEC")
 
 
+async def test_end_without_a_reply_is_a_failure_of_the_server() -> None:
+    async def end(context: Any) -> None:
+        await context.read()
+
+    async with foreign(end) as connection:
+        for call in (
+            calling(connection).unary(ECHO, text("one")),
+            calling(connection).client_stream(COLLECT, [text("one")]),
+        ):
+            with pytest.raises(Error, match="without a reply") as failure:
+                await call
+            assert (failure.value.code, failure.value.reason) == (500, "CODEC")
+
+
 async def test_malformed_reply_of_a_stream_is_a_failure_of_the_server() -> None:
     async with foreign(garble) as connection, calling(connection).bidi_stream(CHAT) as stream:
         await stream.send(text("one"))

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
+from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.transport import converse
 from kratos.transport.client_stream import outgoing_requests
@@ -19,12 +20,12 @@ async def single(attempt: Attempt) -> Any:
     """Return the one reply of a call whose requests are on their way.
 
     Raises:
-        Error: What the service answered, or 503 when it was not reached.
+        Error: What the service answered, or 503 when it was not reached; 500 for no reply.
 
     Cancellation: cancels the call at the peer.
     """
     try:
-        data: bytes = await attempt.rpc
+        data: bytes | None = await attempt.rpc
         await attempt.take_headers()
         await attempt.take_trailers()
     except BaseException as error:
@@ -33,6 +34,8 @@ async def single(attempt: Attempt) -> Any:
             del failure
             raise
     else:
+        if data is None:
+            raise Error(500, "CODEC", "the call ended well, and without a reply")
         return decode_reply(attempt.call.method, data)
     try:
         raise failure  # out here, so that grpc's own error is not kept with it
