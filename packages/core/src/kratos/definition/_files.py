@@ -62,12 +62,15 @@ class Files:
         Raises:
             KeyError: There is none of that name.
         """
-        # A dictionary, for the order. No file imports itself, so this ends.
-        found: dict[str, None] = {}
-        for imported in self._imports[name]:
-            if imported not in found:
-                found.update(dict.fromkeys(self.with_imports(imported)))
-        return (*found, name)
+        found: dict[str, None] = {}  # a dictionary, for the order
+        self._collect(name, found)
+        return tuple(found)
+
+    def _collect(self, name: str, found: dict[str, None]) -> None:
+        if name not in found:  # once each, as the ways to a file may be many more than the files
+            for imported in self._imports[name]:
+                self._collect(imported, found)
+            found[name] = None
 
     def _add(self, data: bytes, name: str, imports: Iterable[str]) -> None:
         if name in self._data:  # the pool in pure Python would take it
