@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -51,6 +52,14 @@ def test_what_is_counted_is_in_the_snapshot(meter: MemoryMeter) -> None:
     heat.add(-1.0)
     assert series(meter.snapshot(), "calls_total") == {("a",): 3.0}
     assert series(meter.snapshot(), "heat") == {(): 4.0}
+
+
+@pytest.mark.parametrize("buckets", [(2, 1), (1, 1), (1, math.inf), (math.nan,)])
+def test_buckets_that_count_wrong_are_refused(
+    meter: MemoryMeter, buckets: tuple[float, ...]
+) -> None:
+    with pytest.raises(ValueError, match="buckets of seconds must be finite and rise"):
+        meter.histogram("seconds", buckets=buckets)
 
 
 def test_value_on_a_bound_is_in_the_bucket_below(meter: MemoryMeter) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import isfinite
 from typing import Final
 
 from kratos.log import Level, Logger, StdLogger
@@ -80,11 +82,21 @@ class MemoryMeter:
         labels: Sequence[str] = (),
         buckets: Sequence[float] = (),
     ) -> Observer:
-        """Make a histogram; see ``Meter``. Its buckets are Go Kratos' by default, for seconds."""
+        """Make a histogram; see ``Meter``. Its buckets are Go Kratos' by default, for seconds.
+
+        Raises:
+            ValueError: The buckets do not rise, one is not finite, or the name is taken.
+        """
+        bounds = tuple(map(float, buckets)) or DEFAULT_BUCKETS
+        if not all(map(isfinite, bounds)) or any(low >= high for low, high in pairwise(bounds)):
+            raise ValueError(
+                f"buckets of {name} must be finite and rise, not {bounds}; one without a bound "
+                "follows by itself"
+            )
         family = Family(
             name=name, kind="histogram", description=description, unit=unit, labels=tuple(labels)
         )
-        return self._made(family, tuple(map(float, buckets)) or DEFAULT_BUCKETS)
+        return self._made(family, bounds)
 
     def on_collect(self, publish: Callable[[], None], /) -> None:
         """Call ``publish`` before gauges are read; see ``Collecting``."""
