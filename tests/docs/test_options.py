@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kratos import App, Client
+from kratos import App, CallOptions, Client
 from kratos_grpc import GrpcConnector, GrpcServer
 from kratos_http import HttpConnector, HttpServer, StreamOptions
 from kratos_http.debug import DebugServer
@@ -41,6 +41,7 @@ def number(text: str) -> float | None:
     [
         (App, "packages/core", ["## Application", "## Workers"]),
         (Client, "packages/core", ["## Client"]),
+        (CallOptions, "packages/core", ["### One call"]),
         (HttpServer, "packages/http", ["## Server"]),
         (HttpConnector, "packages/http", ["## Client"]),
         (StreamOptions, "packages/http", ["`StreamOptions`, in seconds:"]),
