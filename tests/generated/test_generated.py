@@ -15,6 +15,8 @@ GENERATED = [
     ("errors/errors.proto", "packages/core/src/kratos", "packages/core/src/kratos"),
     ("kratos/http.proto", "packages/core/src", "packages/core/src"),
     ("kratos_grpc/health.proto", "packages/grpc/proto", "packages/grpc/src"),
+    ("kratos_grpc/reflection.proto", "packages/grpc/proto", "packages/grpc/src"),
+    ("kratos/definition/metadata.proto", "packages/core/proto", "packages/core/src"),
 ]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -16,26 +16,30 @@ from kratos.testing.echo import ALL, CHAT, WATCH, EchoService, text
 from kratos.transport import Call, ChainCaller, Method
 from kratos_grpc._attempt import Attempt
 
+Left: TypeAlias = Callable[[], bool]
 
-@pytest.fixture(autouse=True)
-def uncollected() -> Generator[None]:
-    """Let nothing be collected meanwhile."""
+
+@pytest.fixture
+def left() -> Generator[Left]:
+    """Tell whether calls are left of the test's own, while nothing is collected."""
     logging.disable(logging.CRITICAL)  # records of captured logs keep their tracebacks
     gc.collect()
+    before = calls()  # of other tests; kept, so that no new one gets the place of an old one
+    known = set(map(id, before))
     gc.disable()
-    yield
+    yield lambda: any(id(call) not in known for call in calls())
     gc.enable()
     logging.disable(logging.NOTSET)
 
 
-def left() -> list[object]:
+def calls() -> list[object]:
     return [found for found in gc.get_objects() if isinstance(found, Call | Attempt)]
 
 
 @pytest.mark.parametrize("word", ["ok", "fail", "crash"])
 @pytest.mark.parametrize("method", ALL, ids=lambda each: each.arity.value)
 async def test_calls_are_freed_however_they_end(
-    serve: Any, say: Any, method: Method[Any, Any], word: str
+    serve: Any, say: Any, left: Left, method: Method[Any, Any], word: str
 ) -> None:
     async with serve(EchoService()) as served:
         for _ in range(3):
@@ -46,7 +50,9 @@ async def test_calls_are_freed_however_they_end(
 
 
 @pytest.mark.parametrize("method", [WATCH, CHAT], ids=lambda each: each.arity.value)
-async def test_streams_that_are_left_early_are_freed(serve: Any, method: Method[Any, Any]) -> None:
+async def test_streams_that_are_left_early_are_freed(
+    serve: Any, left: Left, method: Method[Any, Any]
+) -> None:
     async def use(caller: ChainCaller) -> None:
         opening: Any
         if method is WATCH:
@@ -67,7 +73,7 @@ async def test_streams_that_are_left_early_are_freed(serve: Any, method: Method[
 
 @pytest.mark.parametrize("method", ALL, ids=lambda each: each.arity.value)
 async def test_calls_whose_caller_gives_up_are_freed(
-    serve: Any, say: Any, method: Method[Any, Any]
+    serve: Any, say: Any, left: Left, method: Method[Any, Any]
 ) -> None:
     service = EchoService()
 

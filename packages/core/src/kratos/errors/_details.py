@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError, Message
+if TYPE_CHECKING:  # protobuf is loaded when there are details: errors are everywhere
+    from google.protobuf.any_pb2 import Any as AnyMessage
+    from google.protobuf.message import Message
 
 __all__ = ["FieldViolation", "packed", "unpacked", "violations_in", "with_violations"]
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound="Message")
 
 _ANY: Final = "google.protobuf.Any"
 _BAD_REQUEST: Final = "google.rpc.BadRequest"
@@ -39,6 +40,9 @@ def packed(message: Message) -> AnyMessage:
     Raises:
         TypeError: It is no message.
     """
+    from google.protobuf.any_pb2 import Any as AnyMessage
+    from google.protobuf.message import Message
+
     if not isinstance(cast("object", message), Message):
         raise TypeError(f"a detail is a protobuf message, not {type(message).__name__}")
     name: str = cast("Any", message).DESCRIPTOR.full_name
@@ -52,6 +56,8 @@ def packed(message: Message) -> AnyMessage:
 
 def unpacked(details: Iterable[AnyMessage], kind: type[M]) -> Iterator[M]:
     """Yield the details of one type, without those whose bytes are none of it."""
+    from google.protobuf.message import DecodeError
+
     name: str = cast("Any", kind).DESCRIPTOR.full_name
     for detail in details:
         if detail.type_url.rpartition("/")[2] == name:
@@ -92,7 +98,7 @@ def with_violations(
         if _is_bad_request(detail):
             # Bytes of repeated fields add up, whatever else is in the message.
             value = detail.value + added.SerializeToString()
-            found[number] = AnyMessage(type_url=detail.type_url, value=value)
+            found[number] = type(detail)(type_url=detail.type_url, value=value)
             return found
     return [*found, packed(added)]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from google.protobuf.message import Message
-
 from kratos.errors._details import (
     FieldViolation,
     packed,
@@ -18,6 +16,7 @@ from kratos.errors.operational import KratosError
 
 if TYPE_CHECKING:
     from google.protobuf.any_pb2 import Any as AnyMessage
+    from google.protobuf.message import Message
 
 __all__ = [
     "OK_CODE",
@@ -30,7 +29,7 @@ __all__ = [
     "reason",
 ]
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound="Message")
 
 OK_CODE: Final = 200
 UNKNOWN_CODE: Final = 500
