@@ -145,6 +145,11 @@ def library() -> str:
     return "naming.test.Library"
 
 
+def test_middleware_that_was_told_what_is_like_no_operation_is_refused() -> None:
+    with pytest.raises(StartupError, match="names 'Echo', which is not served here"):
+        local(EchoService(), middleware=[timeout(floors={"Echo": 0.5})])
+
+
 def test_client_refuses_a_name_that_is_like_no_operation() -> None:
     with pytest.raises(ConfigError, match="floors names 'Echo', which is like no operation: /p"):
         Client("http://127.0.0.1:1", floors={"Echo": 0.5})

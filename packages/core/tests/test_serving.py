@@ -111,7 +111,7 @@ async def test_service_that_cannot_be_served_is_refused() -> None:
 
 async def test_application_without_the_wanted_endpoint_is_told() -> None:
     app = App(name="one", servers=[FakeServer(endpoint="grpc://127.0.0.1:1")], signals=())
-    with pytest.raises(LookupError, match=r"no http among \['grpc://127.0.0.1:1'\]"):
+    with pytest.raises(LookupError, match=r"no endpoint of 'http', but \['grpc://127.0.0.1:1'\]"):
         async with client_of(app, transport="http"):
             pass
 

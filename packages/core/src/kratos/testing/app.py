@@ -65,7 +65,8 @@ async def client_of(
             if transport is None or scheme.removesuffix("s") == transport:
                 break
         else:
-            raise LookupError(f"no {transport or 'endpoint'} among {list(app.endpoints)}")
+            wanted = f"endpoint of {transport!r}" if transport else "endpoint"
+            raise LookupError(f"the application has no {wanted}, but {list(app.endpoints)}")
         async with Client(url, **options) as client:
             yield client
 

@@ -60,7 +60,11 @@ def require_served(middleware: Iterable[object], known: Collection[str]) -> None
     """
     services = {_service(name) for name in known}
     for element in middleware:
-        names = [name for name in _names_of(element) if _service(name) in services]
+        names = [
+            name
+            for name in _names_of(element)
+            if _service(name) in services or not name.startswith("/")
+        ]
         require_known(_title(element), names, known)
 
 
