@@ -453,3 +453,9 @@ async def test_document_that_is_nested_too_deeply_is_named() -> None:
     source = ArgumentsSource(["a." * 2000 + "a=1"])
     with pytest.raises(ConfigError, match="command line: it is nested too deeply"):
         await Config(source).load()
+
+
+def test_participant_that_cannot_prepare_is_refused() -> None:
+    function: Any = print
+    with pytest.raises(TypeError, match="cannot take part: it has no prepare"):
+        Config(MemorySource()).join(function)

@@ -203,7 +203,7 @@ def test_field_of_a_type_that_no_document_holds_is_a_mistake_of_the_program() ->
     class Wrong:
         a: complex
 
-    with pytest.raises(TypeError, match=r"Wrong has a field of type .*complex"):
+    with pytest.raises(TypeError, match=r"^Wrong\.\w+: values of type .*complex.* cannot be read"):
         scan(Snapshot(), Wrong)
     with pytest.raises(TypeError, match="is no dataclass"):
         scan(Snapshot(), int)

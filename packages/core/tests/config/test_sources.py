@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,12 @@ def test_memory_refuses_what_no_document_could_hold(
 ) -> None:
     with pytest.raises(error):
         MemorySource.of(tree)
+
+
+def test_list_in_place_of_prefixes_is_refused() -> None:
+    prefixes: Any = ["APP_"]
+    with pytest.raises(ConfigError, match=r"prefixes are texts: .* not \['APP_'\]"):
+        EnvSource(prefixes)
 
 
 def test_one_text_in_place_of_overrides_is_refused() -> None:

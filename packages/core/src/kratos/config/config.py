@@ -191,7 +191,12 @@ class Config:
 
         Returns:
             The way to leave; calling it again does nothing.
+
+        Raises:
+            TypeError: It is none.
         """
+        if not callable(getattr(participant, "prepare", None)):
+            raise TypeError(f"{participant!r} cannot take part: it has no prepare(old, new)")
         token = object()
         self._participants[token] = participant
         return lambda: _forget(self._participants, token)

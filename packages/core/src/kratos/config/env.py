@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kratos.config._constant import ConstantWatcher
 from kratos.config._interface import KeyValue, Source
+from kratos.errors import ConfigError
 from kratos.watch import Watcher
 
 __all__ = ["EnvSource"]
@@ -25,6 +26,9 @@ class EnvSource:
             one ``_`` after it. Without any, all variables, with their names as they are.
         nested: Stands for the dot in names, which are lower-cased then; empty for neither.
         environ: Variables; by default those of the process.
+
+    Raises:
+        ConfigError: A prefix is no text, but a list of them for instance.
     """
 
     __slots__ = ("_environ", "_nested", "_prefixes")
@@ -32,6 +36,9 @@ class EnvSource:
     def __init__(
         self, *prefixes: str, nested: str = "", environ: Mapping[str, str] | None = None
     ) -> None:
+        for prefix in prefixes:
+            if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigError(f"prefixes are texts: EnvSource('APP_', 'SHOP_'), not {prefix!r}")
         self._prefixes = prefixes
         self._nested = nested
         self._environ = environ

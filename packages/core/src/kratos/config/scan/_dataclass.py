@@ -71,10 +71,17 @@ def read_dataclass(kind: type, tree: Mapping[str, object], place: Place) -> Any:
 def _fields(kind: Any) -> dict[str, tuple[dataclasses.Field[Any], _Read]]:
     hints = get_type_hints(kind, include_extras=True)
     return {
-        str(field.metadata.get("key", field.name)): (field, _reader(hints[field.name], kind))
+        str(field.metadata.get("key", field.name)): (field, _read_by(field, hints, kind))
         for field in dataclasses.fields(kind)
         if field.init
     }
+
+
+def _read_by(field: dataclasses.Field[Any], hints: Mapping[str, Any], owner: type) -> _Read:
+    try:
+        return _reader(hints[field.name], owner)
+    except TypeError as error:
+        raise TypeError(f"{owner.__name__}.{field.name}: {error}") from error
 
 
 def _reader(kind: Any, owner: type) -> _Read:
@@ -105,21 +112,21 @@ def _class(kind: Any, owner: type) -> _Read:
         return _enum(kind)
     if kind in _SEQUENCES or kind is dict:
         return _generic(kind, kind, owner)
-    raise TypeError(f"{owner.__name__} has a field of type {kind!r}, which cannot be read")
+    raise TypeError(f"values of type {kind!r} cannot be read")
 
 
 def _generic(kind: Any, origin: Any, owner: type) -> _Read:
     arguments = get_args(kind) or (Any, Any)
     if origin in (dict, Mapping):
         if arguments[0] not in (str, Any):
-            raise TypeError(f"{owner.__name__}: keys of a configuration are texts, in {kind!r}")
+            raise TypeError(f"keys of a configuration are texts, in {kind!r}")
         read_value = _reader(arguments[1], owner)
         return lambda value, place: {
             name: read_value(part, place.member(name))
             for name, part in _mapping(value, place).items()
         }
     if origin not in _SEQUENCES:
-        raise TypeError(f"{owner.__name__} has a field of type {kind!r}, which cannot be read")
+        raise TypeError(f"values of type {kind!r} cannot be read")
     if origin is tuple and arguments[-1] is not Ellipsis and get_args(kind):
         return _fixed([_reader(each, owner) for each in arguments])
     read_item, collect = _reader(arguments[0], owner), _SEQUENCES[origin]
