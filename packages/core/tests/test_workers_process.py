@@ -268,6 +268,17 @@ async def test_worker_hears_messages_and_publishes_its_own(launch: Starter) -> N
     assert message == Published(topic="answer", value=["a", 1])
 
 
+async def test_worker_that_starts_may_take_its_time_over_all_messages_that_are_kept(
+    launch: Starter,
+) -> None:
+    child = await launch("serve")
+    for number in range(2 + LARGEST // 1_000_000):
+        child.send(Published(topic=f"kept {number}", value="x" * 1_000_000, keep=True))
+    child.send(Published(topic="news"))
+    await child.settled()
+    assert child.code is None
+
+
 async def test_worker_that_leaves_its_messages_unread_is_killed(launch: Starter) -> None:
     child = await launch("serve")
     await child.settled()

@@ -32,6 +32,7 @@ from kratos.workers._messages import (
 
 __all__ = ["Child", "ChildProcess", "Heard", "start"]
 
+_MOST_AT_START: Final = 16 * LARGEST  # bytes unread
 _LAST_WORDS: Final = 1.0  # seconds in which what a dead worker said is still read
 
 
@@ -141,7 +142,9 @@ class ChildProcess:
 
     def send(self, message: Message, /) -> None:
         """Tell it something; one that takes nothing any more is ended."""
-        if self._channel.unread > LARGEST and self.code is None:
+        # While it imports its modules it reads nothing, and what is kept comes all at once.
+        most = _MOST_AT_START if self.ready_at is None else LARGEST
+        if self._channel.unread > most and self.code is None:
             self.failure = Failed(reason=f"it has left {self._channel.unread} bytes unread")
             self.kill()
         else:
