@@ -39,6 +39,18 @@ def test_records_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
+def test_text_of_an_exception_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with unconfigured(), shown():
+        try:
+            raise ValueError("x\n2026-01-01 INFO kratos: all is well\x1b[2J")
+        except ValueError:
+            logging.getLogger("kratos.http").exception("failed")
+    first, *trace = capsys.readouterr().err.splitlines()
+    assert first.endswith("ERROR kratos.http: failed")
+    assert trace[-1] == "  2026-01-01 INFO kratos: all is well\\x1b[2J"
+    assert all(line.startswith("  ") for line in trace)
+
+
 def test_nothing_is_left_configured() -> None:
     with unconfigured() as logger:
         with shown():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
+
+from kratos.log._text import indented
 
 __all__ = ["shown"]
 
@@ -28,7 +30,7 @@ def shown(who: str = "") -> Generator[None]:
         yield
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT.replace("%(message)", f"{who}%(message)")))
+    handler.setFormatter(_Formatter(_FORMAT.replace("%(message)", f"{who}%(message)")))
     handler.addFilter(lambda _record: not logging.getLogger().handlers)
     level = logger.level
     if level == logging.NOTSET:
@@ -39,3 +41,10 @@ def shown(who: str = "") -> Generator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+class _Formatter(logging.Formatter):
+    """Sets traces apart from lines, which the text of an exception could pretend to be."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name of the base class
+        return indented(super().formatException(ei))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["Rendered", "described", "quoted", "text_of"]
+__all__ = ["Rendered", "described", "indented", "quoted", "text_of"]
 
 _DELIMITERS: Final = frozenset(' ="')
 
@@ -48,3 +48,9 @@ def text_of(value: object) -> str:
         return str(value)
     except Exception as error:
         return f"<{type(value).__name__}, whose text fails: {type(error).__name__}>"
+
+
+def indented(stack: str) -> str:
+    """Return a trace for people; the text of an exception in it looks like no line of the log."""
+    lines = stack.rstrip().split("\n")
+    return "\n".join(f"  {line if line.isprintable() else ascii(line)[1:-1]}" for line in lines)

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from kratos.log._interface import NO_FIELDS, Level, require_level
-from kratos.log._text import described, quoted, text_of
+from kratos.log._text import described, indented, quoted, text_of
 from kratos.log.fields import current_fields
 from kratos.log.writer import LineWriter, QueuedWriter
 
@@ -207,14 +207,8 @@ def _line(now: str, name: str, message: str, level: Level, fields: Mapping[str, 
     if level >= Level.ERROR:
         stack = _stack(fields.get("error"))
         if stack:
-            text = f"{text}\n{_indented(stack)}"
+            text = f"{text}\n{indented(stack)}"
     return f"{text}\n".encode(errors="backslashreplace")
-
-
-def _indented(stack: str) -> str:
-    """Return a trace for people; the text of an exception in it looks like no line of the log."""
-    lines = stack.rstrip().split("\n")
-    return "\n".join(f"  {line if line.isprintable() else ascii(line)[1:-1]}" for line in lines)
 
 
 def _stack(error: object) -> str:
