@@ -17,7 +17,7 @@ from kratos.errors import Error
 from kratos.health import Health, Phase
 from kratos.selector import Node
 from kratos.testing.echo import CHAT, ECHO, EchoService, text
-from kratos.transport import ChainCaller, Mount
+from kratos.transport import Call, CallOptions, ChainCaller, Mount, server_call
 from kratos_grpc import GrpcConnector, GrpcServer
 from kratos_grpc._connection import GrpcConnection
 
@@ -176,6 +176,21 @@ async def test_server_that_stays_says_nothing() -> None:
         looking = ChainCaller(connection.invoke, transport="grpc", middleware=[look], timeout=None)
         await who(looking)
         assert seen == []
+
+
+async def test_service_that_passes_trailers_on_sends_nobody_away(serve: Any) -> None:
+    class Relay(EchoService):
+        async def echo(self, request: StringValue, /) -> StringValue:
+            call = server_call()
+            assert call is not None
+            call.trailers.set("kratos-leaving", "1")
+            call.trailers.set("x-more", "2")
+            return request
+
+    ends: list[Call] = []
+    async with serve(Relay()) as served:
+        await served.caller.unary(ECHO, text(""), CallOptions(on_end=ends.append))
+    assert list(ends[0].trailers.keys()) == ["x-more"]
 
 
 Behaviour = Callable[[grpc.aio.ServicerContext[bytes, bytes]], Awaitable[bytes]]

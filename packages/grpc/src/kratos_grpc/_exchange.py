@@ -33,6 +33,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, bytes]"
 _log = logging.getLogger("kratos.grpc")
 
 _YEAR: Final = 365 * 86400.0  # seconds; a deadline beyond that is none
+_LEAVING: Final[Metadata] = ((LEAVING, "1"),)
 _NONE: Final[frozenset[bytes]] = frozenset()
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -194,19 +195,19 @@ class _Exchange:
             if len(call.reply_headers):
                 await self._open()
             call.reply_headers.freeze()
-            self._tell_leaving()
-            if len(call.trailers):
-                self._context.set_trailing_metadata(to_metadata(call.trailers))
+            trailers = (*to_metadata(call.trailers), *self._parting)
+            if trailers:
+                self._context.set_trailing_metadata(trailers)
         except grpc.aio.BaseError:
             return Cause.PEER_GONE.error()
         except ValueError as error:
             return self._unexpected(error)
         return None
 
-    def _tell_leaving(self) -> None:
-        """Send the client elsewhere with its next calls, if the server is about to stop."""
-        if self._terms.leaving:
-            self._call.trailers.set(LEAVING, "1")
+    @property
+    def _parting(self) -> Metadata:
+        """What sends the client elsewhere with its next calls, if the server is about to stop."""
+        return _LEAVING if self._terms.leaving else ()
 
     async def _fail(self, error: Error) -> None:
         """Answer with an error."""
@@ -216,8 +217,7 @@ class _Exchange:
                 await self._open()
         except grpc.aio.BaseError as failure:
             _log.debug("%s: no headers: %s", call.method.operation, failure)
-        self._tell_leaving()
-        await _abort(self._context, error, self._sendable(call.trailers))
+        await _abort(self._context, error, (*self._sendable(call.trailers), *self._parting))
 
     def _sendable(self, header: Header) -> Metadata:
         """Return the headers that go with an error, which has to get through without them."""

@@ -26,6 +26,7 @@ _PROTOCOL: Final = frozenset(
         "content-type",
         "host",
         "keep-alive",
+        LEAVING,  # a relay that copies trailers would send its own clients away
         "proxy-connection",
         "te",
         "transfer-encoding",
