@@ -48,7 +48,20 @@ def test_every_name_is_a_header_and_comes_back(name: str) -> None:
     assert (extended(encoded) if given else value.split('"')[1]) == name
 
 
-@pytest.mark.parametrize("value", ["", "x", "utf-8''%C3", "utf-16''a", "utf-8''a b", "UTF-8''%zz"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "x",
+        "utf-8''%C3",
+        "utf-16''a",
+        "utf-8''a b",
+        "UTF-8''%zz",
+        "UTF-8''a%00.png",
+        "UTF-8''a%0D%0Aset-cookie:%20a",
+        "utf-8''%7f",
+    ],
+)
 def test_malformed_name_is_none(value: str) -> None:
     assert extended(value) is None
 

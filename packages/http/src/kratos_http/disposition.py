@@ -13,6 +13,7 @@ _EXTENDED: Final = re.compile(
     re.IGNORECASE,
 )
 _KEPT: Final = "!#$&+.^_`|~-"  # RFC 8187, 3.2.1: attr-char
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]|%(?=[0-9A-Fa-f]{2})")
 
 
@@ -31,7 +32,7 @@ def content_disposition(filename: str, *, inline: bool = False) -> str:
     name = filename.replace("\\", "/").rpartition("/")[2]
     if name in ("", ".", ".."):
         raise ValueError(f"{filename!r} is no name of a file")
-    if any(ord(character) < ord(" ") or character == "\x7f" for character in name):
+    if _CONTROL.search(name):
         raise ValueError(f"the name of a file {filename!r} holds control characters")
     encoded = quote(name.encode(), safe=_KEPT)
     plain = _NOT_PLAIN.sub("_", name)
@@ -41,11 +42,15 @@ def content_disposition(filename: str, *, inline: bool = False) -> str:
 
 
 def extended(value: str) -> str | None:
-    """Return the text of an extended value, ``None`` if it is none (RFC 8187)."""
+    """Return the text of an extended value, ``None`` if it is none (RFC 8187).
+
+    Nor if it holds control characters, which no other header can carry.
+    """
     found = _EXTENDED.fullmatch(value)
     if found is None:
         return None
     try:
-        return unquote_to_bytes(found[2]).decode(found[1])
+        text = unquote_to_bytes(found[2]).decode(found[1])
     except UnicodeDecodeError:
         return None
+    return None if _CONTROL.search(text) else text
