@@ -46,7 +46,7 @@ def _timeout(data: bytes) -> None:
     seconds = parse_timeout(data)
     again = parse_timeout(format_timeout(seconds).encode())
     # Nobody may believe that it has longer, but no time at all would be no header.
-    assert again <= max(seconds, 1e-9) or math.isclose(again, seconds)
+    assert again <= max(seconds, 1e-6) or math.isclose(again, seconds)
 
 
 def _accept(text: str) -> None:

@@ -48,9 +48,11 @@ def life() -> Path:
 
 
 @asynccontextmanager
-async def serving(**options: Any) -> AsyncGenerator[tuple[GrpcServer, str]]:
+async def serving(
+    service: EchoService | None = None, **options: Any
+) -> AsyncGenerator[tuple[GrpcServer, str]]:
     server = GrpcServer("127.0.0.1:0", timeout=None, **options)
-    server.mount(Mount(services=[EchoService()]))
+    server.mount(Mount(services=[service or EchoService()]))
     (url,) = await server.bind()
     running = asyncio.create_task(server.start())
     await server.ready()
@@ -102,11 +104,13 @@ async def test_client_that_pings_more_often_than_it_may_is_sent_away(life: Path)
 async def test_draining_is_no_end_of_a_stream_but_unavailable_with_a_reason(
     life: Path, method: Method[Any, Any]
 ) -> None:
+    service = EchoService()
     async with (
-        serving() as (server, address),
+        serving(service) as (server, address),
         going(life, method.name, address) as output,
     ):
         assert (await told(output))["code"] == "OK"
+        await service.entered.wait()  # of a stream of requests the client hears nothing before
         stopping = asyncio.create_task(server.stop())
         await asyncio.sleep(0)
         stopping.cancel()  # as an application does whose time to stop is over
