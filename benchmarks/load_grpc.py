@@ -89,7 +89,8 @@ async def _drive(
     async def keep_asking(channel: grpc.aio.Channel) -> None:
         nonlocal replies
         while time.monotonic() < end:
-            replies += await ask(channel)
+            came = await ask(channel)  # apart, or what others add meanwhile is lost
+            replies += came
 
     async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
         for _ in range(_IN_FLIGHT):
