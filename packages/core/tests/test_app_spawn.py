@@ -53,6 +53,12 @@ def sleeper(journal: list[str]) -> Sleeper:
     return sleep_for_ever
 
 
+async def test_function_in_place_of_a_coroutine_is_refused(app: App, sleeper: Any) -> None:
+    async with running(app):
+        with pytest.raises(TypeError, match=r"takes a coroutine, such as refresh\(\), not <func"):
+            app.spawn(sleeper)
+
+
 async def test_result_of_a_spawned_task_can_be_awaited(app: App) -> None:
     async def work() -> int:
         return 42

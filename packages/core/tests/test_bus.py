@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
@@ -133,3 +134,20 @@ def test_what_is_published_here_is_passed_on_and_what_comes_is_not(bus: Bus) -> 
     assert sent == []
     bus.publish("stale", 2)
     assert sent == [Published(topic="stale", value=2)]
+
+
+def test_value_that_cannot_be_sent_is_told_with_its_topic(bus: Bus) -> None:
+    with pytest.raises(TypeError, match=r"a message for 'stale' cannot be sent: .*object"):
+        bus.publish("stale", object())
+    with pytest.raises(ValueError, match="a message for 'stale' cannot be sent"):
+        bus.publish("stale", math.nan)
+
+
+async def later(value: object) -> None:
+    raise AssertionError(value)
+
+
+@pytest.mark.parametrize("listener", [later, "forget"])
+def test_listener_that_cannot_be_called_at_once_is_refused(bus: Bus, listener: Any) -> None:
+    with pytest.raises(TypeError, match=r"cannot listen to 'stale': .* App\.spawn"):
+        bus.subscribe("stale", listener)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -145,3 +146,9 @@ async def test_job_lives_and_ends_with_its_application(clock: FakeClock, job: Jo
 def test_wrong_times_are_refused(job: Job, interval: float, delay: float, timeout: float) -> None:
     with pytest.raises(ConfigError, match="must be positive"):
         Periodic(job.run, interval=interval, delay=delay, timeout=timeout)
+
+
+def test_what_a_function_returned_is_no_job(job: Job) -> None:
+    begun: Any = job.run()
+    with pytest.raises(ConfigError, match=r"a job is an async function, .*not <coroutine"):
+        Periodic(begun, interval=1.0)

@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import Any, Final
+from inspect import iscoroutinefunction
+from typing import Any, Final, cast
 
 from kratos.log import Level, Logger, StdLogger
 
@@ -69,7 +70,10 @@ class Bus:
             ValueError: It cannot carry the number, or the value is too large.
             KratosError: The supervisor takes no messages any more.
         """
-        text = json.dumps(value, allow_nan=False)
+        try:
+            text = json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"a message for {topic!r} cannot be sent: {error}") from error
         if len(text) > MAX_MESSAGE:
             raise ValueError(
                 f"a message of {len(text)} bytes for {topic!r} exceeds {MAX_MESSAGE}: "
@@ -88,7 +92,16 @@ class Bus:
 
         Returns:
             What ends it; idempotent.
+
+        Raises:
+            TypeError: It is no function, or one that would have to be awaited.
         """
+        given = cast("object", listener)
+        if not callable(given) or iscoroutinefunction(given):
+            raise TypeError(
+                f"{listener!r} cannot listen to {topic!r}: pass a function that is no async def, "
+                "and let App.spawn do what has to wait"
+            )
         key = object()
         self._listeners.setdefault(topic, {})[key] = (listener, copy_context())
         kept = self._kept.get(topic)

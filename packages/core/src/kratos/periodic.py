@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
@@ -33,7 +34,7 @@ class Periodic:
         clock: Time for all waits.
 
     Raises:
-        ConfigError: A time is wrong.
+        ConfigError: A time is wrong, or the job is no function, but what it returned for instance.
     """
 
     def __init__(
@@ -47,6 +48,11 @@ class Periodic:
         timeout: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        given = cast("object", job)
+        if not callable(given):
+            if asyncio.iscoroutine(given):
+                given.close()  # or it would be said to have never been awaited
+            raise ConfigError(f"a job is an async function, such as refresh, not {given!r}")
         if interval <= 0 or delay < 0 or (timeout is not None and timeout <= 0):
             raise ConfigError(
                 f"interval={interval} and timeout={timeout} must be positive, "

@@ -372,7 +372,10 @@ class App:
 
         Raises:
             RuntimeError: The application is not running, or has stopped its tasks already.
+            TypeError: It is no coroutine, but the function that makes one for instance.
         """
+        if not asyncio.iscoroutine(work):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"spawn(...) takes a coroutine, such as refresh(), not {work!r}")
         return self._life.spawned.spawn(work, name=name, finish=finish, context=context)
 
     def update_metadata(self, metadata: Mapping[str, str], /) -> None:
