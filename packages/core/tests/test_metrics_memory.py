@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,12 @@ def test_same_name_and_labels_give_the_same_series(meter: MemoryMeter) -> None:
     for _ in range(2):
         meter.counter("calls_total", labels=("of",)).labels("a").labels().inc()
     assert series(meter.snapshot(), "calls_total") == {("a",): 2.0}
+
+
+def test_rule_that_would_combine_no_gauges_is_refused(meter: MemoryMeter) -> None:
+    rule: Any = "avg"
+    with pytest.raises(ValueError, match="across of heat is one of each, sum, max, min, not 'avg'"):
+        meter.gauge("heat", across=rule)
 
 
 @pytest.mark.parametrize("make", TAKERS)

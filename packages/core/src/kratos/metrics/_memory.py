@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
-from typing import Final
+from typing import Final, get_args
 
 from kratos.log import Level, Logger, StdLogger
 from kratos.metrics._interface import Across, Counter, Gauge, Observer
@@ -20,6 +20,7 @@ __all__ = ["DEFAULT_BUCKETS", "MemoryMeter"]
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 _OWN: Final = "host"
+_RULES: Final = get_args(Across)
 
 
 class MemoryMeter:
@@ -62,7 +63,13 @@ class MemoryMeter:
         labels: Sequence[str] = (),
         across: Across = "each",
     ) -> Gauge:
-        """Make a gauge; see ``Meter``."""
+        """Make a gauge; see ``Meter``.
+
+        Raises:
+            ValueError: Workers' gauges cannot be combined like that, or the name is taken.
+        """
+        if across not in _RULES:
+            raise ValueError(f"across of {name} is one of {', '.join(_RULES)}, not {across!r}")
         family = Family(
             name=name,
             kind="gauge",
