@@ -15,7 +15,7 @@ from kratos.definition.metadata_pb2 import (
     ListServicesReply,
     ListServicesRequest,
 )
-from kratos.errors import Error
+from kratos.errors import ConfigError, Error
 from kratos.testing.echo import EchoService
 from kratos.transport import Call, ChainCaller, Handler, local
 
@@ -96,3 +96,9 @@ async def test_what_guards_calls_guards_the_description() -> None:
     guarded = local(MetadataService([EchoService()]), middleware=[refuse])
     with pytest.raises(Error, match="UNAUTHORIZED"):
         await guarded.unary(LIST_SERVICES, ListServicesRequest())
+
+
+def test_one_service_in_place_of_a_list_is_refused() -> None:
+    service: Any = EchoService()
+    with pytest.raises(ConfigError, match="services must be a list, not <kratos"):
+        MetadataService(service)

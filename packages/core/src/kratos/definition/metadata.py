@@ -15,7 +15,7 @@ from kratos.definition.metadata_pb2 import (
     ListServicesReply,
     ListServicesRequest,
 )
-from kratos.errors import Error
+from kratos.errors import ConfigError, Error
 from kratos.transport import Arity, HttpRule, Method, Service
 
 __all__ = ["GET_SERVICE_DESC", "LIST_SERVICES", "MetadataService"]
@@ -50,11 +50,16 @@ class MetadataService(Service):
 
     Args:
         services: What it tells of, besides itself.
+
+    Raises:
+        ConfigError: They are no list of services, but one service for instance.
     """
 
     METHODS: ClassVar[tuple[Method[Any, Any], ...]] = (LIST_SERVICES, GET_SERVICE_DESC)
 
     def __init__(self, services: Iterable[Service]) -> None:
+        if not isinstance(services, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"services must be a list, not {services!r}")
         self._methods = [method for each in (*services, self) for method in each.METHODS]
 
     async def list_services(self, _request: ListServicesRequest, /) -> ListServicesReply:
