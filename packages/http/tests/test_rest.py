@@ -414,7 +414,7 @@ class TestAnswers:
         async with open_peer(server) as peer:
             answer = await peer.request("POST", "/wrong")
         assert answer.status == 500
-        assert "/test.Library/Wrong returned StringValue" in caplog.text
+        assert "/test.Library/Wrong returned StringValue, where Status is due" in caplog.text
 
     async def test_redirect_sends_the_caller_elsewhere(self, open_peer: OpenPeer) -> None:
         server, _ = library()

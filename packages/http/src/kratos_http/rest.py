@@ -200,7 +200,8 @@ def encoder(operation: Operation, rule: HttpRule, options: RestOptions) -> _Enco
 
     def encode(_call: Call, message: Message, accept: str) -> Reply:
         if not isinstance(message, expected):
-            raise _broken(method.operation, f"returned {type(message).__name__}")
+            wrong = type(message).__name__
+            raise _broken(method.operation, f"returned {wrong}, where {expected.__name__} is due")
         if as_is:
             content_type, body = raw(getattr(message, field.name) if field else message)
             return Reply(200, ((b"content-type", content_type.encode()),), body)
