@@ -290,7 +290,46 @@ class TestPings:
         assert came == [b""]
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            "error: code = 404 reason = R message = m metadata = map[k:v] cause = <nil>",
+            (404, "R", "m"),
+        ),
+        (
+            "error: code = 1 reason =  message = a metadata = map[] cause = \n metadata = map[] cause = ",
+            (1, "", "a metadata = map[] cause = \n"),
+        ),
+    ],
+)
+def test_error_of_go_is_read_from_its_text(text: str, parts: tuple[int, str, str]) -> None:
+    error = read_error(text, own=False)
+    assert (error.code, error.reason, error.message) == parts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "error: code = 404 reason = R message = m metadata = map[k:v]",
+        "error: code = 404 reason = R message = m cause = <nil>",
+        "error: code = x reason = R message = m metadata = map[] cause = <nil>",
+        "error: code = " + "9" * 5000 + " reason = R message = m metadata = map[] cause = <nil>",
+        # An expression would take hours to find that nothing ends what begins so often.
+        "error: code = 1 reason = " + " message = " * 5000 + " metadata = map[" * 5000 + "]" * 5000,
+    ],
+    ids=range(6),
+)
+def test_other_text_is_the_message_of_an_error(text: str) -> None:
+    error = read_error(text, own=False)
+    assert (error.code, error.reason, error.message) == (500, "UNKNOWN", text)
+
+
 def test_malformed_words_of_a_server_do_not_break_the_client() -> None:
+    assert read_error("[" * 100_000, own=True).code == 500
+    assert read_error('{"code": ' + "9" * 4000 + "}", own=True).code == 500
+    assert len(read_fields("[" * 100_000)) == 0
     assert read_error("[1", own=True).code == 500
     assert read_error('{"code": "x", "metadata": [1]}', own=True).metadata == {}
     assert list(read_fields('{"x-a": ["1", "b\\n"], "x-b": 1, "": ["x"]}').items()) == [

@@ -7,7 +7,6 @@ write errors as JSON, and have ``headers:`` and ``trailers:`` besides.
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Final, cast
 
 from kratos.encoding.json import PROTOJSON
@@ -34,10 +33,10 @@ ERROR: Final = "\x1eerror:"
 HEADERS: Final = "\x1eheaders:"
 TRAILERS: Final = "\x1etrailers:"
 
-_GO: Final = re.compile(
-    r"error: code = (\d+) reason = (.*?) message = (.*) metadata = (map\[.*\]) cause = .*",
-    re.DOTALL,
-)
+# Go's text: error: code = 404 reason = R message = m metadata = map[k:v] cause = <nil>
+_CODE, _REASON, _MESSAGE = "error: code = ", " reason = ", " message = "
+_METADATA, _CAUSE = " metadata = map[", "] cause = "
+_MOST_DIGITS: Final = 9  # what an int32 surely holds
 
 
 def error_message(error: Error, *, own: bool) -> str:
@@ -63,16 +62,30 @@ def read_error(text: str, *, own: bool) -> Error:
         code, metadata = found.get("code"), found.get("metadata")
         pairs = cast("dict[str, object]", metadata) if isinstance(metadata, dict) else {}
         return Error(
-            code if isinstance(code, int) else 500,
+            code if type(code) is int and abs(code) < 10**_MOST_DIGITS else 500,
             str(found.get("reason", "")),
             str(found.get("message", "")),
             {key: str(value) for key, value in pairs.items()},
             details=from_json(found.get(MEMBER)),
         )
-    match = _GO.fullmatch(text)
-    if match is None:
-        return Error(500, "UNKNOWN", text)
-    return Error(int(match[1]), match[2], match[3])
+    return _error_of_go(text) or Error(500, "UNKNOWN", text)
+
+
+def _error_of_go(text: str) -> Error | None:
+    """Return the error of Go's text, from which the metadata cannot be told for sure.
+
+    The reason ends where a message may begin, and the message where the last metadata do. Not by
+    an expression: it would try every beginning with every end, and a peer chooses how many.
+    """
+    if not text.startswith(_CODE):
+        return None
+    code, _, rest = text.removeprefix(_CODE).partition(_REASON)
+    reason, _, rest = rest.partition(_MESSAGE)
+    cause = rest.rfind(_CAUSE)
+    metadata = rest.rfind(_METADATA, 0, cause) if cause >= 0 else -1
+    if metadata < 0 or not (code.isascii() and code.isdigit() and len(code) <= _MOST_DIGITS):
+        return None
+    return Error(int(code), reason, rest[:metadata])
 
 
 def fields_message(prefix: str, header: Header) -> str:
@@ -97,6 +110,6 @@ def read_fields(text: str) -> Header:
 def _object(text: str) -> dict[str, Any]:
     try:
         found: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
