@@ -203,3 +203,10 @@ async def test_wrong_codec_is_refused(client: HttpClient, url: str) -> None:
         HttpClient(Client(url), codec="nothing")
     with pytest.raises(Error, match="text/nothing"):
         await client.request("POST", "/echo", body=text("x"), content_type="text/nothing")
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000])
+def test_body_of_a_reply_that_is_no_json_is_a_failure_of_the_server(body: bytes) -> None:
+    with pytest.raises(Error, match="cannot be read as JSON") as failure:
+        ClientReply(status=200, headers=Header(), body=body).json()
+    assert (failure.value.code, failure.value.reason) == (500, "CODEC")

@@ -67,7 +67,7 @@ class ClientReply:
         """
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Error(500, "CODEC", f"the reply cannot be read as JSON: {error}") from error
 
 
