@@ -124,6 +124,20 @@ async def test_log_shows_of_a_huge_request_how_huge_it_is(
     assert fields(caplog.records[0])["args"] == "StringValue of 100004 bytes"
 
 
+async def test_log_cuts_the_text_of_an_error_that_a_caller_may_have_chosen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def core(call: Call, request: Any) -> Any:
+        raise Error(404, "NONE", "x" * 100_000)
+
+    caplog.set_level(std_logging.INFO, "kratos.calls")
+    with pytest.raises(Error):
+        await logging()(Call(ECHO, side=Side.SERVER, transport="t"), text(""), core)
+    told = fields(caplog.records[0])["error"]
+    assert len(told) < 17_000
+    assert "characters)" in told
+
+
 async def test_log_is_written_when_a_stream_has_ended(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(std_logging.INFO, "kratos.calls")
     async with local(EchoService(), middleware=[logging()]).server_stream(

@@ -16,7 +16,7 @@ from kratos.transport.chain import Middleware
 
 __all__ = ["logging"]
 
-_MOST_SHOWN: Final = 16 * 1024  # bytes of a request
+_MOST_SHOWN: Final = 16 * 1024  # bytes of a request, characters of an error
 
 
 def logging(logger: _logging.Logger | None = None) -> Middleware:
@@ -27,6 +27,8 @@ def logging(logger: _logging.Logger | None = None) -> Middleware:
 
     Of a call with a deadline, ``budget`` is the seconds that it had, and ``budget_left`` those
     that were left when it ended, negative if it took longer; ``latency`` is what it used.
+    Of a request of more than 16 KiB, ``args`` is type and size, and the text of an error is cut
+    there: nobody may fill the log from afar.
 
     Args:
         logger: Where to; ``kratos.calls`` of the standard library by default.
@@ -75,10 +77,16 @@ def _write(
         fields[BUDGET] = time_of_it.total
         fields[BUDGET_LEFT] = time_of_it.left
     if error is not None:
-        fields["error"] = str(error)
+        fields["error"] = _cut(str(error))
     side = "server" if call.side is Side.SERVER else "client"
     # "args" is the name of a LogRecord's own attribute, so the fields travel under one key.
     log.log(level, "%s request %s", side, Rendered(fields), extra={"kratos": fields})
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _MOST_SHOWN:
+        return text
+    return f"{text[:_MOST_SHOWN]}... ({len(text)} characters)"
 
 
 def _arguments(call: Call, request: Any) -> str:
