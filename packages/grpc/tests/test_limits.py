@@ -148,7 +148,7 @@ async def test_call_in_flight_outlives_the_age_of_its_connection(
 async def test_call_that_outlives_the_grace_ends_with_an_error_of_its_own(
     serve: Any, say: Any, method: Method[Any, Any]
 ) -> None:
-    limits = ServerLimits(max_connection_age=0.3, max_connection_age_grace=0.1)
+    limits = ServerLimits(max_connection_age=1.0, max_connection_age_grace=0.5)
     service, causes = EchoService(), Causes()
     async with serve(service, limits=limits, middleware=[causes]) as served:
         error = await refusal(say(served.caller, method, "hang"))
