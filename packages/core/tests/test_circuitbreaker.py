@@ -14,7 +14,7 @@ from kratos.errors import ConfigError, Error
 from kratos.middleware import Middleware, by_caller, chain, circuitbreaker
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.testing.guard import Ledger
-from kratos.transport import Call, Cause, Handler, Method, Side, local
+from kratos.transport import BUDGET_TOO_SMALL, Call, Cause, Handler, Method, Side, local
 
 MESSAGE = "request failed due to circuit breaker triggered"
 
@@ -90,6 +90,7 @@ async def test_default_has_the_numbers_of_kratos_3() -> None:
         (Error(499), Outcome.SUCCESS),
         (Error(501), Outcome.SUCCESS),
         (Error(502), Outcome.SUCCESS),
+        (Error(504, BUDGET_TOO_SMALL), Outcome.IGNORED),
         (asyncio.CancelledError(), Outcome.IGNORED),
         (GeneratorExit(), Outcome.IGNORED),
     ],

@@ -121,6 +121,8 @@ def test_factory_that_makes_no_limiter_is_refused_before_a_call_comes(made: Any)
         (Error(503, "CIRCUITBREAKER"), Side.SERVER, Outcome.FAILURE),
         (Error(503, "AWAY"), Side.CLIENT, Outcome.OVERLOAD),
         (Error(504, "DEADLINE_EXCEEDED"), Side.SERVER, Outcome.OVERLOAD),
+        (Error(504, "BUDGET_TOO_SMALL"), Side.SERVER, Outcome.IGNORED),
+        (Error(504, "BUDGET_TOO_SMALL"), Side.CLIENT, Outcome.IGNORED),
         (asyncio.CancelledError(), Side.SERVER, Outcome.IGNORED),
         (KeyboardInterrupt(), Side.SERVER, Outcome.IGNORED),
     ],

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from aegis.outcome import Outcome as Verdict
 from kratos.middleware._outcome import Outcome, outcome
 from kratos.transport.call import Call, Side
+from kratos.transport.floor import BUDGET_TOO_SMALL
 
 __all__ = ["Classify", "Judge", "failures_of_go", "judge", "wants_of_capacity"]
 
@@ -44,8 +45,11 @@ def judge(classify: Classify) -> Judge:
 def failures_of_go(_call: Call, end: Outcome) -> Verdict:
     """Return ``FAILURE`` for the codes 500, 503 and 504, as Go Kratos v3 does, else ``SUCCESS``.
 
-    An exception that is no ``Error`` has code 500.
+    An exception that is no ``Error`` has code 500. ``BUDGET_TOO_SMALL``, which Go does not have,
+    says nothing: it was the caller who had no time.
     """
+    if end.reason == BUDGET_TOO_SMALL:
+        return _IGNORED
     return _FAILURE if end.code in _BREAKER_FAILURES else _SUCCESS
 
 
@@ -54,8 +58,11 @@ def wants_of_capacity(call: Call, end: Outcome) -> Verdict:
 
     A deadline that passed is ``OVERLOAD``; on a client so are 429 and 503, with which servers
     refuse. Other errors from 500 on, and the 429 of something further in, end before their time
-    and are ``FAILURE``: no measure of latency. Anything else is an answer.
+    and are ``FAILURE``: no measure of latency. ``BUDGET_TOO_SMALL`` says nothing: nobody began.
+    Anything else is an answer.
     """
+    if end.reason == BUDGET_TOO_SMALL:
+        return _IGNORED
     code = end.code
     if code == 504 or (call.side is Side.CLIENT and code in _REFUSALS):
         return _OVERLOAD

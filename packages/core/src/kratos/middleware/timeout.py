@@ -25,8 +25,8 @@ def timeout(
     """Limit calls to some seconds from here on; a nearer deadline stays.
 
     With a floor, a call that has less time left is refused at once, with 504
-    ``BUDGET_TOO_SMALL``. Place it outside of limiters and breakers, which would take the refusal
-    for an overload, and inside of ``logging``, which tells it.
+    ``BUDGET_TOO_SMALL``, which says nothing to limiters and breakers. Place it inside of
+    ``logging``, which tells it.
 
     Args:
         seconds: For unary methods that ``operations`` does not name; ``None`` for no limit.
