@@ -26,6 +26,7 @@ from kratos.transport import (
     server_call,
 )
 from kratos_http import HttpConnector, HttpServer, Limits, StreamOptions
+from kratos_http._selection import unsatisfied
 from kratos_http.asgi import Asgi
 from kratos_http.testing import (
     AsgiPeer,
@@ -618,3 +619,8 @@ class TestClient:
     async def test_uploads_go_through_websockets_to_servers_of_go(self) -> None:
         plan = HttpConnector(socket_uploads=True).plan(WRITE)
         assert (plan.verb, plan.upload) == ("GET", None)
+
+
+@pytest.mark.parametrize("size", ["", "-1", "\u00b2", "9" * 5000])
+def test_size_that_another_service_made_up_is_not_told(size: str) -> None:
+    assert unsatisfied(Error(416, "RANGE_NOT_SATISFIABLE", "", {"size": size})) == ()

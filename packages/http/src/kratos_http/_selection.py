@@ -93,7 +93,10 @@ def select(verb: str, asked: Header, headers: WireHeaders) -> Selection:
 def unsatisfied(error: Error) -> WireHeaders:
     """Return what an answer says of the size, if its error is that a part does not exist."""
     size = error.metadata.get("size", "")
-    if error.reason != _UNSATISFIABLE or not size.isdigit():
+    # It may be the error of another service that the handler passes on.
+    if error.reason != _UNSATISFIABLE or not (size.isascii() and size.isdigit()):
+        return ()
+    if len(size) > _MOST_DIGITS:
         return ()
     return ((b"content-range", b"bytes */%d" % int(size)),)
 
