@@ -270,3 +270,18 @@ async def test_answer_of_the_service_is_one_whatever_its_code(
         with pytest.raises(Error):
             await caller.unary(REPEATABLE, text(""))
     assert calls == 1
+
+
+async def test_server_that_answers_so_to_every_call_is_not_asked_twice_for_long() -> None:
+    calls = 0
+
+    async def behave(context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        nonlocal calls
+        calls += 1
+        await context.abort(grpc.StatusCode.UNAVAILABLE)
+
+    async with foreign(behave) as address, connected(address) as (_, caller):
+        for _ in range(200):
+            with pytest.raises(Error):
+                await caller.unary(REPEATABLE, text(""))
+    assert 200 < calls < 400

@@ -12,7 +12,7 @@ import grpc.aio
 from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
-from kratos.transport import Arity, Call
+from kratos.transport import Arity, Call, Method
 from kratos_grpc._attempt import Attempt
 from kratos_grpc._calls import collect, converse_on, single
 from kratos_grpc._codec import encode
@@ -24,6 +24,8 @@ __all__ = ["GrpcConnection"]
 # Where every server at an address leaves, moving on helps nobody: so many times, within seconds.
 _MOVES: Final = 8
 _MOVES_WITHIN: Final = 5.0
+_REPEATS: Final = 32  # calls that are carried once more, within
+_REPEATS_WITHIN: Final = 5.0  # seconds
 
 
 class GrpcConnection:
@@ -54,6 +56,7 @@ class GrpcConnection:
         self._moves: set[asyncio.Task[None]] = set()
         self._moving = False
         self._moved: deque[float] = deque(maxlen=_MOVES)
+        self._repeated: deque[float] = deque(maxlen=_REPEATS)
         self._closing = False
 
     @property
@@ -97,7 +100,7 @@ class GrpcConnection:
                 return await collect(attempt, request)
             return await single(attempt)
         except Error:
-            if not (attempt.unanswered and method.idempotent and method.arity is Arity.UNARY):
+            if not (attempt.unanswered and self._may_repeat(method)):
                 raise
         finally:
             self._end(line, attempt)
@@ -136,6 +139,19 @@ class GrpcConnection:
         trailers = attempt.call.trailers
         if len(trailers) and LEAVING in trailers and line is self._line:
             self._move_on()
+
+    def _may_repeat(self, method: Method[Any, Any]) -> bool:
+        """Tell whether a call may be carried once more; few are, so that none adds to an overload.
+
+        A server that is overloaded, of whatever make, may look like one that leaves.
+        """
+        if not method.idempotent or method.arity is not Arity.UNARY:
+            return False
+        now = asyncio.get_running_loop().time()
+        if len(self._repeated) == _REPEATS and now - self._repeated[0] < _REPEATS_WITHIN:
+            return False
+        self._repeated.append(now)
+        return True
 
     async def _again(self, call: Call, request: Any) -> Any:
         """Carry a repeatable call once more, of which the server's end told nothing."""
