@@ -44,8 +44,8 @@ async def test_variables_nest_by_a_separator_of_their_own() -> None:
 
 
 async def test_variables_of_the_process_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KRATOS_TEST_A", "1")
-    assert await tree_of(EnvSource("KRATOS_TEST_")) == {"A": "1"}
+    monkeypatch.setenv("KRATOS_ONLY_HERE_A", "1")
+    assert await tree_of(EnvSource("KRATOS_ONLY_HERE_")) == {"A": "1"}
 
 
 async def test_bytes_of_a_stranger_do_not_end_the_start() -> None:

@@ -32,6 +32,9 @@ _DEADLINE_EXCEEDED: Final = grpc.StatusCode.DEADLINE_EXCEEDED
 # this, a limit of 5 s would be one of 5.01 s at the server.
 _ROUNDING: Final = 0.001
 _ABOUT_NOW: Final = 0.01
+# Seconds left, below which a bare status means that the time is over. Servers whose own clock was
+# first may call it cancelled.
+_TOO_LATE: Final = {_DEADLINE_EXCEEDED: _ABOUT_NOW, grpc.StatusCode.CANCELLED: 0.0}
 
 _NOTHING: Final = Header()
 _NOTHING.freeze()
@@ -157,9 +160,9 @@ class Attempt:
         details = next((value for name, value in trailers if name == DETAILS_KEY), b"")
         call.reply_headers = _frozen(answer.initial_metadata())
         call.trailers = _frozen(item for item in trailers if item[0] != DETAILS_KEY)
-        if answer.code() is _DEADLINE_EXCEEDED and not details:
+        if answer.code() in _TOO_LATE and not details:
             left = call.remaining()
-            if left is not None and left < _ABOUT_NOW:
+            if left is not None and left < _TOO_LATE[answer.code()]:
                 return Cause.DEADLINE.error()
         told = details or call.reply_headers or call.trailers
         self.unanswered = answer.code() in _UNANSWERED and not told
