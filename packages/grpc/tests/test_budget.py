@@ -206,3 +206,24 @@ async def test_callers_headers_cannot_change_the_limit(serve: Any) -> None:
         await served.caller.unary(ECHO, text("x"), options)
     assert asks.had[0] is not None
     assert asks.had[0] <= 30.0
+
+
+@pytest.mark.parametrize(("spent", "expected"), [(0.05, (499, "")), (0.2, (504, "DEADLINE_EXCEEDED"))])
+def test_bare_cancellation_is_a_deadline_once_the_time_is_over(
+    spent: float, expected: tuple[int, str]
+) -> None:
+    failures: list[BaseException] = []
+    cancelled = grpc.aio.AioRpcError(
+        grpc.StatusCode.CANCELLED, grpc.aio.Metadata(), grpc.aio.Metadata()
+    )
+
+    async def run() -> None:
+        call = Call(ECHO, Side.CLIENT, "grpc", deadline=asyncio.get_running_loop().time() + 0.1)
+        attempt = Attempt(call, lambda *_request, **_options: object(), b"")
+        advance(spent)
+        failures.append(attempt.failure(cancelled))
+
+    run_still(run())
+    (failure,) = failures
+    assert isinstance(failure, Error)
+    assert (failure.code, failure.reason) == expected
