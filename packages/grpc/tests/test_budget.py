@@ -208,7 +208,9 @@ async def test_callers_headers_cannot_change_the_limit(serve: Any) -> None:
     assert asks.had[0] <= 30.0
 
 
-@pytest.mark.parametrize(("spent", "expected"), [(0.05, (499, "")), (0.2, (504, "DEADLINE_EXCEEDED"))])
+@pytest.mark.parametrize(
+    ("spent", "expected"), [(0.05, (499, "")), (0.2, (504, "DEADLINE_EXCEEDED"))]
+)
 def test_bare_cancellation_is_a_deadline_once_the_time_is_over(
     spent: float, expected: tuple[int, str]
 ) -> None:

@@ -34,7 +34,7 @@ _ROUNDING: Final = 0.001
 _ABOUT_NOW: Final = 0.01
 # Seconds left, below which a bare status means that the time is over. Servers whose own clock was
 # first may call it cancelled.
-_TOO_LATE: Final = {_DEADLINE_EXCEEDED: _ABOUT_NOW, grpc.StatusCode.CANCELLED: 0.0}
+_TOO_LATE: Final = {_DEADLINE_EXCEEDED: _ABOUT_NOW, grpc.StatusCode.CANCELLED: 1e-6}
 
 _NOTHING: Final = Header()
 _NOTHING.freeze()
