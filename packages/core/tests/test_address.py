@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kratos.address import Address, join_host_port, split_host_port
-from kratos.errors import TargetError
+from kratos.address import Address, endpoints_of, join_host_port, split_host_port
+from kratos.errors import ConfigError, TargetError
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,29 @@ def test_written_listening_address_reads_as_the_same(text: str) -> None:
     except TargetError:
         return
     assert Address.parse(str(address)) == address
+
+
+def test_endpoints_have_a_port_and_are_each_there_once() -> None:
+    given = ["a", "a:1", "[::1]", "[::1]:2", "a:7"]
+    assert endpoints_of(given, port=7) == ("a:7", "a:1", "[::1]:7", "[::1]:2")
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ([], r"hosts=\[\] must be a list of host:port"),
+        ("a:1", "hosts='a:1' must be a list"),
+        (b"a:1", "hosts=b'a:1' must be a list"),
+        (None, "hosts=None must be a list"),
+        (["a:1", " "], "hosts: ' ' has no host; write host:port, without a scheme"),
+        ([":1"], "hosts: ':1' has no host"),
+        (["http://a:1"], "hosts: address http://a:1: .*, without a scheme"),
+        (["a:1/path"], "from 0 to 65535"),
+        (["a,b"], "hosts: 'a,b' are several; list each by itself"),
+        (["::1"], "an IPv6 address must be written"),
+        ([8000], "hosts: 8000 is no text"),
+    ],
+)
+def test_endpoints_that_are_none_are_refused(given: object, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        endpoints_of(given, port=7, option="hosts")

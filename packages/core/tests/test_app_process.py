@@ -42,7 +42,13 @@ def say(step):
         print(step, flush=True)
         if step == hang:
             await asyncio.Event().wait()
+        if step == "after_start":
+            app.spawn(tell(app))
     return hook
+
+async def tell(app):
+    await app.ready()
+    print("serving", flush=True)
 
 steps = ("before_start", "after_start", "before_stop", "after_stop")
 kratos.run(lambda: kratos.App(drain_delay=drain, servers=[Job()], **{s: [say(s)] for s in steps}))
@@ -101,7 +107,7 @@ async def program(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 async def test_signal_stops_in_order_and_well(loop: str, number: signal.Signals) -> None:
     async with program(loop) as app:
-        await app.until("after_start")
+        await app.until("serving")
         app.send(number)
         await app.until("before_stop")
         await app.until("stop")
@@ -111,7 +117,7 @@ async def test_signal_stops_in_order_and_well(loop: str, number: signal.Signals)
 
 async def test_program_that_configures_no_logging_tells_what_it_does() -> None:
     async with program("asyncio", level="NOTSET") as app:
-        await app.until("after_start")
+        await app.until("serving")
         app.send(signal.SIGTERM)
         _, errors = await app.result()
     started, stops, stopped = errors.splitlines()
@@ -132,7 +138,7 @@ async def test_signal_during_the_start_ends_it(loop: str) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 async def test_second_signal_skips_the_drain_delay(loop: str) -> None:
     async with program(loop, drain=3600.0) as app:
-        await app.until("after_start")
+        await app.until("serving")
         app.send(signal.SIGTERM)
         await app.until("before_stop")
         app.send(signal.SIGINT)
@@ -143,7 +149,7 @@ async def test_second_signal_skips_the_drain_delay(loop: str) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 async def test_third_signal_ends_the_process_as_that_signal_does(loop: str) -> None:
     async with program(loop, hang="after_stop", drain=3600.0) as app:
-        await app.until("after_start")
+        await app.until("serving")
         app.send(signal.SIGINT)
         await app.until("before_stop")
         app.send(signal.SIGINT)

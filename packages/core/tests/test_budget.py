@@ -21,7 +21,7 @@ from kratos.middleware import Budget, budget, circuitbreaker, logging, metadata,
 from kratos.testing.app import running
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.testing.guard import Ledger
-from kratos.testing.loop import advance, run_still
+from kratos.testing.virtual_time import advance, run_still
 from kratos.transport import (
     BUDGET_TOO_SMALL,
     Call,

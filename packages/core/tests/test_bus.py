@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kratos import App
 from kratos.bus import MAX_MESSAGE, Bus, Published
@@ -151,3 +154,75 @@ async def later(value: object) -> None:
 def test_listener_that_cannot_be_called_at_once_is_refused(bus: Bus, listener: Any) -> None:
     with pytest.raises(TypeError, match=r"cannot listen to 'stale': .* App\.spawn"):
         bus.subscribe("stale", listener)
+
+
+class Host:
+    """A supervisor and its workers, between which messages travel when a test says so."""
+
+    def __init__(self, workers: int) -> None:
+        self.order = Bus()
+        self.workers = [Bus() for _ in range(workers)]
+        self.heard: list[list[object]] = [[] for _ in self.workers]
+        self.up: list[list[Published]] = [[] for _ in self.workers]
+        self.down: list[list[Published]] = [[] for _ in self.workers]
+        for number, worker in enumerate(self.workers):
+            worker.subscribe("topic", self.heard[number].append)
+            worker.connect(self.up[number].append, confirmed=True)
+
+    def carry_up(self, number: int) -> None:
+        """As ``kratos.workers`` does with what a worker has published."""
+        if not self.up[number]:
+            return
+        message = self.up[number].pop(0)
+        of_another = replace(message, number=0)
+        self.order.deliver(of_another)
+        for other, queue in enumerate(self.down):
+            queue.append(message if other == number else of_another)
+
+    def carry_down(self, number: int) -> None:
+        if self.down[number]:
+            self.workers[number].deliver(self.down[number].pop(0))
+
+    def settle(self) -> None:
+        for number in range(len(self.workers)):
+            while self.up[number]:
+                self.carry_up(number)
+        for number in range(len(self.workers)):
+            while self.down[number]:
+                self.carry_down(number)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["publish", "carry_up", "carry_down"]), st.integers(0, 2)))
+)
+def test_what_is_kept_is_the_same_everywhere_in_whichever_order_messages_travel(
+    steps: list[tuple[str, int]],
+) -> None:
+    host = Host(3)
+    for value, (step, number) in enumerate(steps):
+        if step == "publish":
+            host.workers[number].publish("topic", value, keep=True)
+            assert host.heard[number][-1] == value
+        else:
+            getattr(host, step)(number)
+    host.settle()
+    (newest,) = {message.value for message in host.order.kept()} or {None}
+    for worker, heard in zip(host.workers, host.heard, strict=True):
+        assert [message.value for message in worker.kept()] == ([] if newest is None else [newest])
+        assert heard[-1:] == ([] if newest is None else [newest])
+
+
+def test_own_message_that_nobody_has_overtaken_is_heard_once() -> None:
+    host = Host(2)
+    host.workers[0].publish("topic", 1, keep=True)
+    host.workers[0].publish("topic", 2, keep=True)
+    host.settle()
+    assert host.heard == [[1, 2], [1, 2]]
+
+
+def test_own_message_that_comes_after_that_of_another_is_heard_again() -> None:
+    host = Host(2)
+    host.workers[0].publish("topic", "first", keep=True)
+    host.workers[1].publish("topic", "second", keep=True)
+    host.settle()
+    assert host.heard == [["first", "second"], ["second", "first", "second"]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, cast
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
@@ -87,6 +88,49 @@ class Unbound:
 def test_what_is_no_middleware_is_named_when_the_chain_is_built(wrong: Any) -> None:
     with pytest.raises(StartupError, match=r"no middleware"):
         chain([wrong], ECHO, core)
+
+
+async def test_middleware_that_yields_is_refused_when_the_chain_is_built() -> None:
+    async def yielding(call: Call, request: Any, next: Handler, /) -> Any:
+        yield await next(call, request)
+
+    class Yielding:
+        async def __call__(self, call: Call, request: Any, next: Handler, /) -> Any:
+            yield await next(call, request)
+
+    for wrong in (yielding, partial(yielding), Yielding()):
+        with pytest.raises(StartupError, match=r"ielding.* is no middleware: it yields"):
+            chain([cast("Any", wrong)], ECHO, core)
+
+
+class Forgetful:
+    def __call__(self, call: Call, request: Any, next: Handler, /) -> None:
+        """Forget the call."""
+
+
+def forgetful(_call: Call, _request: Any, _next: Handler, /) -> None:
+    """Forget the call."""
+
+
+@pytest.mark.parametrize("wrong", [forgetful, partial(forgetful), Forgetful()])
+async def test_middleware_that_returns_no_awaitable_is_named_by_its_first_call(wrong: Any) -> None:
+    linked = chain([wrong], ECHO, core)
+    with pytest.raises(TypeError, match=r"(?i)forgetful.* must be async def.*NoneType"):
+        await linked(server(), "x")
+
+
+def passing(call: Call, request: Any, next: Handler, /) -> Awaitable[Any]:
+    return next(call, request)
+
+
+class Passing:
+    async def __call__(self, call: Call, request: Any, next: Handler, /) -> Any:
+        return await next(call, request)
+
+
+@pytest.mark.parametrize("right", [passing, partial(passing), Passing(), Passing().__call__])
+async def test_middleware_is_whatever_returns_an_awaitable(right: Any) -> None:
+    assert await chain([right], ECHO, core)(server(), "x") == "x"
 
 
 async def test_middleware_for_one_type_is_left_out_of_other_methods() -> None:

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.errors import ConfigError, Error
-from kratos.middleware import AnyMiddleware, outcome, timeout
+from kratos.middleware import AnyMiddleware, outcome, recovery, timeout
 from kratos.testing.echo import COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import (
     Call,
@@ -310,6 +310,21 @@ async def test_body_that_sends_by_itself_ends_well_when_its_peer_has_enough(
         raise EnoughSent
 
     await dispatcher(Endless()).operations[WATCH.operation].run(server(WATCH, sink=sink), text("x"))
+
+
+async def test_call_ends_well_whose_middleware_sends_more_than_its_peer_wants() -> None:
+    async def add(call: Call, request: Any, next: Handler, /) -> Any:
+        await next(call, request)
+        await call.send(text("more"))
+
+    async def sink(message: Any) -> None:
+        if message.value == "more":
+            raise EnoughSent
+
+    served = dispatcher(EchoService(), middleware=[recovery(), add])
+    call = server(WATCH, sink=sink)
+    assert await served.operations[WATCH.operation].run(call, text("x")) is None
+    assert call.cause is None
 
 
 async def _sent(send: Send[Any], message: Any) -> None:

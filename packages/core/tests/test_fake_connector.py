@@ -34,3 +34,19 @@ async def test_closed_connection_refuses_calls() -> None:
     with pytest.raises(Error, match="the connection is closed"):
         await ChainCaller(connection.invoke, transport="http").unary(ECHO, text("ok"))
     assert not connection.ready
+
+
+async def test_address_that_leaves_takes_no_connection_and_serves_what_is_on_its_way() -> None:
+    connector = FakeConnector()
+    connector.serve("a:1", EchoService())
+    connection = connector.connect(NODE)
+    await connection.warm()
+    connector.leave("a:1")
+    assert not connection.ready
+    with pytest.raises(ConnectionRefusedError, match="going away"):
+        await connection.warm()
+    caller = ChainCaller(connection.invoke, transport="http")
+    assert (await caller.unary(ECHO, text("late"))).value == "late"
+    connector.serve("a:1", EchoService())
+    await connection.warm()
+    assert connection.ready

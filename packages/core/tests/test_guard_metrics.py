@@ -11,10 +11,10 @@ from aegis import ManualClock, Outcome
 from aegis.circuitbreaker import SreBreaker, WindowBreaker
 from aegis.concurrency import Gradient2
 from kratos.errors import Error
-from kratos.metrics import Across, Counter, Gauge, NopMeter
+from kratos.metrics import Across, Counter, Gauge, MemoryMeter, NopMeter, Snapshot, lasting, merge
 from kratos.middleware import circuitbreaker, ratelimit
 from kratos.testing.echo import ECHO, EchoService, text
-from kratos.testing.guard import Ledger
+from kratos.testing.guard import Ledger, LedgerStats
 from kratos.transport import Call, Side, local
 
 
@@ -106,7 +106,48 @@ async def test_states_are_read_when_the_meter_is() -> None:
     values = meter.collect()
     assert values["ratelimit_limit", "front", "*"] == 7
     assert values["ratelimit_inflight", "front", "*"] == 0
-    assert values["ratelimit_admitted", "front", "*"] == 1
+    assert values["ratelimit_admitted_total", "front", "*"] == 1
+
+
+class Sums:
+    """A guard whose statistics a test sets."""
+
+    def __init__(self) -> None:
+        self.told = LedgerStats(inflight=0, refused=0)
+
+    def allow(self) -> int | None:
+        return 0
+
+    def done(self, token: int, outcome: Any = None, /) -> None: ...
+
+    def refusal(self) -> Any: ...
+
+    def stats(self) -> LedgerStats:
+        return self.told
+
+
+def test_what_only_grows_is_a_counter_that_never_falls() -> None:
+    meter, guard = MemoryMeter(), Sums()
+    ratelimit(guard, meter=meter).bind(ECHO)
+    for refused, told in ((3, 3), (3, 3), (10, 10), (2, 12), (2, 12)):  # begun anew at 2
+        guard.told = LedgerStats(inflight=7, refused=refused)
+        assert meter.value("ratelimit_refused_total", operation="*") == told
+    kinds = {family.name: family.kind for family in meter.snapshot()}
+    assert kinds["ratelimit_refused_total"] == "counter"
+    assert kinds["ratelimit_inflight"] == "gauge"
+
+
+def test_what_a_worker_counted_before_its_reload_stays_in_the_sum() -> None:
+    def worker(refused: int) -> Snapshot:
+        meter, guard = MemoryMeter(), Sums()
+        ratelimit(guard, meter=meter).bind(ECHO)
+        guard.told = LedgerStats(inflight=1, refused=refused)
+        return meter.snapshot()
+
+    both = merge([("", lasting(worker(5))), ("0", worker(2))])
+    series = {family.name: dict(family.series) for family in both}
+    assert series["ratelimit_refused_total"] == {("", "*"): 7}
+    assert series["ratelimit_inflight"] == {("", "*", "0"): 1}
 
 
 async def test_states_are_sent_to_a_meter_that_cannot_ask() -> None:

@@ -156,3 +156,16 @@ def test_received_pairs_are_searched_by_prefix_decoded_or_not() -> None:
     assert header.starting_with(("x-other-",)) == []
     assert header.starting_with(("x-md-",)) == [("x-md-a", "1"), ("x-md-b-bin", "AQ")]
     assert header.starting_with(("user-",)) == [("user-agent", "go")]
+
+
+@pytest.mark.parametrize("made", ["raw", "received", "written"])
+def test_names_are_looked_for_without_decoding_what_is_not_there(made: str) -> None:
+    header = {
+        "raw": Header([(b"x-md-a", b"1"), (b"broken", b"\xff")]),
+        "received": Header.received([("x-md-a", "1"), ("broken", b"\xff")]),
+        "written": Header.of([("x-md-a", "1"), ("broken", "2")]),
+    }[made]
+    assert header.mentions(("x-md-",))
+    assert header.mentions(("other", "x-md-a"))
+    assert not header.mentions(("x-mda", "md"))
+    assert header.starting_with(("x-md-",)) == [("x-md-a", "1")]

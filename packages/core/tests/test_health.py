@@ -332,3 +332,19 @@ async def test_monitor_notices_a_failing_dependency_without_probes(
         "health check database fails: ConnectionError: no route to data base",
         "health check database passes again",
     ]
+
+
+async def test_failure_that_several_ask_for_at_once_is_logged_once(
+    health: Health, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise LookupError("no luck today")
+
+    remove = health.add_check("late", fail, ttl=0.0)
+    await asyncio.gather(*(health.report(Kind.READY) for _ in range(3)))
+    assert caplog.text.count("health check late fails") == 1
+    remove()
+    health.add_check("late", fail, ttl=0.0)
+    await health.report(Kind.READY)
+    assert caplog.text.count("health check late fails") == 2

@@ -56,6 +56,7 @@ MODULES = (
     "kratos.pagination",
     "kratos.registry",
     "kratos.scope",
+    "kratos.tracing",
     "kratos.transport",
     "kratos.transport.server",
 )

@@ -373,6 +373,21 @@ async def test_failed_renewal_degrades_and_recovers_within_the_ttl(
     assert held.status.failures == 0
 
 
+@pytest.mark.parametrize("length", [6.0, 9.0, 12.0, 14.0, 14.8])
+async def test_registry_that_is_back_before_the_ttl_has_passed_finds_the_publication_renewed(
+    held: Keeper, bench: Bench, clock: FakeClock, chance: Fixed, length: float
+) -> None:
+    chance.value = 0.99  # the longest waits
+    bench.down()
+    await clock.advance(length)
+
+    bench.up()
+    await clock.advance(14.95 - length)
+
+    assert held.status.state is HELD
+    assert len(bench.made) == 1
+
+
 async def test_renewals_that_fail_beyond_the_ttl_mean_loss_and_registering_again(
     held: Keeper, bench: Bench, clock: FakeClock, history: list[RegistrationStatus]
 ) -> None:

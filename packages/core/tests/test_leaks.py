@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from kratos.limit import cancel_and_wait
 from kratos.log import QueuedWriter
-from kratos.testing import LeakCheck
+from kratos.testing import LeakCheck, in_virtual_time
 
 
 async def test_nothing_new_is_nothing_left() -> None:
@@ -28,6 +29,26 @@ async def test_task_is_named() -> None:
     task = asyncio.create_task(asyncio.Event().wait(), name="forgotten")
     with pytest.raises(AssertionError, match=r"left behind: task forgotten: .*Event\.wait"):
         await check.nothing_left(patience=0)
+    await cancel_and_wait(task)
+
+
+@in_virtual_time
+async def test_waiting_for_what_does_not_end_collects_no_garbage_all_the_while() -> None:
+    check = LeakCheck()
+    task = asyncio.create_task(asyncio.Event().wait())
+    collected = 0
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        nonlocal collected
+        collected += phase == "start" and info["generation"] == 2
+
+    gc.callbacks.append(count)
+    try:
+        with pytest.raises(AssertionError, match="left behind"):
+            await check.nothing_left(patience=5)
+    finally:
+        gc.callbacks.remove(count)
+    assert collected < 20
     await cancel_and_wait(task)
 
 

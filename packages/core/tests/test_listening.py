@@ -151,7 +151,11 @@ async def test_file_of_a_socket_is_removed_by_whom_it_belongs_to_alone(tmp_path:
 
 async def test_file_of_no_socket_is_nobodys(tmp_path: Path) -> None:
     SocketFile("").remove()
-    SocketFile(str(tmp_path / "none")).remove()
+    path = tmp_path / "later"
+    before = SocketFile(str(path))
+    path.write_text("somebody's", encoding="utf-8")
+    before.remove()
+    assert path.read_text(encoding="utf-8") == "somebody's"
 
 
 def test_place_has_the_permissions_that_were_asked_for() -> None:

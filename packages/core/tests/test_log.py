@@ -81,6 +81,10 @@ def test_default_logger_is_named_after_the_framework(caplog: pytest.LogCaptureFi
     assert [(record.name, record.levelno) for record in caplog.records] == [("kratos", 50)]
 
 
+def test_level_is_found_where_its_number_is_a_key() -> None:
+    assert {10: "ten"}[Level.DEBUG] == "ten"
+
+
 def test_nop_logger_writes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     NopLogger().log(Level.FATAL, "over", {"k": "v"})
     assert caplog.records == []

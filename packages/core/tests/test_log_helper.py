@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ from kratos.log import (
     service,
     timestamp,
     with_,
+    worker,
 )
 from kratos.offload import offload
+from kratos.testing.app import running
 from kratos.testing.log import MemoryLogger
 
 
@@ -50,6 +53,17 @@ def test_text_that_does_not_fit_its_arguments_is_written_all_the_same(
 ) -> None:
     Helper(memory).info("%d", "x")
     assert memory.messages() == ["%d ('x',)"]
+
+
+def test_argument_whose_text_fails_costs_no_record(memory: MemoryLogger) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        __repr__ = __str__
+
+    Helper(memory).info("about %s", Broken())
+    assert memory.messages() == ["about %s <tuple, whose text fails: RuntimeError>"]
 
 
 def test_level_below_the_helpers_is_not_written_nor_formatted(memory: MemoryLogger) -> None:
@@ -105,6 +119,13 @@ def test_valuer_is_computed_for_each_record_that_is_written(memory: MemoryLogger
     assert [fields["n"] for _, _, fields in memory.records] == [0, 1, "own"]
 
 
+def test_valuer_that_finds_nothing_adds_no_field(memory: MemoryLogger) -> None:
+    log = with_(memory, tenant=Valuer(lambda: None), worker=worker())
+    log.log(Level.INFO, "m", {"own": None})
+    log.log(Level.INFO, "m", {"tenant": "a"})
+    assert [fields for _, _, fields in memory.records] == [{"own": None}, {"tenant": "a"}]
+
+
 def test_valuer_that_fails_gives_what_it_raised(memory: MemoryLogger) -> None:
     with_(memory, n=Valuer(lambda: 1 // 0)).log(Level.INFO, "m")
     assert isinstance(memory.records[0][2]["n"], ZeroDivisionError)
@@ -135,6 +156,23 @@ async def test_service_is_the_application_that_runs(memory: MemoryLogger) -> Non
     log.log(Level.INFO, "outside")
     await App(name="greeter", after_start=[note], signals=()).run()
     assert [fields["service"] for _, _, fields in memory.records] == ["", "greeter"]
+
+
+async def test_service_is_known_to_signals_and_threads_unless_several_run(
+    memory: MemoryLogger,
+) -> None:
+    log = with_(memory, service=service())
+
+    def outside(message: str) -> None:
+        Context().run(log.log, Level.INFO, message)
+
+    async with running(App(name="greeter", signals=())):
+        outside("one")
+        async with running(App(name="shop", signals=())):
+            outside("two")
+        outside("one again")
+    outside("none")
+    assert [fields["service"] for _, _, fields in memory.records] == ["greeter", "", "greeter", ""]
 
 
 def test_std_logger_tells_the_line_that_logs_through_all_layers(

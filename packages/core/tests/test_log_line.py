@@ -16,7 +16,7 @@ import pytest
 
 from kratos.config import Secret
 from kratos.log import Level, LineLogger, QueuedWriter, context_fields, setup
-from kratos.log import line as module
+from kratos.log import _json as module
 from kratos.log.line import Format
 
 

@@ -123,3 +123,18 @@ async def test_what_others_have_counted_is_rendered_with_it(meter: MemoryMeter) 
     meter.counter("calls_total").inc(2.0)
     assert await meter.render() == "# TYPE calls_total counter\ncalls_total 42.0\n"
     assert series(meter.snapshot(), "calls_total") == {(): 2.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"), [("a b", ()), ("1st", ()), ("", ()), ("ok", ("a-b",)), ("ok", ("a:b",))]
+)
+def test_name_that_would_keep_a_scraper_from_all_others_is_refused(
+    name: str, labels: tuple[str, ...]
+) -> None:
+    with pytest.raises(ValueError, match="is no name to Prometheus"):
+        MemoryMeter().counter(name, labels=labels)
+
+
+def test_text_is_no_list_of_labels() -> None:
+    with pytest.raises(TypeError, match=r"write \['kind'\]"):
+        MemoryMeter().gauge("queued", labels="kind")

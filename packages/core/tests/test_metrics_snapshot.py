@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kratos.metrics import (
     Across,
     Distribution,
+    Exemplar,
     Family,
     Snapshot,
     exposition,
@@ -32,6 +33,11 @@ DISTRIBUTIONS = st.builds(
 )
 
 
+EXEMPLARS = st.builds(
+    Exemplar, labels=st.dictionaries(NAMES, NAMES, max_size=2), value=NUMBERS, time=NUMBERS
+)
+
+
 def families(kind: str, values: st.SearchStrategy[object]) -> st.SearchStrategy[Family]:
     return st.builds(
         Family,
@@ -42,6 +48,11 @@ def families(kind: str, values: st.SearchStrategy[object]) -> st.SearchStrategy[
         labels=st.just(("a", "b")),
         across=st.sampled_from(["each", "sum", "max", "min"]),
         series=st.dictionaries(st.tuples(NAMES, NAMES), values, max_size=3),
+        exemplars=st.dictionaries(
+            st.tuples(NAMES, NAMES),
+            st.dictionaries(st.integers(0, 2), EXEMPLARS, max_size=2),
+            max_size=0 if kind == "gauge" else 2,
+        ),
     )
 
 
@@ -125,6 +136,55 @@ def test_histogram_whose_buckets_have_changed_is_that_of_the_later_process() -> 
     assert merged.series == {(): later}
 
 
+def seen(trace: str, value: float, time: float) -> Exemplar:
+    return Exemplar(labels={"trace_id": trace}, value=value, time=time)
+
+
+def timed(distribution: Distribution, **exemplars: Exemplar) -> Family:
+    told = {int(key[1:]): one for key, one in exemplars.items()}
+    return Family(name="s", kind="histogram", series={(): distribution}, exemplars={(): told})
+
+
+def test_newest_exemplar_of_each_bucket_is_kept_wherever_it_is_from() -> None:
+    each = Distribution(bounds=BOUNDS, counts=(1, 1, 0), total=0.55)
+    one = timed(each, b0=seen("old", 0.05, 1.0), b1=seen("new", 0.5, 4.0))
+    two = timed(each, b0=seen("newer", 0.05, 3.0), b1=seen("older", 0.5, 2.0))
+    (merged,) = merge([("0", [one]), ("1", [two])])
+    found = {index: one.labels["trace_id"] for index, one in merged.exemplars[()].items()}
+    assert found == {0: "newer", 1: "new"}
+
+
+def test_exemplar_of_a_process_that_counts_without_is_kept() -> None:
+    told = Family(name="c", kind="counter", series={(): 1.0}, exemplars={(): {0: seen("a", 1, 1)}})
+    plain = Family(name="c", kind="counter", series={(): 2.0})
+    for parts in ([told, plain], [plain, told]):
+        (merged,) = merge([("", [part]) for part in parts])
+        assert (merged.series, merged.exemplars) == ({(): 3.0}, told.exemplars)
+
+
+def test_exemplar_of_buckets_that_are_no_more_is_left_out() -> None:
+    before = timed(
+        Distribution(bounds=(0.1, 1.0), counts=(0, 0, 1), total=7.0), b2=seen("a", 7.0, 9.0)
+    )
+    after = timed(Distribution(bounds=(5.0,), counts=(1, 0), total=1.0), b0=seen("b", 1.0, 1.0))
+    (merged,) = merge([("", [before]), ("", [after])])
+    assert merged.exemplars == after.exemplars
+
+
+def test_snapshot_of_a_version_without_exemplars_is_understood() -> None:
+    (item,) = to_wire([counter(1.0)])
+    del item["exemplars"]
+    assert from_wire([item]) == (counter(1.0),)
+
+
+def test_label_that_a_gauge_has_already_is_kept_beside_that_of_the_worker() -> None:
+    """As for celery, which has workers of its own."""
+    own = Family(name="tasks", kind="gauge", labels=("worker",), series={("celery@a",): 5.0})
+    (merged,) = merge([("0", [own])])
+    assert merged.labels == ("exported_worker", "worker")
+    assert merged.series == {("celery@a", "0"): 5.0}
+
+
 def test_gauges_end_with_their_process() -> None:
     assert lasting([counter(1.0), gauge(2.0, "sum")]) == (counter(1.0),)
 
@@ -137,6 +197,7 @@ def test_gauges_end_with_their_process() -> None:
         [{}],
         [{**to_wire([counter(1.0)])[0], "kind": "riddle"}],
         [{**to_wire([counter(1.0)])[0], "series": [[["more"], 1.0]]}],
+        [{**to_wire([counter(1.0)])[0], "exemplars": [[[], [[0, "trace", 1.0, 1.0]]]]}],
         [{**to_wire([counter(1.0)])[0], "kind": "histogram", "series": [[[], [[1.0], [1], 0.0]]]}],
         [
             {

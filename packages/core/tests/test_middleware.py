@@ -11,9 +11,11 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.errors import ConfigError, Error
+from kratos.log import Level
 from kratos.metadata import Metadata, client_context, server_metadata
-from kratos.middleware import logging, metadata, outcome, recovery, timeout
+from kratos.middleware import logging, metadata, outcome, recovered_after, recovery, timeout
 from kratos.testing.echo import ECHO, WATCH, EchoService, text
+from kratos.testing.log import MemoryLogger
 from kratos.transport import Call, CallOptions, Cause, Side, local
 
 
@@ -41,6 +43,30 @@ async def test_recovery_asks_the_handler_for_the_error() -> None:
             ECHO, text("crash")
         )
     assert failure.value.message == "echo crash an inner secret"
+
+
+async def test_handler_of_recovery_knows_how_long_the_call_took() -> None:
+    took: list[float | None] = []
+
+    async def explain(_call: Call, _request: Any, _error: Exception) -> Error:
+        took.append(recovered_after())
+        return Error(503, "BROKEN")
+
+    caller = local(EchoService(), middleware=[recovery(handler=explain)])
+    with pytest.raises(Error, match="BROKEN"):
+        await caller.unary(ECHO, text("crash"))
+    assert [seconds is not None and 0.0 < seconds < 60.0 for seconds in took] == [True]
+    assert recovered_after() is None
+
+
+async def test_recovery_writes_to_the_logger_that_it_is_given() -> None:
+    logger = MemoryLogger()
+    with pytest.raises(Error):
+        await local(EchoService(), middleware=[recovery(logger=logger)]).unary(ECHO, text("crash"))
+    ((level, message, told),) = logger.records
+    assert (level, message) == (Level.ERROR, "exception recovered")
+    assert told["operation"] == ECHO.operation
+    assert isinstance(told["error"], Exception)
 
 
 def fields(record: std_logging.LogRecord) -> dict[str, Any]:
@@ -116,6 +142,123 @@ async def test_log_asks_a_request_what_may_be_shown(caplog: pytest.LogCaptureFix
     assert fields(caplog.records[0])["args"] == "***"
 
 
+class Order:
+    """A request with two texts."""
+
+    def redact(self) -> str:
+        return "order of somebody"
+
+    def __str__(self) -> str:
+        return "order of Ann"
+
+
+async def logged(
+    request: Any, error: BaseException | None = None, *, side: Side = Side.SERVER
+) -> tuple[Level, str, dict[str, object]]:
+    """Pass a request through the middleware and return the record of a logger of Kratos."""
+
+    async def core(call: Call, request: Any) -> Any:
+        if error is not None:
+            raise error
+        return "reply"
+
+    logger = MemoryLogger()
+    passed = logging(logger)(Call(ECHO, side=side, transport="http"), request, core)
+    if error is None:
+        assert await passed == "reply"
+    else:
+        with pytest.raises(type(error)) as raised:
+            await passed
+        assert raised.value is error
+    (record,) = logger.records
+    return record
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_loggers_of_kratos_get_the_keys_of_go_in_their_order(side: Side) -> None:
+    level, message, fields = await logged(text("x"), side=side)
+    assert (level, message) == (Level.INFO, f"{side.value} request")
+    latency = fields.pop("latency")
+    assert isinstance(latency, float)
+    assert latency >= 0
+    assert list(fields.items()) == [
+        ("kind", side.value),
+        ("component", "http"),
+        ("operation", ECHO.operation),
+        ("args", 'value: "x"'),
+        ("code", 200),
+        ("reason", ""),
+    ]
+
+
+async def test_loggers_of_kratos_get_errors_with_their_text() -> None:
+    level, message, fields = await logged(text("x"), Error(404, "NONE", "no such thing"))
+    assert (level, message) == (Level.ERROR, "server request")
+    assert list(fields)[4:] == ["code", "reason", "latency", "error"]
+    assert (fields["code"], fields["reason"]) == (404, "NONE")
+    assert "no such thing" in str(fields["error"])
+    assert isinstance(fields["error"], str)
+
+
+async def test_exception_that_nobody_expected_is_logged_with_its_trace() -> None:
+    error = KeyError("no such key")
+    level, _, fields = await logged(text("x"), error)
+    assert level is Level.ERROR
+    assert (fields["code"], fields["reason"]) == (500, "UNKNOWN")
+    assert fields["error"] is error
+
+
+async def test_exception_of_a_huge_text_is_cut_like_any_other() -> None:
+    _, _, fields = await logged(text("x"), ValueError("x" * 100_000))
+    assert isinstance(fields["error"], str)
+    assert len(fields["error"]) < 17_000
+
+
+async def test_redact_of_a_request_beats_its_text() -> None:
+    assert (await logged(Order()))[2]["args"] == "order of somebody"
+
+
+async def test_text_of_a_request_is_told_if_it_has_no_other_way() -> None:
+    class Plain:
+        def __str__(self) -> str:
+            return "plain\ntext"
+
+    assert (await logged(Plain()))[2]["args"] == "plain text"
+
+
+async def test_request_that_cannot_be_described_fails_no_call() -> None:
+    class Broken:
+        def redact(self) -> str:
+            raise ValueError("no")
+
+    assert (await logged(Broken()))[2]["args"] == "<Broken, whose text fails: ValueError>"
+
+
+async def test_redacted_text_is_cut_too() -> None:
+    class Long:
+        def redact(self) -> str:
+            return "x" * 100_000
+
+    assert len(str((await logged(Long()))[2]["args"])) < 17_000
+
+
+async def test_no_args_are_made_for_a_record_that_nobody_wants() -> None:
+    class Quiet(MemoryLogger):
+        def enabled(self, level: Level, /) -> bool:
+            return level >= Level.ERROR
+
+    class Unasked:
+        def redact(self) -> str:
+            raise AssertionError("asked")
+
+    async def core(call: Call, request: Any) -> Any:
+        return request
+
+    logger = Quiet()
+    await logging(logger)(Call(ECHO, side=Side.SERVER, transport="t"), Unasked(), core)
+    assert logger.records == []
+
+
 async def test_log_shows_of_a_huge_request_how_huge_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -128,14 +271,15 @@ async def test_log_cuts_the_text_of_an_error_that_a_caller_may_have_chosen(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def core(call: Call, request: Any) -> Any:
-        raise Error(404, "NONE", "x" * 100_000)
+        raise Error(404, "N" * 100_000, "x" * 100_000)
 
     caplog.set_level(std_logging.INFO, "kratos.calls")
     with pytest.raises(Error):
         await logging()(Call(ECHO, side=Side.SERVER, transport="t"), text(""), core)
-    told = fields(caplog.records[0])["error"]
-    assert len(told) < 17_000
-    assert "characters)" in told
+    for name in ("error", "reason"):
+        told = fields(caplog.records[0])[name]
+        assert len(told) < 17_000
+        assert "characters)" in told
 
 
 async def test_log_is_written_when_a_stream_has_ended(caplog: pytest.LogCaptureFixture) -> None:
@@ -240,7 +384,7 @@ def test_streams_are_limited_only_by_name() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1.0, math.nan, math.inf])
 def test_timeout_that_limits_nothing_is_refused(seconds: float) -> None:
-    with pytest.raises(ConfigError, match="no time limit"):
+    with pytest.raises(ConfigError, match="seconds of timeout is a number above 0 and finite"):
         timeout(seconds)
     with pytest.raises(ConfigError, match="/a/b"):
         timeout(operations={"/a/b": seconds})

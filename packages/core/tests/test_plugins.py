@@ -80,7 +80,7 @@ def test_attribute_of_an_attribute_may_be_announced(install: Install) -> None:
 
 def test_unknown_name_tells_what_there_is() -> None:
     with pytest.raises(PluginNotFound) as caught:
-        plugins.load(GROUP, "etcd")
+        plugins.load(GROUP, "pigeon")
 
     assert "memory" in caught.value.installed
     assert "no distribution that this kratos-core knows of brings it" in str(caught.value)

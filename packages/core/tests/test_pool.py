@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
@@ -381,6 +382,19 @@ async def test_empty_set_says_no_available_node() -> None:
     with pytest.raises(Error) as caught:
         await bench.call()
     assert (caught.value.code, caught.value.reason) == (503, "no_available_node")
+    await bench.pool.aclose()
+
+
+async def test_who_calls_again_and_again_lets_others_bring_a_node() -> None:
+    bench = Bench()
+    bench.apply()
+    bringing = asyncio.ensure_future(bench.up("a:1"))
+    answers: list[str] = []
+    for _ in range(100):
+        with suppress(Error):
+            answers.append(await bench.call())
+    assert "ok" in answers
+    await bringing
     await bench.pool.aclose()
 
 

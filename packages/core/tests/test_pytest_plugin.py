@@ -20,6 +20,8 @@ from kratos.testing import (
     MemoryMeter,
     MemoryRegistry,
     MemorySource,
+    MemoryTracer,
+    Topology,
 )
 from kratos.testing.echo import ECHO, EchoService, text
 from kratos.testing.fixtures import AppFixture, ClientFixture, Scope
@@ -55,14 +57,18 @@ def test_fixtures_that_need_no_loop_are_what_they_say(
     kratos_source: MemorySource,
     kratos_log: MemoryLogger,
     kratos_meter: MemoryMeter,
+    kratos_tracer: MemoryTracer,
     kratos_faults: CallFaults,
+    kratos_topology: Topology,
 ) -> None:
     assert isinstance(kratos_clock, FakeClock)
     assert isinstance(kratos_registry, MemoryRegistry)
     assert isinstance(kratos_source, MemorySource)
     assert isinstance(kratos_log, MemoryLogger)
     assert isinstance(kratos_meter, MemoryMeter)
+    assert isinstance(kratos_tracer, MemoryTracer)
     assert isinstance(kratos_faults, CallFaults)
+    assert isinstance(kratos_topology, Topology)
 
 
 async def test_client_calls_a_service_in_process(kratos_client: ClientFixture) -> None:

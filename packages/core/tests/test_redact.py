@@ -10,6 +10,14 @@ from typing import Any, cast
 
 import pydantic
 import pytest
+from google.protobuf.descriptor_pb2 import (
+    EnumValueOptions,
+    FieldDescriptorProto,
+    FieldOptions,
+    FileDescriptorProto,
+)
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
 from hypothesis import given
@@ -33,6 +41,8 @@ trees = st.recursive(
         *("token", "accessToken", "refresh_tokens", "authorization", "Set-Cookie", "jwt"),
         *("private_key", "signing-key", "AWS_SECRET_ACCESS_KEY", "credentials", "sentry_dsn"),
         *("passphrase", "session", "salt", "account_key", "tls.key.pem"),
+        *("DB_PASS", "redisPass", "db_creds", "passcode", "privatekey", "AWS_ACCESSKEY"),
+        *("secretkey", "ssh_key", "tls.key", "sslKey", "rsa_key", "AES_KEY"),
     ],
 )
 def test_key_of_a_secret_is_known(key: str) -> None:
@@ -44,6 +54,7 @@ def test_key_of_a_secret_is_known(key: str) -> None:
     [
         *("", "name", "host", "key", "keys", "primary_key", "routing_key", "monkey", "passenger"),
         *("token_ttl", "password_file", "session_timeout", "auth_type", "secret_path", "tokenizer"),
+        *("pass_count", "bypass", "passThroughMode", "tls_key_file", "tls_cert", "ssl_mode"),
         *("author", "authority", "compass", "pinned", "spin", "cookiecutter"),
     ],
 )
@@ -67,6 +78,9 @@ def test_other_key_is_not_taken_for_one(key: str) -> None:
         ("Bearer abcdefgh12345", f"Bearer {HIDDEN}"),
         ("eyJhbGciOiJIUzI1.eyJzdWIi.c2ln", HIDDEN),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc", HIDDEN),
+        ('{"password": "hunter\\"2", "a": 1}', f'{{"password": "{HIDDEN}", "a": 1}}'),
+        ('{"pin":1234,"b":{"token":"t"}}', f'{{"pin":"{HIDDEN}","b":{{"token":"{HIDDEN}"}}}}'),
+        ('{"a": "hunter2"}', '{"a": "hunter2"}'),
         ("http://host:8000/path?a=b", "http://host:8000/path?a=b"),
         ("me@shop.example", "me@shop.example"),
     ],
@@ -75,7 +89,10 @@ def test_secret_is_known_by_its_looks(text: str, shown: str) -> None:
     assert scrubbed(text) == shown
 
 
-@pytest.mark.parametrize("text", ["?", "?a", "a.", "eyJaaaaaaaa-", "a:", "a=' ", "a://b:"])
+@pytest.mark.parametrize(
+    "text",
+    ["?", "?a", "a.", "eyJaaaaaaaa-", "a:", "a=' ", "a://b:", '"a":"', '"\\\\'],
+)
 def test_long_text_is_searched_in_one_go(text: str) -> None:
     # Patterns that look ahead to the end at every place would take hours.
     scrubbed(text * 100_000)
@@ -138,6 +155,32 @@ def test_message_within_messages_is_shown() -> None:
     message = Struct()
     message.update({"password": "x", "list": [1.5]})
     assert redacted(message)["password"] == HIDDEN
+
+
+def test_field_that_its_definition_marks_is_hidden_under_any_name() -> None:
+    file = FileDescriptorProto(name="redact.proto", package="redact", syntax="proto3")
+    grade = file.enum_type.add(name="Grade")
+    grade.value.add(name="OPEN", number=0)
+    grade.value.add(name="CLOSED", number=1, options=EnumValueOptions(debug_redact=True))
+    person = file.message_type.add(name="Person")
+    optional, repeated = FieldDescriptorProto.LABEL_OPTIONAL, FieldDescriptorProto.LABEL_REPEATED
+    text, enum = FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_ENUM
+    options = FieldOptions(debug_redact=True)
+    person.field.add(name="name", number=1, type=text, label=optional)
+    person.field.add(name="born", number=2, type=text, label=optional, options=options)
+    person.field.add(name="grade", number=3, type=enum, type_name=".redact.Grade", label=optional)
+    person.field.add(name="grades", number=4, type=enum, type_name=".redact.Grade", label=repeated)
+    pool = DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    kind: Any = GetMessageClass(pool.FindMessageTypeByName("redact.Person"))
+
+    assert redacted(kind(name="Ann", born="1970", grade=1, grades=[0, 1])) == {
+        "name": "Ann",
+        "born": HIDDEN,
+        "grade": HIDDEN,
+        "grades": HIDDEN,
+    }
+    assert redacted(kind(grade=7, grades=[0, 7])) == {"grade": 7, "grades": [0, 7]}
 
 
 def test_key_that_is_given_counts() -> None:

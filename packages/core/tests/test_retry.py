@@ -310,7 +310,8 @@ async def test_stream_of_requests_is_sent_again_only_if_it_can_be(
 
 
 def test_middleware_leaves_itself_out_where_it_has_nothing_to_do() -> None:
-    assert retry().bind(method(idempotent=False)) is None
+    assert retry(key_header="").bind(method(idempotent=False)) is None
+    assert retry().bind(method(Arity.SERVER_STREAM, idempotent=False)) is None
     assert retry(1).bind(method()) is None
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import ssl
+import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from kratos.tls import (
     Rotation,
     ServerTls,
     client_context,
+    client_tls_of,
     server_context,
 )
+from kratos.url import Options, parse_url
 from kratos.watch.directory import DirectoryWatches
 
 
@@ -354,3 +357,50 @@ class TestPeer:
 
     def test_fingerprint_is_unknown_without_the_certificate(self) -> None:
         assert PeerCertificate().fingerprint == ""
+
+
+class TestUrl:
+    def tls(self, text: str) -> ClientTls | None:
+        url = parse_url(text)
+        options = Options(url)
+        found = client_tls_of(url, options, scheme="stores")
+        options.finish()
+        return found
+
+    def test_scheme_and_files_make_tls(self) -> None:
+        assert self.tls("stores://a?ca=ca.pem&certificate=a.pem&key=a-key.pem") == ClientTls(
+            ca="ca.pem", certificate="a.pem", key="a-key.pem"
+        )
+        assert self.tls("stores://a") == ClientTls()
+        assert self.tls("store://a") is None
+
+    def test_files_without_the_scheme_are_an_error(self) -> None:
+        with pytest.raises(ConfigError, match=r"store://a\?.*: write stores:// for TLS"):
+            self.tls("store://a?ca=ca.pem")
+
+    def test_key_without_its_certificate_is_an_error(self) -> None:
+        with pytest.raises(ConfigError, match="needs its certificate"):
+            self.tls("stores://a?key=a-key.pem")
+
+
+SECRET = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"
+
+
+def test_keys_are_not_shown() -> None:
+    content = SECRET.encode()
+    for tls in (
+        ServerTls(certificate=content, key=content, client_ca=content),
+        ServerTls(certificate="/tls.crt", key=SECRET),
+        ClientTls(ca=content, certificate=content, password="hunter2"),
+        ClientTls(certificate="/tls.crt", key=content),
+    ):
+        assert "hunter2" not in repr(tls)
+    assert "/tls.key" in repr(ClientTls(certificate="/tls.crt", key="/tls.key"))
+
+
+def test_key_that_is_passed_as_text_is_refused_without_being_told() -> None:
+    tls = ClientTls(certificate=SECRET.encode(), key=SECRET)
+    with pytest.raises(ConfigError, match="the key is PEM itself, in text: pass bytes") as refused:
+        Rotation(tls, itself)
+
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))

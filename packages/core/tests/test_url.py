@@ -74,6 +74,7 @@ def test_malformed_url_is_refused_with_the_reason(text: str, complaint: str) -> 
         "x://root:hun/hunter2@h",
         "x://root:hunter2@h#f",
         "x://h:port?password=hunter2",
+        "x://h:port?shared_key=hunter2",
         "x://h:port?a=b&Consul_Token=hunter2&c=d",
         "x://h:port?client-secret=hunter2",
     ],
@@ -190,6 +191,20 @@ def test_unknown_option_is_refused_with_the_known_ones() -> None:
         ConfigError, match=r"unknown option 'tll' \(known: namespace, ttl\); did you mean ttl\?"
     ):
         read.finish()
+
+
+def test_what_an_unknown_option_holds_is_not_told() -> None:
+    with pytest.raises(ConfigError, match=r"tokn=\*\*\*") as refused:
+        options("tokn=hunter2&passwd=hunter3").finish()
+
+    assert "hunter" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["tokn", "passwd", "pwd", "api_key", "apikey", "sharedkey"])
+def test_secret_under_another_name_is_not_told_either(name: str) -> None:
+    url = f"a://h?{name}=hunter2&b=c"
+    assert "hunter2" not in f"{parse_url(url)} {mask(url)}"
+    assert "b=c" in f"{parse_url(url)}"
 
 
 def test_unknown_option_where_none_is_known_is_refused_too() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos import App
+from kratos.clock import SYSTEM_CLOCK
 from kratos.errors import Error
 from kratos.registry import RegistrationState, get_service
 from kratos.testing import (
@@ -25,6 +26,7 @@ from kratos.testing import (
     serving,
 )
 from kratos.testing.echo import ECHO, EchoService, text
+from kratos.testing.virtual_time import advance, in_virtual_time, run_still
 from kratos.transport import CallOptions
 
 DAY = 86400.0
@@ -135,3 +137,54 @@ def test_service_is_registered_again_after_an_outage_of_the_registry() -> None:
             assert len(await get_service(registry, "echo")) == 1
 
     quickly(main)
+
+
+def test_clock_of_the_machine_follows_the_loop_while_it_runs() -> None:
+    async def main() -> None:
+        began, told = SYSTEM_CLOCK.time(), SYSTEM_CLOCK.wall()
+        assert not SYSTEM_CLOCK.is_real
+        await asyncio.sleep(DAY)
+        assert SYSTEM_CLOCK.time() - began == pytest.approx(DAY)
+        assert SYSTEM_CLOCK.wall() - told == pytest.approx(DAY)
+
+    quickly(main)
+    assert SYSTEM_CLOCK.is_real
+    assert abs(SYSTEM_CLOCK.time() - time.monotonic()) < 10
+
+
+def test_time_stands_until_it_is_moved() -> None:
+    async def main() -> None:
+        before = now()
+        sleeping = asyncio.create_task(asyncio.sleep(0.02))
+        await asyncio.to_thread(time.sleep, 0.05)
+        assert (now(), sleeping.done()) == (before, False)
+        advance(0.02)
+        await sleeping
+        assert now() - before == pytest.approx(0.02)
+
+    run_still(main())
+
+
+async def test_time_of_another_loop_cannot_be_moved() -> None:
+    with pytest.raises(TypeError, match="use run_in_virtual_time"):
+        advance(1)
+
+
+@in_virtual_time
+async def test_bytes_between_sockets_of_the_loop_take_no_virtual_time() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        before = now()
+        for _ in range(50):
+            async with asyncio.timeout(0.001):
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                writer.write(b"hello\n")
+                assert await reader.readline() == b"hello\n"
+            writer.close()
+            await writer.wait_closed()
+        assert now() == before

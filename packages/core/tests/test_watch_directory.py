@@ -49,6 +49,14 @@ def move_away(path: Path) -> None:
     (path / "old").rename(path.parent / "moved")
 
 
+def link(path: Path) -> None:
+    (path / "link").symlink_to("old")
+
+
+def make_directory(path: Path) -> None:
+    (path / "inner").mkdir()
+
+
 def delete(path: Path) -> None:
     shutil.rmtree(path)
 
@@ -67,7 +75,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @linux
-@pytest.mark.parametrize("change", [create, replace_file, remove, move_away])
+@pytest.mark.parametrize("change", [create, replace_file, remove, move_away, link, make_directory])
 async def test_change_of_a_file_is_told(path: Path, change: Callable[[Path], None]) -> None:
     watch = DirectoryWatches().open(str(path))
 
@@ -75,6 +83,17 @@ async def test_change_of_a_file_is_told(path: Path, change: Callable[[Path], Non
 
     await returns(watch)
     assert watch.alive
+    watch.close()
+
+
+@linux
+async def test_file_that_is_not_whole_yet_is_not_told(path: Path) -> None:
+    watch = DirectoryWatches().open(str(path))
+    with (path / "new").open("w") as file:
+        file.write("half")
+        file.flush()
+        assert await is_quiet(watch)
+    await returns(watch)
     watch.close()
 
 

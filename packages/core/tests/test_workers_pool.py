@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from kratos import process
 from kratos.address import Address
 from kratos.app import App
 from kratos.clock import Clock
+from kratos.config import Config, MemorySource
+from kratos.config._states import from_plain
 from kratos.errors import ConfigError, KratosError, StartupError
 from kratos.health import Health, Kind
 from kratos.log import Level
@@ -25,12 +28,15 @@ from kratos.testing.log import MemoryLogger
 from kratos.workers import available_cores, supervise
 from kratos.workers._child import Heard
 from kratos.workers._messages import (
+    Configure,
+    Configured,
     Failed,
     Measure,
     Measured,
     Message,
     Published,
     Report,
+    Settle,
     Setup,
 )
 from kratos.workers._pool import Pool
@@ -92,7 +98,7 @@ class FakeChild:
     def measure(self, snapshot: Snapshot) -> None:
         self.hear(Measured(families=to_wire(snapshot)))
 
-    def hear(self, message: Measured | Published) -> None:
+    def hear(self, message: Configured | Measured | Published) -> None:
         self._heard(self, message)
 
     async def settled(self) -> None:
@@ -662,8 +668,72 @@ async def test_worker_that_ends_while_it_is_asked_is_not_waited_for(stage: Stage
 async def test_metrics_that_are_none_are_told_and_spoil_nothing(stage: Stage) -> None:
     meter = MemoryMeter()
     async with running(stage.make(workers=1, metrics=meter)):
-        stage.children[0].hear(Measured(families=[7]))
+        child = stage.children[0]
+        child.measure(counted(5.0))
+        child.hear(Measured(families=[7]))
         assert stage.log.messages(Level.ERROR) == ["a worker told no metrics"]
+        assert await calls_shown(stage, meter) == "5.0", "the sum never falls"
+
+
+async def calls_shown(stage: Stage, meter: MemoryMeter) -> str:
+    """Return the sum of all workers, of which none answers."""
+    text = await shown_by(stage, meter)
+    found = [line for line in text.splitlines() if line.startswith("calls_total")]
+    return found[0].rpartition(" ")[2] if found else ""
+
+
+async def shown_by(stage: Stage, meter: MemoryMeter) -> str:
+    rendering = asyncio.create_task(meter.render())
+    await stage.clock.advance(1.0)
+    return await rendering
+
+
+async def test_worker_that_cannot_tell_counts_as_it_last_did_and_is_not_waited_for(
+    stage: Stage,
+) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(workers=1, metrics=meter)):
+        child = stage.children[0]
+        child.measure(counted(5.0))
+        rendering = asyncio.create_task(meter.render())
+        await stage.clock.settle()
+        child.hear(Measured(failed=True))
+        assert "calls_total 5.0" in (await rendering).splitlines()
+
+
+async def test_parts_count_when_all_of_them_are_there(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(workers=1, metrics=meter)):
+        child = stage.children[0]
+        child.measure(counted(5.0))
+        first, second = (to_wire(counted(7.0)[:1]), to_wire(counted(7.0)[1:]))
+        child.hear(Measured(families=first, more=True))
+        assert await calls_shown(stage, meter) == "5.0"
+        child.hear(Measured(families=second, begins=False))
+        assert await calls_shown(stage, meter) == "7.0"
+
+
+async def test_part_that_is_broken_spoils_its_snapshot_alone(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(workers=1, metrics=meter)):
+        child = stage.children[0]
+        child.measure(counted(5.0))
+        child.hear(Measured(families=to_wire(counted(9.0)), more=True))
+        child.hear(Measured(families=[7], begins=False, more=True))
+        child.hear(Measured(families=to_wire(counted(9.0)), begins=False))
+        assert await calls_shown(stage, meter) == "5.0"
+        child.measure(counted(6.0))
+        assert await calls_shown(stage, meter) == "6.0"
+
+
+async def test_snapshot_that_begins_anew_leaves_nothing_of_the_one_before(stage: Stage) -> None:
+    meter = MemoryMeter()
+    async with running(stage.make(workers=1, metrics=meter)):
+        child = stage.children[0]
+        gone = Family(name="gone_total", kind="counter", series={(): 1.0})
+        child.hear(Measured(families=to_wire([gone]), more=True))
+        child.measure(counted(6.0))
+        assert "gone_total" not in await shown_by(stage, meter)
 
 
 async def test_message_of_the_supervisor_goes_to_all_workers(stage: Stage) -> None:
@@ -683,6 +753,16 @@ async def test_message_of_a_worker_goes_to_everybody_else(stage: Stage) -> None:
         assert heard == ["key"]
 
 
+async def test_message_that_is_kept_comes_back_to_its_worker_in_its_place(stage: Stage) -> None:
+    async with running(stage.make()) as app:
+        app.bus.publish("config", 1, keep=True)
+        own = Published(topic="config", value=2, keep=True, number=7)
+        stage.children[1].hear(own)
+        first = Published(topic="config", value=1, keep=True)
+        second = Published(topic="config", value=2, keep=True)
+        assert [child.told for child in stage.children] == [[first, second], [first, own]]
+
+
 async def test_worker_that_starts_later_gets_the_newest_message_that_is_kept(
     stage: Stage,
 ) -> None:
@@ -693,6 +773,209 @@ async def test_worker_that_starts_later_gets_the_newest_message_that_is_kept(
         stage.children[0].die()
         successor = await stage.launched(3)
         assert successor.told == [Published(topic="config", value=2, keep=True)]
+
+
+class Followed:
+    """A supervisor with a configuration, whose workers answer as a test says."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.meter = MemoryMeter()
+        self.source = MemorySource.of({"a": 1})
+        self.config = Config(self.source, clock=stage.clock)
+
+    def make(self, **options: Any) -> App:
+        return self.stage.make(config=self.config, metrics=self.meter, **options)
+
+    def value(self) -> object:
+        return self.config.snapshot["a"]
+
+    async def change(self, tree: dict[str, Any]) -> None:
+        self.source.set(tree)
+        await self.stage.clock.settle()
+
+    def answer(self, number: int, problem: str = "") -> None:
+        """Answer the newest question to a worker."""
+        child = self.stage.children[number]
+        asked = [each for each in child.told if isinstance(each, Configure)][-1]
+        child.hear(Configured(number=asked.number, problem=problem))
+
+    def settled(self, number: int) -> list[tuple[bool, str]]:
+        told = self.stage.children[number].told
+        return [(each.commit, each.reason) for each in told if isinstance(each, Settle)]
+
+    def present(self, message: Setup | Configure) -> object:
+        (entries,) = from_plain(message.config).values()
+        return json.loads(entries[0].value)
+
+
+@pytest.fixture
+def followed(stage: Stage) -> Followed:
+    return Followed(stage)
+
+
+async def test_worker_is_told_at_its_start_what_the_configuration_says(
+    stage: Stage, followed: Followed
+) -> None:
+    async with running(followed.make()):
+        assert [followed.present(child.setup) for child in stage.children] == [{"a": 1}] * 2
+        await followed.change({"a": 2})
+        followed.answer(0)
+        followed.answer(1)
+        await stage.clock.settle()
+        stage.children[0].die()
+        successor = await stage.launched(3)
+        assert (followed.present(successor.setup), successor.setup.revision) == ({"a": 2}, 1)
+
+
+async def test_change_is_in_force_when_every_worker_has_prepared(
+    stage: Stage, followed: Followed
+) -> None:
+    async with running(followed.make()):
+        await followed.change({"a": 2})
+        followed.answer(0)
+        await stage.clock.settle()
+        assert followed.value() == 1
+        assert followed.settled(0) == []
+        followed.answer(1)
+        await stage.clock.settle()
+        assert followed.value() == 2
+        assert [followed.settled(number) for number in (0, 1)] == [[(True, "")]] * 2
+        assert followed.meter.value("config_reload_total", result="applied") == 1
+
+
+async def test_worker_that_refuses_a_change_refuses_it_for_all(
+    stage: Stage, followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    reason = "worker 1 refuses it: ConfigError: no luck today"
+    async with running(followed.make()):
+        await followed.change({"a": 2})
+        followed.answer(0)
+        followed.answer(1, "ConfigError: no luck today")
+        await stage.clock.settle()
+        assert followed.value() == 1
+        assert str(followed.config.last_error) == reason
+        assert [followed.settled(number) for number in (0, 1)] == [[(False, reason)]] * 2
+        assert followed.meter.value("config_reload_total", result="refused") == 1
+        assert caplog.text.count("is refused") == 1
+        await followed.change({"a": 3})
+        followed.answer(0)
+        followed.answer(1)
+        await stage.clock.settle()
+        assert followed.value() == 3
+
+
+async def test_worker_that_does_not_answer_in_time_refuses_a_change(
+    stage: Stage, followed: Followed
+) -> None:
+    async with running(followed.make()):
+        await followed.change({"a": 2})
+        followed.answer(0)
+        await stage.clock.advance(10.0)
+        assert followed.value() == 1
+        assert str(followed.config.last_error) == "worker 1 was not ready within 10 s"
+        assert followed.settled(0) == [(False, "worker 1: no answer in time")]
+        followed.answer(1, "LookupError: too late")
+        assert "a worker keeps its old configuration" not in stage.log.messages()
+
+
+async def test_worker_that_dies_meanwhile_holds_nobody_up(stage: Stage, followed: Followed) -> None:
+    async with running(followed.make()):
+        await followed.change({"a": 2})
+        followed.answer(0)
+        stage.children[1].die()
+        await stage.clock.settle()
+        assert followed.value() == 2
+
+
+async def test_change_that_no_worker_has_survived_is_refused(
+    stage: Stage, followed: Followed
+) -> None:
+    async with running(followed.make()):
+        await followed.change({"a": 2})
+        for child in stage.children[:2]:
+            child.die()
+        successor = await stage.launched(4)
+        assert followed.value() == 1
+        assert "every worker that was asked" in str(followed.config.last_error)
+        assert followed.present(successor.setup) == {"a": 1}
+
+
+async def test_worker_that_started_meanwhile_gets_what_is_in_force(
+    stage: Stage, followed: Followed
+) -> None:
+    async with running(followed.make()):
+        stage.serves = False
+        stage.children[1].die()
+        late = await stage.launched(3)
+        assert followed.present(late.setup) == {"a": 1}
+        await followed.change({"a": 2})
+        assert late.told == []
+        followed.answer(0)
+        await stage.clock.settle()
+        (told,) = late.told
+        assert isinstance(told, Configure)
+        assert (told.at_once, followed.present(told), told.revision) == (True, {"a": 2}, 1)
+
+
+async def test_worker_that_keeps_its_old_configuration_is_shown_until_it_follows_or_ends(
+    stage: Stage, followed: Followed
+) -> None:
+    async with running(followed.make()) as app:
+        stage.serves = False
+        stage.children[1].die()
+        late = await stage.launched(3)
+        await followed.change({"a": 2})
+        followed.answer(0)
+        await stage.clock.settle()
+        late.serve()
+        await stage.clock.settle()
+        followed.answer(2, "ConfigError: no luck today")
+        assert stage.log.messages(Level.ERROR)[-1] == "a worker keeps its old configuration"
+        assert followed.meter.value("kratos_workers_config_behind") == 1
+        results = {each.name: each for each in (await app.health.report(Kind.READY)).results}
+        assert "no luck today" in results["worker 1"].message
+        assert results["worker 0"].ok
+        await followed.change({"a": 3})
+        followed.answer(0)
+        followed.answer(2)
+        await stage.clock.settle()
+        assert followed.meter.value("kratos_workers_config_behind") == 0
+
+
+async def test_what_joined_in_the_factory_is_left_to_the_workers(
+    stage: Stage, followed: Followed
+) -> None:
+    class Refusing:
+        async def prepare(self, _old: object, _new: object, /) -> Any:
+            raise ConfigError("asked in the supervisor")
+
+    followed.config.join(Refusing())
+    async with running(followed.make()):
+        await followed.change({"a": 2})
+        followed.answer(0)
+        followed.answer(1)
+        await stage.clock.settle()
+        assert followed.value() == 2
+
+
+async def test_configuration_that_is_too_large_to_be_told_ends_the_start(
+    stage: Stage, followed: Followed
+) -> None:
+    followed.source.set({"a": "x" * 7_000_000})
+    with pytest.raises(ConfigError, match="workers can be told 8388608: leave data files out"):
+        await followed.make().run()
+    assert stage.children == []
+
+
+async def test_change_that_is_too_large_to_be_told_is_refused(
+    stage: Stage, followed: Followed
+) -> None:
+    async with running(followed.make()):
+        await followed.change({"a": "x" * 7_000_000})
+        assert followed.value() == 1
+        assert "workers can be told 8388608" in str(followed.config.last_error)
+        assert all(child.told == [] for child in stage.children)
 
 
 def test_more_ready_workers_than_there_are_cannot_be_asked_for() -> None:

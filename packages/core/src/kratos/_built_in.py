@@ -8,6 +8,10 @@ from typing import Final
 __all__ = ["BUILT_IN", "DISTRIBUTED"]
 
 BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
+    "kratos.config": {
+        "env": "kratos.config.env:from_url",
+        "file": "kratos.config.file:from_url",
+    },
     "kratos.encoding": {
         "json": "kratos.encoding.json:JSON",
         "proto": "kratos.encoding.proto:PROTO",
@@ -15,6 +19,9 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "x-www-form-urlencoded": "kratos.encoding.form:FORM",
         "xml": "kratos.encoding.xml:XML",
         "yaml": "kratos.encoding.yaml:YAML",
+    },
+    "kratos.log": {
+        "line": "kratos.log.line:build",
     },
     "kratos.registry": {
         "file": "kratos.registry.file:from_url",
@@ -27,9 +34,57 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "random": "kratos.selector.random:build",
         "wrr": "kratos.selector.wrr:build",
     },
+    "kratos.store": {
+        "memory": "kratos.store.memory:from_url",
+    },
 }
 
 DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
+    ("kratos.cli", "cachegen"): "kratos-cachegen",
+    ("kratos.config", "consul"): "kratos-consul",
+    ("kratos.config", "consuls"): "kratos-consul",
+    ("kratos.config", "etcd"): "kratos-etcd",
+    ("kratos.config", "etcds"): "kratos-etcd",
+    ("kratos.config", "kubernetes"): "kratos-kubernetes",
+    ("kratos.config", "nacos"): "kratos-nacos",
+    ("kratos.config", "nacoss"): "kratos-nacos",
+    ("kratos.config", "redis"): "kratos-redis",
+    ("kratos.config", "redis+cluster"): "kratos-redis",
+    ("kratos.config", "redis+sentinel"): "kratos-redis",
+    ("kratos.config", "rediss"): "kratos-redis",
+    ("kratos.config", "zookeeper"): "kratos-zookeeper",
+    ("kratos.config", "zookeepers"): "kratos-zookeeper",
+    ("kratos.encoding", "msgpack"): "kratos-msgpack",
+    ("kratos.log", "fluent"): "kratos-fluent",
+    ("kratos.log", "fluents"): "kratos-fluent",
+    ("kratos.log", "loguru"): "kratos-loguru",
+    ("kratos.log", "otel"): "kratos-otel",
+    ("kratos.log", "structlog"): "kratos-structlog",
+    ("kratos.metrics", "datadog"): "kratos-datadog",
+    ("kratos.metrics", "otel"): "kratos-otel",
+    ("kratos.metrics", "prometheus"): "kratos-prometheus",
+    ("kratos.registry", "consul"): "kratos-consul",
+    ("kratos.registry", "consuls"): "kratos-consul",
+    ("kratos.registry", "etcd"): "kratos-etcd",
+    ("kratos.registry", "etcds"): "kratos-etcd",
+    ("kratos.registry", "kubernetes"): "kratos-kubernetes",
+    ("kratos.registry", "kubernetes-services"): "kratos-kubernetes",
+    ("kratos.registry", "nacos"): "kratos-nacos",
+    ("kratos.registry", "nacoss"): "kratos-nacos",
+    ("kratos.registry", "redis"): "kratos-redis",
+    ("kratos.registry", "redis+cluster"): "kratos-redis",
+    ("kratos.registry", "redis+sentinel"): "kratos-redis",
+    ("kratos.registry", "rediss"): "kratos-redis",
+    ("kratos.registry", "zookeeper"): "kratos-zookeeper",
+    ("kratos.registry", "zookeepers"): "kratos-zookeeper",
+    ("kratos.store", "memcached"): "kratos-memcached",
+    ("kratos.store", "memcacheds"): "kratos-memcached",
+    ("kratos.store", "redis"): "kratos-redis",
+    ("kratos.store", "redis+cluster"): "kratos-redis",
+    ("kratos.store", "redis+sentinel"): "kratos-redis",
+    ("kratos.store", "rediss"): "kratos-redis",
+    ("kratos.tracing", "otel"): "kratos-otel",
+    ("kratos.transport", "connect"): "kratos-grpc",
     ("kratos.transport", "grpc"): "kratos-grpc",
     ("kratos.transport", "http"): "kratos-http",
 }

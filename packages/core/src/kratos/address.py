@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from kratos.errors import TargetError
+from kratos.errors import ConfigError, TargetError
 
-__all__ = ["DEFAULT_PORTS", "Address", "join_host_port", "split_host_port"]
+__all__ = ["DEFAULT_PORTS", "Address", "endpoints_of", "join_host_port", "split_host_port"]
 
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 """The port of a URL that names none, by scheme."""
 
 _UNIX: Final = "unix:"
 _MAX_PORT: Final = 65535
+_ENDPOINT: Final = "write host:port, without a scheme; tls= is what makes it TLS"
 _EXAMPLES: Final = "write :8000, 127.0.0.1:8000, [::1]:8000 or unix:/path"
 
 
@@ -92,3 +93,35 @@ def split_host_port(address: str) -> tuple[str, int]:
 def join_host_port(host: str, port: int) -> str:
     """Return ``host:port``, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def endpoints_of(given: object, *, port: int, option: str = "endpoints") -> tuple[str, ...]:
+    """Return where the servers of a back end are, each as ``host:port`` and each once.
+
+    Args:
+        given: What an adapter was handed: a list of ``host:port``, or of hosts alone.
+        port: The port where none is given.
+        option: What the adapter calls it, for errors.
+
+    Raises:
+        ConfigError: It is no list, or empty, or something in it is no such place.
+    """
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence) or not given:
+        raise ConfigError(f"{option}={given!r} must be a list of host:port")
+    listed = cast("Sequence[object]", given)
+    return tuple(dict.fromkeys(_endpoint(one, port, option) for one in listed))
+
+
+def _endpoint(text: object, default: int, option: str) -> str:
+    if not isinstance(text, str):
+        raise ConfigError(f"{option}: {text!r} is no text; {_ENDPOINT}")
+    if "," in text:
+        raise ConfigError(f"{option}: {text!r} are several; list each by itself")
+    has_port = ":" in text.rpartition("]")[2]
+    try:
+        host, port = split_host_port(text if has_port else f"{text}:{default}")
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}; {_ENDPOINT}") from error
+    if not host.strip():
+        raise ConfigError(f"{option}: {text!r} has no host; {_ENDPOINT}")
+    return join_host_port(host, port)

@@ -29,11 +29,14 @@ class Published:
         topic: What it is about.
         value: What JSON can carry.
         keep: Whether those get it, too, that come later.
+        number: By which a worker knows its own message again when the supervisor has given it its
+            place among the others; 0 for messages of others.
     """
 
     topic: str
     value: Any = None
     keep: bool = False
+    number: int = 0
 
 
 class Bus:
@@ -41,8 +44,10 @@ class Bus:
 
     Messages of one process come in their order, to each worker that runs when they are sent;
     a worker that starts later gets those that are kept, one for each topic: the newest that the
-    supervisor knows. Where two processes publish under one topic at once, each hears its own first,
-    and the other's last: let what is kept come from one process.
+    supervisor knows. Where two processes publish under one topic at once, each hears its own first.
+    What is kept is the same everywhere in the end: the supervisor puts it in one order, and who
+    has heard another message after its own, which comes before it in that order, hears its own
+    once more.
 
     Args:
         log: Where failures of listeners go.
@@ -52,7 +57,10 @@ class Bus:
         self._log = StdLogger() if log is None else log
         self._listeners: dict[str, dict[object, tuple[Callable[[Any], None], Context]]] = {}
         self._kept: dict[str, Published] = {}
+        self._pending: dict[str, int] = {}  # number of the own message that has no place yet
+        self._number = 0
         self._send: Callable[[Published], None] | None = None
+        self._confirmed = False
 
     def publish(self, topic: str, value: Any = None, /, *, keep: bool = False) -> None:
         """Give a value to all who listen to a topic, here and in the other processes.
@@ -79,10 +87,14 @@ class Bus:
                 f"a message of {len(text)} bytes for {topic!r} exceeds {MAX_MESSAGE}: "
                 "publish where it is to be found instead"
             )
-        published = Published(topic=topic, value=json.loads(text), keep=keep)
+        self._number += 1
+        number = self._number if keep else 0
+        published = Published(topic=topic, value=json.loads(text), keep=keep, number=number)
         if self._send is not None:
             self._send(published)
-        self.deliver(published)
+            if self._confirmed and keep:
+                self._pending[topic] = number
+        self._hear(published)
 
     def subscribe(self, topic: str, listener: Callable[[Any], None], /) -> Callable[[], None]:
         """Call ``listener`` with each value from now on, and at once with one that is kept.
@@ -115,12 +127,27 @@ class Bus:
 
         return end
 
-    def connect(self, send: Callable[[Published], None], /) -> None:
-        """Pass on what is published here: for what ties processes together."""
+    def connect(self, send: Callable[[Published], None], /, *, confirmed: bool = False) -> None:
+        """Pass on what is published here: for what ties processes together.
+
+        Args:
+            send: Takes each message.
+            confirmed: Whether those that are kept come back by ``deliver``, when they have their
+                place among those of others.
+        """
         self._send = send
+        self._confirmed = confirmed
 
     def deliver(self, published: Published, /) -> None:
-        """Take a message that another process has published: for what ties processes together."""
+        """Take a message from another process: for what ties processes together."""
+        if not published.number:
+            self._hear(published)
+        elif self._pending.get(published.topic) == published.number:
+            del self._pending[published.topic]
+            if self._kept.get(published.topic) != published:
+                self._hear(published)  # another one came in between, which is older
+
+    def _hear(self, published: Published) -> None:
         if published.keep:
             self._kept[published.topic] = published
         for listener, context in tuple(self._listeners.get(published.topic, {}).values()):

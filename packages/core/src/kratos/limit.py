@@ -8,13 +8,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from kratos.clock import Clock
 
-__all__ = ["Limit", "cancel_and_wait", "describe", "is_cancelled_from_outside", "shielded"]
+__all__ = [
+    "Limit",
+    "cancel_and_wait",
+    "describe",
+    "is_cancelled_from_outside",
+    "one_line",
+    "shielded",
+]
 
 T = TypeVar("T")
+
+_LONGEST: Final = 2000  # characters of what one line tells
 
 
 class Limit:
@@ -113,6 +122,23 @@ def is_cancelled_from_outside() -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception's kind and text in one line, as ``except`` blocks log it."""
-    text = str(error)
+    """Return an exception's kind and text in one line, as ``except`` blocks log it.
+
+    What others wrote may be in it: it is told with escapes for control characters, which could
+    forge a line of a log, and up to 2000 characters.
+    """
+    text = one_line(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """Return a text that may come from anybody as a part of a line, for logs and errors."""
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}..."
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(one: str) -> str:
+    return " " if one in "\r\n\t" else ascii(one)[1:-1]

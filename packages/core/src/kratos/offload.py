@@ -33,6 +33,8 @@ __all__ = ["Offload", "blocking", "offload"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_ENDING: Final = 1.0  # seconds for an idle thread to end
+
 _log = logging.getLogger("kratos.offload")
 
 
@@ -122,16 +124,18 @@ class Offload:
                 self._places.release()  # wakes a caller, who finds this closed
             for _ in self._started:
                 self._jobs.put(None)
-        if not self._running:
-            return
-        self._idle = asyncio.get_running_loop().create_future()
-        limit = Limit(self._clock, timeout)
-        try:
-            async with limit:
-                await self._idle
-        except TimeoutError:
-            for job in self._running:
-                _log.error("%s still blocks its thread and is left behind", job.name)
+        if self._running:
+            self._idle = asyncio.get_running_loop().create_future()
+            limit = Limit(self._clock, timeout)
+            try:
+                async with limit:
+                    await self._idle
+            except TimeoutError:
+                for job in self._running:
+                    _log.error("%s still blocks its thread and is left behind", job.name)
+                return
+        for thread in self._started:
+            thread.join(_ENDING)  # nothing is left to do for it, so that is at once
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, overload
 
 from kratos._built_in import BUILT_IN, DISTRIBUTED
 from kratos.errors import ConfigError, PluginConflict, PluginLoadError, PluginNotFound
@@ -21,17 +21,31 @@ from kratos.errors import ConfigError, PluginConflict, PluginLoadError, PluginNo
 if TYPE_CHECKING:
     from kratos.config import Source
     from kratos.encoding import Codec
+    from kratos.log import Logger
+    from kratos.metrics import Meter
     from kratos.registry import Registry
     from kratos.selector import Selector
+    from kratos.store import Store
+    from kratos.tracing import Tracer
     from kratos.transport import Connector
     from kratos.url import Url
 
+    class Command(Protocol):
+        """Sub-command of ``kratos``."""
+
+        def register(self, subparsers: Any, /) -> None: ...
+        def run(self, args: Any, /) -> int: ...
+
     ConnectorFactory: TypeAlias = Callable[..., Connector]
+    LoggerFactory: TypeAlias = Callable[..., Logger]
+    MeterFactory: TypeAlias = Callable[[], Meter]
     RegistryFactory: TypeAlias = Callable[[Url], Registry]
     SelectorFactory: TypeAlias = Callable[[], Selector]
     SourceFactory: TypeAlias = Callable[[Url], Source]
+    TracerFactory: TypeAlias = Callable[[], Tracer]
+    StoreFactory: TypeAlias = Callable[[Url], Store]
 
-__all__ = ["DISABLED", "Plugin", "clear", "find", "load", "register"]
+__all__ = ["DISABLED", "Plugin", "clear", "find", "load", "register", "sole"]
 
 DISABLED: Final = "KRATOS_PLUGINS_DISABLED"
 """Environment variable that removes plug-ins: ``group:name,group:name``."""
@@ -88,7 +102,17 @@ def load(group: Literal["kratos.config"], name: str) -> SourceFactory: ...
 @overload
 def load(group: Literal["kratos.encoding"], name: str) -> Codec: ...
 @overload
+def load(group: Literal["kratos.log"], name: str) -> LoggerFactory: ...
+@overload
+def load(group: Literal["kratos.metrics"], name: str) -> MeterFactory: ...
+@overload
+def load(group: Literal["kratos.tracing"], name: str) -> TracerFactory: ...
+@overload
 def load(group: Literal["kratos.selector"], name: str) -> SelectorFactory: ...
+@overload
+def load(group: Literal["kratos.store"], name: str) -> StoreFactory: ...
+@overload
+def load(group: Literal["kratos.cli"], name: str) -> Command: ...
 @overload
 def load(group: Literal["kratos.transport"], name: str) -> ConnectorFactory: ...
 @overload
@@ -111,6 +135,30 @@ def load(group: str, name: str) -> Any:
         claimants = [plugin.distribution for plugin in claims]
         raise PluginConflict(group, name, distributions=claimants)
     return _import(claims[0])
+
+
+def sole(group: str) -> tuple[str, Any] | None:
+    """Import and return the plug-in of a group of which a process has one, with its name.
+
+    What ``register`` set comes first. ``None`` where nothing is installed.
+
+    Raises:
+        ConfigError: There are several; the text names them. Or ``KRATOS_PLUGINS_DISABLED`` is
+            malformed.
+        PluginConflict: Two distributions claim its name.
+        PluginLoadError: Its code failed to import; the cause is chained.
+    """
+    names = sorted(name for set_in, name in _overrides if set_in == group)
+    names = names or sorted({plugin.name for plugin in find(group)})
+    if not names:
+        return None
+    if len(names) > 1:
+        others = ",".join(f"{group}:{name}" for name in names[1:])
+        raise ConfigError(
+            f"{group} has room for one plug-in, and {', '.join(names)} are installed: pass the one "
+            f"that you mean to what uses it, or leave one by {DISABLED}={others}"
+        )
+    return names[0], load(group, names[0])
 
 
 def register(group: str, name: str, factory: object) -> Callable[[], None]:

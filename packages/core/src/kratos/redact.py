@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from kratos.config import Snapshot
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
 
 __all__ = ["HIDDEN", "is_secret", "redacted", "scrubbed"]
@@ -29,6 +30,7 @@ _DEEPEST: Final = 32
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS: Final = frozenset(
     [
+        "accesskey",
         "apikey",
         "auth",
         "authorization",
@@ -36,18 +38,23 @@ _SECRET_WORDS: Final = frozenset(
         "cookies",
         "credential",
         "credentials",
+        "creds",
         "dsn",
         "hmac",
         "jwt",
+        "pass",
+        "passcode",
         "passphrase",
         "passwd",
         "password",
         "passwords",
         "pem",
         "pin",
+        "privatekey",
         "pwd",
         "salt",
         "secret",
+        "secretkey",
         "secrets",
         "session",
         "signature",
@@ -60,6 +67,7 @@ _SECRET_PAIRS: Final = frozenset(
     for kind in [
         "access",
         "account",
+        "aes",
         "api",
         "client",
         "consumer",
@@ -69,12 +77,16 @@ _SECRET_PAIRS: Final = frozenset(
         "license",
         "master",
         "private",
+        "rsa",
         "secret",
         "server",
         "service",
         "shared",
         "signing",
+        "ssh",
+        "ssl",
         "storage",
+        "tls",
         "webhook",
     ]
 )
@@ -111,6 +123,11 @@ _DRIVER: Final = re.compile(
 _QUERY: Final = re.compile(
     r"(?P<name>(?:\A|[?&;,\s])[^=&;,?\s]{1,128}) ?= ?(?:'[^']*'|\"[^\"]*\"|[^&;\s#]+)"
 )
+# Of JSON within a text.
+_MEMBER: Final = re.compile(
+    r'"(?P<name>[^"\\]{1,128})"(?P<colon>\s{0,8}:\s{0,8})(?:"(?:[^"\\]|\\.)*+"|[^\s",\[\]{}]+)',
+    re.DOTALL,
+)
 _SCHEME: Final = re.compile(
     r"\b(?P<scheme>Basic|Bearer|Digest)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE
 )
@@ -138,6 +155,7 @@ def scrubbed(text: str) -> str:
     text = _USER_INFO.sub(rf"\g<scheme>\g<user>:{HIDDEN}@", text)
     text = _DRIVER.sub(rf"\g<user>:{HIDDEN}@", text)
     text = _QUERY.sub(_query, text)
+    text = _MEMBER.sub(_member, text)
     text = _SCHEME.sub(rf"\g<scheme> {HIDDEN}", text)
     return _JWT.sub(HIDDEN, text)
 
@@ -207,12 +225,21 @@ def _is_message(value: object) -> bool:
 def _of_message(message: Message) -> list[tuple[str, object, bool]]:
     parts: list[tuple[str, object, bool]] = []
     for field, part in message.ListFields():
-        hidden: bool = field.GetOptions().debug_redact
+        hidden: bool = field.GetOptions().debug_redact or _is_hidden_name(field, part)
         shown: object = part
         if not isinstance(part, str | bytes | int | float) and not _is_message(part):
             shown = dict(part) if hasattr(part, "items") else list(part)
         parts.append((field.name, shown, hidden))
     return parts
+
+
+def _is_hidden_name(field: FieldDescriptor, part: object) -> bool:
+    """Tell whether a value of an enum, or one of several, is not to be seen."""
+    if field.enum_type is None:
+        return False
+    known = field.enum_type.values_by_number
+    numbers = [part] if isinstance(part, int) else list(cast("Iterable[int]", part))
+    return any(known[each].GetOptions().debug_redact for each in numbers if each in known)
 
 
 def _leaf(value: object) -> Any:
@@ -234,3 +261,8 @@ def _leaf(value: object) -> Any:
 def _query(match: re.Match[str]) -> str:
     name = match["name"]
     return f"{name}={HIDDEN}" if is_secret(name) else match[0]
+
+
+def _member(match: re.Match[str]) -> str:
+    name = match["name"]
+    return f'"{name}"{match["colon"]}"{HIDDEN}"' if is_secret(name) else match[0]

@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 from urllib.parse import quote, unquote
@@ -29,10 +29,10 @@ _HOST: Final = re.compile(
     r"(?P<name>\[[0-9A-Fa-f:.]+(?:%25\w+)?\]|[^:\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?"
 )
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_SECRET: Final = re.compile(r"token|password|secret", re.IGNORECASE)
-_SECRET_OPTION: Final = re.compile(
-    r"([?&][^=&]*(?:token|password|secret)[^=&]*=)[^&]*", re.IGNORECASE
-)
+# Also of other systems, and misspelt, as errors show URLs that are wrong.
+_SECRETS: Final = "tok|pass|pwd|secret|shared_?key|api_?key|access_?key|credential"
+_SECRET: Final = re.compile(_SECRETS, re.IGNORECASE)
+_SECRET_OPTION: Final = re.compile(rf"([?&][^=&]*(?:{_SECRETS})[^=&]*=)[^&]*", re.IGNORECASE)
 _USER_INFO: Final = re.compile(r"//.*@", re.DOTALL)
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
@@ -84,7 +84,7 @@ class Url:
             for name in [f"[{host.name}]" if ":" in host.name else host.name]
         )
         query = "&".join(
-            f"{quote(key)}={_HIDDEN if _SECRET.search(key) else quote(value, safe='/:,')}"
+            f"{quote(key)}={_HIDDEN if _SECRET.search(key) else quote(value, safe='/:,*')}"
             for key, values in self.query.items()
             for value in values
         )
@@ -163,7 +163,10 @@ class Options:
                 near = get_close_matches(name, self._known, n=1)
                 guess = f"; did you mean {near[0]}?" if near else ""
                 known = ", ".join(sorted(self._known)) or "none"
-                raise ConfigError(f"{self._url}: unknown option {name!r} (known: {known}){guess}")
+                # What a misspelt name holds may be a secret.
+                hidden = {key: (_HIDDEN,) for key in self._url.query if key not in self._known}
+                shown = replace(self._url, query={**self._url.query, **hidden})
+                raise ConfigError(f"{shown}: unknown option {name!r} (known: {known}){guess}")
 
     def _single(self, name: str) -> str | None:
         self._known.append(name)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,16 @@ from kratos.config import (
     Config,
     EnvSource,
     FileSource,
+    KeyValue,
     MemorySource,
     Prepared,
+    Secret,
     Snapshot,
 )
 from kratos.errors import ConfigError
+from kratos.metrics import MemoryMeter
 from kratos.testing.clock import FakeClock
-from kratos.testing.metrics import MemoryMeter
+from kratos.watch import Watcher
 
 
 @asynccontextmanager
@@ -29,6 +34,30 @@ async def loaded(*sources: Any, **options: Any) -> AsyncGenerator[tuple[Config, 
     async with Config(*sources, clock=clock, **options) as config:
         await clock.settle()
         yield config, clock
+
+
+class SlowClock(FakeClock):
+    """Time that passes while somebody computes."""
+
+    def spend(self, seconds: float) -> None:
+        self._now += seconds
+
+
+async def test_source_that_changes_all_the_time_leaves_the_event_loop_to_others() -> None:
+    clock, source = SlowClock(), MemorySource.of({"a": 0})
+
+    def check(_snapshot: Snapshot) -> None:
+        clock.spend(0.1)
+
+    async with Config(source, clock=clock, validators=[check]) as config:
+        await clock.settle()
+        seen: list[object] = []
+        config.watch("a", lambda _, new: seen.append((clock.time(), new["a"])))
+        for number in (1, 2, 3):
+            source.set({"a": number})
+            await clock.settle()
+        await clock.advance(10)
+    assert seen == [(1000.2, 1), (pytest.approx(1001.2), 3)]
 
 
 class Recorder:
@@ -166,15 +195,15 @@ async def test_bad_change_leaves_the_old_snapshot_with_one_line_and_one_count(
         assert seen == []
         assert "memory: x.json: line 1" in str(config.last_error)
         assert [record.levelname for record in caplog.records] == ["ERROR"]
-        assert meter.value("config_changes_total", result="refused") == 1
+        assert meter.value("config_reload_total", result="refused") == 1
 
         source.set({"a": 2})
         await clock.settle()
         assert config.snapshot["a"] == 2
         assert config.last_error is None
         assert seen == [(1, 2)]
-        assert meter.value("config_changes_total", result="applied") == 1
-        assert meter.value("config_changes_total", result="refused") == 1
+        assert meter.value("config_reload_total", result="applied") == 1
+        assert meter.value("config_reload_total", result="refused") == 1
 
 
 async def test_validator_refuses_a_change_and_a_start() -> None:
@@ -338,7 +367,7 @@ async def test_start_without_a_source_goes_by_what_it_said_last(
     source = Away({"a": 2}, here=False)
     async with loaded(source, last_good=kept) as (config, clock):
         assert config.snapshot.get("a", int) == 1
-        assert list(config.stale) == ["configuration away"]
+        assert list(config.stale) == ["away"]
         assert "starting with what" in caplog.text
         source.here = True
         await clock.advance(60)
@@ -379,7 +408,11 @@ async def test_what_comes_while_a_change_is_prepared_is_not_kept_with_it(tmp_pat
         assert config.snapshot["a"] == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"version": 2}', "[]", '{"version": 1, "sources": 5}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", '{"version": 2}', "[]", '{"version": 1, "sources": 5}', "[" * 100_000],
+    ids=range(6),
+)
 async def test_kept_file_of_another_kind_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "kept").write_text(text)
     with pytest.raises(ConfigError, match="kept: no configuration kept there"):
@@ -459,3 +492,232 @@ def test_participant_that_cannot_prepare_is_refused() -> None:
     function: Any = print
     with pytest.raises(TypeError, match="cannot take part: it has no prepare"):
         Config(MemorySource()).join(function)
+
+
+@dataclass
+class Server:
+    port: int
+    password: Secret
+
+
+@pytest.mark.parametrize("where", ["start", "change"])
+async def test_state_that_does_not_fit_its_schema_is_refused_with_document_key_and_type(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = "port: 1\npassword: hunter2"
+    source = MemorySource({"app.yaml": "port: hunter2" if where == "start" else good})
+    told = r"configuration value 'port' \(from memory: app.yaml\) must be a whole number"
+    if where == "start":
+        with pytest.raises(ConfigError, match=told) as caught:
+            await Config(source, schema=Server).load()
+        assert "hunter2" not in str(caught.value)
+        return
+    async with loaded(source, schema=Server) as (config, clock):
+        source.put("app.yaml", "port: hunter2\npassword: x")
+        await clock.settle()
+        assert re.search(told, str(config.last_error))
+        assert config.snapshot["port"] == 1
+    assert "hunter2" not in caplog.text
+
+
+async def test_loading_twice_at_once_reads_once() -> None:
+    source = CountingSource(MemorySource.of({"a": 1}))
+    config = Config(source)
+    first, second = await asyncio.gather(config.load(), config.load())
+    await config.aclose()
+    assert first is second
+    assert source.opened <= 2  # one read, and the feed that follows
+
+
+async def test_loading_that_failed_may_be_tried_again() -> None:
+    source = MemorySource.of({"a": 1})
+    source.fail(ConnectionError("away"))
+    config = Config(source)
+    with pytest.raises(ConfigError, match="away"):
+        await config.load()
+    source.fail(None)
+    assert (await config.load())["a"] == 1
+    await config.aclose()
+
+
+async def test_what_is_closed_is_not_loaded_again_and_keeps_its_snapshot() -> None:
+    config = Config(MemorySource.of({"a": 1}))
+    async with config:
+        pass
+    await config.aclose()
+    with pytest.raises(RuntimeError, match="the configuration is closed: make another Config"):
+        await config.load()
+    assert config.snapshot["a"] == 1
+
+
+async def test_closing_while_it_loads_leaves_nothing_running() -> None:
+    source = CountingSource(MemorySource.of({"a": 1}))
+    source.gate = asyncio.Event()
+    config = Config(source)
+    loading = asyncio.create_task(config.load())
+    await asyncio.sleep(0)
+    await config.aclose()
+    source.gate.set()
+    with pytest.raises(RuntimeError, match="closed"):
+        await loading
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class CountingSource:
+    """Counts how often it is asked, and answers when a test says so."""
+
+    def __init__(self, inner: MemorySource) -> None:
+        self.inner = inner
+        self.opened = 0
+        self.gate: asyncio.Event | None = None
+
+    async def watch(self) -> Watcher[Sequence[KeyValue]]:
+        self.opened += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        return await self.inner.watch()
+
+
+async def test_observer_may_change_who_observes() -> None:
+    source = MemorySource.of({"a": 1})
+    heard: list[str] = []
+    async with loaded(source) as (config, clock):
+
+        def first(_old: Snapshot, _new: Snapshot) -> None:
+            heard.append("first")
+            end_second()
+            config.watch("a", lambda _old, _new: heard.append("third"))
+
+        config.watch("a", first)
+        end_second = config.watch("a", lambda _old, _new: heard.append("second"))
+        source.set({"a": 2})
+        await clock.settle()
+        assert heard == ["first"]
+        source.set({"a": 3})
+        await clock.settle()
+        assert heard == ["first", "first", "third"]
+
+
+async def test_observer_that_changes_a_source_begins_another_change() -> None:
+    source = MemorySource.of({"a": 1})
+    seen: list[object] = []
+    async with loaded(source) as (config, clock):
+
+        def count_up(_old: Snapshot, new: Snapshot) -> None:
+            seen.append(new["a"])
+            if new.get("a", int) < 4:
+                source.set({"a": new.get("a", int) + 1})
+
+        config.watch("a", count_up)
+        source.set({"a": 2})
+        await clock.settle()
+        assert seen == [2, 3, 4]
+
+
+async def test_participant_that_prepares_nothing_refuses_the_change() -> None:
+    class Forgetful:
+        async def prepare(self, old: Snapshot, new: Snapshot, /) -> Any:
+            return None
+
+    source = MemorySource.of({"a": 1})
+    async with loaded(source) as (config, clock):
+        config.join(Forgetful())
+        source.set({"a": 2})
+        await clock.settle()
+        assert config.snapshot["a"] == 1
+        assert "returned NoneType; it must return an object with commit()" in str(config.last_error)
+
+
+async def wait(_old: object, _new: object = None) -> None:
+    """What nobody awaits."""
+
+
+def test_observer_that_would_have_to_be_awaited_is_refused() -> None:
+    with pytest.raises(TypeError, match="no async def"):
+        Config(MemorySource()).watch("a", wait)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"decoders": [str]}, r"decoders must be a mapping such as \{'ini': read_ini\}, not list"),
+        ({"decoders": {"ini": "secret"}}, r"decoders\['ini'\] must be a function from bytes"),
+        ({"decoders": {7: str}}, r"decoders\[7\] must be a function"),
+        ({"validators": print}, "validators must be a list of functions"),
+        ({"validators": [wait]}, r"validators\[0\] must be a function .* no async def"),
+        ({"load_timeout": float("nan")}, "is a number above 0"),
+    ],
+)
+def test_option_that_cannot_work_is_refused_at_once(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Config(MemorySource(), **options)
+
+
+async def test_decoder_that_fails_in_any_way_is_told_with_its_document_and_without_values() -> None:
+    def decode(data: bytes) -> Any:
+        raise KeyError(data.decode())
+
+    source = MemorySource({"app.ini": "hunter2"})
+    with pytest.raises(ConfigError, match=r"memory: app\.ini: the decoder of 'ini' failed: Key"):
+        await Config(source, decoders={"ini": decode}).load()
+
+
+async def test_age_of_what_is_in_force_and_sources_that_are_away_are_shown() -> None:
+    meter = MemoryMeter()
+    source = MemorySource.of({"a": 1})
+    async with loaded(source, meter=meter) as (config, clock):
+        began = meter.value("config_last_success_timestamp_seconds")
+        assert began == clock.wall()
+        config.check()
+        await clock.advance(5)
+        source.set({"a": 2})
+        await clock.settle()
+        assert meter.value("config_last_success_timestamp_seconds") == began + 5
+        source.fail(ConnectionError("away"))
+        await clock.settle()
+        assert meter.value("config_stale_sources") == 1
+        with pytest.raises(ConfigError, match="not to be reached: memory for 0 s"):
+            config.check()
+        source.fail(None)
+        await clock.advance(60)
+        assert meter.value("config_stale_sources") == 0
+        config.check()
+
+
+async def test_check_tells_of_a_change_that_was_refused_until_one_is_applied() -> None:
+    source = MemorySource({"app.yaml": "a: 1"})
+    async with loaded(source) as (config, clock):
+        source.put("app.yaml", "a: [")
+        await clock.settle()
+        with pytest.raises(ConfigError, match=r"the newest change is refused: .*app\.yaml"):
+            config.check()
+        source.put("app.yaml", "a: 2")
+        await clock.settle()
+        config.check()
+
+
+def test_factory_reads_once_without_an_event_loop() -> None:
+    config = Config(MemorySource.of({"server": {"port": 1, "password": "x"}}))
+    assert config.read(Server, key="server").port == 1
+    assert not config.loaded
+
+
+async def test_factory_reads_once_within_an_event_loop_too(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("{port: 1, password: x}")
+    config = Config(FileSource(tmp_path))
+    assert config.read(Server).port == 1
+    async with config:
+        assert config.scan(Server).port == 1
+
+
+def test_factory_is_told_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="it cannot be read: No such file"):
+        Config(FileSource(tmp_path / "app.yaml")).read(Server)
+
+
+async def test_sources_are_told_in_their_order_to_whoever_looks_closely(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "kratos.config")
+    async with Config(MemorySource(name="weak"), MemorySource(name="strong")):
+        assert "configuration loaded, the weakest first: weak, strong" in caplog.text

@@ -87,6 +87,10 @@ def test_yaml_aliases_and_merges_stand_for_what_they_name() -> None:
         ("properties", "= 1\n", "line 1 has no key"),
         ("env", "A=1\nno equals sign\n", "line 2 is no NAME=value"),
         ("env", "A='open\n", "line 1 is no NAME=value"),
+        ("env", 'A= "open\n', "line 1 is no NAME=value"),
+        # Going back over the blanks would take hours.
+        ("env", " " * 1_000_000 + "?", "line 1 is no NAME=value"),
+        ("env", "A=x" + " " * 1_000_000 + "y\r", "line 1 is no NAME=value"),
         ("xml", "<a><b></a>", "line 1, column 9: mismatched tag"),
         ("xml", "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "document types are refused"),
         ("xml", "<a>text<b/></a>", "element a mixes text"),
@@ -106,6 +110,27 @@ def test_yaml_that_stands_for_gigabytes_is_refused() -> None:
         lines.append(f"a{level}: &a{level} [{inner}]")
     with pytest.raises(ValueError, match="aliases make more than 1000000 values"):
         decoded("yaml", "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 4_000) + " = 1",
+        "[" + " . ".join(["'a'"] * 4_000) + "]",
+        "x = {" + ".".join(['"a"'] * 4_000) + " = 1}",
+        '"\\"".' + ".".join(["a"] * 4_000) + " = 1",
+    ],
+)
+def test_key_of_toml_that_would_take_gigabytes_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="more than 100 parts"):
+        decoded("toml", text)
+
+
+def test_values_of_toml_may_have_many_dots() -> None:
+    addresses = ["10.0.0.1"] * 1000
+    numbers = [1.5] * 1000
+
+    assert decoded("toml", f"a = {addresses}\nb = {numbers}\n") == {"a": addresses, "b": numbers}
 
 
 def test_yaml_merges_that_bring_nothing_a_billion_times_are_refused() -> None:

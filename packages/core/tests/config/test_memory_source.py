@@ -22,11 +22,12 @@ async def read(source: MemorySource) -> Sequence[KeyValue]:
 
 
 async def test_documents_are_read_in_their_order_by_the_codec_that_their_names_say() -> None:
-    source = MemorySource({"app.yaml": "a: 1", "service.timeout": b"5"})
+    source = MemorySource({"app.yaml": "a: 1", "service.timeout": b"5", "config.d/port": "9"})
     source.put("service.timeout", "7", format="")
     assert await read(source) == (
         KeyValue(key="app.yaml", value=b"a: 1", format="yaml"),
         KeyValue(key="service.timeout", value=b"7"),
+        KeyValue(key="config.d/port", value=b"9"),
     )
 
 

@@ -12,10 +12,10 @@ import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FieldOptions
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.type_pb2 import Field, Type
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from pydantic import Field as ModelField
 
-from kratos.config import Config, MemorySource, Secret, Snapshot
+from kratos.config import Config, EnvSource, MemorySource, Secret, Snapshot
 from kratos.config.scan import scan
 from kratos.errors import ConfigError
 
@@ -332,3 +332,21 @@ def test_key_that_is_like_one_that_is_there_is_told_with_it() -> None:
         scan(snapshot, Http, key="server.htp")
     with pytest.raises(ConfigError, match=r"'elsewhere\.addr' is missing; Http needs it$"):
         scan(snapshot, Http, key="elsewhere")
+
+
+def test_missing_value_is_told_with_the_sources_that_it_was_looked_for_in() -> None:
+    sources = MemorySource.of({"port": 1}), EnvSource("APP_", environ={})
+    with pytest.raises(ConfigError, match=r"'addr' is missing; Http .*: no value in memory, envir"):
+        Config(*sources).read(Http)
+    with pytest.raises(ConfigError, match=r"'addr' is refused: Field required: no value in memory"):
+        Config(*sources).read(create_model("Model", addr=str))
+
+
+def test_value_that_hides_a_section_is_not_told_as_the_place_of_what_it_hides() -> None:
+    config = Config(
+        MemorySource.of({"http": {"addr": "a"}}),
+        MemorySource.of({"http": 5}),
+        MemorySource.of({"http": {"timeout": 1}}),
+    )
+    with pytest.raises(ConfigError, match=r"^configuration value 'http\.addr' is missing"):
+        config.read(Http, key="http")

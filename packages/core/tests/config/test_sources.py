@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kratos.config import ArgumentsSource, EnvSource, MemorySource, Source
+from kratos.config import ArgumentsSource, EnvSource, MemorySource, Source, format_of
 from kratos.config._layer import read as read_entries
 from kratos.config.config import read
 from kratos.errors import ConfigError
@@ -126,3 +126,19 @@ def test_one_text_in_place_of_overrides_is_refused() -> None:
 def test_override_that_sets_nothing_is_told_by_its_number() -> None:
     with pytest.raises(ConfigError, match=r"override 2 sets nothing: it has no '='"):
         ArgumentsSource(["a=1", "hunter2"])
+
+
+@pytest.mark.parametrize(
+    ("key", "format_"),
+    [
+        ("/config/app.yaml", "yaml"),
+        ("app.prod.json", "json"),
+        ("/config/port", ""),
+        ("/config.d/port", ""),
+        ("/config/.env", "env"),
+        ("/config/app.", ""),
+        ("", ""),
+    ],
+)
+def test_format_is_the_ending_of_a_key(key: str, format_: str) -> None:
+    assert format_of(key) == format_

@@ -99,13 +99,19 @@ def test_empty_document_is_an_empty_message(proto: Any, text: str) -> None:
         ("id: x", "^id: expected an integer"),
         ("price: .inf", "^price: "),
         ("component: \x01", "not allowed"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 5000, "line 1, column 102: nested deeper than 100 levels"),
         ("id: " + "9" * 5000, "."),
     ],
 )
 def test_what_json_could_not_say_is_refused(proto: Any, text: str, problem: str) -> None:
     with pytest.raises(CodecError, match=problem):
         read(proto.Complex, text)
+
+
+def test_nested_blocks_are_as_deep_as_json_may_be(proto: Any) -> None:
+    text = "".join(f"{' ' * depth}inner:\n" for depth in range(120))
+    with pytest.raises(CodecError, match="line 101, column 101: nested deeper than 100 levels"):
+        CODEC.decode(text.encode(), proto.Everything)
 
 
 def test_bytes_that_are_no_utf8_are_refused(proto: Any) -> None:

@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kratos.app._context import CURRENT
+from kratos.app._context import CURRENT, of_process
 from kratos.app._life import Life
 from kratos.app._main import default_loop_factory
 from kratos.app._options import Hook, Options, RegistrationBy, Workers
@@ -24,7 +24,7 @@ from kratos.health import Health
 from kratos.limit import describe
 from kratos.log import Level, Logger, StdLogger
 from kratos.log._console import shown
-from kratos.metrics import Meter, NopMeter
+from kratos.metrics import Meter, default_meter
 from kratos.offload import CURRENT as CURRENT_OFFLOAD
 from kratos.offload import Offload
 from kratos.registry import Registrar, RegistrationStatus
@@ -33,6 +33,7 @@ from kratos.transport.operation import Missing
 from kratos.transport.server import AppInfo, Server
 
 if TYPE_CHECKING:
+    from kratos.config import Config
     from kratos.middleware import AnyMiddleware
 
 __all__ = ["App"]
@@ -61,6 +62,9 @@ class App:
         id: Unique id of this instance; a UUID (version 1, random node) by default.
         version: Version of the service.
         metadata: Texts by text, for registries.
+        config: Its configuration: loaded before anything else, and a start without it fails; closed
+            last. With workers the supervisor alone follows the sources, and each change is in
+            force in all workers or in none.
         endpoints: URLs to publish in place of those the servers are bound to.
         services: Objects to serve on every server that serves services.
         middleware: Their chain, outermost first; a server's own middleware follows it.
@@ -81,11 +85,12 @@ class App:
         registration: Whether a supervisor registers once for all workers (``"host"``), or each
             worker registers, with an id and a port of its own (``"worker"``).
         min_ready: Of a supervisor: how many workers have to serve for it to stay registered.
-        startup_timeout: Seconds for servers to serve and startup checks to pass; ``None`` for
-            no limit.
-        stop_timeout: Seconds for servers to finish what is in flight before it is cancelled;
-            ``None`` for no limit, which is Go's default and lets one endless stream hold the
-            process until it is killed.
+        startup_timeout: Seconds for servers to serve and startup checks to pass; as many for the
+            entry of each resource and for each start hook. ``None`` for no limit.
+        stop_timeout: Seconds for servers to finish what is in flight before it is cancelled; as
+            many for each stop hook and for the exit of each resource, which are then cancelled,
+            and the next step follows. ``None`` for no limit, which is Go's default and lets one
+            endless stream hold the process until it is killed.
         drain_delay: Seconds between deregistration and the stop of the servers, in which
             clients and load balancers notice. In Kubernetes, together with ``stop_timeout``
             less than the pod's grace period.
@@ -99,7 +104,11 @@ class App:
         health: Its table of checks; a fresh one by default.
         offload: Threads for blocking code; closed at the end. A fresh one by default.
         log: Where the application's own lines go.
-        metrics: Where its own figures go.
+        metrics: Where its figures go, and those of the middleware ``metrics``; by default
+            ``kratos.metrics.default_meter()``, what an installed distribution brings.
+        count_calls: Whether the calls of its servers are counted and timed, where there is a meter
+            and neither ``middleware`` nor a server's own has ``metrics()``. Outermost, but behind a
+            ``tracing()`` that is.
         clock: Time for all limits and waits.
 
     Raises:
@@ -113,6 +122,7 @@ class App:
         id: str | None = None,  # noqa: A002  Go's name, and the registries'
         version: str = "",
         metadata: Mapping[str, str] | None = None,
+        config: Config | None = None,
         endpoints: Sequence[str] = (),
         services: Sequence[Service] = (),
         middleware: Sequence[AnyMiddleware] = (),
@@ -139,6 +149,7 @@ class App:
         offload: Offload | None = None,
         log: Logger | None = None,
         metrics: Meter | None = None,
+        count_calls: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._options = Options(
@@ -146,6 +157,7 @@ class App:
             name=name,
             version=version,
             metadata={} if metadata is None else metadata,
+            config=config,
             endpoints=endpoints,
             services=services,
             middleware=middleware,
@@ -171,7 +183,8 @@ class App:
             health=Health(clock=clock) if health is None else health,
             offload=Offload(clock=clock) if offload is None else offload,
             log=StdLogger() if log is None else log,
-            metrics=NopMeter() if metrics is None else metrics,
+            metrics=default_meter() if metrics is None else metrics,
+            count_calls=count_calls,
             clock=clock,
         )
         self._options.check()
@@ -214,6 +227,17 @@ class App:
     def endpoints(self) -> tuple[str, ...]:
         """URLs it can be reached at; empty until its servers are bound, unless given."""
         return self.info.endpoints
+
+    @property
+    def config(self) -> Config:
+        """Its configuration; ``config.snapshot`` is what is in force.
+
+        Raises:
+            RuntimeError: It was given none.
+        """
+        if self._options.config is None:
+            raise RuntimeError("the application has no configuration: pass App(config=Config(...))")
+        return self._options.config
 
     @property
     def health(self) -> Health:
@@ -263,7 +287,7 @@ class App:
         context.run(CURRENT.set, self)
         context.run(CURRENT_OFFLOAD.set, self.offload)
         cancelled: asyncio.CancelledError | None = None
-        with Signals(self._options.signals, life.signalled):
+        with of_process(self), Signals(self._options.signals, life.signalled):
             # A task of its own, so that a cancellation of this one cannot tear the stop apart.
             living = asyncio.get_running_loop().create_task(
                 life.live(context), name=f"kratos-app {self.name or self.id}", context=context

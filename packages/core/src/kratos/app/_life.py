@@ -7,11 +7,11 @@ import inspect
 import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kratos.app._failures import Failures
 from kratos.app._interrupt import Interruptible
@@ -20,19 +20,25 @@ from kratos.app._registration import Publication
 from kratos.app._servers import Servers
 from kratos.app._signals import end_process
 from kratos.app._spawned import Spawned
-from kratos.errors import StartupError
+from kratos.errors import KratosError, StartupError
 from kratos.health import Kind, Phase, Status
 from kratos.limit import Limit, cancel_and_wait, is_cancelled_from_outside
-from kratos.log import Level
+from kratos.log import Level, count_dropped
+from kratos.metrics import NopMeter
 from kratos.registry import Registrar
 from kratos.transport.server import AppInfo, Mount, attends
 
 if TYPE_CHECKING:
     from kratos.app._app import App
+    from kratos.middleware import AnyMiddleware
 
 __all__ = ["Life"]
 
 _STARTUP_CHECK_EVERY: Final = 1.0  # seconds
+_CONFIG: Final = "config"
+_STARTUP: Final = "startup_timeout"
+_STOP: Final = "stop_timeout"
+_REGISTRAR: Final = "registrar_timeout"
 
 
 class Life:
@@ -142,11 +148,13 @@ class Life:
 
     async def _start(self) -> None:
         options = self._options
+        count_dropped(options.metrics)
         self._at_end("close of the thread pool", options.offload.aclose)
-        self._at_end("close of health", self._health.aclose)
+        self._limited_at_end("close of health", self._health.aclose, _STOP)
+        await self._load_config()
         self._hooks_at_end("after-stop", options.after_stop)
         registrar = self._publication.open()
-        self._at_end("close of the registry", self._publication.aclose)
+        self._limited_at_end("close of the registry", self._publication.aclose, _REGISTRAR)
         await self._start_attendants()
         await self._enter_resources()
         self._at_end("end of spawned tasks", self._end_spawned)
@@ -171,6 +179,18 @@ class Life:
                 "endpoints": ",".join(self.info.endpoints),
             },
         )
+
+    async def _load_config(self) -> None:
+        config = self._options.config
+        if config is None:
+            return
+        step = "load of the configuration"
+        self._begin(step)
+        config.measure(self._options.metrics)
+        # A change that is refused is nothing to take the service away for: it goes on as it was.
+        self._health.add_check(_CONFIG, config.check, critical=False, ttl=0.0, logged=False)
+        self._limited_at_end("close of the configuration", config.aclose, _STOP)
+        await self._in_time(step, config.load(), _STARTUP)
 
     async def _start_attendants(self) -> None:
         """Start the servers that are there for whoever looks after the application."""
@@ -197,9 +217,11 @@ class Life:
     async def _enter_resources(self) -> None:
         for resource in self._options.resources:
             name = type(resource).__name__
-            self._begin(f"entry of {name}")
-            await resource.__aenter__()
-            self._at_end(f"exit of {name}", partial(_leave, resource))
+            step = f"entry of {name}"
+            self._begin(step)
+            await self._in_time(step, resource.__aenter__(), _STARTUP)
+            leave = partial(resource.__aexit__, None, None, None)
+            self._limited_at_end(f"exit of {name}", leave, _STOP)
 
     def _mount(self) -> None:
         self._begin("mount")
@@ -212,11 +234,21 @@ class Life:
         options = self._options
         return Mount(
             services=tuple(options.services),
-            middleware=tuple(options.middleware),
+            middleware=self._chain(),
             info=self.info,
             health=self._health,
             missing=options.missing,
+            metrics=options.metrics,
         )
+
+    def _chain(self) -> tuple[AnyMiddleware, ...]:
+        options = self._options
+        if not options.count_calls or isinstance(options.metrics, NopMeter):
+            return tuple(options.middleware)
+        # Loaded with a meter alone: programs without one do not pay for it.
+        from kratos.middleware._default_metrics import DefaultMetrics
+
+        return (DefaultMetrics(options.metrics, log=options.log), *options.middleware)
 
     async def _bind(self) -> None:
         self._begin("bind")
@@ -262,17 +294,37 @@ class Life:
 
     async def _run_hooks(self, kind: str, hooks: Sequence[Hook]) -> None:
         for hook in hooks:
-            self._begin(f"{kind} hook {name_of(hook)}")
-            await self._call(hook)
+            step = f"{kind} hook {name_of(hook)}"
+            self._begin(step)
+            await self._call(step, hook, _STARTUP)
 
     def _hooks_at_end(self, kind: str, hooks: Sequence[Hook]) -> None:
         for hook in reversed(hooks):  # a stack: pushed last, called first
-            self._at_end(f"{kind} hook {name_of(hook)}", partial(self._call, hook))
+            step = f"{kind} hook {name_of(hook)}"
+            self._at_end(step, partial(self._call, step, hook, _STOP))
 
-    async def _call(self, hook: Hook) -> None:
+    async def _in_time(self, step: str, work: Awaitable[object], option: str) -> None:
+        """Await something that is not ours, for as long as an option allows.
+
+        Raises:
+            StartupError: The start takes too long.
+            KratosError: The stop takes too long; the next step follows.
+        """
+        seconds: float | None = getattr(self._options, option)
+        limit = Limit(self._clock, seconds)
+        try:
+            async with limit:
+                await work
+        except TimeoutError as error:
+            if not limit.expired:
+                raise
+            kind = StartupError if option == _STARTUP else KratosError
+            raise kind(f"{step} took longer than {option}={seconds:g} s") from error
+
+    async def _call(self, step: str, hook: Hook, option: str) -> None:
         result = hook(self._app)
         if inspect.isawaitable(result):
-            await result
+            await self._in_time(step, result, option)
 
     async def _drain(self) -> None:
         delay = self._options.drain_delay
@@ -314,12 +366,14 @@ class Life:
 
         self._stack.push_async_callback(guarded)
 
+    def _limited_at_end(
+        self, step: str, work: Callable[[], Awaitable[object]], option: str
+    ) -> None:
+        """Do on the way out what is not ours, for as long as an option allows."""
+        self._at_end(step, lambda: self._in_time(step, work(), option))
+
     def _take_cancellation(self) -> None:
         """Answer a cancellation of this task by giving up one step; the next ones still run."""
         task = asyncio.current_task()
         while task is not None and task.cancelling():
             task.uncancel()
-
-
-async def _leave(resource: AbstractAsyncContextManager[Any]) -> None:
-    await resource.__aexit__(None, None, None)

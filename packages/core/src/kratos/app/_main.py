@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
+from kratos.app._context import of_process
 from kratos.app._making import made, told
 from kratos.app._options import name_of
 from kratos.errors import (
@@ -68,9 +70,11 @@ def run(build: Callable[[], App] | str, /, *, workers: Workers | None = None) ->
             "run() was called while a worker imported the program: "
             "put the call under if __name__ == '__main__':"
         )
-    with shown():
+    with shown(), ExitStack() as stack:
         try:
-            _application(build, workers).serve()
+            app = _application(build, workers)
+            stack.enter_context(of_process(app))  # its last words are its own, too
+            app.serve()
         except Exception as error:
             StdLogger().log(Level.FATAL, "application failed", {"error": told(error)})
             sys.exit(exit_code(error))

@@ -23,6 +23,7 @@ from kratos.transport.server import Mountable, Server, attends
 
 if TYPE_CHECKING:
     from kratos.app._app import App
+    from kratos.config import Config
     from kratos.middleware import AnyMiddleware
 
 __all__ = ["Hook", "Options", "RegistrationBy", "Workers", "check_workers", "name_of"]
@@ -40,6 +41,7 @@ class Options:
     name: str
     version: str
     metadata: Mapping[str, str]
+    config: Config | None
     endpoints: Sequence[str]
     services: Sequence[Service]
     middleware: Sequence[AnyMiddleware]
@@ -66,6 +68,7 @@ class Options:
     offload: Offload
     log: Logger
     metrics: Meter
+    count_calls: bool
     clock: Clock
 
     def check(self) -> None:
@@ -75,6 +78,7 @@ class Options:
             ConfigError: An option is wrong; the text names it and says what to do.
         """
         self._check_identity()
+        self._check_config()
         self._check_servers()
         self._check_resources()
         self._check_registrar()
@@ -108,6 +112,18 @@ class Options:
                 raise ConfigError(
                     f"endpoints: {endpoint!r} is no URL; write it like 'http://10.0.0.1:8000'"
                 )
+
+    def _check_config(self) -> None:
+        if self.config is None:
+            return
+        from kratos.config import Config  # programs without one do not pay for it
+
+        if not isinstance(self.config, Config):  # pyright: ignore[reportUnnecessaryIsInstance]
+            # It may hold secrets, and is not shown.
+            raise ConfigError(
+                f"config must be a Config, not {type(self.config).__name__}: "
+                "write Config(FileSource('configs'))"
+            )
 
     def _check_servers(self) -> None:
         seen: set[int] = set()
@@ -180,6 +196,8 @@ class Options:
             value: object = getattr(self, option)
             if not callable(getattr(value, does, None)):
                 raise ConfigError(f"{option}: {value!r} has no {does}()")
+        if not isinstance(cast("object", self.count_calls), bool):
+            raise ConfigError(f"count_calls must be True or False, not {self.count_calls!r}")
         if not isinstance(cast("object", self.missing), Missing):
             raise ConfigError(
                 f"missing must be Missing.REFUSE or Missing.UNIMPLEMENTED, not {self.missing!r}"

@@ -75,7 +75,8 @@ class Publication:
     def add_check(self, health: Health) -> None:
         """Make readiness wait for the registration, if there is one."""
         if self._options.registrar is not None:
-            health.add_check(CHECK, self._check, ttl=0.0)
+            # The keeper tells how it stands, and every start begins without a registration.
+            health.add_check(CHECK, self._check, ttl=0.0, logged=False)
 
     async def start(self, registrar: Registrar, info: AppInfo) -> None:
         """Begin to keep the application registered.

@@ -9,9 +9,13 @@ from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, TypeAlias
 
+from kratos.log import flush_all
+
 __all__ = ["Signals", "end_process"]
 
 Handler: TypeAlias = "Callable[[signal.Signals], None]"
+
+_LAST_LINES: Final = 0.5  # seconds for what is logged and not written yet
 
 # Several applications may run in one loop, and each wants to know.
 _receivers: Final[dict[tuple[asyncio.AbstractEventLoop, int], _Receiver]] = {}
@@ -89,6 +93,7 @@ class _Receiver:
 
 
 def end_process(number: signal.Signals) -> None:
-    """End the process now, as the signal does by default."""
+    """End the process now, as the signal does by default; what was logged is written before."""
+    flush_all(_LAST_LINES)
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)

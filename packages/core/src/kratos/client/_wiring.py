@@ -15,6 +15,8 @@ from kratos.transport import Connector
 __all__ = ["check_target", "connector_factory", "selector_of", "wants_tls"]
 
 _DEFAULT_TRANSPORT: Final = "http"
+_SCHEMES: Final = {"connect": "http"}
+"""Schemes of transports that are reached at endpoints of another one."""
 
 
 def check_target(target: Target, *, discovery: Discovery | str | None, tls: object | None) -> None:
@@ -47,12 +49,15 @@ def connector_factory(
 
     Raises:
         TargetError: The target asks for another transport.
+        ConfigError: The transport is none.
         PluginNotFound: The transport is not installed.
     """
     if transport is None:
         transport = target.scheme or _DEFAULT_TRANSPORT
+    if not isinstance(transport, str) and not callable(getattr(transport, "connect", None)):
+        raise ConfigError(f"transport {transport!r} is neither a name nor a connector")
     name = transport if isinstance(transport, str) else transport.scheme
-    if target.scheme is not None and target.scheme != name:
+    if target.scheme is not None and target.scheme != _SCHEMES.get(name, name):
         raise TargetError(
             f"target {target.text!r} is one of {target.scheme}, and transport= says {name}"
         )

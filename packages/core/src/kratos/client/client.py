@@ -19,6 +19,7 @@ from kratos.client.resolver import ConstantResolver, DiscoveryResolver, Resolver
 from kratos.client.target import Target
 from kratos.errors import ConfigError
 from kratos.metrics import Meter, NopMeter
+from kratos.options import require_count, require_methods, require_number
 from kratos.registry import Discovery
 from kratos.selector import NO_NODES, Node, NodeFilter, NodeSet, Selector
 from kratos.transport import (
@@ -34,6 +35,7 @@ from kratos.transport import (
 from kratos.transport.chain import listed
 from kratos.transport.floor import checked_floors
 from kratos.transport.naming import require_declared
+from kratos.transport.wheel import time_limit
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -125,6 +127,9 @@ class Client:
             raise ConfigError(f"subset_key={subset_key}: clients count from 0")
         if health is not None and not isinstance(health, ActiveHealth):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"health must be an ActiveHealth(check=...), not {health!r}")
+        require_number("drain", drain, least=0)
+        require_count("subset", subset, least=0)
+        require_methods("meter", meter, "a meter", "counter", "gauge", "histogram")
         self._middleware = listed(middleware)
         self._floors = checked_floors(floors)
         require_declared(self._middleware, floors=self._floors)
@@ -134,8 +139,8 @@ class Client:
         self._selector = selector_of(selector)
         self._secure = self._target.secure or wants_tls(tls)
         self._discovery = discovery
-        self._timeout = timeout
-        self._filters = tuple(filters)
+        self._timeout = time_limit(timeout)
+        self._filters = listed(filters, option="filters")
         self._version = version
         self._subset = subset
         self._subset_key = str(uuid.uuid4()) if subset_key is None else subset_key
@@ -143,7 +148,7 @@ class Client:
         self._fail_fast = fail_fast
         self._health = health
         self._drain = drain
-        self._gauges = _Gauges(meter or NopMeter(), self.target)
+        self._gauges = _Gauges(NopMeter() if meter is None else meter, self.target)
         self._caller: ChainCaller | None = None
         self._pool: Pool | None = None
         self._resolver: Resolver | None = None
@@ -238,7 +243,7 @@ class Client:
             stack.callback(resolver.subscribe(self._gauges.show))
             self._caller = ChainCaller(
                 pool.invoke,
-                transport=connector.scheme,
+                transport=getattr(connector, "transport", connector.scheme),
                 endpoint=self.target,
                 middleware=self._middleware,
                 timeout=self._timeout,

@@ -119,7 +119,12 @@ class Pool:
 
         Cancellation: cancels the call at the peer.
         """
-        chosen = self._choose(call)
+        try:
+            chosen = self._choose(call)
+        except Error:
+            # Who calls again at once must not keep the loop from learning of a node.
+            await asyncio.sleep(0)
+            raise
         pick, link = await self._wait(call) if chosen is None else chosen
         call.peer = pick.node.address
         link.begin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from kratos.address import DEFAULT_PORTS
 from kratos.errors import TargetError
@@ -54,6 +54,11 @@ class Target:
         Raises:
             TargetError: It has none of the accepted forms; the message names them.
         """
+        if not isinstance(cast("object", text), str):
+            raise TargetError(
+                f"target must be text, not {text!r}: write discovery:///name, "
+                "direct:///host:port, or host:port"
+            )
         if text.startswith("unix:"):
             return cls(text=text, addresses=(_unix(text),))
         match = _SCHEME.fullmatch(text)

@@ -5,7 +5,8 @@ A ``Source`` supplies primitives over one place; the loop over it is ``kratos.wa
 one, in force everywhere or nowhere.
 """
 
-from kratos.config._interface import KeyValue, Observer, Participant, Prepared, Source
+from kratos.config._from_url import from_url
+from kratos.config._interface import KeyValue, Observer, Participant, Prepared, Source, format_of
 from kratos.config._secret import Secret
 from kratos.config._snapshot import Snapshot
 from kratos.config.arguments import ArgumentsSource
@@ -27,4 +28,6 @@ __all__ = [
     "Secret",
     "Snapshot",
     "Source",
+    "format_of",
+    "from_url",
 ]

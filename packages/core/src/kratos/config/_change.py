@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from kratos.clock import Clock
 from kratos.config._dotted import MISSING, find
@@ -24,17 +24,13 @@ class Change:
     Args:
         old: In force.
         new: To be put in force.
-        validators: Look at ``new`` before anybody prepares.
     """
 
-    __slots__ = ("_new", "_old", "_prepared", "_validators")
+    __slots__ = ("_new", "_old", "_prepared")
 
-    def __init__(
-        self, old: Snapshot, new: Snapshot, *, validators: Sequence[Callable[[Snapshot], object]]
-    ) -> None:
+    def __init__(self, old: Snapshot, new: Snapshot) -> None:
         self._old = old
         self._new = new
-        self._validators = validators
         self._prepared: list[Prepared] = []
 
     async def prepare(
@@ -47,24 +43,26 @@ class Change:
 
         Cancellation: rolls back.
         """
-        for validate in self._validators:
-            validate(self._new)
         try:
             for participant in participants:
                 self._prepared.append(await self._ask(participant, clock, timeout))
         except BaseException:
-            await shielded(self._roll_back(), clock=clock, timeout=timeout)
+            await shielded(self.roll_back(), clock=clock, timeout=timeout)
             raise
 
-    def commit(self, observers: Sequence[tuple[str, Observer]]) -> None:
-        """Let all who prepared commit, and tell the observers of what changed for them."""
+    def commit(self, observers: Mapping[object, tuple[str, Observer]]) -> None:
+        """Let all who prepared commit, and tell the observers of what changed for them.
+
+        Args:
+            observers: Key and observer; one that another of them takes away hears nothing more.
+        """
         for prepared in self._prepared:
             try:
                 prepared.commit()
             except Exception:
                 _log.exception("%r failed to commit what it had prepared", prepared)
-        for key, observer in observers:
-            if not key or self._differs(key):
+        for token, (key, observer) in tuple(observers.items()):
+            if token in observers and (not key or self._differs(key)):
                 try:
                     observer(self._old, self._new)
                 except Exception:
@@ -74,7 +72,7 @@ class Change:
         limit = Limit(clock, timeout)
         try:
             async with limit:
-                return await participant.prepare(self._old, self._new)
+                prepared = await participant.prepare(self._old, self._new)
         except TimeoutError as error:
             if not limit.expired:
                 raise
@@ -83,8 +81,15 @@ class Change:
             if is_cancelled_from_outside():
                 raise
             raise ConfigError(f"{participant!r} was cancelled while it prepared") from error
+        if not callable(getattr(prepared, "commit", None)):
+            raise ConfigError(
+                f"prepare() of {participant!r} returned {type(prepared).__name__}; it must return "
+                "an object with commit() and rollback()"
+            )
+        return prepared
 
-    async def _roll_back(self) -> None:
+    async def roll_back(self) -> None:
+        """Let all who prepared roll back, the last one first; idempotent."""
         while self._prepared:
             prepared = self._prepared.pop()
             try:

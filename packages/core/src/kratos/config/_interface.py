@@ -9,7 +9,7 @@ from typing import Protocol
 from kratos.config._snapshot import Snapshot
 from kratos.watch import Watcher
 
-__all__ = ["KeyValue", "Observer", "Participant", "Prepared", "Source"]
+__all__ = ["KeyValue", "Observer", "Participant", "Prepared", "Source", "format_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,15 @@ class KeyValue:
     key: str
     value: bytes = field(repr=False)
     format: str = ""
+
+
+def format_of(key: str, /) -> str:
+    """Return the format that a key's ending names, as Go Kratos does; empty if there is none.
+
+    The ending is what follows the last dot behind the last slash.
+    """
+    name = key.rpartition("/")[2]
+    return name.rpartition(".")[2] if "." in name else ""
 
 
 class Source(Protocol):
@@ -47,7 +56,10 @@ class Observer(Protocol):
     """Follows changes that it cannot refuse."""
 
     def __call__(self, old: Snapshot, new: Snapshot, /) -> None:
-        """Act on a change that is in force; must not block, and what it raises is logged."""
+        """Act on a change that is in force; must not block, and what it raises is logged.
+
+        It may watch, stop watching, join and leave meanwhile: that counts from then on.
+        """
         ...
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final
 
-from kratos.config._interface import KeyValue
+from kratos.config._states import States, from_plain, to_plain
 from kratos.errors import ConfigError
 
 __all__ = ["LastGood"]
 
 _VERSION: Final = 1
-_States: TypeAlias = Mapping[str, Sequence[KeyValue]]
+_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class LastGood:
@@ -34,7 +32,7 @@ class LastGood:
     def __str__(self) -> str:
         return str(self._path)
 
-    def read(self) -> _States:
+    def read(self) -> States:
         """Return what each source said; nothing if there is no file.
 
         Raises:
@@ -45,23 +43,19 @@ class LastGood:
                 document: Any = json.load(file)
             if document["version"] != _VERSION:
                 raise ValueError(f"its version is not {_VERSION}")
-            sources = cast("dict[str, list[dict[str, str]]]", document["sources"])
-            return {name: [_entry(one) for one in found] for name, found in sources.items()}
+            return from_plain(document["sources"])
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise ConfigError(f"{self._path}: no configuration kept there: {error}") from error
 
-    def write(self, states: _States) -> None:
+    def write(self, states: States) -> None:
         """Keep what each source says, in place of what was kept, in one step.
 
         Raises:
             OSError: The file cannot be written.
         """
-        document = {
-            "version": _VERSION,
-            "sources": {name: [_shown(one) for one in found] for name, found in states.items()},
-        }
+        document = {"version": _VERSION, "sources": to_plain(states)}
         # Made with mode 0600: a configuration may hold secrets.
         handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".kratos-config-")
         try:
@@ -73,13 +67,3 @@ class LastGood:
         except BaseException:
             Path(temporary).unlink()
             raise
-
-
-def _shown(entry: KeyValue) -> dict[str, str]:
-    value = base64.b64encode(entry.value).decode()
-    return {"key": entry.key, "format": entry.format, "value": value}
-
-
-def _entry(shown: Mapping[str, str]) -> KeyValue:
-    value = base64.b64decode(shown["value"], validate=True)
-    return KeyValue(key=shown["key"], format=shown["format"], value=value)

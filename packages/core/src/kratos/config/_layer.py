@@ -73,6 +73,10 @@ def _of_document(source: str, entry: KeyValue, decoders: Mapping[str, Decoder]) 
         raise ConfigError(f"{origin}: byte {error.start} is not UTF-8") from None
     except ValueError as error:
         raise ConfigError(f"{origin}: {error}") from error
+    except Exception as error:  # a decoder of the program's own, which may raise anything
+        raise ConfigError(
+            f"{origin}: the decoder of {entry.format!r} failed: {type(error).__name__}"
+        ) from error
     if tree is None:
         return Layer(origin=origin, tree={})
     if not isinstance(tree, Mapping):

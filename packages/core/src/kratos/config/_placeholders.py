@@ -26,6 +26,7 @@ _FRACTION: Final = re.compile(r"[+-]?[0-9]*\.[0-9]*(?:[eE][+-]?[0-9]+)?")
 _MOST_VALUES: Final = 100_000
 _MOST_TEXT: Final = 16 * 1024 * 1024  # characters
 _DEEPEST: Final = 100
+_LEAVES: Final = frozenset({bool, float, int, type(None)})
 
 _log = logging.getLogger("kratos.config")
 
@@ -50,7 +51,10 @@ def resolve(
             16 Mi characters.
     """
     resolver = _Resolver(tree, actual_types=actual_types, required=required)
-    return {key: resolver.value(value, key) for key, value in tree.items()}
+    return {
+        key: value if _is_plain(value) else resolver.value(value, key)
+        for key, value in tree.items()
+    }
 
 
 class _Resolver:
@@ -66,9 +70,7 @@ class _Resolver:
     def value(self, value: Any, path: str) -> Any:
         """Return a value of the tree, which is under ``path``."""
         if self._under_way:
-            self._values += 1
-            if self._values > _MOST_VALUES:
-                raise _too_much(path, f"{_MOST_VALUES} values")
+            self._count(1, path)
         if isinstance(value, str):
             return self._text(value, path) if "${" in value else value
         if isinstance(value, Mapping | list | tuple):
@@ -80,12 +82,26 @@ class _Resolver:
             place = f"{path[:100]}..." if len(path) > 100 else path
             raise ConfigError(f"configuration value {place!r} is nested more than {_DEEPEST} deep")
         self._depth += 1
+        if self._under_way:
+            self._count(len(value), path)
         try:
+            # Most values have no placeholder, and need neither a call nor a path.
             if isinstance(value, Mapping):
-                return {key: self.value(part, f"{path}.{key}") for key, part in value.items()}
-            return [self.value(part, f"{path}[{at}]") for at, part in enumerate(value)]
+                return {
+                    key: part if _is_plain(part) else self.value(part, f"{path}.{key}")
+                    for key, part in value.items()
+                }
+            return [
+                part if _is_plain(part) else self.value(part, f"{path}[{at}]")
+                for at, part in enumerate(value)
+            ]
         finally:
             self._depth -= 1
+
+    def _count(self, values: int, path: str) -> None:
+        self._values += values
+        if self._values > _MOST_VALUES:
+            raise _too_much(path, f"{_MOST_VALUES} values")
 
     def _text(self, text: str, path: str) -> Any:
         if self._actual_types:
@@ -149,6 +165,10 @@ class _Resolver:
         if self._required:
             raise ConfigError(f"{problem}; set it, or write ${{{key}:default}}")
         _log.warning("%s; it is left empty", problem)
+
+
+def _is_plain(value: object) -> bool:
+    return "${" not in value if isinstance(value, str) else type(value) in _LEAVES
 
 
 def _too_much(path: str, what: str) -> ConfigError:

@@ -15,6 +15,7 @@ __all__ = ["CONVERTERS", "Snapshot", "noun_of", "same"]
 
 T = TypeVar("T", bool, int, float, str)
 
+_LEAVES: Final = frozenset({bool, float, int, str, type(None)})  # most of what there is
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,100}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BOOLEANS: Final = {
@@ -140,6 +141,8 @@ def _frozen_mapping(tree: Mapping[Any, object]) -> Mapping[str, object]:
 
 
 def _frozen(value: object) -> object:
+    if type(value) in _LEAVES:
+        return value
     if isinstance(value, Mapping):
         return _frozen_mapping(cast("Mapping[Any, object]", value))
     if isinstance(value, list | tuple):

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from kratos.config._interface import KeyValue
 from kratos.config._layer import Layer, read
-from kratos.config._merge import merge
+from kratos.config._merge import lay
 from kratos.config._placeholders import resolve
+from kratos.config._states import States
 from kratos.config.formats import Decoder
 from kratos.errors import ConfigError
 
@@ -22,10 +22,12 @@ class Tree:
 
     Attributes:
         values: Merged and resolved.
+        states: What the sources said.
         layers: What it was made of, the lowest first.
     """
 
     values: Mapping[str, Any] = field(repr=False)
+    states: States
     layers: Sequence[Layer]
 
     def origins(self) -> dict[str, str]:
@@ -54,23 +56,23 @@ class Builder:
     actual_types: bool
     required: bool
 
-    def build(self, states: Iterable[tuple[str, Sequence[KeyValue]]]) -> Tree:
-        """Return the tree of all sources, the weakest first, each by name with its entries.
+    def build(self, states: States) -> Tree:
+        """Return the tree of what all sources say.
 
         Raises:
             ConfigError: An entry cannot be read, or a placeholder cannot be replaced.
         """
         layers: list[Layer] = []
-        for source, entries in states:
+        for source, entries in states.items():
             layers += read(source, entries, self.decoders)
-        merged: Mapping[str, Any] = {}
+        merged: dict[str, Any] = {}
         for layer in layers:
             try:
-                merged = merge(merged, layer.tree, append=self.append)
+                lay(merged, layer.tree, append=self.append)
             except RecursionError:
                 raise ConfigError(f"{layer.origin}: it is nested too deeply") from None
         values = resolve(merged, actual_types=self.actual_types, required=self.required)
-        return Tree(values=values, layers=layers)
+        return Tree(values=values, states=states, layers=layers)
 
 
 def _keys(tree: Mapping[str, Any], prefix: str) -> Iterable[str]:

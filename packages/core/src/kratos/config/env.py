@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from kratos.config._constant import ConstantWatcher
 from kratos.config._interface import KeyValue, Source
 from kratos.errors import ConfigError
+from kratos.url import Options, Url
 from kratos.watch import Watcher
 
-__all__ = ["EnvSource"]
+__all__ = ["EnvSource", "from_url"]
 
 
 class EnvSource:
@@ -67,6 +68,21 @@ class EnvSource:
                 return ""
             name = name.removeprefix(prefix).removeprefix("_")
         return name.lower().replace(self._nested.lower(), ".") if self._nested else name
+
+
+def from_url(url: Url) -> EnvSource:
+    """Make the source of a URL: ``env://[?prefix=APP_][&nested=__]``; prefixes may be several.
+
+    Raises:
+        ConfigError: An option is unknown, or the URL has more than options.
+    """
+    options = Options(url)
+    prefixes = options.texts("prefix")
+    nested = options.text("nested", default="")
+    options.finish()
+    if url.hosts or url.path.strip("/") or url.username is not None:
+        raise ConfigError(f"{url}: write env://?prefix=APP_&nested=__, there is nothing else")
+    return EnvSource(*prefixes, nested=nested)
 
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from kratos.config._interface import KeyValue, Source
+from kratos.config._interface import KeyValue, Source, format_of
 from kratos.errors import ConfigError
 from kratos.watch import Versioned, Watcher
 
@@ -84,7 +84,7 @@ class MemorySource:
                 "write MemorySource.of(tree) for a tree"
             )
         if format is None:
-            format = key.rpartition(".")[2] if "." in key else ""  # noqa: A001
+            format = format_of(key)  # noqa: A001
         value = content.encode() if isinstance(content, str) else content
         self._entries = {
             **self._entries,

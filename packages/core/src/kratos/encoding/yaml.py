@@ -17,6 +17,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from kratos.encoding._codec import CodecError, M
 from kratos.encoding.json import JsonCodec
 from kratos.encoding.yaml_scalars import FLOAT, OTHER_BASE, plain
+from kratos_protojson.descriptors import MAX_DEPTH
 from kratos_protojson.scalars import show
 
 __all__ = ["YAML", "YamlCodec"]
@@ -86,7 +87,7 @@ YAML: Final = YamlCodec()
 def _load(data: bytes) -> Any:
     try:
         # Only the tree: what plain scalars mean is decided below.
-        root: Any = yaml.compose(data.decode(), Loader=yaml.BaseLoader)
+        root: Any = yaml.compose(data.decode(), Loader=_Loader)
         return None if root is None else _value(root, set())
     except UnicodeDecodeError as error:
         raise CodecError(f"byte {error.start} is not UTF-8") from None
@@ -97,8 +98,36 @@ def _load(data: bytes) -> Any:
         raise CodecError(f"{place}{context}{error.problem}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise CodecError(f"no YAML: {error}") from None
-    except RecursionError:
-        raise CodecError("the YAML is nested too deeply") from None
+
+
+class _Loader(yaml.BaseLoader):
+    """Ends where JSON would: the scanner looks far ahead, in time that grows with the square."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803  the base's name
+        scanner: Any = self
+        self._require_shallow(scanner.flow_level, scanner.get_mark())
+        scanner_type: Any = super()
+        scanner_type.fetch_flow_collection_start(TokenClass)
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        parser: Any = self
+        self._require_shallow(self._depth, parser.peek_event().start_mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    @staticmethod
+    def _require_shallow(depth: int, mark: Any) -> None:
+        if depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark
+            )
 
 
 def _value(node: Node, seen: set[int]) -> Any:

@@ -50,6 +50,8 @@ from kratos.errors.operational import (
     RegistryUnavailable,
     ServiceNotFound,
     StartupError,
+    StoreFull,
+    StoreUnavailable,
     TargetError,
 )
 
@@ -70,6 +72,8 @@ __all__ = [
     "RegistryUnavailable",
     "ServiceNotFound",
     "StartupError",
+    "StoreFull",
+    "StoreUnavailable",
     "TargetError",
     "bad_request",
     "client_closed",

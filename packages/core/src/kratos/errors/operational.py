@@ -16,6 +16,8 @@ __all__ = [
     "RegistryUnavailable",
     "ServiceNotFound",
     "StartupError",
+    "StoreFull",
+    "StoreUnavailable",
     "TargetError",
 ]
 
@@ -30,6 +32,14 @@ class RegistryUnavailable(KratosError, ConnectionError):
 
 class RegistrationLost(KratosError, ConnectionError):
     """The registry no longer holds what was registered."""
+
+
+class StoreUnavailable(KratosError, ConnectionError):
+    """A store did not answer in time, or answered with a failure of its own."""
+
+
+class StoreFull(StoreUnavailable):
+    """A store answered that it has no room for an entry."""
 
 
 class ServiceNotFound(KratosError, LookupError):

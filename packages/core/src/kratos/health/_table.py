@@ -74,6 +74,8 @@ class Health:
         self._clock = clock
         self._phase = Phase.STARTING
         self._checks: dict[str, Check] = {}
+        self._logged: dict[str, bool] = {}  # whether it passed, of each check that failed once
+        self._silent: set[str] = set()
         self._own: dict[str, Status] = {OVERALL: Status.SERVING}
         self._listeners: dict[object, tuple[str, Listener, list[Status | None]]] = {}
         self._refresh = asyncio.Event()
@@ -123,6 +125,7 @@ class Health:
         critical: bool = True,
         timeout: float = 5.0,
         ttl: float = 1.0,
+        logged: bool = True,
     ) -> Callable[[], None]:
         """Add a check.
 
@@ -137,6 +140,8 @@ class Health:
             critical: Whether its failure fails the report; otherwise it is only shown.
             timeout: Seconds until a run counts as failed; positive.
             ttl: Seconds for which a result is kept, so that probes cannot burden what is checked.
+            logged: Whether the log is told when it begins to fail, and when it passes again; not
+                where what is checked logs that by itself.
 
         Returns:
             The way to remove it; calling it again does nothing.
@@ -157,11 +162,15 @@ class Health:
             clock=self._clock,
         )
         self._checks[name] = added
+        if not logged:
+            self._silent.add(name)
         self._publish()
 
         def remove() -> None:
             if self._checks.get(name) is added:
                 del self._checks[name]
+                self._logged.pop(name, None)
+                self._silent.discard(name)
                 self._publish()
 
         return remove
@@ -252,10 +261,13 @@ class Health:
         await asyncio.gather(*(check.aclose() for check in self._checks.values()))
 
     async def _run(self, checks: Iterable[Check]) -> list[Result]:
-        before = {check.name: check.last for check in checks}
         results = await asyncio.gather(*(check.result() for check in checks))
         for result in results:
-            _log_change(before[result.name], result)
+            if result.name in self._silent:
+                continue
+            if self._logged.get(result.name, True) is not result.ok:
+                self._logged[result.name] = result.ok  # by whichever of those who asked at once
+                _log_change(result)
         self._publish()
         return results
 
@@ -267,11 +279,11 @@ class Health:
                 _call(listener, status)
 
 
-def _log_change(before: Result | None, now: Result) -> None:
-    if not now.ok and (before is None or before.ok):
-        _log.warning("health check %s fails: %s", now.name, now.message)
-    elif now.ok and before is not None and not before.ok:
+def _log_change(now: Result) -> None:
+    if now.ok:
         _log.info("health check %s passes again", now.name)
+    else:
+        _log.warning("health check %s fails: %s", now.name, now.message)
 
 
 def _call(listener: Listener, status: Status | None) -> None:

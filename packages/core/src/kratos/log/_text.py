@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["Rendered", "described", "indented", "quoted", "text_of"]
+__all__ = ["OneLine", "Rendered", "described", "indented", "quoted", "text_of"]
 
 _DELIMITERS: Final = frozenset(' ="')
 
@@ -25,6 +25,22 @@ class Rendered:
 
     def __str__(self) -> str:
         return " ".join(f"{quoted(key)}={quoted(value)}" for key, value in self._fields.items())
+
+
+class OneLine:
+    """A message with unprintable characters, whose text is one line all the same.
+
+    Attributes:
+        message: As it was given.
+    """
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: str) -> None:
+        self.message: Final = message
+
+    def __str__(self) -> str:
+        return quoted(self.message)
 
 
 def quoted(value: object) -> str:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import io
-import json
-import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
-from typing import Any, Final, Literal, TypeAlias, cast
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, TypeAlias
 
-from kratos.log._interface import NO_FIELDS, Level, require_level
-from kratos.log._text import described, indented, quoted, text_of
+from kratos.log._interface import NO_FIELDS, Level, Threshold
+from kratos.log._json import dumper
+from kratos.log._text import indented, quoted
 from kratos.log.fields import current_fields
-from kratos.log.writer import LineWriter, QueuedWriter
+from kratos.log.writer import LineWriter, QueuedWriter, standard_error
 
-__all__ = ["Format", "LineLogger", "dumper"]
+__all__ = ["Format", "LineLogger", "build"]
 
 Format: TypeAlias = Literal["auto", "json", "text", "color"]
 
 _Render: TypeAlias = Callable[[str, Level, str, Mapping[str, object]], bytes]
 
 _OWN: Final = frozenset({"time", "level", "msg", "stack"})
-_COLORS: Final = {
-    Level.DEBUG: "\x1b[2m",
-    Level.INFO: "\x1b[32m",
-    Level.WARN: "\x1b[33m",
-    Level.ERROR: "\x1b[31m",
-    Level.FATAL: "\x1b[1;31m",
-}
+_NAMES: Final = ("DEBUG", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # by tens
+_COLORS: Final = ("\x1b[2m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1;31m")
 _RESET: Final = "\x1b[0m"
 
 
@@ -44,19 +37,23 @@ class LineLogger:
     ``context_fields``.
 
     Args:
-        writer: Takes the lines; standard error through a ``QueuedWriter`` by default.
+        writer: Takes the lines; standard error by default, through a ``QueuedWriter`` that all
+            loggers of the process share.
         level: Records below it are dropped.
         format: ``color`` for people, ``text`` without colours, ``json`` for machines; ``auto``
             is ``color`` if standard error is a terminal (``text`` if ``NO_COLOR`` is set), else
             ``json``.
         now: Gives seconds since the epoch.
 
+    Attributes:
+        threshold: What ``level`` set, and may be changed.
+
     Raises:
         TypeError: ``level`` is no level, or ``writer`` a file of text.
         ValueError: There is no such format.
     """
 
-    __slots__ = ("_floor", "_now", "_render", "_second", "_shown", "_write")
+    __slots__ = ("_now", "_render", "_second", "_write", "threshold")
 
     def __init__(
         self,
@@ -71,33 +68,43 @@ class LineLogger:
             raise ValueError(f"format must be auto, json, text or color, got {format!r}")
         if isinstance(writer, io.TextIOBase):
             raise TypeError("writer takes bytes, not text: pass QueuedWriter(file.fileno())")
-        self._write: Final = (QueuedWriter() if writer is None else writer).write
-        self._floor: Final = int(require_level(level))
-        self._render: Final[_Render] = _RENDERS[chosen]
+        to = standard_error() if writer is None else writer
+        self.threshold: Final = Threshold(level)
+        self._write: Final = to.write
+        self._render: Final[_Render] = _RENDERS[chosen]()
         self._now: Final = now
-        self._second = -1
-        self._shown = ""
+        self._second: tuple[int, str] = (-1, "")
+        if isinstance(to, QueuedWriter):
+            to.tell_losses(self._losses)
 
     def enabled(self, level: Level, /) -> bool:
         """Tell whether a record of this level is written."""
-        return level >= self._floor
+        return level >= self.threshold.floor
 
     def log(self, level: Level, message: str, fields: Mapping[str, object] = NO_FIELDS, /) -> None:
         """Write one record."""
-        if level < self._floor:
+        if level < self.threshold.floor:
             return
         context = current_fields()
         if context:
             fields = {**context, **fields}
-        self._write(self._render(self._time(), level, message, fields))
-
-    def _time(self) -> str:
         now = self._now()
-        second = int(now)
-        if second != self._second:
-            self._shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = second
-        return f"{self._shown}.{int((now - second) * 1_000_000):06d}Z"
+        whole = int(now)
+        second, shown = self._second
+        if whole != second:
+            shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+            self._second = whole, shown  # at once, as other threads log, too
+        stamp = f"{shown}.{int((now - whole) * 1_000_000):06d}Z"
+        self._write(self._render(stamp, level, message, fields))
+
+    def _losses(self, lost: int) -> bytes:
+        shown = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(int(self._now())))
+        return self._render(shown, Level.WARN, "lines of the log were dropped", {"lines": lost})
+
+
+def build(*, format: Format = "auto") -> LineLogger:  # noqa: A002
+    """Return a logger to standard error that writes all levels: the plug-in ``line``."""
+    return LineLogger(level=Level.DEBUG, format=format)
 
 
 def _chosen() -> str:
@@ -106,98 +113,44 @@ def _chosen() -> str:
     return "text" if os.environ.get("NO_COLOR") else "color"
 
 
-def _json(now: str, level: Level, message: str, fields: Mapping[str, object]) -> bytes:
-    line: dict[str, object] = {"time": now, "level": level.name, "msg": message}
-    if fields:
-        if _OWN.isdisjoint(fields):
-            line.update(fields)
-        else:
-            line.update((f"{key}_" if key in _OWN else key, fields[key]) for key in fields)
-        if level >= Level.ERROR:
+def _json() -> _Render:
+    dump = dumper()
+
+    def render(now: str, level: Level, message: str, fields: Mapping[str, object]) -> bytes:
+        name = _NAMES[_rank(level)]
+        if not fields:
+            return dump({"time": now, "level": name, "msg": message})
+        if not _OWN.isdisjoint(fields):
+            fields = {f"{key}_" if key in _OWN else key: fields[key] for key in fields}
+        record = {"time": now, "level": name, "msg": message, **fields}
+        if level >= 40:
             stack = _stack(fields.get("error"))
             if stack:
-                line["stack"] = stack
-    return dumper()(line)
+                record["stack"] = stack
+        return dump(record)
+
+    return render
 
 
-def _plain(value: object) -> Any:
-    """Return what JSON has for a value of another type."""
-    if isinstance(value, BaseException):
-        return described(value)
-    if isinstance(value, Mapping):
-        parts = cast("Mapping[object, object]", value)
-        return {str(key): part for key, part in parts.items()}
-    if isinstance(value, set | frozenset | tuple):
-        return list(cast("Iterable[object]", value))
-    return text_of(value)
+def _rank(level: int) -> int:
+    """Return tens; levels that are none of ours count as the next one below."""
+    return level // 10 if 0 <= level < 60 else (0 if level < 0 else 5)
 
 
-def _dump_by_json(line: dict[str, object]) -> bytes:
-    try:
-        text = _ENCODER.encode(line)
-    except (TypeError, ValueError, RecursionError):
-        try:
-            text = _ENCODER.encode(_finite(line))
-        except (TypeError, ValueError, RecursionError):
-            text = _ENCODER.encode({text_of(key): _carried(value) for key, value in line.items()})
-    return text.encode(errors="backslashreplace") + b"\n"
+def _text() -> _Render:
+    def render(now: str, level: Level, message: str, fields: Mapping[str, object]) -> bytes:
+        return _line(now, f"{_NAMES[_rank(level)]:<5}", message, level, fields)
+
+    return render
 
 
-def _finite(value: object) -> object:
-    """Return a value with ``None`` for numbers that JSON has not, as orjson writes them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        parts = cast("dict[object, object]", value)
-        return {key: _finite(part) for key, part in parts.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in cast("Iterable[object]", value)]
-    return value
+def _color() -> _Render:
+    def render(now: str, level: Level, message: str, fields: Mapping[str, object]) -> bytes:
+        rank = _rank(level)
+        name = f"{_COLORS[rank]}{_NAMES[rank]:<5}{_RESET}"
+        return _line(now, name, message, level, fields)
 
-
-def _carried(value: object) -> object:
-    """Return a value if JSON can carry it, else its text."""
-    try:
-        _ENCODER.encode(value)
-    except (TypeError, ValueError, RecursionError):
-        return text_of(value)
-    return value
-
-
-_ENCODER: Final = json.JSONEncoder(
-    default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-)
-
-
-@cache
-def dumper() -> Callable[[dict[str, object]], bytes]:
-    """Return orjson's encoder where it is installed, which takes a third of the time."""
-    try:
-        import orjson
-    except ImportError:
-        return _dump_by_json
-    options = (
-        orjson.OPT_APPEND_NEWLINE
-        | orjson.OPT_NON_STR_KEYS
-        | orjson.OPT_PASSTHROUGH_DATACLASS
-        | orjson.OPT_PASSTHROUGH_SUBCLASS
-    )
-
-    def dump(line: dict[str, object]) -> bytes:
-        try:
-            return orjson.dumps(line, _plain, options)
-        except TypeError:  # half a surrogate pair, a number beyond 64 bits, a circle
-            return _dump_by_json(line)
-
-    return dump
-
-
-def _people(now: str, level: Level, message: str, fields: Mapping[str, object]) -> bytes:
-    return _line(now, f"{level.name:<5}", message, level, fields)
-
-
-def _color(now: str, level: Level, message: str, fields: Mapping[str, object]) -> bytes:
-    return _line(now, f"{_COLORS[level]}{level.name:<5}{_RESET}", message, level, fields)
+    return render
 
 
 def _line(now: str, name: str, message: str, level: Level, fields: Mapping[str, object]) -> bytes:
@@ -214,7 +167,14 @@ def _line(now: str, name: str, message: str, level: Level, fields: Mapping[str, 
 def _stack(error: object) -> str:
     if not isinstance(error, BaseException) or error.__traceback__ is None:
         return ""
-    return "".join(traceback.format_exception(error))
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as failure:  # of an exception's own code
+        return f"its trace cannot be shown: {type(failure).__name__}"
 
 
-_RENDERS: Final[Mapping[str, _Render]] = {"json": _json, "text": _people, "color": _color}
+_RENDERS: Final[Mapping[str, Callable[[], _Render]]] = {
+    "json": _json,
+    "text": _text,
+    "color": _color,
+}

@@ -11,6 +11,8 @@ and keeps the child, so that a call costs one method call:
 What a meter has counted is a ``Snapshot``, if it can tell: then it is added up over workers.
 """
 
+from kratos.metrics._checks import SECONDS_BUCKETS, bounds_of, require_across
+from kratos.metrics._installed import default_meter
 from kratos.metrics._interface import (
     Across,
     Collecting,
@@ -25,6 +27,8 @@ from kratos.metrics._memory import MemoryMeter
 from kratos.metrics._nop import NopMeter
 from kratos.metrics._snapshot import (
     Distribution,
+    Exemplar,
+    Exemplars,
     Family,
     Kind,
     Snapshot,
@@ -37,10 +41,13 @@ from kratos.metrics._text import CONTENT_TYPE, exposition
 
 __all__ = [
     "CONTENT_TYPE",
+    "SECONDS_BUCKETS",
     "Across",
     "Collecting",
     "Counter",
     "Distribution",
+    "Exemplar",
+    "Exemplars",
     "Family",
     "Gauge",
     "Including",
@@ -51,9 +58,12 @@ __all__ = [
     "Observer",
     "Snapshot",
     "Snapshotting",
+    "bounds_of",
+    "default_meter",
     "exposition",
     "from_wire",
     "lasting",
     "merge",
+    "require_across",
     "to_wire",
 ]

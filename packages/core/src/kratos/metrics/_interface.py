@@ -36,7 +36,11 @@ class Counter(Protocol):
         ...
 
     def inc(self, amount: float = 1.0, /) -> None:
-        """Add ``amount``, which is not negative."""
+        """Add ``amount``.
+
+        Raises:
+            ValueError: It is negative, or no number.
+        """
         ...
 
 
@@ -91,7 +95,8 @@ class Meter(Protocol):
             labels: Names of the labels, in the order in which values are given.
 
         Raises:
-            ValueError: The name is taken by an instrument of another kind or other labels.
+            ValueError: The name is taken by an instrument of another kind or other labels, or it or
+                a label is no name to Prometheus.
         """
         ...
 

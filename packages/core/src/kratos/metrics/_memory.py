@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from itertools import pairwise
-from math import isfinite
-from typing import Final, get_args
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from kratos.log import Level, Logger, StdLogger
+from kratos.metrics._checks import bounds_of, require_across
 from kratos.metrics._interface import Across, Counter, Gauge, Observer
+from kratos.metrics._series import (
+    CounterInstrument,
+    GaugeInstrument,
+    HistogramInstrument,
+    Instrument,
+)
 from kratos.metrics._snapshot import Distribution, Family, Snapshot, merge
 from kratos.metrics._text import CONTENT_TYPE, exposition
 
-__all__ = ["DEFAULT_BUCKETS", "MemoryMeter"]
-
-# Seconds; Go: middleware/metrics, DefaultSecondsHistogramBuckets.
-DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+__all__ = ["MemoryMeter"]
 
 _OWN: Final = "host"
-_RULES: Final = get_args(Across)
+_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+I = TypeVar("I", bound=Instrument)  # noqa: E741
 
 
 class MemoryMeter:
@@ -29,6 +33,10 @@ class MemoryMeter:
     For tests, and for services that want no further package. With workers, the one of the
     supervisor shows what all workers have counted: see ``Including``. Its instruments are for
     the thread of the event loop.
+
+    A test asks it by ``value`` and ``observed``:
+
+        meter.value("server_requests_code_total", kind="grpc", code="200")
 
     Args:
         log: Where failures of what ``on_collect`` was given go.
@@ -41,7 +49,7 @@ class MemoryMeter:
 
     def __init__(self, *, log: Logger | None = None) -> None:
         self._log = StdLogger() if log is None else log
-        self._instruments: dict[str, _Instrument] = {}
+        self._instruments: dict[str, Instrument] = {}
         self._publishers: list[Callable[[], None]] = []
         self._sources: list[Callable[[], Awaitable[Snapshot]]] = []
 
@@ -50,9 +58,9 @@ class MemoryMeter:
     ) -> Counter:
         """Make a counter; see ``Meter``."""
         family = Family(
-            name=name, kind="counter", description=description, unit=unit, labels=tuple(labels)
+            name=name, kind="counter", description=description, unit=unit, labels=_listed(labels)
         )
-        return self._made(family)
+        return self._made(CounterInstrument(family))
 
     def gauge(
         self,
@@ -68,17 +76,16 @@ class MemoryMeter:
         Raises:
             ValueError: Workers' gauges cannot be combined like that, or the name is taken.
         """
-        if across not in _RULES:
-            raise ValueError(f"across of {name} is one of {', '.join(_RULES)}, not {across!r}")
+        require_across(name, across)
         family = Family(
             name=name,
             kind="gauge",
             description=description,
             unit=unit,
-            labels=tuple(labels),
+            labels=_listed(labels),
             across=across,
         )
-        return self._made(family)
+        return self._made(GaugeInstrument(family))
 
     def histogram(
         self,
@@ -94,16 +101,11 @@ class MemoryMeter:
         Raises:
             ValueError: The buckets do not rise, one is not finite, or the name is taken.
         """
-        bounds = tuple(map(float, buckets)) or DEFAULT_BUCKETS
-        if not all(map(isfinite, bounds)) or any(low >= high for low, high in pairwise(bounds)):
-            raise ValueError(
-                f"buckets of {name} must be finite and rise, not {bounds}; one without a bound "
-                "follows by itself"
-            )
+        bounds = bounds_of(name, buckets)
         family = Family(
-            name=name, kind="histogram", description=description, unit=unit, labels=tuple(labels)
+            name=name, kind="histogram", description=description, unit=unit, labels=_listed(labels)
         )
-        return self._made(family, bounds)
+        return self._made(HistogramInstrument(family, bounds))
 
     def on_collect(self, publish: Callable[[], None], /) -> None:
         """Call ``publish`` before gauges are read; see ``Collecting``."""
@@ -129,86 +131,61 @@ class MemoryMeter:
         own = _OWN if included else ""
         return exposition(merge([*included, (own, self.snapshot())]))
 
-    def _made(self, family: Family, bounds: tuple[float, ...] = ()) -> _Instrument:
-        made = self._instruments.setdefault(family.name, _Instrument(family, bounds))
-        if not made.is_like(family, bounds):
-            raise ValueError(f"{family.name} is taken by another {made.declared.kind}")
+    def value(self, name: str, /, **labels: str) -> float:
+        """Return the sum of a counter's or a gauge's series, 0 if none was touched.
+
+        Gauges are set before they are read, as ``Collecting`` says. What is included is not
+        asked for.
+
+        Args:
+            name: Name of the instrument.
+            labels: Values of some of its labels; the others may have any.
+
+        Raises:
+            LookupError: No such counter or gauge was made, or it has no such label.
+        """
+        chosen = self._chosen(name, labels, ("counter", "gauge"))
+        return sum(each for each in chosen if not isinstance(each, Distribution))
+
+    def observed(self, name: str, /, **labels: str) -> tuple[int, float]:
+        """Return how many values a histogram was told, and their sum.
+
+        Arguments and errors as ``value``.
+        """
+        chosen = self._chosen(name, labels, ("histogram",))
+        told = [each for each in chosen if isinstance(each, Distribution)]
+        return sum(sum(each.counts) for each in told), sum(each.total for each in told)
+
+    def _chosen(
+        self, name: str, labels: Mapping[str, str], kinds: Sequence[str]
+    ) -> Sequence[float | Distribution]:
+        families = {family.name: family for family in self.snapshot()}
+        found = families.get(name)
+        if found is None or found.kind not in kinds:
+            known = ", ".join(sorted(families)) or "none"
+            raise LookupError(f"there is no {' or '.join(kinds)} {name!r}; made so far: {known}")
+        unknown = labels.keys() - set(found.labels)
+        if unknown:
+            raise LookupError(f"{name!r} has the labels {found.labels}, not {sorted(unknown)}")
+        return [
+            value
+            for key, value in found.series.items()
+            if labels.items() <= dict(zip(found.labels, key, strict=True)).items()
+        ]
+
+    def _made(self, wanted: I) -> I:
+        name, labels = wanted.declared.name, wanted.declared.labels
+        for text, form in ((name, _NAME), *((label, _LABEL) for label in labels)):
+            # One that is none would keep a scraper from all others, too.
+            if not form.fullmatch(text):
+                raise ValueError(f"{text!r} is no name to Prometheus, of metric or label: {name!r}")
+        made = self._instruments.setdefault(name, wanted)
+        if not isinstance(made, type(wanted)) or not made.is_like(wanted):
+            raise ValueError(f"{name} is taken by another {made.declared.kind}")
         return made
 
 
-class _Series:
-    """One series of any kind."""
-
-    __slots__ = ("_bounds", "counts", "value")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self.value = 0.0
-        self.counts = [0] * (len(bounds) + 1)
-
-    def labels(self, *values: str) -> _Series:
-        if values:
-            raise ValueError(f"{values} are more values than there are labels")
-        return self
-
-    def inc(self, amount: float = 1.0, /) -> None:
-        self.value += amount
-
-    add = inc
-
-    def set(self, value: float, /) -> None:
-        self.value = value
-
-    def observe(self, value: float, /) -> None:
-        self.counts[bisect_left(self._bounds, value)] += 1
-        self.value += value
-
-    def read(self) -> float | Distribution:
-        if not self._bounds:
-            return self.value
-        return Distribution(bounds=self._bounds, counts=tuple(self.counts), total=self.value)
-
-
-class _Instrument:
-    """All series of one name."""
-
-    __slots__ = ("_bounds", "_series", "declared")
-
-    def __init__(self, declared: Family, bounds: tuple[float, ...]) -> None:
-        self.declared = declared
-        self._bounds = bounds
-        self._series: dict[tuple[str, ...], _Series] = {}
-
-    def is_like(self, family: Family, bounds: tuple[float, ...]) -> bool:
-        mine = self.declared
-        return (mine.kind, mine.labels, mine.across, self._bounds) == (
-            family.kind,
-            family.labels,
-            family.across,
-            bounds,
-        )
-
-    def labels(self, *values: str) -> _Series:
-        series = self._series.get(values)
-        if series is None:
-            names = self.declared.labels
-            if len(values) != len(names):
-                raise ValueError(f"{self.declared.name} has the labels {names}, not {values}")
-            series = self._series[values] = _Series(self._bounds)
-        return series
-
-    def inc(self, amount: float = 1.0, /) -> None:
-        self.labels().inc(amount)
-
-    def add(self, amount: float, /) -> None:
-        self.labels().add(amount)
-
-    def set(self, value: float, /) -> None:
-        self.labels().set(value)
-
-    def observe(self, value: float, /) -> None:
-        self.labels().observe(value)
-
-    def family(self) -> Family:
-        series = {values: one.read() for values, one in self._series.items()}
-        return replace(self.declared, series=series)
+def _listed(labels: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(labels, str):
+        raise TypeError(f"labels is a list of names: write [{labels!r}]")
+    return tuple(labels)

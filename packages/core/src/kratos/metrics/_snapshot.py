@@ -7,19 +7,32 @@ and gauges are combined by the rule that each was made with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from kratos.metrics._interface import Across
 
-__all__ = ["Distribution", "Family", "Kind", "Snapshot", "from_wire", "lasting", "merge", "to_wire"]
+__all__ = [
+    "Distribution",
+    "Exemplar",
+    "Exemplars",
+    "Family",
+    "Kind",
+    "Snapshot",
+    "from_wire",
+    "lasting",
+    "merge",
+    "to_wire",
+]
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 _KINDS: Final = get_args(Kind)
 _RULES: Final = get_args(Across)
 _ORIGIN: Final = "worker"  # the label of gauges that are shown each for itself
+_TAKEN: Final = f"exported_{_ORIGIN}"  # a label of that name becomes this one, as in Prometheus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +62,24 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """One of those that were counted.
+
+    Attributes:
+        labels: What it is looked up by, such as ``trace_id``.
+        value: What was observed, or added.
+        time: When, in seconds since the epoch.
+    """
+
+    labels: Mapping[str, str]
+    value: float
+    time: float
+
+
+Exemplars: TypeAlias = Mapping[tuple[str, ...], Mapping[int, Exemplar]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One instrument with all its series.
 
@@ -60,6 +91,8 @@ class Family:
         labels: Names of the labels.
         across: How a gauge of several workers is combined.
         series: A number, or what was observed, by the values of the labels.
+        exemplars: Of counters and histograms, by the values of the labels and the index of the
+            bucket; that of a counter is 0.
     """
 
     name: str
@@ -71,6 +104,7 @@ class Family:
     series: Mapping[tuple[str, ...], float | Distribution] = field(
         default_factory=dict[tuple[str, ...], "float | Distribution"]
     )
+    exemplars: Exemplars = field(default_factory=dict[tuple[str, ...], Mapping[int, Exemplar]])
 
 
 Snapshot: TypeAlias = Sequence[Family]
@@ -80,7 +114,8 @@ def merge(parts: Iterable[tuple[str, Snapshot]], /) -> Snapshot:
     """Return what several processes have counted together.
 
     An instrument that is not made alike everywhere, as after a reload with new code, is that of
-    the later ones; what the earlier ones counted is left out, as if they had been restarted.
+    the later ones; what the earlier ones counted is left out, as if they had been restarted. Of
+    exemplars, the newest is kept.
 
     Args:
         parts: Where each snapshot comes from, which names gauges that are shown each for itself,
@@ -113,6 +148,10 @@ def to_wire(snapshot: Snapshot, /) -> list[Any]:
             "labels": family.labels,
             "across": family.across,
             "series": [[values, _sent(value)] for values, value in family.series.items()],
+            "exemplars": [
+                [values, [[index, one.labels, one.value, one.time] for index, one in told.items()]]
+                for values, told in family.exemplars.items()
+            ],
         }
         for family in snapshot
     ]
@@ -135,7 +174,8 @@ def _labelled(family: Family, origin: str) -> Family:
     if not origin or family.kind != "gauge" or family.across != "each":
         return family
     series = {(*values, origin): value for values, value in family.series.items()}
-    return replace(family, labels=(*family.labels, _ORIGIN), series=series)
+    labels = tuple(_TAKEN if name == _ORIGIN else name for name in family.labels)
+    return replace(family, labels=(*labels, _ORIGIN), series=series)
 
 
 def _together(earlier: Family, later: Family) -> Family:
@@ -145,7 +185,37 @@ def _together(earlier: Family, later: Family) -> Family:
     for values, value in later.series.items():
         known = series.get(values)
         series[values] = value if known is None else _combined(later, known, value)
-    return replace(later, series=series)
+    if not earlier.exemplars:
+        return replace(later, series=series)
+    exemplars = dict(earlier.exemplars)
+    for values, told in later.exemplars.items():
+        exemplars[values] = _newest(exemplars.get(values, {}), told)
+    for values, told in exemplars.items():
+        exemplars[values] = _fitting(series.get(values), told)
+    return replace(later, series=series, exemplars=exemplars)
+
+
+def _newest(one: Mapping[int, Exemplar], other: Mapping[int, Exemplar]) -> Mapping[int, Exemplar]:
+    newest = dict(one)
+    for index, exemplar in other.items():
+        known = newest.get(index)
+        if known is None or known.time <= exemplar.time:
+            newest[index] = exemplar
+    return newest
+
+
+def _fitting(
+    value: float | Distribution | None, told: Mapping[int, Exemplar]
+) -> Mapping[int, Exemplar]:
+    """Leave out exemplars of other buckets, as there were before a reload."""
+    if not isinstance(value, Distribution):
+        return told
+    limits = (-math.inf, *value.bounds, math.inf)
+    return {
+        index: exemplar
+        for index, exemplar in told.items()
+        if index < len(value.counts) and limits[index] < exemplar.value <= limits[index + 1]
+    }
 
 
 def _combined(
@@ -185,7 +255,20 @@ def _family(item: dict[str, Any]) -> Family:
         labels=labels,
         across=across,
         series=series,
+        exemplars=dict(map(_exemplars, item.get("exemplars", ()))),
     )
+
+
+def _exemplars(told: Any) -> tuple[tuple[str, ...], Mapping[int, Exemplar]]:
+    values, exemplars = told
+    return tuple(map(str, values)), {
+        int(index): Exemplar(
+            labels={str(name): str(text) for name, text in labels.items()},
+            value=float(value),
+            time=float(time),
+        )
+        for index, labels, value, time in exemplars
+    }
 
 
 def _value(kind: Kind, value: Any) -> float | Distribution:

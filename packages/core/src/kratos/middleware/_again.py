@@ -39,6 +39,9 @@ Labelled: TypeAlias = "Callable[[Call], Counter]"
 
 RETRY_CODES: Final = frozenset({429, 502, 503})
 
+# The first attempt of a call with a key still runs: its outcome will be that of the call.
+_IN_USE: Final = "IDEMPOTENCY_KEY_IN_USE"
+
 # Refusals that come from this side of the wire, or are the message's own fault: no other node would
 # help.
 _OWN_REASONS: Final = frozenset(
@@ -74,7 +77,7 @@ def transient(codes: Collection[int], reasons: Collection[str]) -> Retryable:
         if isinstance(error, Error):
             if error.reason in _OWN_REASONS:
                 return error.reason in reasons
-            return error.code in codes or error.reason in reasons
+            return error.code in codes or error.reason in reasons or error.reason == _IN_USE
         return isinstance(error, (OSError, EOFError))
 
     return retryable

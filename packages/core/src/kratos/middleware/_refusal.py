@@ -9,7 +9,7 @@ from kratos.errors import Error
 from kratos.metrics import Counter, Meter
 from kratos.transport.call import Call, Side
 
-__all__ = ["RETRY_AFTER", "Refusals"]
+__all__ = ["RETRY_AFTER", "Refusals", "tell"]
 
 RETRY_AFTER = "retry_after"
 """Key of an error's metadata: seconds after which a try may succeed, as a decimal number."""
@@ -64,11 +64,12 @@ class Refusals:
             error.__cause__ = refused
             after = refused.retry_after
             if after is not None and isfinite(after):
-                _tell(call, error, max(after, 0.0))
+                tell(call, error, max(after, 0.0))
         return error
 
 
-def _tell(call: Call, error: Error, seconds: float) -> None:
+def tell(call: Call, error: Error, seconds: float) -> None:
+    """Say in an error, and on a server in a header, when a try may succeed."""
     # Rounded up: who comes too early is refused again.
     error.metadata[RETRY_AFTER] = f"{ceil(seconds * 1000) / 1000:.3f}".rstrip("0").rstrip(".")
     if call.side is Side.SERVER and not call.reply_headers.frozen:

@@ -23,6 +23,7 @@ from kratos.middleware._again import (
     retries_of,
     transient,
 )
+from kratos.options import require_callable, require_count, require_methods
 from kratos.transport.call import Call, Handler
 from kratos.transport.chain import Middleware, PerMethod
 from kratos.transport.method import Arity, Method
@@ -75,8 +76,12 @@ def hedging(
     Raises:
         ConfigError: A number is out of its range.
     """
-    if not 1 <= attempts <= MAX_ATTEMPTS:
+    require_count("attempts", attempts)
+    if attempts > MAX_ATTEMPTS:
         raise ConfigError(f"attempts={attempts}: from 1 to {MAX_ATTEMPTS} copies of a call")
+    require_callable("retryable", retryable)
+    require_callable("idempotent", idempotent)
+    require_methods("meter", meter, "a meter", "counter", "gauge", "histogram")
     made = _Hedging(
         attempts=attempts,
         delay=delay,

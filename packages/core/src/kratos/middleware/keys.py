@@ -6,13 +6,13 @@ from hashlib import blake2b
 from typing import Final
 
 from kratos.middleware._admission import Key
+from kratos.principal import current_principal
+from kratos.tracing._propagation import SERVICE_NAME
 from kratos.transport.call import Call
 
-__all__ = ["by_caller", "by_header", "by_peer"]
+__all__ = ["by_caller", "by_header", "by_peer", "by_principal"]
 
 _LONGEST: Final = 128  # characters of a header that are kept as they are
-
-SERVICE_HEADER = "x-md-service-name"  # what the tracing of Kratos tells of the caller, as in Go
 
 
 def by_peer(call: Call, /) -> str:
@@ -31,8 +31,20 @@ def by_caller(call: Call, /) -> str:
     Callers tell it themselves: good for fairness among services that are trusted, not for
     limits that somebody wants to get around.
     """
-    name = call.headers.get(SERVICE_HEADER)
+    name = call.headers.get(SERVICE_NAME)
     return _bounded(name) if name else by_peer(call)
+
+
+def by_principal(call: Call, /) -> str:
+    """Return who called, as the authentication further out in the chain found; else the host.
+
+    Callers cannot choose it, which is what limits against abuse need. Who has no subject, such as
+    the bearer of a token without one, is the host, too.
+    """
+    principal = current_principal()
+    if principal is None or not principal.subject:
+        return by_peer(call)
+    return _bounded("\n".join((principal.scheme, principal.issuer, principal.subject)))
 
 
 def by_header(name: str, /, *, missing: str | None = "") -> Key:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from kratos.errors import ConfigError
 from kratos.metadata import SERVER_METADATA, Metadata, client_metadata, server_metadata
+from kratos.options import require_instance
 from kratos.transport.call import Call, Handler, Side
 from kratos.transport.chain import Middleware
 
@@ -30,7 +32,13 @@ def metadata(
     Args:
         constants: Entries that every call gets.
         prefixes: In place of ``x-md-`` on servers and ``x-md-global-`` on clients.
+
+    Raises:
+        ConfigError: The prefixes are no list, or the constants no ``Metadata``.
     """
+    if isinstance(prefixes, str):
+        raise ConfigError(f"prefixes is a list of texts, not {prefixes!r}: write [{prefixes!r}]")
+    require_instance("constants", constants, Metadata)
     server_prefixes = tuple(p.lower() for p in (prefixes or SERVER_PREFIXES))
     client_prefixes = tuple(p.lower() for p in (prefixes or CLIENT_PREFIXES))
     fixed = constants or Metadata()

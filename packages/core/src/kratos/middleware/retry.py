@@ -10,7 +10,7 @@ from typing import Any, Final
 from aegis.backoff import Backoff
 from aegis.budget import Budget, RetryBudget
 from kratos.clock import SYSTEM_CLOCK, Clock
-from kratos.errors import ConfigError, Error
+from kratos.errors import Error
 from kratos.metrics import Meter, NopMeter
 from kratos.middleware._again import (
     RETRY_CODES,
@@ -24,6 +24,8 @@ from kratos.middleware._again import (
     transient,
 )
 from kratos.middleware._peek import Peek
+from kratos.middleware.idempotency import IDEMPOTENCY_KEY
+from kratos.options import require_callable, require_count, require_methods, require_number
 from kratos.transport.call import Call, Handler
 from kratos.transport.cause import Cause
 from kratos.transport.chain import Middleware, PerMethod
@@ -44,6 +46,7 @@ def retry(
     reasons: Collection[str] = (),
     retryable: Retryable | None = None,
     idempotent: Idempotent = is_idempotent,
+    key_header: str = IDEMPOTENCY_KEY,
     attempt_timeout: float | None = None,
     stream_patience: float = 0.1,
     max_retry_after: float = 30.0,
@@ -58,7 +61,9 @@ def retry(
     first, and keeps to the deadline of the call: where the wait would pass it, the call ends
     with the error that it has.
 
-    Calls of other methods pass, and so do those whose requests come from an iterator. A call with
+    Unary calls of other methods are made again if they carry a key by which the server tells that
+    it is the same one (``idempotency_key``), also while the first attempt still runs there. Else
+    they pass, and so do those whose requests come from an iterator. A call with
     streamed replies is made again only while its caller does not hold the stream yet, so never
     after a message of it.
 
@@ -75,6 +80,7 @@ def retry(
         retryable: Tells which errors may pass, in place of ``codes`` and ``reasons``.
         idempotent: Tells of a method whether its calls may run twice: by default as the
             definition says, by ``idempotency_level`` or HTTP verb.
+        key_header: The request header with an idempotency key; empty if none counts.
         attempt_timeout: Seconds for each attempt of a unary call, more than 0; one that runs out
             of it is made again. ``None`` for the time of the call alone.
         stream_patience: Seconds, at least 0, that a caller waits at most for the first of streamed
@@ -88,20 +94,20 @@ def retry(
     Raises:
         ConfigError: A number is out of its range.
     """
-    if attempts < 1:
-        raise ConfigError(f"attempts={attempts}: a call takes at least 1")
-    if attempt_timeout is not None and not 0 < attempt_timeout < float("inf"):
-        raise ConfigError(f"attempt_timeout={attempt_timeout} is no time; use more than 0, or None")
-    if not 0 <= stream_patience < float("inf"):
-        raise ConfigError(f"stream_patience={stream_patience} is no time; use 0 or more")
-    if not max_retry_after >= 0:
-        raise ConfigError(f"max_retry_after={max_retry_after} is less than 0")
+    require_count("attempts", attempts)
+    require_number("attempt_timeout", attempt_timeout, above=0, finite=True, optional=True)
+    require_number("stream_patience", stream_patience, least=0, finite=True)
+    require_number("max_retry_after", max_retry_after, least=0)
+    require_callable("retryable", retryable)
+    require_callable("idempotent", idempotent)
+    require_methods("meter", meter, "a meter", "counter", "gauge", "histogram")
     return _Retry(
         attempts=attempts,
         backoff=backoff,
         budget=RetryBudget() if budget is None else budget,
         may_pass=transient(codes, reasons) if retryable is None else retryable,
         idempotent=idempotent,
+        key_header=key_header,
         attempt_timeout=attempt_timeout,
         stream_patience=stream_patience,
         max_retry_after=max_retry_after,
@@ -118,6 +124,7 @@ class _Retry:
     budget: Budget
     may_pass: Retryable
     idempotent: Idempotent
+    key_header: str
     attempt_timeout: float | None
     stream_patience: float
     max_retry_after: float
@@ -126,8 +133,11 @@ class _Retry:
     counter: Labelled
 
     def bind(self, method: Method[Any, Any], /) -> Middleware | None:
-        if self.attempts == 1 or not self.idempotent(method):
+        if self.attempts == 1:
             return None
+        if not self.idempotent(method):
+            keys = self.key_header and method.arity is Arity.UNARY
+            return self._if_it_has_a_key if keys else None
         limit = self.attempt_timeout if method.arity is Arity.UNARY else None
         streams = method.arity is Arity.CLIENT_STREAM
 
@@ -137,6 +147,11 @@ class _Retry:
             return await self._run(call, request, next, limit)
 
         return retried
+
+    async def _if_it_has_a_key(self, call: Call, request: Any, next: Handler, /) -> Any:
+        if self.key_header not in call.headers:
+            return await next(call, request)
+        return await self._run(call, request, next, self.attempt_timeout)
 
     async def _run(self, call: Call, request: Any, next: Handler, limit: float | None) -> Any:
         used: list[str] = []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from kratos.errors import ConfigError
+from kratos.middleware._default_metrics import counts_calls
 from kratos.transport.call import Call, Handler
 from kratos.transport.chain import AnyMiddleware, Middleware, PerMethod, bind, link, listed
 from kratos.transport.method import Method
@@ -99,8 +101,12 @@ class Matcher:
     @property
     def operation_names(self) -> Collection[str]:
         """Operations that the middleware was told; see ``NamesOperations``."""
-        chosen = (*self._exact.values(), *self._prefixes.values())
-        return {name for middleware in chosen for name in _names_in(middleware)}
+        return set(_names_in(self._chosen()))
+
+    @property
+    def counts_calls(self) -> bool:
+        """Whether ``metrics`` is in it; see ``CountsCalls``."""
+        return any(map(counts_calls, self._chosen()))
 
     def bind(self, method: Method[Any, Any], /) -> Middleware | None:
         """Return the middleware of a method; see ``PerMethod``."""
@@ -111,6 +117,9 @@ class Matcher:
             chosen = self._prefixes[max(fitting, key=len)] if fitting else ()
         bound = bind(chosen, method)
         return _Several(bound) if bound else None
+
+    def _chosen(self) -> Iterable[AnyMiddleware]:
+        return chain(*self._exact.values(), *self._prefixes.values())
 
 
 def _names_in(middleware: Iterable[object]) -> Iterator[str]:
@@ -131,6 +140,7 @@ class _Selector:
         self._applies = applies
         self._match = match
         self.operation_names = operation_names
+        self.counts_calls = any(map(counts_calls, middleware))
 
     def bind(self, method: Method[Any, Any], /) -> Middleware | None:
         always = self._applies(method.operation)

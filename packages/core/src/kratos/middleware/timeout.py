@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from kratos.errors import ConfigError
+from kratos.options import require_number
 from kratos.transport.call import Call, Handler
 from kratos.transport.chain import Middleware, PerMethod
-from kratos.transport.floor import checked_floor, checked_floors, require_time
+from kratos.transport.floor import by_operation, checked_floor, checked_floors, require_time
 from kratos.transport.method import Method
 
 __all__ = ["timeout"]
@@ -40,12 +39,9 @@ def timeout(
         ConfigError: A limit or a floor is not positive, or not finite, or a floor is more than
             the limit of its operation.
     """
-    named = dict(operations or {})
+    named = by_operation("operations", operations)
     for name, value in (("timeout", seconds), *named.items()):
-        if value is not None and not 0 < value < math.inf:
-            raise ConfigError(
-                f"{name}: {value} seconds is no time limit; use a positive, finite one"
-            )
+        require_number(f"seconds of {name}", value, above=0, finite=True, optional=True)
     if floor is not None:
         checked_floor("timeout", floor, limit=seconds)
     least = checked_floors(floors)

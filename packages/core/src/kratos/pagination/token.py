@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Final
 
+from kratos._fingerprint import fingerprint
 from kratos.errors import ConfigError
 
 __all__ = ["LAST_SECOND", "MAX_TOKEN", "MIN_KEY", "Refused", "Seal", "fingerprint"]
@@ -108,15 +108,6 @@ class Seal:
         if until and now >= until:
             raise Refused("expired", "it has expired: begin again without one")
         return cursor
-
-
-def fingerprint(*parts: bytes) -> bytes:
-    """Return 128 bits that stand for a sequence of texts, and for no other one."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()[:_SHORT]
 
 
 def _sign(key: bytes, signed: bytes, cursor: bytes) -> bytes:

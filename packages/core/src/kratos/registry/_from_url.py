@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from kratos.errors import ConfigError, KratosError
-from kratos.plugins import load
+from kratos._by_url import make
 from kratos.registry._interface import Registry
-from kratos.url import Url, expand_env, parse_url
+from kratos.url import Url
 
 __all__ = ["from_url"]
 
@@ -23,11 +22,5 @@ def from_url(url: str | Url) -> Registry:
         PluginConflict: Two distributions claim the scheme.
         PluginLoadError: The adapter's code failed to import.
     """
-    parsed = parse_url(expand_env(url)) if isinstance(url, str) else url
-    factory = load("kratos.registry", parsed.scheme)
-    try:
-        return factory(parsed)
-    except KratosError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"{parsed}: {error}") from error
+    made: Registry = make("kratos.registry", url)
+    return made

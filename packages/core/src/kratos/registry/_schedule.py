@@ -79,7 +79,11 @@ class Schedule:
         """Return the delay before renewing again, not beyond the ttl."""
         delay = self._backoff.delay(self._renew_failures, self._random)
         self._renew_failures += 1
-        self.renew_at = min(now + delay, self.good_until)
+        # At most half of what is left, so that one attempt follows any return of the registry
+        # before the publication expires: a long delay would throw away what still stands.
+        half = (self.good_until - now) / 2
+        last = half < _SHORTEST_INTERVAL
+        self.renew_at = self.good_until if last else now + min(delay, half)
         return self.renew_at - now
 
     def lost(self, now: float) -> float:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Hashable
 from typing import Final
 
-from kratos.limit import describe
+from kratos.limit import describe, one_line
 
 __all__ = ["Skips"]
 
@@ -28,7 +28,7 @@ class Skips:
     __slots__ = ("_seen", "count")
 
     def __init__(self) -> None:
-        self._seen: dict[Hashable, None] = {}
+        self._seen: dict[int, None] = {}
         self.count = 0
 
     def skip(self, entry: str, error: BaseException, *, version: Hashable = None) -> None:
@@ -39,11 +39,11 @@ class Skips:
             error: What is wrong with it.
             version: Revision or time of its content; a changed entry is logged again.
         """
-        key = (entry, version)
+        key = hash((entry, version))  # either may be of any length
         if key in self._seen:
             return
         if len(self._seen) == _REMEMBERED:
             del self._seen[next(iter(self._seen))]
         self._seen[key] = None
         self.count += 1
-        _log.warning("left out %s: %s", entry, describe(error))
+        _log.warning("left out %s: %s", one_line(entry), describe(error))

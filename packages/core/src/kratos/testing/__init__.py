@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from kratos.config import MemorySource
+    from kratos.metrics import MemoryMeter
     from kratos.registry.memory import MemoryRegistry
     from kratos.testing.app import FakeServer, client_of, running
     from kratos.testing.call_faults import CallFaults
     from kratos.testing.clock import FakeClock, InstantClock
     from kratos.testing.connector import FakeConnector
-    from kratos.testing.faults import FaultyRegistry
+    from kratos.testing.faults import FaultyRegistry, FaultySource
     from kratos.testing.leaks import LeakCheck
     from kratos.testing.log import MemoryLogger
-    from kratos.testing.metrics import MemoryMeter
     from kratos.testing.proxy import FaultProxy
     from kratos.testing.service import serving
-    from kratos.testing.virtual_time import LoopClock, VirtualTimeLoop, run_in_virtual_time
+    from kratos.testing.topology import Topology
+    from kratos.testing.tracing import MemoryTracer
+    from kratos.testing.virtual_time import (
+        LoopClock,
+        VirtualTimeLoop,
+        in_virtual_time,
+        run_in_virtual_time,
+    )
 
 __all__ = [
     "CallFaults",
@@ -30,6 +37,7 @@ __all__ = [
     "FakeServer",
     "FaultProxy",
     "FaultyRegistry",
+    "FaultySource",
     "InstantClock",
     "LeakCheck",
     "LoopClock",
@@ -37,8 +45,11 @@ __all__ = [
     "MemoryMeter",
     "MemoryRegistry",
     "MemorySource",
+    "MemoryTracer",
+    "Topology",
     "VirtualTimeLoop",
     "client_of",
+    "in_virtual_time",
     "run_in_virtual_time",
     "running",
     "serving",
@@ -52,15 +63,19 @@ _HOMES: Final = {
     "FakeServer": "kratos.testing.app",
     "FaultProxy": "kratos.testing.proxy",
     "FaultyRegistry": "kratos.testing.faults",
+    "FaultySource": "kratos.testing.faults",
     "InstantClock": "kratos.testing.clock",
     "LeakCheck": "kratos.testing.leaks",
     "LoopClock": "kratos.testing.virtual_time",
     "MemoryLogger": "kratos.testing.log",
-    "MemoryMeter": "kratos.testing.metrics",
+    "MemoryMeter": "kratos.metrics",
     "MemoryRegistry": "kratos.registry.memory",
     "MemorySource": "kratos.config",
+    "Topology": "kratos.testing.topology",
+    "MemoryTracer": "kratos.testing.tracing",
     "VirtualTimeLoop": "kratos.testing.virtual_time",
     "client_of": "kratos.testing.app",
+    "in_virtual_time": "kratos.testing.virtual_time",
     "run_in_virtual_time": "kratos.testing.virtual_time",
     "running": "kratos.testing.app",
     "serving": "kratos.testing.service",

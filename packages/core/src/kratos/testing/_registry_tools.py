@@ -162,6 +162,15 @@ class RegistryTools:
         finally:
             await kept.keeper.aclose()
 
+    async def gone(self, left: Callable[[], set[asyncio.Task[object]]]) -> None:
+        """Wait until no tasks are left: those of a client library may have to see calls end."""
+        try:
+            async with asyncio.timeout(self.patience):
+                while left():  # noqa: ASYNC110  no event tells of the end of others' tasks
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"left running: {left()}") from None
+
     async def raises_lost(self, renewing: Awaitable[None]) -> None:
         """Assert that a renewal says that the publication is lost."""
         try:

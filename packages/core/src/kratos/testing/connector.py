@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["FakeConnection", "FakeConnector"]
 
 _REFUSED: Final = "connection refused"
+_LEAVING: Final = "the server is going away"
 
 
 class FakeConnector:
     """Reaches services in this process by made-up addresses.
 
     An address refuses connections until ``serve`` puts services behind it. ``silence`` makes
-    one that neither answers nor refuses, like a host behind a dropped route.
+    one that neither answers nor refuses, like a host behind a dropped route; ``leave`` one that
+    finishes what it has.
 
     Args:
         scheme: Endpoint scheme that it stands for.
@@ -39,6 +41,7 @@ class FakeConnector:
         self._lazy = lazy
         self._served: dict[str, LocalTransport] = {}
         self._silent: set[str] = set()
+        self._leaving: set[str] = set()
         self._changed: set[asyncio.Event] = set()
         self.connections: list[FakeConnection] = []
 
@@ -62,8 +65,18 @@ class FakeConnector:
     def put(self, address: str, transport: LocalTransport) -> None:
         """Put an in-process transport behind an address; see ``serve``."""
         self._silent.discard(address)
+        self._leaving.discard(address)
         self._served[address] = transport
         self._tell()
+
+    def leave(self, address: str) -> None:
+        """Stand for no new connection, as after a GOAWAY; calls on their way are still served."""
+        self._leaving.add(address)
+        self._tell()
+
+    def takes_calls(self, address: str) -> bool:
+        """Whether an address does not leave (for connections)."""
+        return address not in self._leaving
 
     def stop(self, address: str) -> None:
         """Refuse connections to an address, and break those that stand."""
@@ -88,6 +101,12 @@ class FakeConnector:
                 return connection
         raise LookupError(f"no connection to {address} was made")
 
+    async def ended(self, address: str, *, timeout: float) -> None:
+        """Return when no call to an address is under way, or after so many seconds."""
+        calls = [call for each in self._connections_to(address) for call in each.calls_under_way]
+        if calls:
+            await asyncio.wait(calls, timeout=timeout)
+
     async def reach(self, address: str) -> LocalTransport:
         """Return what is served at an address (for connections).
 
@@ -107,10 +126,12 @@ class FakeConnector:
         return served
 
     def _break(self, address: str) -> None:
-        for connection in self.connections:
-            if connection.node.address == address:
-                connection.lose()
+        for connection in self._connections_to(address):
+            connection.lose()
         self._tell()
+
+    def _connections_to(self, address: str) -> list[FakeConnection]:
+        return [each for each in self.connections if each.node.address == address]
 
     def _tell(self) -> None:
         for changed in self._changed:
@@ -144,7 +165,8 @@ class FakeConnection:
     @property
     def ready(self) -> bool:
         """Whether calls may be sent now."""
-        return self._ready and not self._closed
+        takes_calls = self._connector.takes_calls(self._node.address)
+        return self._ready and not self._closed and takes_calls
 
     @property
     def closed(self) -> bool:
@@ -156,6 +178,11 @@ class FakeConnection:
         """How many calls are under way."""
         return len(self._in_flight)
 
+    @property
+    def calls_under_way(self) -> tuple[asyncio.Task[Any], ...]:
+        """The tasks that carry them (for connectors)."""
+        return tuple(self._in_flight)
+
     def lose(self) -> None:
         """Break it: calls under way fail, and it is no longer ready."""
         self._ready = False
@@ -165,6 +192,8 @@ class FakeConnection:
         """Try to become ready; see ``Connection``."""
         self.attempts += 1
         await self._connector.reach(self._node.address)
+        if not self._connector.takes_calls(self._node.address):
+            raise ConnectionRefusedError(_LEAVING)
         self._ready = True
 
     async def invoke(self, call: Call, request: Any, /) -> Any:

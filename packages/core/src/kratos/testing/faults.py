@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from kratos.clock import SYSTEM_CLOCK, Clock
+from kratos.config import KeyValue, Source
 from kratos.errors import RegistryUnavailable
 from kratos.limit import cancel_and_wait, shielded
 from kratos.registry import Discovery, Registrar, Registration, ServiceInstance
 from kratos.testing._line import Line
 from kratos.watch import Versioned, Watcher
 
-__all__ = ["Faults", "FaultyRegistry"]
+__all__ = ["Faults", "FaultyRegistry", "FaultySource"]
 
 T = TypeVar("T")
 
@@ -44,7 +45,74 @@ class Faults(Protocol):
         ...
 
 
-class FaultyRegistry(Line):
+class _Disturbed(Line):
+    """A line that calls go over.
+
+    Args:
+        clock: Time for ``delay``.
+        broken: Makes the error of a disturbed call.
+    """
+
+    def __init__(self, clock: Clock, broken: Callable[[str], Exception]) -> None:
+        super().__init__(clock)
+        self._broken = broken
+        self._running: set[asyncio.Future[None]] = set()
+
+    def cut(self) -> None:
+        """Break what is under way, and refuse everything until ``restore``."""
+        self._is_cut = True
+        self._open.set()
+        self.reset()
+
+    def reset(self) -> None:
+        """Break what is under way, once."""
+        for broken in list(self._running):
+            if not broken.done():
+                broken.set_result(None)
+
+    async def watcher(self, watch: Callable[[], Awaitable[Watcher[T]]]) -> Watcher[T]:
+        """Open a watcher over the line."""
+        made: list[Watcher[T]] = []
+
+        async def opened() -> None:
+            made.append(await watch())
+
+        try:
+            await self.through(opened)
+        except asyncio.CancelledError:
+            for late in made:
+                await shielded(late.aclose(), clock=self._clock, timeout=_CLEANUP)
+            raise
+        return _FaultyWatcher(self, made[0])
+
+    async def through(self, call: Callable[[], Awaitable[T]], *, pushed: bool = False) -> T:
+        """Make a call over the line; a ``pushed`` result needs the line once more to arrive."""
+        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._running.add(broken)
+        task = asyncio.create_task(self._carry(call, pushed=pushed))
+        try:
+            either: list[asyncio.Future[Any]] = [task, broken]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise self._broken("the line broke")
+        finally:
+            self._running.discard(broken)
+            await cancel_and_wait(task)
+
+    async def _carry(self, call: Callable[[], Awaitable[T]], *, pushed: bool) -> T:
+        await self._open.wait()
+        if self._is_cut:
+            raise self._broken("the line is cut")
+        if self._delay:
+            await self._clock.sleep(self._delay)
+        result = await call()
+        if pushed:
+            await self._open.wait()
+        return result
+
+
+class FaultyRegistry(_Disturbed):
     """A registry behind a line that can be disturbed, for registries without a network.
 
     A disturbed call raises ``RegistryUnavailable`` and does not reach the registry.
@@ -58,25 +126,12 @@ class FaultyRegistry(Line):
     def __init__(
         self, registrar: Registrar, discovery: Discovery, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, RegistryUnavailable)
         self._registrar = registrar
         self._discovery = discovery
-        self._running: set[asyncio.Future[None]] = set()
 
     def __str__(self) -> str:
         return f"{self._registrar} (faulty)"
-
-    def cut(self) -> None:
-        """Break what is under way, and refuse everything until ``restore``."""
-        self._is_cut = True
-        self._open.set()
-        self.reset()
-
-    def reset(self) -> None:
-        """Break what is under way, once."""
-        for broken in list(self._running):
-            if not broken.done():
-                broken.set_result(None)
 
     async def register(self, instance: ServiceInstance, /) -> Registration:
         """Publish an instance over the line."""
@@ -95,51 +150,36 @@ class FaultyRegistry(Line):
 
     async def watch(self, name: str, /) -> Watcher[Sequence[ServiceInstance]]:
         """Open a watcher over the line."""
-        made: list[Watcher[Sequence[ServiceInstance]]] = []
-
-        async def watch() -> None:
-            made.append(await self._discovery.watch(name))
-
-        try:
-            await self.through(watch)
-        except asyncio.CancelledError:
-            for late in made:
-                await shielded(late.aclose(), clock=self._clock, timeout=_CLEANUP)
-            raise
-        return _FaultyWatcher(self, made[0])
+        return await self.watcher(lambda: self._discovery.watch(name))
 
     async def aclose(self) -> None:
         """Leave both ends open: they have owners."""
 
-    async def through(self, call: Callable[[], Awaitable[T]], *, pushed: bool = False) -> T:
-        """Make a call over the line; a ``pushed`` result needs the line once more to arrive."""
-        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._running.add(broken)
-        task = asyncio.create_task(self._carry(call, pushed=pushed))
-        try:
-            either: list[asyncio.Future[Any]] = [task, broken]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise RegistryUnavailable("the line broke")
-        finally:
-            self._running.discard(broken)
-            await cancel_and_wait(task)
 
-    async def _carry(self, call: Callable[[], Awaitable[T]], *, pushed: bool) -> T:
-        await self._open.wait()
-        if self._is_cut:
-            raise RegistryUnavailable("the line is cut")
-        if self._delay:
-            await self._clock.sleep(self._delay)
-        result = await call()
-        if pushed:
-            await self._open.wait()
-        return result
+class FaultySource(_Disturbed):
+    """A source of configuration behind a line that can be disturbed.
+
+    A disturbed call raises ``ConnectionError`` and does not reach the source.
+
+    Args:
+        source: Where watchers come from.
+        clock: Time for ``delay``.
+    """
+
+    def __init__(self, source: Source, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__(clock, ConnectionError)
+        self._source = source
+
+    def __str__(self) -> str:
+        return f"{self._source} (faulty)"
+
+    async def watch(self) -> Watcher[Sequence[KeyValue]]:
+        """Open a watcher over the line."""
+        return await self.watcher(self._source.watch)
 
 
 class _FaultyRegistration:
-    def __init__(self, line: FaultyRegistry, inner: Registration) -> None:
+    def __init__(self, line: _Disturbed, inner: Registration) -> None:
         self._line = line
         self._inner = inner
 
@@ -157,15 +197,15 @@ class _FaultyRegistration:
         await self._line.through(self._inner.withdraw)
 
 
-class _FaultyWatcher:
-    def __init__(self, line: FaultyRegistry, inner: Watcher[Sequence[ServiceInstance]]) -> None:
+class _FaultyWatcher(Generic[T]):
+    def __init__(self, line: _Disturbed, inner: Watcher[T]) -> None:
         self._line = line
         self._inner = inner
 
-    async def read(self) -> Versioned[Sequence[ServiceInstance]]:
+    async def read(self) -> Versioned[T]:
         return await self._line.through(self._inner.read)
 
-    async def changed(self, since: object, /) -> Versioned[Sequence[ServiceInstance]] | None:
+    async def changed(self, since: object, /) -> Versioned[T] | None:
         return await self._line.through(lambda: self._inner.changed(since), pushed=True)
 
     async def aclose(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aegis.guard import Guard
 from aegis.outcome import Outcome
 from aegis.refusal import Overloaded, Refused
+from aegis.stats import SUM
 
 __all__ = ["Ledger", "LedgerStats"]
 
@@ -17,7 +18,7 @@ class LedgerStats:
     """What a ledger counts: calls inside, and refusals."""
 
     inflight: int
-    refused: int
+    refused: int = field(metadata=SUM)
 
 
 class Ledger:

@@ -17,7 +17,8 @@ _FDS: Final = Path("/proc/self/fd")
 # Threads of the loop's own executor, which lives as long as the loop; and two that serve the whole
 # process: that of grpc.aio, and that which writes the lines of the log.
 _LASTING: Final = ("asyncio_", "(_poll_wrapper)", "kratos-log")
-_EVERY: Final = 0.01  # seconds between looks
+_FIRST_LOOK: Final = 0.01  # seconds; what is about to end is seldom later
+_LONGEST_LOOK: Final = 1.0  # each look collects garbage, which takes a large process a while
 
 
 class LeakCheck:
@@ -64,11 +65,13 @@ class LeakCheck:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + patience
+        look = _FIRST_LOOK
         while left := self.left():
             if loop.time() >= until:
                 raise AssertionError(f"left behind: {'; '.join(sorted(left))}")
             gc.collect()  # some libraries let go of their threads with their last object
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(min(look, max(0.0, until - loop.time())))
+            look = min(2 * look, _LONGEST_LOOK)
 
 
 def _sockets() -> Mapping[str, int]:

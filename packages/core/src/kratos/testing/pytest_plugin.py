@@ -13,12 +13,14 @@ import pytest
 
 if TYPE_CHECKING:
     from kratos.config import MemorySource
+    from kratos.metrics import MemoryMeter
     from kratos.registry.memory import MemoryRegistry
     from kratos.testing.call_faults import CallFaults
     from kratos.testing.clock import FakeClock
     from kratos.testing.fixtures import AppFixture, ClientFixture, Scope
     from kratos.testing.log import MemoryLogger
-    from kratos.testing.metrics import MemoryMeter
+    from kratos.testing.topology import Topology
+    from kratos.testing.tracing import MemoryTracer
 
 # Names under which pytest-asyncio is registered: by its entry point, or by hand.
 _ASYNCIO: Final = ("asyncio", "pytest_asyncio", "pytest_asyncio.plugin")
@@ -73,9 +75,17 @@ def kratos_log() -> MemoryLogger:
 @pytest.fixture
 def kratos_meter() -> MemoryMeter:
     """Return a meter that keeps its figures."""
-    from kratos.testing.metrics import MemoryMeter
+    from kratos.metrics import MemoryMeter
 
     return MemoryMeter()
+
+
+@pytest.fixture
+def kratos_tracer() -> MemoryTracer:
+    """Return a tracer that keeps its spans."""
+    from kratos.testing.tracing import MemoryTracer
+
+    return MemoryTracer()
 
 
 @pytest.fixture
@@ -84,6 +94,14 @@ def kratos_faults() -> CallFaults:
     from kratos.testing.call_faults import CallFaults
 
     return CallFaults()
+
+
+@pytest.fixture
+def kratos_topology() -> Topology:
+    """Return a topology that is to be entered, in virtual time."""
+    from kratos.testing.topology import Topology
+
+    return Topology()
 
 
 @pytest.fixture

@@ -314,7 +314,7 @@ class RegistryContract(RegistryTools):
         await registry.aclose()
         await registry.aclose()
 
-        assert asyncio.all_tasks() - tasks == set()
+        await self.gone(lambda: asyncio.all_tasks() - tasks)
         assert {thread for thread in threading.enumerate() if thread not in threads} == set()
 
     # --- the keeper over it

@@ -5,6 +5,7 @@ from kratos.tls._options import ClientTls, ServerTls
 from kratos.tls._peer import PeerCertificate
 from kratos.tls._pem import Pem
 from kratos.tls._rotation import Material, Rotation
+from kratos.tls._url import client_tls_of
 
 __all__ = [
     "ClientTls",
@@ -14,5 +15,6 @@ __all__ = [
     "Rotation",
     "ServerTls",
     "client_context",
+    "client_tls_of",
     "server_context",
 ]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kratos.errors import ConfigError
-from kratos.tls._pem import Pem, name_of
+from kratos.tls._pem import Pem, name_of, shown
 
 __all__ = ["ClientTls", "ServerTls"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ServerTls:
     """TLS of a server, 1.2 or newer.
 
@@ -31,8 +31,14 @@ class ServerTls:
     client_ca: Pem | None = None
     watch: bool = True
 
+    def __repr__(self) -> str:
+        return (
+            f"ServerTls(certificate={shown(self.certificate)}, key={shown(self.key)}, "
+            f"client_ca={shown(self.client_ca)}, watch={self.watch!r})"
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ClientTls:
     """TLS of a client, 1.2 or newer.
 
@@ -46,7 +52,8 @@ class ClientTls:
             takes the name of the service where a registry told it, as Go Kratos does.
         verify: Whether servers have to prove who they are. Without it, whoever is in the way can be
             the server; for trying things out, and not for gRPC.
-        watch: Whether files are read again when they change; for clients of HTTP.
+        watch: Whether files are read again when they change, for new connections; those that
+            ``Client`` makes over gRPC stay as they are.
 
     Raises:
         ConfigError: There is a key without its certificate.
@@ -55,7 +62,7 @@ class ClientTls:
     ca: Pem | None = None
     certificate: Pem | None = None
     key: Pem | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     server_name: str | None = None
     verify: bool = True
     watch: bool = True
@@ -65,3 +72,10 @@ class ClientTls:
             raise ConfigError(
                 f"{name_of(self.key, 'key')} needs its certificate: pass certificate="
             )
+
+    def __repr__(self) -> str:
+        return (
+            f"ClientTls(ca={shown(self.ca)}, certificate={shown(self.certificate)}, "
+            f"key={shown(self.key)}, server_name={self.server_name!r}, verify={self.verify!r}, "
+            f"watch={self.watch!r})"
+        )

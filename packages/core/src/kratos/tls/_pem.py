@@ -12,7 +12,17 @@ from typing import Final, TypeAlias
 
 from kratos.errors import ConfigError
 
-__all__ = ["Pem", "Stamp", "as_file", "leaf_of", "name_of", "read", "require_key", "stamp_of"]
+__all__ = [
+    "Pem",
+    "Stamp",
+    "as_file",
+    "leaf_of",
+    "name_of",
+    "read",
+    "require_key",
+    "shown",
+    "stamp_of",
+]
 
 Pem: TypeAlias = "str | os.PathLike[str] | bytes"
 """A PEM file by its path, or its content as bytes."""
@@ -23,12 +33,20 @@ _LARGEST: Final = 1 << 20  # bytes; bundles of all public roots have a fifth of 
 _CERTIFICATE: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL
 )
+_BEGIN: Final = "-----BEGIN "
 _KEY: Final = re.compile(rb"-----BEGIN ((?:[A-Z]+ )*)PRIVATE KEY-----")
 
 
 def name_of(pem: Pem, what: str) -> str:
     """Return how to call a PEM in errors: never by its content."""
-    return f"the {what}" if isinstance(pem, bytes) else f"the {what} {os.fspath(pem)}"
+    if isinstance(pem, bytes) or _is_content(pem):
+        return f"the {what}"
+    return f"the {what} {os.fspath(pem)}"
+
+
+def shown(pem: Pem | None) -> str:
+    """Return a PEM for ``repr``: never its content, which may be a private key."""
+    return "***" if pem is not None and _is_content(pem) else repr(pem)
 
 
 def read(pem: Pem, what: str) -> bytes:
@@ -43,7 +61,7 @@ def read(pem: Pem, what: str) -> bytes:
         with Path(pem).open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise _unreadable(pem, what, error) from error
+        raise _unreadable(pem, what, error) from _cause(pem, error)
     if len(content) > _LARGEST:
         raise ConfigError(f"{name_of(pem, what)} has more than {_LARGEST} bytes; give a PEM file")
     return content
@@ -60,7 +78,7 @@ def stamp_of(pem: Pem, what: str) -> Stamp:
     try:
         stat = Path(pem).stat()
     except OSError as error:
-        raise _unreadable(pem, what, error) from error
+        raise _unreadable(pem, what, error) from _cause(pem, error)
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
@@ -119,5 +137,16 @@ def as_file(content: bytes) -> Generator[str]:
 
 def _unreadable(pem: Pem, what: str, error: OSError) -> ConfigError:
     assert not isinstance(pem, bytes), "nothing is read"
+    if _is_content(pem):
+        return ConfigError(f"{name_of(pem, what)} is PEM itself, in text: pass bytes, or a path")
     reason = os.strerror(error.errno) if error.errno else str(error)
     return ConfigError(f"{name_of(pem, what)} cannot be read: {reason}")
+
+
+def _cause(pem: Pem, error: OSError) -> OSError | None:
+    """Return what may be told of an error: its text holds what was taken for a path."""
+    return None if _is_content(pem) else error
+
+
+def _is_content(pem: Pem) -> bool:
+    return isinstance(pem, bytes) or _BEGIN in os.fspath(pem)

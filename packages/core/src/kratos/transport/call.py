@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kratos.transport.cause import Cause
 from kratos.transport.header import Header
-from kratos.transport.method import Method
+from kratos.transport.method import HttpRule, Method
 from kratos.transport.wheel import Expiring, Wheel
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class Call:
         certificate: Who the client proved to be, on a server that asks for certificates; else
             ``None``.
         endpoint: What a client was pointed at, or the address a server listens on.
+        path: Path of the request over HTTP as it was sent, percent-encoded and without the query;
+            empty until a client has sent it, and over other transports.
+        rule: The binding by which a unary call came over HTTP; ``None`` elsewhere.
         deadline: In ``loop.time()``; ``None`` for none.
         cause: Why it was cancelled, ``None`` while it was not.
         sent: Messages sent so far on a stream.
@@ -63,6 +66,7 @@ class Call:
     __slots__ = (
         "__weakref__",
         "_cancels",
+        "_noted",
         "_receive_hooks",
         "_reply_headers",
         "_sealed",
@@ -80,8 +84,10 @@ class Call:
         "method",
         "opening",
         "options",
+        "path",
         "peer",
         "received",
+        "rule",
         "sent",
         "side",
         "transport",
@@ -109,6 +115,8 @@ class Call:
         self.peer = peer
         self.endpoint = endpoint
         self.deadline = deadline
+        self.path = b""
+        self.rule: HttpRule | None = None
         self.cause: Cause | None = None
         self.certificate: PeerCertificate | None = None
         self.sent = 0
@@ -123,6 +131,7 @@ class Call:
         self._slot: set[Expiring] | None = None
         self.opening: Any = None
         self._cancels = 0
+        self._noted = False
 
     @property
     def reply_headers(self) -> Header:
@@ -235,6 +244,7 @@ class Call:
         self.reply_headers = attempt.reply_headers
         self.trailers = attempt.trailers
         self.peer = attempt.peer
+        self.path = attempt.path
         self.sent = attempt.sent
         self.received = attempt.received
 
@@ -316,6 +326,26 @@ class Call:
         self._task = self._wheel = None
         if self._sink is not None:
             self._sink = _closed
+
+    def note(self, cause: Cause, /) -> None:
+        """Name the cause of a cancellation of the task that a transport saw coming in."""
+        if self.cause is None:
+            self.cause, self._noted = cause, True
+
+    def reconsider(self, failure: BaseException | None = None) -> None:
+        """Forget a cause that was noted for a cancellation which has been taken back.
+
+        The chain may have cancelled its task by itself, for a time limit say, which a transport
+        cannot tell from other cancellations.
+
+        Args:
+            failure: What the chain raised, if it has ended.
+        """
+        if not self._noted or isinstance(failure, asyncio.CancelledError):
+            return
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            self.cause, self._noted = None, False
 
     def settle(
         self, task: asyncio.Task[Any], cancelling: int, failure: BaseException | None

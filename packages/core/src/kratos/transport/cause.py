@@ -16,6 +16,7 @@ class Cause(Enum):
     DEADLINE = "deadline"
     DRAINING = "draining"
     CALLER = "caller"
+    AGED = "aged"
 
     def error(self) -> Error:
         """Return a fresh error that stands for this cause on every wire."""
@@ -23,9 +24,12 @@ class Cause(Enum):
         return Error(code, reason, message)
 
 
+_AGED = "the call outlived its connection: the server's max_connection_age and its grace"
+
 _ERRORS: dict[Cause, tuple[int, str, str]] = {
     Cause.PEER_GONE: (499, "CLIENT_CLOSED", "the peer went away before the call ended"),
     Cause.DEADLINE: (504, "DEADLINE_EXCEEDED", "the call's deadline passed"),
     Cause.DRAINING: (503, "DRAINING", "the server is shutting down"),
+    Cause.AGED: (503, "CONNECTION_AGED", _AGED),
     Cause.CALLER: (499, "CANCELLED", "the caller left the call"),
 }

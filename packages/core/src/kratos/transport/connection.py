@@ -16,7 +16,8 @@ class Connector(Protocol):
     """A transport's whole client side; one per client.
 
     Plug-ins of the group ``kratos.transport`` name a factory of these:
-    ``connector(*, tls=None, **options) -> Connector``.
+    ``connector(*, tls=None, **options) -> Connector``. One whose calls go by another name than the
+    scheme has that in an attribute ``transport``, for ``Call.transport``.
     """
 
     @property

@@ -118,23 +118,27 @@ class Header:
         """Forget a name; one that is absent is left so."""
         self._writable().pop(name.lower(), None)
 
-    def starting_with(self, prefixes: tuple[str, ...]) -> list[tuple[str, str]]:
-        """Return the pairs whose names begin with one of some lower-case prefixes."""
+    def mentions(self, prefixes: tuple[str, ...]) -> bool:
+        """Tell whether a name begins with one of some lower-case prefixes."""
         pairs = self._pairs
         if pairs is not None:
-            for name, _ in pairs:
+            for name, _ in pairs:  # noqa: SIM110  a generator takes longer than the loop
                 if name.startswith(prefixes):
-                    break
-            else:
-                return []
+                    return True
+            return False
         raw = self._raw
         if isinstance(raw, _ITERABLE_AGAIN):  # most have none: nothing is decoded to find that out
             encoded = _encoded(prefixes)
-            for name, _ in raw:
-                if name.startswith(encoded):
-                    break
-            else:
-                return []
+            for raw_name, _ in raw:  # noqa: SIM110
+                if raw_name.startswith(encoded):
+                    return True
+            return False
+        return any(name.startswith(prefixes) for name in self._decoded())
+
+    def starting_with(self, prefixes: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Return the pairs whose names begin with one of some lower-case prefixes."""
+        if not self.mentions(prefixes):
+            return []
         return [pair for pair in self.items() if pair[0].startswith(prefixes)]
 
     def keys(self) -> list[str]:

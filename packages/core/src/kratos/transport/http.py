@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from kratos.transport.cause import Cause
 
@@ -20,6 +20,7 @@ __all__ = [
     "Endpoint",
     "Head",
     "HttpApplication",
+    "Memo",
     "Reply",
     "Running",
     "Socket",
@@ -40,6 +41,38 @@ class Running(Protocol):
         ...
 
 
+class Memo:
+    """What an application remembers for requests whose heads are the same.
+
+    An engine that recognises such heads cheaply, as HTTP/2's does by their compressed bytes,
+    gives them one memo. Filters may have changed the head since: whoever reads the memo compares
+    what it was made of.
+
+    Args:
+        base: Of heads without fields such as a deadline, which are another in each call; ``None``
+            if this head has none of them.
+        varying: These fields, the last of its headers.
+
+    Attributes:
+        base: See above.
+        varying: See above.
+        owner: Who wrote the value; others must not read it.
+        path: Of the head that the value was made of.
+        headers: Of that head.
+        value: What was found out; never changed, as calls share it.
+    """
+
+    __slots__ = ("base", "headers", "owner", "path", "value", "varying")
+
+    def __init__(self, base: Memo | None = None, varying: WireHeaders = ()) -> None:
+        self.base = base
+        self.varying = varying
+        self.owner: object = None
+        self.path = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.value: Any = None
+
+
 class Head:
     """A request before its body.
 
@@ -56,11 +89,14 @@ class Head:
         params: Path variables by field path, filled in by ``route``.
         running: Set by the endpoint while there is something to cancel with a cause; without
             it the engine cancels the task.
+        memo: Of all requests on the connection with a head like this one; ``None`` from engines
+            that do not recognise them.
     """
 
     __slots__ = (
         "certificate",
         "headers",
+        "memo",
         "method",
         "params",
         "path",
@@ -95,6 +131,7 @@ class Head:
         self.certificate: PeerCertificate | None = None
         self.params: Sequence[str] = ()
         self.running: Running | None = None
+        self.memo: Memo | None = None
 
     def header(self, name: bytes) -> bytes:
         """Return the first value of a lower-case name, empty when it is absent."""
@@ -102,6 +139,10 @@ class Head:
             if key == name:
                 return value
         return b""
+
+    def __str__(self) -> str:
+        """Return what a line of a log tells of it."""
+        return f"{self.method} {self.path.decode('latin-1')!r}"
 
 
 @dataclass(slots=True)
@@ -197,7 +238,11 @@ class Socket(Protocol):
 
 
 class Buffered(Protocol):
-    """An endpoint whose body the engine reads whole: the fast path."""
+    """An endpoint whose body the engine reads whole: the fast path.
+
+    One that has a method ``overflow(head, error) -> Reply`` makes the answer to a body that is too
+    large, in place of the engine.
+    """
 
     @property
     def max_body(self) -> int:

@@ -24,7 +24,13 @@ from kratos.transport.channel import Channel, ChannelClosed
 from kratos.transport.client_stream import converse, outgoing_requests
 from kratos.transport.header import Header
 from kratos.transport.method import Arity, Service
-from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT, Dispatcher, Operation
+from kratos.transport.operation import (
+    CANCEL_GRACE,
+    DEFAULT_TIMEOUT,
+    Dispatcher,
+    Missing,
+    Operation,
+)
 
 __all__ = ["LocalTransport", "local"]
 
@@ -84,6 +90,7 @@ class LocalTransport:
         timeouts: Mapping[str, float] | None = None,
         floors: Mapping[str, float] | None = None,
         encode: bool = False,
+        missing: Missing = Missing.REFUSE,
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
         self.dispatcher = Dispatcher(
@@ -92,6 +99,7 @@ class LocalTransport:
             timeout=timeout,
             timeouts=timeouts,
             floors=floors,
+            missing=missing,
             cancel_grace=cancel_grace,
         )
         self.cancel_grace = cancel_grace

@@ -18,7 +18,7 @@ from kratos.transport.floor import by_operation, checked_floor, checked_floors, 
 from kratos.transport.handlers import handler_for
 from kratos.transport.method import Method, Service
 from kratos.transport.naming import require_known, require_served
-from kratos.transport.stream import Requests
+from kratos.transport.stream import EnoughSent, Requests
 from kratos.transport.wheel import Wheel, time_limit
 
 __all__ = ["Dispatcher", "Missing", "Operation"]
@@ -90,8 +90,9 @@ class Operation:
         timeout, deadline = self._timeout, call.deadline
         if timeout is not None and (deadline is None or now + timeout < deadline):
             call.deadline = deadline = now + timeout
-        if call.cause is not None or (deadline is not None and deadline <= now):
-            raise (call.cause or Cause.DEADLINE).error()
+        cause = call.cause
+        if cause is not None or (deadline is not None and deadline <= now):
+            raise (cause or Cause.DEADLINE).error()
         task = current_task(loop)
         assert task is not None, "a call runs in a task"
         cancelling = task.cancelling()
@@ -105,9 +106,12 @@ class Operation:
         reply: Any = None
         try:
             reply = await self._handler(call, request)
+        except EnoughSent:  # out of a send of the chain's own; the handler's ends in the handler
+            pass
         except BaseException as error:
             failure = error
         call.release()
+        call.reconsider(failure)
         calls.discard(call)
         if not calls and self._dispatcher.draining:
             dispatcher.idle()

@@ -14,6 +14,7 @@ from kratos.transport.operation import Missing
 
 if TYPE_CHECKING:
     from kratos.health import Health
+    from kratos.metrics import Meter
 
 __all__ = [
     "AppInfo",
@@ -57,6 +58,7 @@ class Mount:
         info: Who the application is.
         health: Its table of checks.
         missing: What to do with methods that a service leaves out.
+        metrics: Where its figures go.
     """
 
     services: Sequence[Service] = ()
@@ -64,6 +66,7 @@ class Mount:
     info: AppInfo | None = None
     health: Health | None = None
     missing: Missing = Missing.REFUSE
+    metrics: Meter | None = None
 
 
 @runtime_checkable

@@ -13,15 +13,24 @@ __all__ = ["Inotify", "InotifyWatch"]
 _CLOSE_WRITE: Final = 0x00000008
 _MOVED_FROM: Final = 0x00000040
 _MOVED_TO: Final = 0x00000080
+_CREATE: Final = 0x00000100
 _DELETE: Final = 0x00000200
 _DELETE_SELF: Final = 0x00000400
 _MOVE_SELF: Final = 0x00000800
 _OVERFLOW: Final = 0x00004000
 _IGNORED: Final = 0x00008000
 _ONLY_DIRECTORIES: Final = 0x01000000
+_IS_DIRECTORY: Final = 0x40000000
 
 _MASK: Final = (
-    _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _DELETE_SELF | _MOVE_SELF | _ONLY_DIRECTORIES
+    _CLOSE_WRITE
+    | _MOVED_FROM
+    | _MOVED_TO
+    | _CREATE
+    | _DELETE
+    | _DELETE_SELF
+    | _MOVE_SELF
+    | _ONLY_DIRECTORIES
 )
 _EVENT: Final = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
 _BUFFER: Final = 65536  # bytes, many times the longest event
@@ -67,13 +76,14 @@ class Inotify:
     Users have few descriptors (128 by default) and many watches, hence the sharing.
     """
 
-    __slots__ = ("_fd", "_libc", "_loop", "_watches")
+    __slots__ = ("_fd", "_libc", "_loop", "_paths", "_watches")
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = -1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watches: dict[int, set[InotifyWatch]] = {}
+        self._paths: dict[int, bytes] = {}
 
     def watch(self, path: str) -> InotifyWatch:
         """Watch a directory, on the running event loop.
@@ -91,6 +101,7 @@ class Inotify:
         # The system gives one number per directory, however often it is asked.
         watch = InotifyWatch(self, number)
         self._watches.setdefault(number, set()).add(watch)
+        self._paths.setdefault(number, os.path.abspath(os.fsencode(path)))  # noqa: PTH100  bytes
         return watch
 
     def forget(self, number: int, watch: InotifyWatch) -> None:
@@ -100,7 +111,7 @@ class Inotify:
             return
         users.discard(watch)
         if not users:
-            del self._watches[number]
+            del self._watches[number], self._paths[number]
             self._libc.inotify_rm_watch(self._fd, number)
         self._close_if_unused()
 
@@ -132,19 +143,27 @@ class Inotify:
         at = 0
         while at < len(data):
             number, mask, _, length = _EVENT.unpack_from(data, at)
-            at += _EVENT.size + length
+            at += _EVENT.size
+            name = data[at : at + length].rstrip(b"\0")
+            at += length
             if mask & _OVERFLOW:
                 for users in list(self._watches.values()):
                     _notify(users)
             elif mask & (_IGNORED | _MOVE_SELF):
                 self._lose(number, remove=not mask & _IGNORED)
-            else:
+            elif not mask & _CREATE or mask & _IS_DIRECTORY or self._is_link(number, name):
                 _notify(self._watches.get(number, ()))
+
+    def _is_link(self, number: int, name: bytes) -> bool:
+        """Tell whether what was made is whole, as a link is; a file is when it is closed."""
+        path = self._paths.get(number)
+        return path is not None and os.path.islink(os.path.join(path, name))  # noqa: PTH114, PTH118
 
     def _lose(self, number: int, *, remove: bool) -> None:
         users = self._watches.pop(number, None)
         if users is None:
             return
+        del self._paths[number]
         if remove:
             # It lives on under another name, where nobody is interested in it.
             self._libc.inotify_rm_watch(self._fd, number)

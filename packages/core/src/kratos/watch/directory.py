@@ -38,8 +38,8 @@ class DirectoryWatches:
     """Opens directory watches; all of them share one system resource.
 
     Linux tells by inotify of files that are renamed into the directory, written and closed,
-    or removed; not of changed times. Elsewhere, and where the system has no watches left, a
-    watch merely returns every ``poll`` seconds.
+    or removed, and of links and directories that are made; not of changed times. Elsewhere, and
+    where the system has no watches left, a watch merely returns every ``poll`` seconds.
 
     Args:
         clock: Time for polling.

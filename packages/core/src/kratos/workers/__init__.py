@@ -6,6 +6,7 @@ anew, by the name of its factory. The two talk over one socket pair, and a worke
 supervisor's end of it closes.
 """
 
-from kratos.workers._supervisor import available_cores, supervise
+from kratos.workers._cores import available_cores
+from kratos.workers._supervisor import supervise
 
 __all__ = ["available_cores", "supervise"]

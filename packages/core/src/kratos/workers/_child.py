@@ -18,6 +18,7 @@ from kratos.limit import cancel_and_wait, describe
 from kratos.workers._channel import Channel
 from kratos.workers._messages import (
     LARGEST,
+    Configured,
     Failed,
     Finish,
     Leaving,
@@ -82,7 +83,7 @@ class Child(Protocol):
         ...
 
 
-Heard: TypeAlias = "Callable[[Child, Measured | Published], None]"
+Heard: TypeAlias = "Callable[[Child, Configured | Measured | Published], None]"
 
 
 class ChildProcess:
@@ -193,7 +194,7 @@ class ChildProcess:
                 self.report = message
             case Failed():
                 self.failure = message
-            case Measured() | Published():
+            case Configured() | Measured() | Published():
                 self._heard(self, message)
                 return
             case Leaving():

@@ -9,9 +9,13 @@ import threading
 import time
 from typing import Final
 
+from kratos.log import flush_all
+
 __all__ = ["EXIT_ORPHANED", "Guard", "end_within"]
 
 EXIT_ORPHANED: Final = 3
+
+_LAST_LINES: Final = 0.5  # seconds for what is logged and not written yet
 
 
 class Guard(threading.Thread):
@@ -36,7 +40,7 @@ class Guard(threading.Thread):
         poll.register(self._end, 0)  # hang-ups are told unasked
         poll.poll()
         time.sleep(self.patience)
-        os._exit(EXIT_ORPHANED)
+        _exit(EXIT_ORPHANED)
 
 
 def end_within(seconds: float, code: int) -> None:
@@ -45,6 +49,11 @@ def end_within(seconds: float, code: int) -> None:
     Else one that serves no more would be there as long as any thread that somebody forgot, and
     none would be started in its place.
     """
-    timer = threading.Timer(seconds, os._exit, (code,))
+    timer = threading.Timer(seconds, _exit, (code,))
     timer.daemon = True
     timer.start()
+
+
+def _exit(code: int) -> None:
+    flush_all(_LAST_LINES)
+    os._exit(code)

@@ -9,9 +9,10 @@ from typing import Final
 
 from kratos.clock import Clock
 from kratos.limit import Limit
-from kratos.metrics import Snapshot, lasting, merge
+from kratos.metrics import Snapshot, from_wire, lasting, merge
 from kratos.workers._child import Child
-from kratos.workers._messages import Measure
+from kratos.workers._messages import Measure, Measured
+from kratos.workers._parts import joined
 
 __all__ = ["Measures"]
 
@@ -30,18 +31,39 @@ class Measures:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._past: Snapshot = ()
+        self._parts: dict[Child, list[Snapshot]] = {}
         self._present: dict[Child, tuple[str, Snapshot]] = {}
         self._awaited: dict[Child, asyncio.Event] = {}
 
-    def take(self, child: Child, origin: str, snapshot: Snapshot) -> None:
-        """Note what a worker has counted until now."""
-        self._present[child] = (origin, snapshot)
-        self._release(child)
+    def take(self, child: Child, origin: str, message: Measured) -> None:
+        """Note what a worker has counted until now, or a part of it.
+
+        Raises:
+            ValueError: It is no snapshot; what the worker told before still counts.
+        """
+        parts = self._parts.pop(child, None)
+        if message.begins:
+            parts = []
+        if message.failed or parts is None:
+            self._release(child)
+            return
+        try:
+            parts.append(from_wire(message.families))
+        except ValueError:
+            self._release(child)
+            raise
+        if message.more:
+            self._parts[child] = parts
+        else:
+            self._present[child] = (origin, joined(parts))
+            self._release(child)
 
     def sweep(self) -> None:
         """Add workers that have ended to the past."""
         for child in [child for child in self._awaited if child.code is not None]:
             self._release(child)
+        for child in [child for child in self._parts if child.code is not None]:
+            del self._parts[child]
         for child in [child for child in self._present if child.code is not None]:
             _, snapshot = self._present.pop(child)
             self._past = merge([("", self._past), ("", lasting(snapshot))])

@@ -9,16 +9,18 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kratos.address import Address
 from kratos.app import App
+from kratos.app._context import of_process
 from kratos.app._main import default_loop_factory, exit_code, refused
 from kratos.app._making import made, told
 from kratos.app._options import Options, name_of
+from kratos.config._states import from_plain, handed
 from kratos.errors import KratosError, StartupError
 from kratos.health import Kind
 from kratos.limit import Limit, cancel_and_wait, describe
@@ -27,9 +29,11 @@ from kratos.log._console import shown
 from kratos.process import become_worker
 from kratos.transport.server import Endpointer, Shareable
 from kratos.workers._channel import Channel, receive_first
+from kratos.workers._following import Following
 from kratos.workers._guard import EXIT_ORPHANED, Guard, end_within
 from kratos.workers._messages import (
     LARGEST,
+    Configure,
     Failed,
     Finish,
     Leaving,
@@ -37,6 +41,7 @@ from kratos.workers._messages import (
     Published,
     Ready,
     Report,
+    Settle,
     Setup,
     Stop,
     encode,
@@ -76,10 +81,12 @@ def work(target: str, descriptor: int) -> int:
     sys.argv[:] = setup.argv
     # The end of the runner waits for threads, hence after the last words.
     runner = asyncio.Runner(loop_factory=default_loop_factory())
-    with shown(f"worker {setup.slot}: "), runner, end.dup() as last_words:
+    with shown(f"worker {setup.slot}: "), ExitStack() as stack, runner, end.dup() as last_words:
         code = 0
         try:
-            runner.run(_serve(_build(target, setup), Channel(end), guard))
+            app = _build(target, setup)
+            stack.enter_context(of_process(app))
+            runner.run(_serve(app, setup, Channel(end), guard))
         except (Exception, SystemExit) as error:
             _tell_failure(error, last_words)
             code = exit_code(error)
@@ -105,11 +112,15 @@ def _leave_signals_to_supervisor() -> None:
 
 
 def _build(target: str, setup: Setup) -> App:
-    app = made(load(target), target)
+    states = from_plain(setup.config)
+    with handed(states):
+        app = made(load(target), target)
     places = _places(app.options, setup)
     app.adapt(lambda options: _working(options, setup))
     for server, place in places:
         server.share(place)
+    if app.options.config is not None and setup.config:
+        app.options.config.follow(states, revision=setup.revision)
     return app
 
 
@@ -152,19 +163,23 @@ def _working(options: Options, setup: Setup) -> Options:
     )
 
 
-async def _serve(app: App, channel: Channel, guard: Guard) -> None:
+async def _serve(app: App, setup: Setup, channel: Channel, guard: Guard) -> None:
     await channel.open()
     app.adapt(lambda options: _announcing(options, channel))
-    app.bus.connect(partial(_publish, channel))
-    telling = Telling(app.options.metrics, channel, log=app.options.log)
+    app.bus.connect(partial(_publish, channel), confirmed=True)
+    options = app.options
+    telling = Telling(options.metrics, channel, parts=setup.parts, log=options.log)
+    following = Following(app.options.config, channel)
     async with (
-        _task(_obey(app, channel, telling)),
+        _task(telling.run()),
+        _task(_obey(app, channel, telling, following)),
         _task(_tell(app, channel, guard, telling)),
     ):
         try:
             await app.run()
         finally:
-            telling.send()
+            await following.aclose()
+            telling.end()
             await channel.flush()
 
 
@@ -181,7 +196,7 @@ def _announcing(options: Options, channel: Channel) -> Options:
     return replace(options, before_stop=(*options.before_stop, leaving))
 
 
-async def _obey(app: App, channel: Channel, telling: Telling) -> None:
+async def _obey(app: App, channel: Channel, telling: Telling, following: Following) -> None:
     """Do as the supervisor says; leave when it is gone."""
     async for message in channel.messages():
         match message:
@@ -190,9 +205,11 @@ async def _obey(app: App, channel: Channel, telling: Telling) -> None:
             case Finish():
                 app.hurry()
             case Measure():
-                telling.send(asked=True)
+                telling.want(asked=True)
             case Published():
                 app.bus.deliver(message)
+            case Configure() | Settle():
+                following.take(message)
             case _:
                 continue
     app.stop("the supervisor is gone")
@@ -220,7 +237,7 @@ async def _tell(app: App, channel: Channel, guard: Guard, telling: Telling) -> N
             if not told:
                 channel.send(Ready())
                 told = True
-            telling.send()  # so that little is lost with a worker that is killed
+            telling.want()  # so that little is lost with a worker that is killed
             with suppress(TimeoutError):
                 async with Limit(options.clock, options.check_interval):
                     await changed.wait()

@@ -16,6 +16,8 @@ from kratos.errors import KratosError
 
 __all__ = [
     "LARGEST",
+    "Configure",
+    "Configured",
     "Decoder",
     "Failed",
     "Finish",
@@ -26,6 +28,7 @@ __all__ = [
     "Published",
     "Ready",
     "Report",
+    "Settle",
     "Setup",
     "Stop",
     "encode",
@@ -48,6 +51,9 @@ class Setup:
         sockets: File descriptors of listening sockets, by the index of the server.
         addresses: Addresses to share, by the index of the server.
         expected: Addresses that the servers had when the places were made, by index.
+        revision: Of the configuration.
+        config: What its sources say, see ``kratos.config``; empty if the supervisor has none.
+        parts: Whether the supervisor puts parts of metrics together.
     """
 
     slot: int
@@ -58,6 +64,9 @@ class Setup:
     sockets: dict[str, int] = field(default_factory=dict[str, int])
     addresses: dict[str, str] = field(default_factory=dict[str, str])
     expected: dict[str, str] = field(default_factory=dict[str, str])
+    revision: int = 0
+    config: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    parts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +116,51 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """Supervisor: prepare for another configuration, and wait for ``Settle``.
+
+    Attributes:
+        number: Of the change, for the answers.
+        revision: Of the configuration.
+        at_once: Whether it is in force already: the worker puts it in force without waiting.
+        config: What its sources say, see ``kratos.config``.
+    """
+
+    number: int
+    revision: int
+    at_once: bool = False
+    config: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Supervisor: put in force what was prepared, or roll back.
+
+    Attributes:
+        number: Of the change.
+        commit: Which of the two.
+        reason: Why it is refused.
+    """
+
+    number: int
+    commit: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """Worker: a change is prepared, or refused.
+
+    Attributes:
+        number: Of the change.
+        problem: Why it is refused; empty if it is not.
+    """
+
+    number: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """Supervisor: tell what you have counted."""
 
@@ -116,14 +170,32 @@ class Measured:
     """Worker: what it has counted since its start.
 
     Attributes:
-        families: A snapshot of its meter, as ``kratos.metrics.to_wire`` writes it.
+        families: A snapshot of its meter, as ``kratos.metrics.to_wire`` writes it, or a part of it.
+        begins: Whether it is the first part.
+        more: Whether further parts follow.
+        failed: Whether it cannot tell; what it told before is then the last that is known.
     """
 
     families: list[Any] = field(default_factory=list[Any])
+    begins: bool = True
+    more: bool = False
+    failed: bool = False
 
 
 Message: TypeAlias = (
-    Setup | Stop | Finish | Ready | Report | Leaving | Failed | Measure | Measured | Published
+    Setup
+    | Stop
+    | Finish
+    | Ready
+    | Report
+    | Leaving
+    | Failed
+    | Configure
+    | Settle
+    | Configured
+    | Measure
+    | Measured
+    | Published
 )
 
 _KINDS: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}

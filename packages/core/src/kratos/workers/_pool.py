@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -18,18 +19,20 @@ from kratos.errors import KratosError
 from kratos.health import Health
 from kratos.limit import cancel_and_wait, describe
 from kratos.log import Level
-from kratos.metrics import Including, Meter, Snapshot, from_wire
+from kratos.metrics import Including, Meter, Snapshot
 from kratos.transport.server import Mount, Shareable
 from kratos.workers import _child
 from kratos.workers._child import Child
 from kratos.workers._measures import Measures
-from kratos.workers._messages import Measured, Published, Setup
+from kratos.workers._messages import Configured, Measured, Published, Setup
 from kratos.workers._places import Places
 from kratos.workers._restarts import Quorum, Restarts
 from kratos.workers._slot import Slot, SlotLimits
 
 if TYPE_CHECKING:
     from kratos.app import App
+    from kratos.config import Config
+    from kratos.workers._followers import Followers
 
 __all__ = ["BOOT", "GRACE", "Pool"]
 
@@ -74,6 +77,7 @@ class Pool:
         self._bus = bus
         bus.connect(self._broadcast)
         self._figures = _Figures(options.metrics)
+        self._followers = None if options.config is None else self._following(options.config)
         if isinstance(options.metrics, Including):
             options.metrics.include(self._collect)
         self._complete = asyncio.Event()
@@ -235,12 +239,27 @@ class Pool:
             log=options.log,
         )
 
+    def _following(self, config: Config) -> Followers:
+        # Loaded with a configuration alone: programs without one do not pay for it.
+        from kratos.workers._followers import Followers
+
+        return Followers(
+            config,
+            children=lambda: {
+                child: number for number, slot in enumerate(self._slots) for child in slot.children
+            },
+            changed=self._refresh,
+            meter=self._options.metrics,
+            log=self._options.log,
+        )
+
     async def _launch(self, number: int) -> Child:
         await self._places.open_slot(number)
         handed = self._places.of(number)
         self._started += 1
         # A worker with an entry of its own and its successor are in the registry together.
         own = f"{self._options.id}-{number}.{self._started}"
+        revision, config = (0, {}) if self._followers is None else self._followers.present()
         setup = Setup(
             slot=number,
             id=own if self._apart else self._options.id,
@@ -254,6 +273,9 @@ class Pool:
                 for index, server in enumerate(self._options.servers)
                 if isinstance(server, Shareable)
             },
+            revision=revision,
+            config=config,
+            parts=True,
         )
         child = await self._start_process(
             self._target,
@@ -266,27 +288,34 @@ class Pool:
         self._figures.started(number)
         # The last thing: what is published from here on goes to it as to all others.
         for published in self._bus.kept():
-            child.send(published)
+            child.send(replace(published, number=0))
+        if self._followers is not None:
+            self._followers.catch_up(child, revision)
         return child
 
-    def _hear(self, number: int, child: Child, message: Measured | Published) -> None:
-        if isinstance(message, Measured):
+    def _hear(self, number: int, child: Child, message: Configured | Measured | Published) -> None:
+        if isinstance(message, Configured):
+            if self._followers is not None:
+                self._followers.hear(child, message)
+        elif isinstance(message, Measured):
             try:
-                snapshot = from_wire(message.families)
+                self._measures.take(child, str(number), message)
             except ValueError as error:
                 self._options.log.log(
                     Level.ERROR, "a worker told no metrics", {"worker": number, "error": error}
                 )
-                snapshot = ()
-            self._measures.take(child, str(number), snapshot)
         else:
-            self._bus.deliver(message)
-            self._broadcast(message, but=child)
+            of_another = replace(message, number=0)
+            self._bus.deliver(of_another)
+            self._broadcast(of_another, but=child)
+            if message.keep and message.number:
+                child.send(message)  # its place is after all that was sent to it until now
 
     def _broadcast(self, message: Published, *, but: Child | None = None) -> None:
+        of_another = replace(message, number=0)
         for child in self._children():
             if child is not but:
-                child.send(message)
+                child.send(of_another)
 
     async def _collect(self) -> Snapshot:
         return await self._measures.collect(self._children())
@@ -305,6 +334,8 @@ class Pool:
 
     def _refresh(self) -> None:
         self._measures.sweep()
+        if self._followers is not None:
+            self._followers.sweep()
         if self._health is not None:
             self._health.refresh()
 
@@ -329,6 +360,9 @@ class Pool:
             failed = {} if worker.report is None else worker.report.failed
             told = "; ".join(f"{name}: {text}" for name, text in failed.items())
             raise KratosError(told or "not ready")
+        behind = "" if self._followers is None else self._followers.problem_of(worker)
+        if behind:
+            raise KratosError(f"it keeps its old configuration: {behind}")
 
 
 class _Figures:

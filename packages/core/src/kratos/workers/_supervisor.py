@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,18 +10,13 @@ from kratos.app._options import Options, Workers, check_workers
 from kratos.errors import ConfigError, StartupError
 from kratos.health import Health
 from kratos.process import ties, worker_slot
+from kratos.workers._cores import available_cores
 from kratos.workers._pool import BOOT, GRACE, Pool
 
 if TYPE_CHECKING:
     from kratos.app import App
 
-__all__ = ["available_cores", "supervise", "supervising"]
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return os.cpu_count() or 1 if affinity is None else len(affinity(0))
+__all__ = ["supervise", "supervising"]
 
 
 def supervise(app: App, target: str, /, *, workers: Workers) -> None:

@@ -15,16 +15,17 @@ from kratos.config._dotted import nest
 
 __all__ = ["decode"]
 
+# All that repeats is possessive: by going back, a line of blanks would take a time of its square.
 _LINE: Final = re.compile(
     r"""
-    [ \t]*
-    (?: (?:export[ \t]+)? (?P<name>[A-Za-z_][A-Za-z0-9_.\-]*) [ \t]* = [ \t]*
-        (?: '(?P<single>[^']*)'
-          | "(?P<double>(?:[^"\\]|\\.)*)"
-          | (?P<bare>(?:(?![ \t]+\#)[^\r\n'"])(?:(?![ \t]+\#)[^\r\n])*)?
+    [ \t]*+
+    (?: (?:export[ \t]++)? (?P<name>[A-Za-z_][A-Za-z0-9_.\-]*+) [ \t]*+ = [ \t]*+
+        (?: '(?P<single>[^']*+)'
+          | "(?P<double>(?:[^"\\]|\\.)*+)"
+          | (?P<bare>(?:[^ \t\r\n'"][^ \t\r\n]*+(?:[ \t]++(?!\#)[^ \t\r\n]*+)*+)?+)
         )
     )?
-    [ \t]* (?:\#[^\r\n]*)? (?:\r?\n|\Z)
+    [ \t]*+ (?:\#[^\r\n]*+)?+ (?:\r?\n|\Z)
     """,
     re.VERBOSE | re.DOTALL,
 )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import date, time
-from typing import Any, cast
+from typing import Any, Final, cast
 
 __all__ = ["decode"]
+
+# tomllib takes time and memory that grow with the square of the parts of a key.
+_ENDLESS_KEY: Final = re.compile(
+    rb"""(?<![\w"'.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}"""
+)
 
 
 def decode(data: bytes) -> Any:
@@ -15,6 +21,8 @@ def decode(data: bytes) -> Any:
     Raises:
         ValueError: It is none; the message holds line and column.
     """
+    if _ENDLESS_KEY.search(data):
+        raise ValueError("a key has more than 100 parts")
     try:
         return _plain(tomllib.loads(data.decode("utf-8-sig")))
     except RecursionError:

@@ -17,8 +17,20 @@ __all__ = ["decode"]
 
 _TAG: Final = "tag:yaml.org,2002:"
 _MOST_VALUES: Final = 1_000_000
+_KINDS: Final[dict[type[Node], str]] = {
+    ScalarNode: f"{_TAG}str",
+    SequenceNode: f"{_TAG}seq",
+    MappingNode: f"{_TAG}map",
+}
 # libyaml's parser is ten times as fast, and not there in every build.
-_LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_BASE: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class _Loader(_BASE):  # type: ignore[misc]
+    """Gives each node the tag of its kind; PyYAML looks for rules first, of which it has none."""
+
+    def resolve(self, kind: type[Node], _value: object, _implicit: object) -> str:
+        return _KINDS[kind]
 
 
 def decode(data: bytes) -> Any:
@@ -28,7 +40,7 @@ def decode(data: bytes) -> Any:
         ValueError: It is no YAML, or beyond the above; the message holds line and column.
     """
     try:
-        root: Node | None = yaml.compose(data.decode("utf-8-sig"), Loader=_LOADER)
+        root: Node | None = yaml.compose(data.decode("utf-8-sig"), Loader=_Loader)
         return None if root is None else _Reader().value(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark

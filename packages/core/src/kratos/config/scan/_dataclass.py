@@ -58,7 +58,7 @@ def read_dataclass(kind: type, tree: Mapping[str, object], place: Place) -> Any:
         elif field.default is dataclasses.MISSING and (
             field.default_factory is dataclasses.MISSING
         ):
-            raise place.member(key).error(f"is missing; {kind.__name__} needs it")
+            raise place.member(key).missing(f"is missing; {kind.__name__} needs it")
     try:
         return kind(**values)
     except ConfigError:

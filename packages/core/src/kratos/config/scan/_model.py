@@ -33,7 +33,8 @@ def read_model(kind: Any, tree: Mapping[str, object], place: Place) -> Any:
             culprit = culprit.item(part) if isinstance(part, int) else culprit.member(part)
         rest = error.error_count() - 1
         more = f" (and {rest} more)" if rest else ""
-        raise culprit.error(f"is refused: {first['msg']}{more}") from None
+        told = culprit.missing if first["type"] == "missing" else culprit.error
+        raise told(f"is refused: {first['msg']}{more}") from None
 
 
 def _names(name: str, field: Any) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -20,11 +20,13 @@ class Place:
         key: Dotted key; items of lists are ``[0]``; empty for the top.
         origin: Tells which document a key comes from.
         strict: Whether unknown keys are refused.
+        sources: What was looked through.
     """
 
     key: str
     origin: Callable[[str], str]
     strict: bool
+    sources: Sequence[str] = ()
 
     def member(self, name: str) -> Place:
         """Return the place of a member of the mapping that is here."""
@@ -44,6 +46,11 @@ class Place:
         origin = self.origin(self.key.partition("[")[0])
         where = f" (from {origin})" if origin else ""
         return ConfigError(f"configuration value {self.key!r}{where} {complaint}")
+
+    def missing(self, complaint: str) -> ConfigError:
+        """Return the error of nothing being here, where weaker sources may have had something."""
+        where = f": no value in {', '.join(self.sources)}" if self.sources else ""
+        return ConfigError(f"configuration value {self.key!r} {complaint}{where}")
 
     def check_known(self, given: Iterable[str], known: Iterable[str]) -> None:
         """Refuse members that are not known, if ``strict``.
