@@ -97,6 +97,12 @@ def test_value_of_a_wrong_type_is_refused_with_its_path(
             assert error.path == f"$.{key}", value
 
 
+@pytest.mark.parametrize("text", ["0.5e-999", "-0.5e-9551615", "1e-30", "0.25"])
+def test_part_of_one_is_no_integer_however_small(proto: Any, backend: str, text: str) -> None:
+    error = refusal(backend, f'{{"fInt32":"{text}"}}', proto.Scalars)
+    assert error.problem.startswith("expected an integer")
+
+
 def test_number_beyond_the_range_of_doubles_is_refused(proto: Any, backend: str) -> None:
     assert refusal(backend, '{"fDouble":1e999}', proto.Scalars).path == "$.fDouble"
     assert refusal(backend, '{"struct":{"a":[1,-1e999]}}', proto.WellKnown).path == "$.struct.a[1]"
@@ -418,18 +424,29 @@ def test_text_with_half_a_surrogate_pair_is_refused(proto: Any, backend: str) ->
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "field"),
     [
-        r'{"unknown":"\ud800"}',
-        r'{"\udc00":1}',
-        r'{"unknown":[{"a\uD83d":null}]}',
-        r'{"unknown":"\udc00\ud800"}',
+        (r'{"naming":"\ud800"}', "naming"),
+        (r'{"unknown":"\ud800"}', "unknown"),
+        (r'{"\udc00":1}', ""),
+        (r'{"unknown":[{"a\uD83d":null}]}', "unknown[0]"),
+        (r'{"unknown":[1,{"a":{"b":"\ud800"}}]}', "unknown[1].a.b"),
+        (r'{"unknown":"\udc00\ud800"}', "unknown"),
     ],
 )
-def test_half_a_surrogate_pair_is_refused_where_nothing_is_read(
-    proto: Any, backend: str, text: str
+def test_half_a_surrogate_pair_is_refused_with_its_path_also_where_nothing_is_read(
+    proto: Any, backend: str, text: str, field: str
 ) -> None:
-    assert "surrogate" in refusal(backend, text, proto.Sub).problem
+    found = refusal(backend, text.encode(), proto.Sub)
+    assert "surrogate" in found.problem
+    assert found.field == field
+
+
+def test_half_a_surrogate_pair_within_half_of_one_is_refused_in_words_that_can_be_sent(
+    proto: Any, backend: str
+) -> None:
+    text = rb'{"a\ud800":{"b\ud800":"\ud800"}}'
+    assert str(refusal(backend, text, proto.Sub)).encode()
 
 
 def test_whole_surrogate_pair_is_skipped_where_nothing_is_read(proto: Any, backend: str) -> None:

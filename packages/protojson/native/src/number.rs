@@ -44,7 +44,7 @@ fn slow_integer(negative: bool, text: &[u8]) -> Integer {
     // Digits before the point, counted from the first that is not zero.
     let whole = exponent.saturating_add(point as i64);
     let magnitude = whole.saturating_sub(zeros as i64);
-    if magnitude.abs() > MAX_MAGNITUDE + 1 {
+    if magnitude > MAX_MAGNITUDE + 1 {
         return Integer::TooLarge;
     }
     if whole < digits.len() as i64 {

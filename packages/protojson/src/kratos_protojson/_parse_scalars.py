@@ -109,8 +109,10 @@ def _integral(text: str) -> int:
         number = Decimal(text)
     except InvalidOperation:  # its exponent has more digits than decimals take
         raise JsonError(f"{show(text)} is no integer of 64 bits") from None
-    if abs(number.adjusted()) > _MAX_MAGNITUDE:
+    if number.adjusted() > _MAX_MAGNITUDE:
         raise JsonError(f"{show(text)} is no integer of 64 bits")
+    if number.adjusted() < 0:  # and never a ratio of numbers that are gigabytes long
+        raise JsonError(f"expected an integer, got {show(text)}")
     numerator, denominator = number.as_integer_ratio()
     if denominator != 1:
         raise JsonError(f"expected an integer, got {show(text)}")

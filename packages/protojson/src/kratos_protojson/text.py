@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from kratos_protojson._error import JsonError
 
@@ -28,6 +28,10 @@ _ORJSON: Final = _fast()
 # What orjson reads otherwise than needed: -0 loses its sign.
 _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.])")
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+
+
+_Way: TypeAlias = "tuple[str, _Way] | None"
+"""The parts of a path, from inside out."""
 
 
 class Huge(float):
@@ -157,16 +161,23 @@ def _complain(value: Any) -> None:
 
 def _refuse_halves(value: Any) -> None:
     """Refuse halves of surrogate pairs, also where they belong to nothing that is known."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
+    waiting: list[tuple[Any, _Way]] = [(value, None)]
+    while waiting:  # not by recursion: the standard library's parser goes deeper than that can
+        one, way = waiting.pop()
         if isinstance(one, str):
             try:
                 one.encode()
             except UnicodeEncodeError as error:
-                raise JsonError.of(error) from None
+                raise _at(way, JsonError.of(error)) from None
         for part, item in _parts(one):
-            waiting += part, item
+            waiting += (item, (part, way)), (part, way)  # the name first: a path can have it then
+
+
+def _at(way: _Way, error: JsonError) -> JsonError:
+    while way is not None:
+        part, way = way
+        error.within(part)
+    return error
 
 
 def refuse_bytes(value: Any) -> None:
