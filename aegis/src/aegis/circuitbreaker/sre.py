@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import ClassVar, Final, Self, TypedDict, Unpack
 
@@ -16,6 +16,7 @@ from aegis.clock import SYSTEM_CLOCK, Clock
 from aegis.guard import Guarded
 from aegis.outcome import Outcome
 from aegis.refusal import BreakerOpen
+from aegis.stats import SUM
 
 __all__ = ["SreBreaker", "SreOptions", "SreStats"]
 
@@ -61,7 +62,7 @@ class SreStats:
     drop_probability: float
     k: float
     request: int
-    refused: int
+    refused: int = field(metadata=SUM)
 
 
 class SreBreaker(Lockable, Guarded):

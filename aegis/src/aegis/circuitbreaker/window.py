@@ -6,7 +6,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, TypeAlias
 
 from aegis._check import above, at_least
@@ -17,6 +17,7 @@ from aegis.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from aegis.guard import Guarded
 from aegis.outcome import Outcome
 from aegis.refusal import BreakerOpen
+from aegis.stats import SUM
 
 __all__ = ["OnChange", "WindowBreaker", "WindowStats"]
 
@@ -63,8 +64,8 @@ class WindowStats:
     slow_rate: float
     probing: int
     retry_after: float | None
-    opened: int
-    refused: int
+    opened: int = field(metadata=SUM)
+    refused: int = field(metadata=SUM)
 
 
 class WindowBreaker(Lockable, Guarded):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from aegis import _check
@@ -12,6 +12,7 @@ from aegis.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from aegis.guard import Guarded
 from aegis.outcome import Outcome
 from aegis.refusal import Overloaded
+from aegis.stats import SUM
 
 __all__ = ["AdaptiveLimit", "LimitStats"]
 
@@ -40,9 +41,9 @@ class LimitStats:
     limit: int
     estimate: float
     inflight: int
-    admitted: int
-    refused: int
-    dropped: int
+    admitted: int = field(metadata=SUM)
+    refused: int = field(metadata=SUM)
+    dropped: int = field(metadata=SUM)
     latency: float
     base_latency: float
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import ClassVar, Final
 
@@ -15,6 +15,7 @@ from aegis.concurrency.load import LoadSignal, cpu_load, go_cpu_load
 from aegis.guard import Guarded
 from aegis.outcome import Outcome
 from aegis.refusal import Overloaded
+from aegis.stats import SUM
 
 __all__ = ["Bbr", "BbrStats"]
 
@@ -43,8 +44,8 @@ class BbrStats:
     limit: int
     gate: int | None
     inflight: int
-    admitted: int
-    refused: int
+    admitted: int = field(metadata=SUM)
+    refused: int = field(metadata=SUM)
     max_pass: int
     min_rt: float
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
 
@@ -16,6 +16,7 @@ from aegis.concurrency._waiters import Waiter, WaitingCoroutine, WaitingThread
 from aegis.guard import Admission, Guarded, guarded, is_awaited
 from aegis.outcome import Classify, Outcome, outcome_of
 from aegis.refusal import Overloaded
+from aegis.stats import SUM
 
 __all__ = ["Bulkhead", "BulkheadStats", "Entrance", "Order"]
 
@@ -43,9 +44,9 @@ class BulkheadStats:
     size: int
     inflight: int
     waiting: int
-    admitted: int
-    refused: int
-    expired: int
+    admitted: int = field(metadata=SUM)
+    refused: int = field(metadata=SUM)
+    expired: int = field(metadata=SUM)
 
 
 class Bulkhead(Lockable, Guarded):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from math import exp, inf, sqrt
 from random import random as uniform
@@ -16,6 +16,7 @@ from aegis.concurrency.load import LoadSignal
 from aegis.guard import Admission, Guard, Guarded
 from aegis.outcome import Classify, Outcome, outcome_of
 from aegis.refusal import Overloaded
+from aegis.stats import SUM
 
 __all__ = ["Priority", "Shedder", "ShedderStats"]
 
@@ -64,7 +65,7 @@ class ShedderStats:
     shedding: float
     cursor: int
     inflight: int
-    limited: int
+    limited: int = field(metadata=SUM)
     admitted: tuple[int, ...]
     refused: tuple[int, ...]
 

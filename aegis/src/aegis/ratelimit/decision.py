@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from aegis.stats import SUM
 
 __all__ = ["Decision", "KeyedStats", "RateStats"]
 
@@ -49,7 +51,7 @@ class RateStats:
     limit: int
     remaining: int
     waiting: int
-    refused: int
+    refused: int = field(metadata=SUM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,6 @@ class KeyedStats:
     keys: int
     capacity: int
     waiting: int
-    refused: int
-    evicted: int
-    turned_away: int
+    refused: int = field(metadata=SUM)
+    evicted: int = field(metadata=SUM)
+    turned_away: int = field(metadata=SUM)
