@@ -11,7 +11,7 @@ import pytest
 
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
-from kratos_http.testing import OpenPeer, asgi_peer, socket_peer
+from kratos_http.testing import OpenPeer, asgi_peer, http2_peer, socket_peer
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -26,9 +26,9 @@ def pytest_asyncio_loop_factories() -> Mapping[str, LoopFactory]:
     return factories
 
 
-@pytest.fixture(params=[socket_peer, asgi_peer], ids=["socket", "asgi"])
+@pytest.fixture(params=[socket_peer, http2_peer, asgi_peer], ids=["socket", "http2", "asgi"])
 def open_peer(request: pytest.FixtureRequest) -> OpenPeer:
-    """Return what runs a server on one engine, then on the other."""
+    """Return what runs a server over each version of HTTP, and under ASGI."""
     opened: OpenPeer = request.param
     return opened
 

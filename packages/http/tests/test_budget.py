@@ -14,7 +14,7 @@ from kratos.errors import Error
 from kratos.middleware import logging
 from kratos.selector import Node
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
-from kratos.testing.loop import advance, run_still
+from kratos.testing.virtual_time import advance, run_still
 from kratos.transport import (
     BUDGET_TOO_SMALL,
     Call,
@@ -26,8 +26,8 @@ from kratos.transport import (
     detached,
     server_call,
 )
+from kratos.transport.timeout import parse_timeout
 from kratos_http import HttpConnector, HttpServer
-from kratos_http._timeout import parse_timeout
 from kratos_http.testing import HANDSHAKE, Answer, OpenPeer, Peer, client_of, socket_peer
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n"ok"'

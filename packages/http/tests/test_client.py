@@ -19,7 +19,7 @@ from kratos.client import Client
 from kratos.errors import ConfigError, Error
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
-from kratos.testing.echo import ECHO, EchoService, text
+from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import (
     Arity,
     Call,
@@ -253,6 +253,17 @@ class TestRequests:
     async def test_whole_message_goes_in_the_body(self, codec: str) -> None:
         async with served(EchoService(), codec=codec) as caller:
             assert (await caller.unary(ECHO, text("düne"))).value == "düne"
+
+    @pytest.mark.parametrize("codec", ["protojson", "json", "proto"])
+    async def test_events_are_text_whatever_the_codec(self, codec: str) -> None:
+        async with served(EchoService(), codec=codec) as caller:
+            async with caller.server_stream(WATCH, text("a düne")) as replies:
+                assert [reply.value async for reply in replies] == ["a", "düne"]
+            async with caller.server_stream(WATCH, text("a fail")) as replies:
+                assert (await anext(replies)).value == "a"
+                with pytest.raises(Error) as failure:
+                    await anext(replies)
+        assert (failure.value.code, failure.value.reason) == (409, "BUSY")
 
     async def test_list_goes_in_the_body(self) -> None:
         service = Things()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trustme
+from google.protobuf.empty_pb2 import Empty
 
 from kratos.client import Client
 from kratos.errors import Error
@@ -62,6 +63,27 @@ async def test_answers_to_head_keep_the_connection(serve: Serve, lines: str) -> 
             assert (reply.status, reply.headers.get("x-a"), reply.body) == (200, "b", b"")
             assert (await client.request("GET", "/y")).body == b"end"
     assert pages.connections == 1
+
+
+async def test_answer_of_any_status_is_a_reply_where_it_is_asked_for(serve: Serve) -> None:
+    lost = page("404 Not Found", "X-Index: 7", body=b"unknown check")
+    async with Client((await serve(Pages(x=lost))).address) as caller:
+        client = HttpClient(caller)
+
+        reply = await client.request("PUT", "/x", any_status=True)
+
+        assert (reply.status, reply.text()) == (404, "unknown check")
+        assert reply.headers.get("x-index") == "7"
+        with pytest.raises(Error) as refused:
+            await client.request("PUT", "/x")
+        assert refused.value.code == 404
+
+
+async def test_any_status_and_a_message_exclude_each_other(serve: Serve) -> None:
+    async with Client((await serve(Pages())).address) as caller:
+        untyped: Any = HttpClient(caller)
+        with pytest.raises(TypeError, match="leave out= away"):
+            await untyped.request("GET", "/x", any_status=True, out=Empty)
 
 
 async def test_body_after_head_is_nobodys(serve: Serve) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 import ssl
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trustme
@@ -15,9 +19,10 @@ from kratos.client import Client
 from kratos.errors import ConfigError, Error
 from kratos.registry import ServiceInstance
 from kratos.registry.memory import MemoryRegistry
+from kratos.selector import Node
 from kratos.testing.echo import CHAT, ECHO, WATCH, EchoService, text
 from kratos.transport import Mount
-from kratos_http import ClientTls, HttpConnector, HttpServer
+from kratos_http import ClientTls, HttpClient, HttpConnector, HttpServer
 from kratos_http.testing import running
 
 
@@ -69,6 +74,31 @@ async def test_server_of_the_named_authority_is_trusted(authority: Authority) ->
         assert (await caller.unary(ECHO, text("ok"))).value == "ok"
 
 
+async def test_closed_client_waits_for_no_farewell_of_its_server(authority: Authority) -> None:
+    context = authority.server("127.0.0.1")
+    context.num_tickets = 0
+
+    def serve() -> bytes:
+        """Take a connection, and say nothing after the handshake."""
+        accepted, _ = listener.accept()
+        with context.wrap_socket(accepted, server_side=True) as secured:
+            secured.settimeout(10.0)
+            with socket.socket(fileno=secured.detach()) as plain:
+                plain.settimeout(10.0)
+                return plain.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        heard = asyncio.ensure_future(asyncio.to_thread(serve))
+        connector = HttpConnector(tls=ClientTls(ca=authority.ca))
+        connection = connector.connect(Node(scheme="http", address=address, secure=True))
+        await connection.warm()
+
+        await connection.aclose()
+
+        assert await heard == b""
+
+
 @pytest.mark.parametrize("names", [("127.0.0.1",), ("other.internal",)])
 async def test_server_is_verified_without_a_word(
     authority: Authority, names: tuple[str, ...]
@@ -81,6 +111,16 @@ async def test_server_is_verified_without_a_word(
         with pytest.raises(Error, match="certificate") as failure:
             await caller.unary(ECHO, text("ok"))
     assert failure.value.code == 503
+
+
+async def test_server_without_tls_is_told_from_one_that_is_away() -> None:
+    server = HttpServer("127.0.0.1:0")
+    async with running(server):
+        (url,) = await server.bind()
+        async with Client(url.replace("http://", "https://")) as caller:
+            with pytest.raises(Error, match="it does not speak TLS there") as refused:
+                await caller.unary(ECHO, text("no"))
+    assert refused.value.code == 503
 
 
 async def test_nodes_of_a_registry_are_verified_by_a_name(authority: Authority) -> None:
@@ -154,3 +194,46 @@ async def test_renewed_roots_are_trusted_by_new_connections(authority: Authority
             await caller.unary(ECHO, text("ok"))
         authority.ca.write_bytes(good)
         assert (await caller.unary(ECHO, text("ok"))).value == "ok"
+
+
+class Deaf(asyncio.Protocol):
+    """A server that answers once, and then hears nothing any more, the end of TLS included."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        self.transport.pause_reading()
+
+    @property
+    def state(self) -> int:
+        """The state of TCP, as Linux numbers it."""
+        assert self.transport is not None
+        socket_: socket.socket = self.transport.get_extra_info("socket")
+        return socket_.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the state of a connection")
+async def test_end_of_a_client_does_not_wait_for_the_servers_end_of_tls(
+    authority: Authority,
+) -> None:
+    deaf, close_wait = Deaf(), 8
+    server = await asyncio.get_running_loop().create_server(
+        lambda: deaf, "127.0.0.1", 0, ssl=authority.server("127.0.0.1")
+    )
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        async with Client(url, tls=ClientTls(ca=authority.ca)) as caller:
+            assert (await HttpClient(caller).request("GET", "/")).text() == "ok"
+        async with asyncio.timeout(5):
+            while deaf.state != close_wait:  # noqa: ASYNC110  nobody tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        server.close()
+        if deaf.transport is not None:
+            deaf.transport.abort()

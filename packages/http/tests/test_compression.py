@@ -124,6 +124,8 @@ async def test_peer_that_asks_for_nothing_gets_the_answer_as_it_is(
         (200, [(b"content-type", b"image/png")]),
         (200, [(b"content-type", b"text/event-stream")]),
         (200, [(b"content-type", b"application/zip")]),
+        (200, [(b"content-type", b"application/grpc+json")]),
+        (200, [(b"content-type", b"application/connect+json")]),
         (200, []),
         (200, [JSON, (b"content-encoding", b"br")]),
         (200, [JSON, (b"cache-control", b"public, No-Transform")]),

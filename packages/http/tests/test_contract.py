@@ -1,11 +1,11 @@
-"""The contract of middleware, over a socket, on both engines."""
+"""The contract of middleware, over a socket, on both engines and in both versions of HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import uvicorn
@@ -41,14 +41,33 @@ async def over_http(
     middleware: Sequence[AnyMiddleware] = (),
     client_middleware: Sequence[AnyMiddleware] = (),
     timeouts: dict[str, float] | None = None,
+    http2: bool = False,
 ) -> AsyncGenerator[Served]:
     server = HttpServer("127.0.0.1:0", middleware=middleware, timeout=None, timeouts=timeouts)
     server.mount(Mount(services=[service]))
     async with running(server):
         (url,) = await server.bind()
-        client = Client(url, transport=HttpConnector(), middleware=client_middleware, timeout=None)
+        connector = HttpConnector(http2=http2)
+        client = Client(url, transport=connector, middleware=client_middleware, timeout=None)
         async with client:
             yield Served(server, client)
+
+
+def over_http2(
+    service: Service,
+    /,
+    *,
+    middleware: Sequence[AnyMiddleware] = (),
+    client_middleware: Sequence[AnyMiddleware] = (),
+    timeouts: dict[str, float] | None = None,
+) -> AbstractAsyncContextManager[Served]:
+    return over_http(
+        service,
+        middleware=middleware,
+        client_middleware=client_middleware,
+        timeouts=timeouts,
+        http2=True,
+    )
 
 
 @asynccontextmanager
@@ -90,6 +109,22 @@ class TestHttpAvailability(AvailabilityContract):
     @pytest.fixture
     def transport(self) -> Transport:
         return over_http
+
+
+class TestHttp2(MiddlewareContract):
+    """Holds the built-in engine to it over HTTP/2."""
+
+    @pytest.fixture
+    def transport(self) -> Transport:
+        return over_http2
+
+
+class TestHttp2Availability(AvailabilityContract):
+    """The same for limiters and breakers."""
+
+    @pytest.fixture
+    def transport(self) -> Transport:
+        return over_http2
 
 
 class TestAsgi(MiddlewareContract):

@@ -17,7 +17,7 @@ from kratos.config import Config, KeyValue, MemorySource, Snapshot
 from kratos.errors import ConfigError, Error, StartupError
 from kratos.health import Kind
 from kratos.limit import cancel_and_wait
-from kratos.metrics import NopMeter
+from kratos.metrics import MemoryMeter, NopMeter
 from kratos.process import become_worker
 from kratos.testing.app import running
 from kratos.testing.echo import EchoService
@@ -146,6 +146,11 @@ class Figures:
         return b"a 1\n"
 
 
+class Formats(Figures):
+    async def render_as(self, accept: str) -> tuple[str, str]:
+        return f"as {accept}", accept or "text/any"
+
+
 async def slow_figures() -> str:
     return "a 1\n"
 
@@ -162,10 +167,28 @@ class TestMetrics:
             answer = await process.get("/m")
         assert answer.header("content-type") == "application/openmetrics-text"
 
+    async def test_scraper_is_told_them_in_the_format_that_it_asks_for(self) -> None:
+        async with debugged(DebugServer(metrics=Formats())) as process:
+            asked = await process.get("/metrics", accept="text/odd")
+            other = await process.get("/metrics")
+        assert (asked.body, asked.header("content-type")) == (b"as text/odd", "text/odd")
+        assert (other.body, other.header("content-type")) == (b"as ", "text/any")
+
     async def test_else_it_is_that_of_prometheus(self) -> None:
         async with debugged(DebugServer(metrics=lambda: "")) as process:
             answer = await process.get("/metrics")
         assert answer.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+
+    async def test_without_any_those_of_the_application_are_rendered(self) -> None:
+        meter = MemoryMeter()
+        meter.counter("orders_total").inc()
+        async with debugged(DebugServer(metrics_path="/m"), metrics=meter) as process:
+            answer = await process.get("/m")
+        assert b"orders_total 1.0" in answer.body
+
+    async def test_application_whose_meter_renders_nothing_has_no_such_path(self) -> None:
+        async with debugged(DebugServer()) as process:
+            assert (await process.get("/metrics")).status == 404
 
     async def test_failing_ones_fail_their_request_only(
         self, caplog: pytest.LogCaptureFixture

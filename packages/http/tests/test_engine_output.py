@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kratos.transport.http import Endpoint, Head, Reply, WireHeaders
+from kratos_http._connection import ServerConnection
 from kratos_http.testing import eventually, listening
 
 PLAIN = ((b"content-type", b"text/plain"),)
@@ -258,7 +259,7 @@ async def test_peer_that_goes_away_before_its_request_runs_leaves_nothing_behind
         return Reply(200)
 
     async with listening(Answers(answer)) as opened:
-        protocol = opened.engine.protocol()
+        protocol = ServerConnection(opened.engine)
         transport = _DeadTransport()
         protocol.connection_made(transport)
         protocol.data_received(GET)

@@ -106,7 +106,7 @@ async def test_long_unread_body_costs_the_connection_and_not_the_answer() -> Non
         peer = await opened.connect()
         await peer.send(HEAD + b"Content-Length: 10000000\r\n\r\n" + b"x" * 100)
         assert (await peer.answer()).body == b"no"
-        sending = asyncio.ensure_future(peer.send(b"x" * 1_000_000))
+        sending = asyncio.ensure_future(peer.send(b"x" * 2_000_000))
         assert await peer.rest() == b""
         await sending
 
@@ -295,3 +295,15 @@ async def test_misuse_of_a_wire_is_told() -> None:
         assert (await peer.request("GET", "/")).body == b"ab"
     assert all("start the answer" in text for text in told)
     assert len(told) == 2
+
+
+async def test_failure_outside_of_a_call_is_logged_with_its_path_as_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def crash(_head: Head, _wire: Wire) -> None:
+        raise RuntimeError("a defect")
+
+    async with listening(Streams(crash)) as opened:
+        peer = await opened.connect()
+        assert (await peer.request("GET", "/d%C3%BCne")).status == 500
+    assert "GET '/d%C3%BCne' failed outside of its call" in caplog.text

@@ -17,7 +17,15 @@ from kratos.registry.memory import MemoryRegistry
 from kratos.testing.echo import EchoService, text
 from kratos.transport import Call, CallOptions, Handler, Header, Mount
 from kratos.transport.http import Reply
-from kratos_http import ClientReply, ClientRequest, HttpClient, HttpServer, Request, json_reply
+from kratos_http import (
+    ClientReply,
+    ClientRequest,
+    HttpClient,
+    HttpServer,
+    Request,
+    StreamReply,
+    json_reply,
+)
 from kratos_http.testing import running
 
 VALUE = Struct(fields={"value": Value(string_value="y")})
@@ -54,6 +62,19 @@ async def echo(request: Request) -> Message:
     return text((await request.json())["value"])
 
 
+async def parts(request: Request) -> StreamReply:
+    """Send pieces of a kind, and break off where the query says so."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield b"%d\n" % number
+        if request.query.get("break", ""):
+            raise Error(500, "BROKEN")
+
+    kind = request.query.get("type", "").encode()
+    return StreamReply(pieces=pieces(), headers=[(b"content-type", kind)] if kind else ())
+
+
 async def broken(request: Request) -> Reply:
     del request
     raise Error(409, "TAKEN", "somebody has it", {"who": "me"})
@@ -66,6 +87,7 @@ async def url() -> AsyncIterator[str]:
         server.route(verb, "/things/{id}")(mirror)
     server.route("POST", "/echo")(echo)
     server.route("GET", "/broken")(broken)
+    server.route("GET", "/parts", streamed=True)(parts)
     server.mount(Mount(services=[EchoService()]))
     async with running(server):
         (bound,) = await server.bind()
@@ -136,6 +158,37 @@ async def test_reply_that_is_no_such_message_is_an_error(client: HttpClient) -> 
     assert (failure.value.code, failure.value.reason) == (500, "CODEC")
     with pytest.raises(Error, match="JSON"):
         ClientReply(status=200, headers=Header(), body=b"<").json()
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/event-stream", "application/json"])
+async def test_reply_is_read_in_pieces_whatever_its_kind(
+    client: HttpClient, seen: Seen, kind: str
+) -> None:
+    async with client.download("GET", "/parts", query={"type": kind}) as pieces:
+        assert pieces.headers.get("content-type") == kind
+        assert b"".join([piece async for piece in pieces]) == b"0\n1\n2\n"
+    assert seen.operations == ["/parts"]
+    assert isinstance(seen.requests[0], ClientRequest)
+
+
+async def test_reply_that_breaks_off_has_no_end(client: HttpClient) -> None:
+    with pytest.raises(Error, match="before the answer was complete"):
+        async with client.download("GET", "/parts", query={"break": "1"}) as pieces:
+            [piece async for piece in pieces]
+
+
+async def test_download_of_an_error_is_that_error(client: HttpClient) -> None:
+    with pytest.raises(Error, match="somebody has it") as failure:
+        async with client.download("GET", "/broken"):
+            pass
+    assert (failure.value.code, failure.value.reason) == (409, "TAKEN")
+
+
+async def test_operation_may_be_asked_for_whole_and_in_pieces(client: HttpClient) -> None:
+    for _ in range(2):
+        assert (await client.request("GET", "/parts")).body == b"0\n1\n2\n"
+        async with client.download("GET", "/parts") as pieces:
+            assert b"".join([piece async for piece in pieces]) == b"0\n1\n2\n"
 
 
 async def test_middleware_sees_path_and_request(client: HttpClient, seen: Seen) -> None:

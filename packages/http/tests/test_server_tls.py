@@ -16,7 +16,7 @@ from kratos.tls import ClientTls, PeerCertificate, Rotation, ServerTls, client_c
 from kratos.transport import Call, Handler, Mount
 from kratos.transport.http import Reply
 from kratos_http import HttpServer, Limits, Request, text_reply
-from kratos_http.testing import SocketPeer, eventually, running
+from kratos_http.testing import Http2Peer, SocketPeer, eventually, running
 
 ECHO = "/kratos.testing/echo"
 
@@ -134,17 +134,49 @@ async def test_anything_else_is_no_tls() -> None:
         HttpServer(tls=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-async def test_protocol_is_agreed_upon(authority: Authority) -> None:
+@pytest.mark.parametrize(
+    ("versions", "offered", "agreed"),
+    [
+        (("2", "1.1"), ["http/1.1", "h2"], "h2"),
+        (("2", "1.1"), ["http/1.1"], "http/1.1"),
+        (("2", "1.1"), [], None),
+        (("1.1", "2"), ["h2", "http/1.1"], "http/1.1"),
+        (("1.1",), ["h2", "http/1.1"], "http/1.1"),
+        (("2",), ["http/1.1", "h2"], "h2"),
+    ],
+)
+async def test_protocol_is_agreed_upon(
+    authority: Authority, versions: tuple[str, ...], offered: list[str], agreed: str | None
+) -> None:
     context = authority.client()
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    async with running(server_of(authority.tls())) as server:
-        _, writer = await asyncio.open_connection(
+    if offered:
+        context.set_alpn_protocols(offered)
+    async with running(server_of(authority.tls(), versions=versions)) as server:
+        reader, writer = await asyncio.open_connection(
             "127.0.0.1", await port_of(server), ssl=context, server_hostname="127.0.0.1"
         )
         secured: ssl.SSLObject = writer.get_extra_info("ssl_object")
-        assert secured.selected_alpn_protocol() == "http/1.1"
+        assert secured.selected_alpn_protocol() == agreed
+        if agreed == "h2":
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+            assert (await reader.readexactly(4))[3] == 4  # the type of SETTINGS
+        else:
+            writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.close()
         await writer.wait_closed()
+
+
+async def test_requests_over_http2_know_that_they_are_secure(authority: Authority) -> None:
+    context = authority.client()
+    context.set_alpn_protocols(["h2"])
+    own: Any = authority.ca.issue_cert("orders.shop", common_name="orders")
+    own.configure_cert(context)
+    async with running(server_of(authority.tls(mutual=True))) as server:
+        peer = await Http2Peer.connect("127.0.0.1", await port_of(server), tls=context)
+        answers = await asyncio.gather(*(peer.request("GET", "/") for _ in range(20)))
+        assert {answer.body for answer in answers} == {b"orders"}
+        await peer.aclose()
 
 
 class TestClientsWithCertificates:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.errors import ConfigError, Error
+from kratos.store import MemoryStore
 from kratos.testing.clock import FakeClock
 from kratos.testing.echo import EchoService
 from kratos.transport import Mount
@@ -19,7 +20,6 @@ from kratos_http import HttpServer, Redirect, Request, StreamReply, json_reply
 from kratos_http.cookies import parse_cookies
 from kratos_http.sessions import (
     CookieSessions,
-    MemorySessionStore,
     SessionOptions,
     StoredSessions,
     current_session,
@@ -53,7 +53,7 @@ def encrypted(**options: Any) -> CookieSessions:
 
 def stored(**options: Any) -> StoredSessions:
     clock = options.get("clock") or FakeClock()
-    return StoredSessions(MemorySessionStore(clock=clock), **options)
+    return StoredSessions(MemoryStore(clock=clock), **options)
 
 
 KINDS = pytest.mark.parametrize("make", [in_cookies, encrypted, stored])
@@ -257,10 +257,10 @@ async def test_what_cannot_be_kept_fails_the_call_and_leaves_the_session_as_it_w
         assert (await browser.get("/all")).json() == {"a": "1"}
 
 
-class BrokenStore(MemorySessionStore):
+class BrokenStore(MemoryStore):
     """Keeps nothing."""
 
-    async def save(self, key: str, data: bytes, /, *, ttl: float, new: bool) -> bool:
+    async def set(self, key: str, value: bytes, /, *, ttl: float) -> None:
         raise Error(503, "STORE", "the store is down")
 
 
@@ -459,7 +459,11 @@ async def test_cookie_of_another_name_or_kind_is_not_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'["i",1,1,[]]', b"[1,1,1,{}]", b'["i","a",1,{}]', b"[" * 5000]
+    "content",
+    [
+        *(b"", b"{", b"[]", b'["i",1,1,[]]', b"[1,1,1,{}]", b'["i","a",1,{}]', b"[" * 5000),
+        b'["i",1,%b,{}]' % (b"9" * 400),
+    ],
 )
 async def test_signed_text_of_other_software_is_an_empty_session(content: bytes) -> None:
     sessions = in_cookies(max_size=100_000)
@@ -518,16 +522,16 @@ async def test_name_that_is_no_text_is_refused(open_peer: OpenPeer) -> None:
         assert (await peer.request("GET", "/")).json() is True
 
 
-class Watched(MemorySessionStore):
+class Watched(MemoryStore):
     """Shows what it keeps."""
 
     def __init__(self) -> None:
         super().__init__()
         self.kept: dict[str, bytes] = {}
 
-    async def save(self, key: str, data: bytes, /, *, ttl: float, new: bool) -> bool:
-        self.kept[key] = data
-        return await super().save(key, data, ttl=ttl, new=new)
+    async def set(self, key: str, value: bytes, /, *, ttl: float) -> None:
+        self.kept[key] = value
+        await super().set(key, value, ttl=ttl)
 
 
 async def test_store_holds_no_key_that_opens_a_session(open_peer: OpenPeer) -> None:
@@ -570,42 +574,32 @@ async def test_request_under_way_does_not_bring_back_a_session_that_has_ended(
     assert (len(store), browser.cookies) == (0, {})
 
 
-async def test_memory_store_forgets_what_was_not_used_for_longest() -> None:
-    store = MemorySessionStore(max_entries=2)
-    for key in ("a", "b"):
-        assert await store.save(key, b"1", ttl=10, new=True)
-    assert await store.load("a") == b"1"
-    await store.save("c", b"1", ttl=10, new=True)
-    assert [await store.load(key) for key in ("a", "b", "c")] == [b"1", None, b"1"]
+async def test_sessions_may_share_a_store_with_other_uses(open_peer: OpenPeer) -> None:
+    store = MemoryStore()
+    async with open_peer(serving(StoredSessions(store))) as peer:
+        await Browser(peer).get("/put/a/1")
+    assert [key.partition(":")[0] for key in store] == ["session"]
 
 
-async def test_memory_store_is_bounded_in_bytes() -> None:
-    store = MemorySessionStore(max_bytes=10)
-    for key in "abcd":
-        await store.save(key, b"12345", ttl=10, new=True)
-    assert (len(store), store.size) == (2, 10)
-    assert not await store.save("e", b"x" * 11, ttl=10, new=True)
-    assert (len(store), store.size) == (2, 10)
-    await store.save("d", b"1", ttl=10, new=False)
-    assert store.size == 6
+async def test_requests_of_one_session_at_a_time_do_not_lose_it(open_peer: OpenPeer) -> None:
+    class Contended(MemoryStore):
+        """Another request always writes just before this one."""
 
+        others = 0
 
-async def test_memory_store_forgets_in_time_and_frees_what_expired() -> None:
-    clock = FakeClock()
-    store = MemorySessionStore(clock=clock)
-    await store.save("a", b"1", ttl=10, new=True)
-    await clock.advance(10)
-    assert not await store.save("a", b"2", ttl=10, new=False)
-    await store.save("b", b"1", ttl=10, new=True)
-    assert len(store) == 1
-    await clock.advance(10)
-    assert (await store.load("b"), len(store)) == (None, 0)
+        async def replace(self, key: str, value: bytes, /, *, expected: bytes, ttl: float) -> bool:
+            if self.others < 3:
+                self.others += 1
+                await self.set(key, b"written by request %d" % self.others, ttl=ttl)
+            return await super().replace(key, value, expected=expected, ttl=ttl)
 
-
-@pytest.mark.parametrize("wrong", [{"max_entries": 0}, {"max_bytes": 0}])
-def test_memory_store_without_room_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        MemorySessionStore(**wrong)
+    store = Contended()
+    async with open_peer(serving(StoredSessions(store))) as peer:
+        browser = Browser(peer)
+        await browser.get("/put/a/1")
+        await browser.get("/put/b/2")
+        assert (await browser.get("/all")).json() == {"a": "1", "b": "2"}
+    assert store.others == 3
 
 
 @pytest.mark.parametrize("make", [in_cookies, stored])

@@ -225,7 +225,7 @@ async def test_connection_that_comes_as_its_caller_gives_up_is_kept() -> None:
         reading.cancel()
         return following
 
-    dismissed: list[StreamConnection] = []
+    dismissed: list[object] = []
     first, following = Lossy(), StreamConnection(max_head=1)
     call = Call(COUNT, side=Side.CLIENT, transport="http")
     resumption = Resumption(at_once(), reopen, dismissed.append)

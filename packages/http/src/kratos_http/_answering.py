@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from kratos.errors import Error
 from kratos.transport.cause import Cause
-from kratos.transport.http import Head, Reply, Streamed, Upgraded
+from kratos.transport.http import Head, Reply, Streamed, Upgraded, WireHeaders
 from kratos_http._format import CONTINUE, render
+from kratos_http._handshake import switching
+from kratos_http._link import Link
 from kratos_http._refusal import refusal
-from kratos_http._unsent import unsent
 from kratos_http._wire import ServerWire
 
 if TYPE_CHECKING:
     from kratos_http._server_socket import ServerSocket
     from kratos_http.engine import Engine
 
-__all__ = ["SLACK", "Answer", "Answering"]
+__all__ = ["Answer", "Answering"]
 
 _log = logging.getLogger("kratos.http")
-
-SLACK: Final = 1.0  # seconds by which the engine's notion of now may lag behind
 
 Answer: TypeAlias = Callable[[Head, bytes], Awaitable[Reply]]
 
 
-class Answering(asyncio.Protocol, ABC):
+class Answering(Link):
     """Answers requests in the order in which they came.
 
     A request's turn comes when the answer before it was handed to the transport; until then it
@@ -39,34 +38,23 @@ class Answering(asyncio.Protocol, ABC):
     """
 
     __slots__ = (
-        "_abort_at",
         "_answered",
         "_begun",
         "_current",
-        "_engine",
-        "_limits",
         "_queue",
         "_queued",
-        "_stalled",
         "_task",
-        "_transport",
-        "_unsent",
         "_waiter",
     )
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._limits = engine.limits
-        self._transport: asyncio.Transport | None = None
+        super().__init__(engine)
         self._queue: deque[tuple[Callable[[], None], int]] = deque()
         self._queued = 0  # bytes of bodies in the queue
         self._task: asyncio.Task[None] | None = None
         self._begun = False  # whether the task has run at all
         self._current: Head | None = None  # of the request that is being answered
         self._answered: ServerWire | None = None  # what it is answered through, in pieces
-        self._abort_at: float | None = None  # set when the connection is being closed
-        self._stalled: float | None = None  # since when the peer takes nothing
-        self._unsent = 0
         self._waiter: asyncio.Future[None] | None = None
 
     @abstractmethod
@@ -77,17 +65,7 @@ class Answering(asyncio.Protocol, ABC):
     def stop_reading(self) -> bool:
         """Drop whatever still comes; tell whether the peer is midway through something."""
 
-    @property
-    def writable(self) -> bool:
-        """Whether the peer takes what is sent to it."""
-        return self._stalled is None
-
     # Called by the transport.
-
-    def pause_writing(self) -> None:
-        """Note that the peer is slow."""
-        self._stalled = self._engine.now
-        self._unsent = self._buffered()
 
     def resume_writing(self) -> None:
         """Go on: the peer has taken enough."""
@@ -130,14 +108,17 @@ class Answering(asyncio.Protocol, ABC):
         if self._transport is None or self._transport.is_closing():
             raise Cause.PEER_GONE.error()
 
+    def accept(self, head: Head, headers: WireHeaders) -> None:
+        """Answer a handshake well.
+
+        Raises:
+            ValueError: A header cannot be sent.
+        """
+        self.send(switching(head, headers, self.date))
+
     def say_refusal(self, head: Head, reply: Reply) -> None:
         """Answer a handshake that is not accepted, and close."""
         self._say(head.method, head.version, reply, keep=False)
-
-    def abort(self) -> None:
-        """Cut the connection off; nothing more is sent."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def cut(self) -> None:
         """End at once, whatever is going on."""
@@ -184,7 +165,7 @@ class Answering(asyncio.Protocol, ABC):
             self._end_badly()
             raise
         except Exception:
-            _log.exception("%s %r failed outside of its call", head.method, head.path)
+            _log.exception("%s failed outside of its call", head)
             reply = refusal(internal())
         self._task = self._current = None
         if self._transport is None:
@@ -205,7 +186,7 @@ class Answering(asyncio.Protocol, ABC):
             self._end_badly()
             raise
         except Exception:
-            _log.exception("%s %r failed outside of its call", head.method, head.path)
+            _log.exception("%s failed outside of its call", head)
         if not self._finish():
             return
         if not wire.started:
@@ -233,7 +214,7 @@ class Answering(asyncio.Protocol, ABC):
             self._end_badly()
             raise
         except Exception:
-            _log.exception("%s %r failed outside of its call", head.method, head.path)
+            _log.exception("%s failed outside of its call", head)
         if not self._finish():
             return
         if not socket.answered:
@@ -296,15 +277,7 @@ class Answering(asyncio.Protocol, ABC):
         if transport is None or self._abort_at is not None:
             return
         self._queue.clear()
-        self._unsent = self._buffered()
-        if not self.stop_reading():
-            self._abort_at = self._engine.now + self._limits.write_timeout
-            transport.close()
-            return
-        # Closing with unread input resets the connection, and the peer may lose the answer.
-        self._abort_at = self._engine.now + self._limits.linger + SLACK
-        if transport.can_write_eof():
-            transport.write_eof()
+        self._hang_up(transport, midway=self.stop_reading())
 
     def _lose(self) -> None:
         """Cancel what nobody waits for any more."""
@@ -326,28 +299,6 @@ class Answering(asyncio.Protocol, ABC):
             running.cancel(cause)
         elif self._begun:  # a task that is cancelled before it runs could not clean up
             self._task.cancel()
-
-    def _is_late(self, now: float) -> bool:
-        """Tell whether the peer took too long to take what is sent to it, or to go."""
-        if self._abort_at is not None:
-            if now > self._abort_at and self._takes_enough():
-                self._abort_at = now + self._limits.write_timeout
-            return now > self._abort_at
-        if self._stalled is None or now - self._stalled <= self._limits.write_timeout:
-            return False
-        if not self._takes_enough():
-            return True
-        self._stalled = now
-        return False
-
-    def _takes_enough(self) -> bool:
-        """Tell whether the peer took its part since this was asked last, and has not got all."""
-        limits, unsent = self._limits, self._unsent
-        self._unsent = self._buffered()
-        return 0 < self._unsent <= unsent - limits.min_write_rate * limits.write_timeout
-
-    def _buffered(self) -> int:
-        return 0 if self._transport is None else unsent(self._transport)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -87,10 +87,14 @@ def choose(accept: str, offered: Sequence[str]) -> str:
     return best
 
 
+# Whose messages are compressed one by one, and whose clients do not ask for more.
+_OWN_CODINGS: Final = ("application/grpc", "application/connect+")
+
+
 def gains(kind: str, types: Collection[str] = TYPES) -> bool:
     """Tell whether what has a content type gains by compression."""
     kind = kind.partition(";")[0].strip().lower()
-    if kind == "text/event-stream":
+    if kind == "text/event-stream" or kind.startswith(_OWN_CODINGS):
         return False
     return kind.startswith("text/") or kind.endswith(("+json", "+xml")) or kind in types
 

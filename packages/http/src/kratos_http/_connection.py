@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from kratos.errors import Error
 from kratos.transport.cause import Cause
-from kratos.transport.http import Buffered, Endpoint, Head, Streamed, Upgraded
-from kratos_http._answering import SLACK, Answer, Answering, internal
+from kratos.transport.http import Buffered, Endpoint, Head, Reply, Streamed, Upgraded
+from kratos_http._answering import Answer, Answering, internal
 from kratos_http._endpoints import Constant
 from kratos_http._handshake import unfit
+from kratos_http._link import SLACK
 from kratos_http._peer import peer_certificate, peer_name
 from kratos_http._pieces import add_piece
 from kratos_http._reader import Reader
@@ -31,6 +33,7 @@ _log = logging.getLogger("kratos.http")
 
 _QUEUED_BYTES: Final = 64 * 1024  # of bodies that wait for their turn before reading pauses
 _FIRST_REQUEST: Final = 1.0  # seconds after which a connection without one is idle
+_TOO_LARGE: Final = "BODY_TOO_LARGE"
 _SLICE: Final = 32 * 1024  # bytes read in one go: what is queued is looked at in between
 
 
@@ -47,6 +50,7 @@ class ServerConnection(Answering):
         "_in_head",
         "_keep",
         "_made",
+        "_overflow",
         "_paused",
         "_pieces",
         "_reader",
@@ -78,6 +82,7 @@ class ServerConnection(Answering):
         self._socket: ServerSocket | None = None
         self._switched = False  # what comes is for the socket
         self._answer: Answer | None = None
+        self._overflow: Callable[[Head, Error], Reply] | None = None
         self._room = 0
         self._pieces: list[bytes | bytearray] = []
         self._received = 0
@@ -196,6 +201,7 @@ class ServerConnection(Answering):
         answer: Answer | None = getattr(endpoint, "answer", None)
         if answer is not None:
             self._answer = answer
+            self._overflow = getattr(endpoint, "overflow", None)
             self._room = cast("Buffered", endpoint).max_body
             if length is not None and length > self._room:
                 raise self._too_large()
@@ -308,6 +314,11 @@ class ServerConnection(Answering):
             self._deaf = True
         self._close()
 
+    def give_up(self) -> None:
+        """Leave the connection, of which nothing was read, to one that speaks something else."""
+        self._engine.connections.discard(self)
+        self._transport = self._reader = None
+
     def drain(self) -> None:
         """Close the connection as soon as it is idle."""
         if not self.is_idle:
@@ -397,11 +408,17 @@ class ServerConnection(Answering):
         self._unfed = b""
         wire = self._wire
         if wire is None:
-            self._say_last(self._head, refusal(error))
+            self._say_last(self._head, self._refusal(error))
             return
         wire.fail(error)
         if wire.finished and self._task is None and not self._queue:
             self._close()
+
+    def _refusal(self, error: Error) -> Reply:
+        """Return the answer, which for a body that is too large may be the endpoint's."""
+        if error.reason == _TOO_LARGE and self._head is not None and self._overflow is not None:
+            return self._overflow(self._head, error)
+        return refusal(error)
 
     def _may_read(self) -> bool:
         return not (self._deaf or self._is_full())
@@ -421,4 +438,4 @@ class ServerConnection(Answering):
             self.send_continue()
 
     def _too_large(self) -> Error:
-        return Error(413, "BODY_TOO_LARGE", f"the body exceeds {self._room} bytes")
+        return Error(413, _TOO_LARGE, f"the body exceeds {self._room} bytes")

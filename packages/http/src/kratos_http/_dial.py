@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
-from kratos_http._tunnel import connect_through
+from kratos_http._tunnel import TunnelRefused, connect_through
 from kratos_http.proxies import Proxy
 
 __all__ = ["Dialer"]
@@ -45,6 +45,11 @@ class Dialer:
         self._proxy_tls = proxy_tls
         self._server_name = server_name or _host(address)
 
+    @property
+    def address(self) -> str:
+        """Where they lead to."""
+        return self._address
+
     async def open(self, make: Callable[[], P], *, through: bool = False) -> P:
         """Open a connection and return its protocol.
 
@@ -67,12 +72,14 @@ class Dialer:
         waiting = await _connect(_Waiting, proxy.address, self._secured_proxy())
         transport = waiting.transport
         try:
-            await connect_through(proxy, transport, self._address)
+            early = await connect_through(proxy, transport, self._address)
             if transport.is_closing():
                 raise ConnectionAbortedError(f"the proxy {proxy} closed the connection")
             protocol = make()
             if self._tls is None:
                 transport.set_protocol(protocol)
+            elif early:  # nobody does who speaks TLS
+                raise TunnelRefused(f"the proxy {proxy} sends something before it was asked")
             else:
                 # The new transport calls connection_lost, but not connection_made.
                 started = await loop.start_tls(
@@ -80,6 +87,8 @@ class Dialer:
                 )
                 transport = cast("asyncio.Transport", started)
             protocol.connection_made(transport)
+            if early:
+                cast("asyncio.Protocol", protocol).data_received(early)
         except BaseException:
             transport.abort()
             raise

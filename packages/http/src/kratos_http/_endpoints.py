@@ -17,6 +17,11 @@ class Constant:
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
 
+    @property
+    def status(self) -> int:
+        """Of the answer."""
+        return self._reply.status
+
     async def converse(self, head: Head, wire: Wire, /) -> None:
         """Answer."""
         reply = self._reply

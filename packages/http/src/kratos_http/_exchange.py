@@ -130,9 +130,16 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        # What a server does not take would keep the connection open for as long as it likes.
-        unsent = transport.get_write_buffer_size() > 0
-        transport.abort() if unsent or self._answered is not None else transport.close()
+        # What a server does not take would keep the connection open for as long as it likes, and
+        # so would waiting for its part of the end of TLS; that outlives the event loop, too.
+        slow = transport.get_write_buffer_size() > 0 or bool(transport.get_extra_info("sslcontext"))
+        transport.abort() if slow or self._answered is not None else transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once: the answer to TLS's farewell may take 30 s. Idempotent."""
+        self.reusable = False
+        if self._transport is not None:
+            self._transport.abort()
 
     # Called by the transport.
 

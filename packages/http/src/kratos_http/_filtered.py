@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
+from kratos.transport.chain import listed
 from kratos.transport.http import Endpoint, Head, HttpApplication
 from kratos_http._choice import Choosing
 
@@ -19,8 +20,9 @@ def filtered(application: HttpApplication, filters: Sequence[Filter]) -> HttpApp
 
     Raises:
         TypeError: One is no filter, for instance the class of one.
+        ConfigError: They are no list.
     """
-    for wrap in reversed(filters):
+    for wrap in reversed(listed(filters, option="filters")):
         try:
             application = _whole(wrap(application), wrap)
         except TypeError as error:

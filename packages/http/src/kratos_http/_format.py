@@ -15,6 +15,7 @@ __all__ = [
     "CONTINUE",
     "chunk",
     "date_line",
+    "date_value",
     "has_body",
     "header_block",
     "last_chunk",
@@ -157,7 +158,12 @@ def sendable(headers: WireHeaders) -> list[tuple[bytes, bytes]]:
 
 def date_line(now: float) -> bytes:
     """Return the Date header for a time in seconds since the epoch."""
-    return f"date: {formatdate(now, usegmt=True)}\r\n".encode()
+    return b"date: %b\r\n" % date_value(now)
+
+
+def date_value(now: float) -> bytes:
+    """Return the value of the Date header for a time in seconds since the epoch."""
+    return formatdate(now, usegmt=True).encode()
 
 
 def chunk(data: bytes) -> bytes:

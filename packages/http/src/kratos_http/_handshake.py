@@ -37,10 +37,13 @@ def asks(head: Head) -> bool:
 
 
 def unfit(head: Head) -> Reply | None:
-    """Return the answer to a request that is no handshake of a WebSocket."""
+    """Return the answer to a request that is no handshake of a WebSocket.
+
+    One of HTTP/2 is an extended CONNECT; its head is that of HTTP/1.1, but for the key.
+    """
     if (
         head.method != "GET"
-        or head.version != "1.1"
+        or head.version not in ("1.1", "2")
         or b"websocket" not in _tokens(head, b"upgrade")
         or b"upgrade" not in _tokens(head, b"connection")
         or head.header(b"content-length") not in (b"", b"0")
@@ -52,7 +55,7 @@ def unfit(head: Head) -> Reply | None:
         reply = refusal(Error(426, "BAD_REQUEST", "WebSockets of version 13 are served only"))
         reply.headers = (*reply.headers, (b"sec-websocket-version", _VERSION))
         return reply
-    if not _is_key(head.header(b"sec-websocket-key")):
+    if head.version == "1.1" and not _is_key(head.header(b"sec-websocket-key")):
         return refusal(Error(400, "BAD_REQUEST", "Sec-WebSocket-Key is no base64 of 16 bytes"))
     return None
 

@@ -10,7 +10,7 @@ from kratos.encoding import Codec, Codecs, content_type
 from kratos.encoding.proto import ProtoCodec
 from kratos.transport import Call, Header, Method, Side
 from kratos.transport.http import Head, Reply, WireHeaders
-from kratos_http._timeout import parse_timeout
+from kratos.transport.timeout import parse_timeout
 
 __all__ = ["TRANSPORT", "Asked", "add_headers", "deadline_after", "is_binary", "merged", "read"]
 
@@ -74,6 +74,7 @@ class Asked:
             sink=sink,
         )
         call.certificate = self._head.certificate
+        call.path = self._head.path
         return call
 
     def deadline(self) -> float | None:

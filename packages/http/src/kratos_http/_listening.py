@@ -28,7 +28,7 @@ __all__ = ["Listening"]
 
 _log = logging.getLogger("kratos.http")
 
-_ALPN: Final = ("http/1.1",)
+_NAMES: Final = {"http": "HTTP", "grpc": "gRPC"}
 
 
 class Listening:
@@ -42,9 +42,13 @@ class Listening:
         tls: Serve TLS with these certificates, or this context.
         sock: A bound socket, in place of the address.
         cancel_grace: Seconds that cancelled calls get to clean up.
+        schemes: Of the endpoints, by which clients choose their transport; the first is of the one
+            that was given, or that calls know.
+        share_port: Whether other processes that say the same may listen on the port, too.
 
     Attributes:
         dispatcher: Whose calls are waited for when it stops; ``None`` before there is one.
+        aside: Those whose calls are cancelled at once when it stops.
         health: Of the application; it tells when to send peers elsewhere.
     """
 
@@ -58,17 +62,22 @@ class Listening:
         tls: ServerTls | ssl.SSLContext | None,
         sock: socket.socket | None,
         cancel_grace: float,
+        schemes: Sequence[str] = ("http",),
+        share_port: bool = False,
     ) -> None:
         self.dispatcher: Dispatcher | None = None
+        self.aside: Sequence[Dispatcher] = ()
         self.health: Health | None = None
         self._address = address
         self._engine = engine
         self._place = place
-        self._endpoint = endpoint
+        self._endpoints = [endpoint] if endpoint else []
         self._tls = _checked(tls)
         self._rotation: Rotation[ssl.SSLContext] | None = None
         self._sock = sock
         self._cancel_grace = cancel_grace
+        self._schemes = schemes
+        self._share_port = share_port
         self._bound_here = False
         self._shared = False
         self._serving = asyncio.Event()
@@ -88,24 +97,25 @@ class Listening:
         self._bound_here = self._shared = True
 
     async def bind(self) -> Sequence[str]:
-        """Reserve the address and return the endpoint's URL.
+        """Reserve the address and return the endpoints' URLs.
 
         Raises:
             StartupError: The address is in use or does not exist here; names it.
             ConfigError: A certificate cannot be used; names it and says why.
         """
         if isinstance(self._tls, ServerTls) and self._rotation is None:
-            self._rotation = Rotation(self._tls, partial(server_context, alpn=_ALPN))
+            self._rotation = Rotation(self._tls, partial(server_context, alpn=self._engine.alpn))
         if self._sock is None:
-            self._sock = await reserve(self._address)
+            self._sock = await reserve(self._address, shared=self._share_port)
             self._bound_here = True
             self._file = SocketFile(self._address.path)
-        if self._endpoint is None and self._sock.family != socket.AF_UNIX:
+        if not self._endpoints and self._sock.family != socket.AF_UNIX:
             host, port, *_ = self._sock.getsockname()
             where = advertised_address(self._address.host if self._bound_here else host, port)
-            self._endpoint = make_endpoint("http", where, secure=self._tls is not None)
-        self._place.endpoint = self._endpoint or str(self._address)
-        return (self._endpoint,) if self._endpoint else ()
+            secure = self._tls is not None
+            self._endpoints = [make_endpoint(each, where, secure=secure) for each in self._schemes]
+        self._place.endpoint = self._endpoints[0] if self._endpoints else str(self._address)
+        return tuple(self._endpoints)
 
     async def start(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> None:
         """Serve within the lifespan of what is mounted, until ``stop`` has ended.
@@ -133,6 +143,9 @@ class Listening:
         self._stopping.set()
         acceptor = self._acceptor
         self._close_listener()
+        for dispatcher in self.aside:
+            dispatcher.draining = True
+            dispatcher.cancel(Cause.DRAINING)
         try:
             if acceptor is not None:
                 await acceptor.wait_closed()
@@ -158,7 +171,7 @@ class Listening:
         try:
             self._acceptor = self._listen(self._sock)
             self._serving.set()
-            _log.info("serving HTTP on %s", self._place.endpoint)
+            _log.info("serving %s on %s", _NAMES[self._schemes[0]], self._place.endpoint)
             await self._stopped.wait()
         finally:
             forget()
@@ -191,7 +204,7 @@ class Listening:
         if isinstance(tls, ssl.SSLContext):
             context = lambda: tls  # noqa: E731
         elif rotation is not None:
-            context = lambda: rotation.value  # noqa: E731
+            context = rotation.refresh  # a change may not have been heard of yet
         acceptor = Acceptor(sock, self._engine, tls=context)
         acceptor.start()
         return acceptor

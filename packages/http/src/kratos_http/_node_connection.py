@@ -14,9 +14,10 @@ from kratos_http._events import EVENT_STREAM
 from kratos_http._exchange import RawReply, TooLarge
 from kratos_http._frames import Frames, Side
 from kratos_http._handshake import accepts, new_key, request_lines
+from kratos_http._http2_requests import StreamedRequest
+from kratos_http._negotiated_pool import Pool
 from kratos_http._packing import Packing
 from kratos_http._plan import Body, Plan
-from kratos_http._pool import ConnectionPool
 from kratos_http._redirects import next_target
 from kratos_http._reply_codings import decoded
 from kratos_http._request_head import RequestHeads
@@ -76,7 +77,7 @@ class HttpConnection:
     def __init__(
         self,
         node: Node,
-        pool: ConnectionPool,
+        pool: Pool,
         settings: CallSettings,
         *,
         heads: RequestHeads,
@@ -162,7 +163,7 @@ class HttpConnection:
         body = await self._packed(call, body)
         dismiss = self.pool.dismiss
 
-        async def reopen(last_id: str) -> StreamConnection:
+        async def reopen(last_id: str) -> StreamedRequest:
             call.headers.set("last-event-id", last_id)
             try:
                 return (await self._events(plan, call, target, body))[0]
@@ -172,7 +173,7 @@ class HttpConnection:
         connection, reply = await self._events(plan, call, target, body)
         call.reply_headers = frozen(reply.headers)
         kind = reply.header(b"content-type")
-        if plan.download is not None and not kind.lower().startswith(EVENT_STREAM):
+        if plan.downloads(kind):
             try:
                 await converse(call, DownloadStream(call, plan, connection, kind.decode("latin-1")))
             finally:
@@ -190,7 +191,7 @@ class HttpConnection:
 
     async def _events(
         self, plan: Plan, call: Call, target: str, body: Body
-    ) -> tuple[StreamConnection, RawReply]:
+    ) -> tuple[StreamedRequest, RawReply]:
         """Ask for events, or for a download, and return what answers with them."""
         connection = await self.pool.dedicate()
         try:
@@ -253,9 +254,11 @@ class HttpConnection:
         """Open a WebSocket; see ``SocketStream.open``."""
         key = new_key()
         target = plan.socket_target(first)
+        call.path = _path(target)
         lines = request_lines(key)
         try:
-            connection = await self.pool.dedicate(through=True)
+            connection = await self.pool.dedicate(through=True, socket=True)
+            assert isinstance(connection, StreamConnection), "WebSockets are on HTTP/1.1"
         except OSError as error:
             raise unavailable(call, error) from error
         try:
@@ -300,7 +303,7 @@ class HttpConnection:
         """
         await self.pool.aclose(drain=drain)
 
-    async def _refused(self, plan: Plan, connection: StreamConnection, reply: RawReply) -> None:
+    async def _refused(self, plan: Plan, connection: StreamedRequest, reply: RawReply) -> None:
         """Raise the error that an answer is instead of a stream."""
         limit = self._settings.max_reply
         reply.body = await connection.rest(limit)
@@ -322,6 +325,7 @@ class HttpConnection:
         return self._head(plan, call, target, body, more=more) + body.data
 
     def _head(self, plan: Plan, call: Call, target: str, body: Body, *, more: bytes = b"") -> bytes:
+        call.path = _path(target)
         return self._heads.write(
             call,
             plan.verb,
@@ -331,3 +335,7 @@ class HttpConnection:
             length=None if body.chunked else len(body.data),
             more=more,
         )
+
+
+def _path(target: str) -> bytes:
+    return target.partition("?")[0].encode()

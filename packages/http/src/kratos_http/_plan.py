@@ -18,6 +18,7 @@ from kratos.transport.method import IDEMPOTENT_VERBS
 from kratos.transport.rule import PathTemplate, PathValueError
 from kratos_http._binding import decode_field, encode_field, field_of, frame_field
 from kratos_http._details import parted
+from kratos_http._events import EVENT_STREAM
 from kratos_http._exchange import RawReply
 from kratos_http._form_writing import (
     form_closing,
@@ -76,6 +77,7 @@ class Plan:
         repeatable: Whether sending a request twice is harmless.
         accept: The ``Accept`` header.
         kind: Content type of its codec.
+        event_kind: That of what events hold; lines of text cannot carry what a binary codec makes.
         lazy: Whether a WebSocket can be opened only when the first request is known.
         upload: Where requests hold the pieces of a body; ``None`` if they are no pieces of one.
         download: Where replies do.
@@ -88,7 +90,8 @@ class Plan:
     __slots__ = (
         "_as_is", "_codec", "_codecs", "_envelope", "_field", "_form", "_frame_field", "_method",
         "_others", "_path", "_raw_frames", "_raw_messages", "_reply", "_request", "_sockets",
-        "_write", "accept", "download", "kind", "lazy", "repeatable", "upload", "verb",
+        "_write", "accept", "download", "event_kind", "kind", "lazy", "repeatable", "upload",
+        "verb",
     )  # fmt: skip
 
     def __init__(
@@ -112,9 +115,11 @@ class Plan:
     ) -> None:
         self.verb = "POST" if rule.verb == "*" else rule.verb
         self.repeatable = is_repeatable(method, self.verb)
-        self.accept = self.kind = content_type(codec.name)
+        self.accept = self.kind = self.event_kind = content_type(codec.name)
+        if is_binary(codec):
+            self.event_kind = content_type("protojson")
         if method.arity is Arity.SERVER_STREAM:
-            self.accept = f"text/event-stream, {self.accept}"
+            self.accept = f"text/event-stream, {self.event_kind}"
         self._codec = codec
         self._codecs = codecs
         self._envelope = unwrapping(method)
@@ -187,6 +192,10 @@ class Plan:
             ]
         return self._others
 
+    def downloads(self, kind: bytes) -> bool:
+        """Tell whether an answer of this content type is read piece by piece, as it is."""
+        return self.download is not None and not kind.lower().startswith(EVENT_STREAM)
+
     def read(self, reply: RawReply) -> Message:
         """Return the reply message.
 
@@ -213,7 +222,7 @@ class Plan:
         except CodecError as error:
             raise Error(500, "CODEC", f"a reply cannot be read as {kind}: {error}") from error
 
-    def piece(self, kind: str, data: bytes) -> Message:
+    def piece(self, kind: str, data: bytes) -> Any:
         """Return one message of a download."""
         assert self.download is not None, "asked for downloads alone"
         message = self._reply()

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from kratos.limit import is_cancelled_from_outside
 from kratos_http._dial import Dialer
 from kratos_http._exchange import ClientConnection, Lost, RawReply
+from kratos_http._http2_requests import StreamedRequest
 from kratos_http._streaming import StreamConnection
 
 __all__ = ["ConnectionPool", "PoolOptions"]
@@ -60,11 +61,22 @@ class ConnectionPool:
         self._idle: deque[ClientConnection] = deque()
         self._busy: set[ClientConnection | StreamConnection] = set()
         self._opening: set[asyncio.Future[Any]] = set()
+        self._left: set[asyncio.Future[Any]] = set()  # of these, those whose callers have left
         self._open = 0  # busy, idle and being opened
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._drained = asyncio.Event()
+
+    @property
+    def open(self) -> int:
+        """How many connections are busy, kept, or being opened."""
+        return self._open
+
+    @property
+    def kept(self) -> int:
+        """How many are kept for the next request."""
+        return len(self._idle)
 
     async def warm(self) -> None:
         """Have a connection that is kept for the next call, unless all are in use.
@@ -103,11 +115,21 @@ class ConnectionPool:
         connection, _ = await self._take(fresh=True)
         return await self._use(connection, write, head_only=head_only)
 
-    async def dedicate(self, *, through: bool = False) -> StreamConnection:
+    def successor(self) -> asyncio.Protocol:
+        """Return what takes a transport over that was opened elsewhere; kept for a request."""
+        return _Adopted(self._exchanger(), self._adopt)
+
+    def _adopt(self, connection: ClientConnection) -> None:
+        self._open += 1
+        self.healthy = True
+        self._put(connection)
+
+    async def dedicate(self, *, through: bool = False, socket: bool = False) -> StreamConnection:
         """Open a connection for one stream; it counts among those of requests.
 
         Args:
             through: Whether it leads through a proxy, if there is one, also in plain text.
+            socket: Whether it is to become a WebSocket, which is nothing else here.
 
         Raises:
             OSError: The server cannot be reached.
@@ -117,7 +139,7 @@ class ConnectionPool:
         self._busy.add(connection)
         return connection
 
-    def dismiss(self, connection: StreamConnection) -> None:
+    def dismiss(self, connection: StreamedRequest) -> None:
         """Close a connection that was dedicated. Idempotent."""
         connection.close()
         if connection in self._busy:
@@ -131,6 +153,8 @@ class ConnectionPool:
         """
         self._closed = True
         self._close_idle()
+        for opening in tuple(self._left):
+            opening.cancel()
         while self._waiting:
             self._wake()
         try:
@@ -210,29 +234,65 @@ class ConnectionPool:
         return StreamConnection(max_head=self._options.max_head)
 
     async def _connect(self, make: Callable[[], C], *, through: bool = False) -> C:
-        """Open a connection, which ``_open`` counts already."""
-        connected = False
-        opening = asyncio.ensure_future(self._dialer.open(make, through=through))
+        """Open a connection, which ``_open`` counts already.
+
+        Cancellation: the attempt goes on, without a caller. So it tells of the server what it
+        has to tell, and what it gives serves the next request.
+        """
+        opening = asyncio.ensure_future(self._dial(make, through=through))
         self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
         try:
-            async with asyncio.timeout(self._options.connect_timeout):
-                connection = await opening
-            connected = self.healthy = True
-        except TimeoutError as error:
-            seconds = self._options.connect_timeout
-            raise TimeoutError(f"no connection within {seconds:g} s") from error
+            return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if is_cancelled_from_outside():
+            if not is_cancelled_from_outside():
+                raise ConnectionAbortedError(_CLOSED) from None
+            self._left.add(opening)
+            opening.add_done_callback(self._take_in)
+            if self._closed:
+                opening.cancel()
+            raise
+
+    async def _dial(self, make: Callable[[], C], *, through: bool) -> C:
+        seconds = self._options.connect_timeout
+        made: list[C] = []
+
+        def noted() -> C:
+            made.append(make())
+            return made[-1]
+
+        try:
+            try:
+                async with asyncio.timeout(seconds):
+                    connection = await self._dialer.open(noted, through=through)
+            except TimeoutError as error:
+                raise TimeoutError(f"no connection within {seconds:g} s") from error
+            except BaseException:
+                # The event loop closes what is given up, but with TLS it waits for the server then.
+                for given_up in made:
+                    given_up.close()
                 raise
-            raise ConnectionAbortedError(_CLOSED) from None
-        finally:
-            self._opening.discard(opening)
-            if not connected:
-                self.healthy = False
-                if opening.done() and not opening.cancelled() and opening.exception() is None:
-                    opening.result().close()  # it came as the caller was cancelled
-                self._forget()
+        except Exception:
+            self.healthy = False
+            self._forget()
+            raise
+        except asyncio.CancelledError:  # says nothing of the server
+            self._forget()
+            raise
+        self.healthy = True
         return connection
+
+    def _take_in(self, opening: asyncio.Future[Any]) -> None:
+        """Keep a connection whose caller has left, if it can be used again."""
+        self._left.discard(opening)
+        if opening.cancelled() or opening.exception() is not None:
+            return
+        connection = opening.result()
+        if isinstance(connection, ClientConnection):
+            self._put(connection)
+        else:
+            connection.close()
+            self._forget()
 
     def _put(self, connection: ClientConnection) -> None:
         """Keep a connection for the next request, or let it go."""
@@ -278,5 +338,20 @@ class ConnectionPool:
             self._timer.cancel()
             self._timer = None
         while self._idle:
-            self._idle.popleft().close()
+            self._idle.popleft().abort()
             self._forget()
+
+
+class _Adopted(asyncio.Protocol):
+    """Hands its transport over to a connection, and that to its pool."""
+
+    def __init__(
+        self, connection: ClientConnection, adopt: Callable[[ClientConnection], None]
+    ) -> None:
+        self._connection = connection
+        self._adopt = adopt
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).set_protocol(self._connection)
+        self._connection.connection_made(transport)
+        self._adopt(self._connection)

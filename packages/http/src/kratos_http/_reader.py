@@ -21,7 +21,7 @@ from kratos_http.limits import Limits
 if TYPE_CHECKING:
     from kratos.tls import PeerCertificate
 
-__all__ = ["Reader", "Receiver"]
+__all__ = ["Reader", "Receiver", "require_host"]
 
 _FRAMING_HEADERS: Final = frozenset(
     (b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade")
@@ -261,7 +261,7 @@ class Reader:
                 if name == b"host":
                     hosts += 1
                     if value != self._host:
-                        self._host = _host(value)
+                        self._host = require_host(value)
                 elif name == b"content-length":
                     length = _length(value)
                 elif name == b"transfer-encoding":
@@ -344,13 +344,13 @@ def _path_of_absolute(target: bytes) -> bytes:
     if scheme.lower() not in _SCHEMES:
         raise Error(400, "BAD_REQUEST", "the request target is neither a path nor http nor https")
     end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-    if not _host(rest[:end]):
+    if not require_host(rest[:end]):
         raise Error(400, "BAD_REQUEST", "the request target names no host")
     path = rest[end:]
     return path if path.startswith(b"/") else b"/" + path
 
 
-def _host(value: bytes) -> bytes:
+def require_host(value: bytes) -> bytes:
     """Return a host with its port, if there is one; it may be empty."""
     if not _HOST.fullmatch(value):
         raise Error(400, "BAD_REQUEST", "the Host header is no host")

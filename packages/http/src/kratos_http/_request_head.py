@@ -7,8 +7,8 @@ from typing import Final
 from kratos.errors import Error
 from kratos.transport import Call, Cause
 from kratos.transport.http import WireHeaders
+from kratos.transport.timeout import format_timeout
 from kratos_http._format import CHUNKED, header_block
-from kratos_http._timeout import format_timeout
 
 __all__ = ["RequestHeads"]
 
@@ -103,6 +103,29 @@ class RequestHeads:
             lines += b"content-length: %d\r\n" % length
         line = f"{verb} {self._before}{target} HTTP/1.1\r\n".encode()
         return b"%b%b%b\r\n" % (line, lines, more)
+
+    def plain(
+        self, verb: str, target: str, headers: WireHeaders, *, length: int | None = 0
+    ) -> bytes:
+        """Return the head of a request that belongs to no rule of HTTP, up to its empty line.
+
+        Args:
+            verb: HTTP method.
+            target: Path and query.
+            headers: All but those of the node and of the framing.
+            length: Bytes of the body; ``None`` if it follows in chunks.
+
+        Raises:
+            ValueError: A header cannot be sent.
+        """
+        names = {name for name, _ in headers}
+        defaults = [pair for pair in self._defaults.items() if pair[0] not in names]
+        lines = header_block([*defaults, *headers]) + self._more
+        if length is None:
+            lines += CHUNKED
+        elif length or verb in _VERBS_WITH_BODY:
+            lines += b"content-length: %d\r\n" % length
+        return b"%b%b\r\n" % (f"{verb} {self._before}{target} HTTP/1.1\r\n".encode(), lines)
 
     def _given(self, call: Call) -> bytes:
         """Return the header lines of a call that has some of its own, and those of all others."""

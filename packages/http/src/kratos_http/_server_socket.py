@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kratos.transport.http import Head, Reply, WireHeaders
 from kratos_http._frames import Frames, Message, Side
-from kratos_http._handshake import switching
-from kratos_http._socket import FramedSocket
+from kratos_http._socket import FramedSocket, Pipe
 
 if TYPE_CHECKING:
-    from kratos_http._connection import ServerConnection
     from kratos_http.limits import Limits
 
-__all__ = ["ServerSocket"]
+__all__ = ["Carrier", "ServerSocket"]
 
 _EARLY: Final = 64 * 1024  # bytes that may come before the handshake is answered
 _PROTOCOL_HEADER: Final = b"sec-websocket-protocol"
 
 
+class Carrier(Pipe, Protocol):
+    """What a WebSocket is asked for over: a connection of HTTP/1.1, or a stream of HTTP/2."""
+
+    def accept(self, head: Head, headers: WireHeaders) -> None:
+        """Answer the handshake well.
+
+        Raises:
+            ValueError: A header cannot be sent.
+        """
+        ...
+
+    def say_refusal(self, head: Head, reply: Reply) -> None:
+        """Answer a handshake that is not accepted."""
+        ...
+
+
 class ServerSocket:
-    """A ``Socket``; the connection feeds it.
+    """A ``Socket``; what carries it feeds it.
 
     Attributes:
         answered: Whether the handshake was answered.
         closed: Whether nothing is to be sent any more.
     """
 
-    __slots__ = ("_connection", "_early", "_framed", "_head", "_limits", "answered", "closed")
+    __slots__ = ("_carrier", "_early", "_framed", "_head", "_limits", "answered", "closed")
 
-    def __init__(self, connection: ServerConnection, head: Head, limits: Limits) -> None:
+    def __init__(self, carrier: Carrier, head: Head, limits: Limits) -> None:
         self.answered = False
         self.closed = False
-        self._connection = connection
+        self._carrier = carrier
         self._head = head
         self._limits = limits
         self._early = b""
@@ -49,18 +63,18 @@ class ServerSocket:
         return None if self._framed is None else self._framed.newest
 
     async def accept(self, headers: WireHeaders = ()) -> None:
-        """Answer 101; see ``Socket``.
+        """Accept the handshake; see ``Socket``.
 
         Raises:
             RuntimeError: The handshake was answered already.
             ValueError: A header cannot be sent.
         """
         self._require_question()
-        connection, limits = self._connection, self._limits
-        connection.send(switching(self._head, headers, connection.date))
+        carrier, limits = self._carrier, self._limits
+        carrier.accept(self._head, headers)
         self.answered = True
         framed = self._framed = FramedSocket(
-            connection,
+            carrier,
             Frames(Side.SERVER, max_message=limits.max_message),
             close_timeout=limits.close_timeout,
         )
@@ -72,17 +86,17 @@ class ServerSocket:
         early, self._early = self._early, b""
         if early:
             framed.feed(early)
-        connection.regulate()
+        carrier.regulate()
 
     async def refuse(self, reply: Reply, /) -> None:
-        """Answer an ordinary reply, after which the connection is closed; see ``Socket``.
+        """Answer an ordinary reply, after which a connection of HTTP/1.1 is closed; see ``Socket``.
 
         Raises:
             RuntimeError: The handshake was answered already.
         """
         self._require_question()
         self.answered = self.closed = True
-        self._connection.say_refusal(self._head, reply)
+        self._carrier.say_refusal(self._head, reply)
 
     async def receive(self) -> Message | None:
         """Return the next message; see ``Socket``."""
@@ -97,7 +111,7 @@ class ServerSocket:
         await self._accepted().close(code, reason)
         self.closed = True
 
-    # For the connection.
+    # For the carrier.
 
     @property
     def full(self) -> bool:

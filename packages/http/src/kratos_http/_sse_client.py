@@ -12,8 +12,8 @@ from kratos.limit import cancel_and_wait, is_cancelled_from_outside
 from kratos.transport import Call
 from kratos_http._events import EventParser, EventTooLarge
 from kratos_http._exchange import Lost
+from kratos_http._http2_requests import StreamedRequest
 from kratos_http._plan import Plan
-from kratos_http._streaming import StreamConnection
 from kratos_http._trouble import frozen, too_large, unavailable
 from kratos_http.reconnect import Reconnect
 
@@ -36,8 +36,8 @@ class Resumption:
     def __init__(
         self,
         policy: Reconnect,
-        reopen: Callable[[str], Awaitable[StreamConnection]],
-        dismiss: Callable[[StreamConnection], None],
+        reopen: Callable[[str], Awaitable[StreamedRequest]],
+        dismiss: Callable[[StreamedRequest], None],
     ) -> None:
         self._policy = policy
         self._reopen = reopen
@@ -49,7 +49,7 @@ class Resumption:
         # An id of other characters would be no header.
         return error.code in _TRANSIENT and parser.last_id != "" and parser.last_id.isprintable()
 
-    async def connection(self, parser: EventParser, failure: Error) -> StreamConnection:
+    async def connection(self, parser: EventParser, failure: Error) -> StreamedRequest:
         """Return the next connection.
 
         Args:
@@ -94,7 +94,7 @@ class SseStream:
         self,
         call: Call,
         plan: Plan,
-        connection: StreamConnection,
+        connection: StreamedRequest,
         *,
         max_event: int,
         resumption: Resumption | None = None,
@@ -117,9 +117,9 @@ class SseStream:
                 if kind == "message":
                     if self._resumption is not None:
                         self._resumption.failures = 0
-                    return self._plan.message(self._plan.kind, data)
+                    return self._plan.message(self._plan.event_kind, data)
                 if kind == "error":
-                    await self._resume(self._plan.streamed_error(self._plan.kind, data))
+                    await self._resume(self._plan.streamed_error(self._plan.event_kind, data))
             try:
                 piece = await self.connection.read()
                 if not piece:

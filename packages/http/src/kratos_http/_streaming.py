@@ -10,6 +10,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from kratos.transport import Cause
 from kratos_http._exchange import Lost, RawReply, TooLarge, check_head, lost
+from kratos_http._format import chunk, last_chunk
 from kratos_http._socket import FramedSocket
 
 __all__ = ["StreamConnection"]
@@ -245,6 +246,15 @@ class StreamConnection(asyncio.Protocol):
         """Write, if there still is somebody to write to."""
         if self._transport is not None:
             self._transport.write(data)
+
+    def put(self, data: bytes) -> None:
+        """Send a piece of a request's body, whose length was not told; nothing for an empty one."""
+        if data:
+            self.send(chunk(data))
+
+    def finish(self) -> None:
+        """End such a body."""
+        self.send(last_chunk())
 
     async def room(self) -> None:
         """Wait while the server is slow.

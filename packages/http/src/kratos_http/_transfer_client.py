@@ -11,9 +11,8 @@ from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.transport import Call
 from kratos_http._exchange import Lost, TooLarge
-from kratos_http._format import chunk, last_chunk
+from kratos_http._http2_requests import StreamedRequest
 from kratos_http._plan import Body, Plan
-from kratos_http._streaming import StreamConnection
 from kratos_http._trouble import frozen, too_large, unavailable
 from kratos_http._turns import Turns
 
@@ -35,7 +34,7 @@ class DownloadStream:
     __slots__ = ("_any", "_call", "_connection", "_content_type", "_ended", "_plan")
 
     def __init__(
-        self, call: Call, plan: Plan, connection: StreamConnection, content_type: str
+        self, call: Call, plan: Plan, connection: StreamedRequest, content_type: str
     ) -> None:
         self._call = call
         self._plan = plan
@@ -93,7 +92,7 @@ class Transfer:
 
     def __init__(
         self,
-        connection: StreamConnection,
+        connection: StreamedRequest,
         head: bytes,
         body: Body,
         *,
@@ -102,12 +101,13 @@ class Transfer:
         self.connection = connection
         self._closing = body.closing
         self._release = release
-        self.answer = connection.begin(head + chunk(body.data) if body.data else head)
+        self.answer = connection.begin(head)
+        connection.put(body.data)
 
     def end(self) -> None:
         """Send the end of the body."""
-        closing = chunk(self._closing) if self._closing else b""
-        self.connection.send(closing + last_chunk())
+        self.connection.put(self._closing)
+        self.connection.finish()
 
     def close(self) -> None:
         """Cut off what has not ended."""
@@ -153,8 +153,7 @@ class UploadStream:
             transfer = await self._opened(message)
             if transfer.answer.done():
                 return False
-            if data:
-                transfer.connection.send(chunk(data))
+            transfer.connection.put(data)
             await transfer.connection.room()
             await self._turns.take()
         except Error:

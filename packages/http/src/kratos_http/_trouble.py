@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 from kratos.errors import Error
@@ -11,11 +12,16 @@ from kratos_http._exchange import RawReply
 __all__ = ["foreign", "frozen", "too_large", "unavailable"]
 
 _EXCERPT: Final = 512  # bytes
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+"""What OpenSSL calls an answer that is no TLS, before 3.2 and since."""
 
 
 def unavailable(call: Call, error: OSError) -> Error:
     """Return the error for a server that cannot be reached or was lost."""
-    return Error(503, "UNAVAILABLE", f"{call.peer}: {str(error) or type(error).__name__}")
+    text = f"{call.peer}: {str(error) or type(error).__name__}"
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        text += "; it does not speak TLS there"
+    return Error(503, "UNAVAILABLE", text)
 
 
 def too_large(call: Call, error: Exception) -> Error:

@@ -46,20 +46,27 @@ class _Asking(asyncio.Protocol):
         elif not status[1].startswith(b"2"):
             reason = (status[2] or b"").decode("latin-1")[:100]
             self._refuse(f"answers {status[1].decode()} {reason}".rstrip())
-        elif rest:
-            self._refuse("sends something before it was asked")
         else:
+            self._buffer = rest
             self.answered.set_result(None)
+
+    @property
+    def early(self) -> bytes:
+        """What has come after the answer: some servers speak first."""
+        return self._buffer
 
     def _refuse(self, problem: str) -> None:
         if not self.answered.done():
             self.answered.set_exception(TunnelRefused(f"the proxy {self._proxy} {problem}"))
 
 
-async def connect_through(proxy: Proxy, transport: asyncio.Transport, address: str) -> None:
+async def connect_through(proxy: Proxy, transport: asyncio.Transport, address: str) -> bytes:
     """Ask a proxy for a way to ``host:port``, which the transport is then.
 
     Its protocol still is the one that asked: set another one before the loop runs again.
+
+    Returns:
+        What has come from there already.
 
     Args:
         proxy: The proxy.
@@ -78,3 +85,4 @@ async def connect_through(proxy: Proxy, transport: asyncio.Transport, address: s
         lines += b"proxy-authorization: %b\r\n" % proxy.authorization
     transport.write(lines + b"\r\n")
     await asking.answered
+    return asking.early

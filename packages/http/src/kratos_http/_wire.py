@@ -9,6 +9,7 @@ from kratos.errors import Error
 from kratos.transport.cause import Cause
 from kratos.transport.http import Head, WireHeaders
 from kratos_http._format import CHUNKED, chunk, has_body, last_chunk, opening, require_final
+from kratos_http._incoming import Incoming
 
 if TYPE_CHECKING:
     from kratos_http._connection import ServerConnection
@@ -17,15 +18,16 @@ __all__ = ["ServerWire"]
 
 _HIGH_WATER: Final = 64 * 1024  # bytes of a body that may wait to be read
 _BURST: Final = 512 * 1024  # bytes that may be written in one go
-_DISCARDED: Final = 256 * 1024  # bytes of an unread body worth reading to keep a connection
+# Bytes of an unread body that are read all the same. When more is on its way and the connection is
+# closed, a peer that had it all in its buffers may have sent its next request, and not repeat it.
+_DISCARDED: Final = 1024 * 1024
 
 
-class ServerWire:
+class ServerWire(Incoming):
     """A ``Wire``; the connection feeds it.
 
     Attributes:
         keep: Whether the connection may be used again after the answer.
-        complete: Whether the whole body came.
         started: Whether the answer has begun.
         finished: Whether it has ended, well or not.
     """
@@ -35,16 +37,10 @@ class ServerWire:
         "_chunked",
         "_connection",
         "_detached",
-        "_expects",
-        "_failure",
         "_head",
         "_left",
         "_opening",
-        "_pieces",
         "_silent",
-        "_size",
-        "_waiter",
-        "complete",
         "finished",
         "keep",
         "started",
@@ -53,46 +49,18 @@ class ServerWire:
     def __init__(
         self, connection: ServerConnection, head: Head, /, *, keep: bool, expects: bool
     ) -> None:
+        super().__init__(expects=expects)
         self.keep = keep
-        self.complete = False
         self.started = False
         self.finished = False
         self._connection = connection
         self._head = head
-        self._expects = expects
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._failure: Error | None = None
-        self._waiter: asyncio.Future[None] | None = None
         self._detached = False
         self._opening = b""
         self._chunked = False
         self._silent = False
         self._left: int | None = None
         self._burst = 0  # bytes written since others had their turn
-
-    async def read(self) -> bytes:
-        """Return the next piece of the body; ``b""`` at its clean end and only there.
-
-        Raises:
-            Error: The body ended early or is malformed.
-        """
-        if self._expects and not self.started:
-            self._expects = False
-            self._connection.send_continue()
-        while not self._pieces:
-            if self._failure is not None:
-                raise self._failure.clone()
-            if self.complete:
-                return b""
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        # All that waits: who sends single bytes must not get a turn of the handler for each.
-        piece = b"".join(self._pieces)
-        self._pieces.clear()
-        self._size = 0
-        self._connection.regulate()
-        return piece
 
     def start(self, status: int, headers: WireHeaders, /) -> None:
         """Begin the answer.
@@ -191,24 +159,17 @@ class ServerWire:
         Raises:
             Error: Nobody reads the body, and it is too long to be skipped.
         """
-        self._size += len(data)
         if self._detached:
+            self._size += len(data)
             if self._size > _DISCARDED:
                 raise Error(413, "BODY_TOO_LARGE", "the rest of the body is not wanted")
             return
-        self._pieces.append(data)
-        self._wake()
-
-    def end(self) -> None:
-        """Note that the body is complete."""
-        self.complete = True
-        self._wake()
+        super().feed(data)
 
     def fail(self, error: Error) -> None:
         """Note that nothing more will come."""
-        self._failure = error
         self.keep = False
-        self._wake()
+        super().fail(error)
 
     def detach(self) -> None:
         """Skip the rest of the body: the endpoint is done."""
@@ -224,6 +185,9 @@ class ServerWire:
         if self._opening:
             self._send(b"")
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _ask(self) -> None:
+        if not self.started:  # else it knows already whether the body is wanted
+            self._connection.send_continue()
+
+    def _release(self, size: int) -> None:
+        self._connection.regulate()

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("kratos.http")
 
+_TOO_LARGE: Final = 413
 _SCHEMES: Final = {"https": "https", "wss": "https"}
 
 
@@ -129,8 +130,14 @@ async def _answer(endpoint: Buffered, head: Head, wire: AsgiWire) -> Reply | Non
     try:
         body = await wire.read_whole(endpoint.max_body)
     except Error as error:
-        return refusal(error)
+        overflow = getattr(endpoint, "overflow", _refused) if error.code == _TOO_LARGE else _refused
+        reply: Reply = overflow(head, error)
+        return reply
     return await _watched(endpoint.answer(head, body), head, wire)
+
+
+def _refused(_head: Head, error: Error) -> Reply:
+    return refusal(error)
 
 
 async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire | AsgiSocket) -> T | None:
@@ -162,7 +169,7 @@ async def _watched(work: Awaitable[T], head: Head, wire: AsgiWire | AsgiSocket) 
             raise
     except Exception:
         if not wire.gone:
-            _log.exception("%s %r failed outside of its call", head.method, head.path)
+            _log.exception("%s failed outside of its call", head)
     else:
         return result
     finally:

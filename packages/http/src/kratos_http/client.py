@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from kratos import encoding
 from kratos.encoding import CodecError, Codecs, content_type
 from kratos.errors import ConfigError, Error
-from kratos.transport import Caller, CallOptions, Method
+from kratos.transport import Arity, Caller, CallOptions, Incoming, Method, Opening
 from kratos.transport.rule import PathTemplate
 from kratos_http.invocation import ClientReply, ClientRequest, undefined
 
@@ -63,7 +63,7 @@ class HttpClient:
         self._codec = found
         self._codecs = codecs
         self._kind = content_type(codec)
-        self._methods: dict[tuple[str, str, bool], Method[Any, Any]] = {}
+        self._methods: dict[tuple[str, str, bool, Arity], Method[Any, Any]] = {}
         self._operations: set[str] = set()
 
     @overload
@@ -79,6 +79,7 @@ class HttpClient:
         out: None = None,
         operation: str = "",
         idempotent: bool = False,
+        any_status: bool = False,
         options: CallOptions | None = None,
     ) -> ClientReply: ...
 
@@ -110,6 +111,7 @@ class HttpClient:
         out: type[M] | None = None,
         operation: str = "",
         idempotent: bool = False,
+        any_status: bool = False,
         options: CallOptions | None = None,
     ) -> ClientReply | M:
         """Call, and return the reply, or the message that it is.
@@ -125,16 +127,20 @@ class HttpClient:
             out: Type of the message that the reply holds.
             operation: Name of the call in middleware, metrics and logs; by default the path.
             idempotent: Whether the request may be sent twice, though its verb promises nothing.
+            any_status: Whether an answer of any status is returned, and none raised: for services
+                whose errors are not ours. Not with ``out``.
             options: As of any call.
 
         Raises:
             Error: What the service answered, or the framework on its behalf; 500 CODEC for a
                 reply that is not ``out``; 400 CODEC for a body that the codec cannot express.
             ValueError: Verb or path are malformed, or ``params`` do not fill the path.
-            TypeError: ``body`` is neither a message nor bytes.
+            TypeError: ``body`` is neither a message nor bytes, or ``any_status`` meets ``out``.
 
         Cancellation: cancels the call at the peer.
         """
+        if any_status and out is not None:
+            raise TypeError("any_status=True returns whatever came: leave out= away, and look")
         kind, data = self._encoded(body, content_type)
         request = ClientRequest(
             target=_target(path, params, query),
@@ -142,10 +148,44 @@ class HttpClient:
             data=data,
             accept="*/*" if out is None else self._kind,
             message=body if isinstance(body, Message) else None,
+            any_status=any_status,
         )
         method = self._method(verb, operation or path.partition("?")[0], idempotent=idempotent)
         reply: ClientReply = await self._caller.unary(method, request, options)
         return reply if out is None else self._decoded(reply, out)
+
+    def download(
+        self,
+        verb: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        query: QueryFields | None = None,
+        body: Message | bytes | None = None,
+        content_type: str = "",
+        operation: str = "",
+        options: CallOptions | None = None,
+    ) -> Opening[Incoming[bytes]]:
+        """Call, and read the reply as it comes, in pieces of no particular size.
+
+            async with things.download("GET", "/export") as pieces:
+                async for piece in pieces: ...
+
+        It has no time limit but that of ``options``. Leaving it early cuts the reply off, and
+        what breaks off is an error, never an end. An answer that is no success is raised when it
+        is entered. Parameters and errors are those of ``request``.
+        """
+        kind, data = self._encoded(body, content_type)
+        request = ClientRequest(
+            target=_target(path, params, query),
+            content_type=kind,
+            data=data,
+            message=body if isinstance(body, Message) else None,
+        )
+        name = operation or path.partition("?")[0]
+        method = self._method(verb, name, arity=Arity.SERVER_STREAM)
+        opening: Opening[Incoming[bytes]] = self._caller.server_stream(method, request, options)
+        return opening
 
     def _encoded(self, body: Message | bytes | None, kind: str) -> tuple[str, bytes]:
         if body is None:
@@ -169,14 +209,18 @@ class HttpClient:
             message = f"the reply cannot be read as {kind or 'json'}: {error}"
             raise Error(500, "CODEC", message) from error
 
-    def _method(self, verb: str, operation: str, *, idempotent: bool) -> Method[Any, Any]:
-        key = (verb, operation, idempotent)
+    def _method(
+        self, verb: str, operation: str, *, idempotent: bool = False, arity: Arity = Arity.UNARY
+    ) -> Method[Any, Any]:
+        key = (verb, operation, idempotent, arity)
         method = self._methods.get(key)
         if method is None:
             if operation not in self._operations and len(self._operations) >= _MAX_OPERATIONS:
-                return self._method(verb, _REST, idempotent=idempotent)
+                return self._method(verb, _REST, idempotent=idempotent, arity=arity)
             self._operations.update((operation, _REST))
-            method = self._methods[key] = undefined(verb, operation, idempotent=idempotent)
+            method = self._methods[key] = undefined(
+                verb, operation, idempotent=idempotent, arity=arity
+            )
         return method
 
 

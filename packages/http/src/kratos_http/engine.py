@@ -1,24 +1,32 @@
-"""The built-in HTTP/1.1 engine: serves any ``HttpApplication`` on connections of a loop."""
+"""The built-in engine: serves any ``HttpApplication`` on connections of a loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from kratos.errors import ConfigError
 from kratos.transport.http import HttpApplication
-from kratos_http._answering import Answering
 from kratos_http._connection import ServerConnection
 from kratos_http._format import date_line
+from kratos_http._http2_connection import Http2Connection
+from kratos_http._http2_replies import ReplyBlocks
+from kratos_http._link import Link
+from kratos_http._version_choice import ALPN, VersionChoice
+from kratos_http.conduct import Conductor
 from kratos_http.limits import Limits
 
-__all__ = ["Engine"]
+__all__ = ["VERSIONS", "Engine"]
 
 _log = logging.getLogger("kratos.http")
 
+VERSIONS: Final = ("2", "1.1")
 TICK: Final = 1.0  # seconds between two looks at all connections
 _IDLE: Final = 1.0  # seconds after which a connection may be closed for those who wait
 _PART_CLOSED: Final = 16  # of all, at once
@@ -32,6 +40,8 @@ class Engine:
     Args:
         application: What is served.
         limits: What peers may do.
+        versions: Of HTTP that are spoken, the preferred one first: ``2``, ``1.1`` or both.
+        conductor: Makes further rules for each HTTP/2 connection; ``None`` for no more.
 
     Attributes:
         connections: All that are open, or whose request is still being answered.
@@ -41,12 +51,29 @@ class Engine:
         relief: Called when a connection has ended.
         now: The loop's time at the latest tick; exact enough for limits of seconds.
         date: The Date header of the latest tick.
+        conductor: Makes further rules for each HTTP/2 connection.
+        replies: Header blocks of answers over HTTP/2.
+        offences: How often peers of HTTP/2 exceeded which limit, by its name in ``Limits``, here or
+            of ``kratos_http2``; ``protocol`` is what no peer may do at all, ``conduct`` what
+            further rules forbid.
+        context: What tasks and callbacks begin with.
     """
 
-    def __init__(self, application: HttpApplication, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        application: HttpApplication,
+        *,
+        limits: Limits | None = None,
+        versions: Sequence[str] = VERSIONS,
+        conductor: Conductor | None = None,
+    ) -> None:
         self.application = application
+        self.conductor = conductor
         self.limits = limits or Limits()
-        self.connections: set[ServerConnection] = set()
+        self.connections: set[Link] = set()
+        self.replies = ReplyBlocks()
+        self.offences: Counter[str] = Counter()
+        self.context: Context = copy_context()
         self.leaving = False
         self.draining = False
         self.relief: Callable[[], None] | None = None
@@ -55,32 +82,45 @@ class Engine:
         self._sent_away = False
         self._crowded = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._context: Context | None = None
+        self._versions = _checked(versions)
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event = asyncio.Event()
 
     def start(self) -> None:
         """Begin to keep time; called in the loop that will serve."""
         self._loop = asyncio.get_running_loop()
-        self._context = copy_context()
+        self.context = copy_context()
         self._tick()
 
-    def protocol(self) -> ServerConnection:
+    @property
+    def alpn(self) -> Sequence[str]:
+        """What TLS handshakes offer, the preferred one first."""
+        return [ALPN[version] for version in self._versions]
+
+    def protocol(self) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
-        return ServerConnection(self)
+        if "2" not in self._versions:
+            return ServerConnection(self)
+        return VersionChoice(self) if "1.1" in self._versions else Http2Connection(self)
 
     def spawn(self, work: Coroutine[Any, Any, None], /) -> asyncio.Task[None]:
         """Run the answering of one request in a task, in a context of its own."""
-        loop, context = self._loop, self._context
+        loop = self._loop
         assert loop is not None, "started before"
-        assert context is not None, "started before"
         # Not the caller's context: that may be of the request answered before on a connection.
-        return loop.create_task(work, context=context.copy())
+        return loop.create_task(work, context=self.context.copy())
+
+    def spawn_eagerly(self, work: Coroutine[Any, Any, None], /) -> asyncio.Task[None]:
+        """Do so, and begin at once where Python can (3.12): it may be done when this returns."""
+        loop = self._loop
+        assert loop is not None, "started before"
+        if sys.version_info >= (3, 12):
+            return asyncio.Task(work, loop=loop, context=self.context.copy(), eager_start=True)
+        return loop.create_task(work, context=self.context.copy())
 
     def detached(self, call: Callable[[], None], /) -> None:
         """Call something that a transport may remember the present context for."""
-        assert self._context is not None, "started before"
-        self._context.copy().run(call)
+        self.context.copy().run(call)
 
     def sweep(self, now: float) -> None:
         """Close connections whose peers take too long.
@@ -90,6 +130,7 @@ class Engine:
         """
         self.now = now
         self.date = date_line(time.time())
+        self.replies.tell_time(time.time())
         for connection in tuple(self.connections):
             connection.check(now)
         if self._crowded:
@@ -108,9 +149,16 @@ class Engine:
             if crowded:
                 self._make_room(self.now)
 
-    def forget(self, connection: Answering, /) -> None:
+    def note_offence(self, connection: Link, limit: str, why: str, /) -> None:
+        """Note that a peer exceeded a limit; a log gets the first time of each connection."""
+        self.offences[limit] += 1
+        if not connection.offended:
+            connection.offended = True
+            _log.info("HTTP/2 with %s: %s", connection, why)
+
+    def forget(self, connection: Link, /) -> None:
         """Note that a connection has ended (for connections)."""
-        self.connections.discard(cast("ServerConnection", connection))
+        self.connections.discard(connection)
         if not self.connections:
             self._empty.set()
         if self.relief is not None:
@@ -169,3 +217,10 @@ class Engine:
         assert self._loop is not None, "started before"
         self.sweep(self._loop.time())
         self._timer = self._loop.call_later(TICK, self._tick)
+
+
+def _checked(versions: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(versions)
+    if not found or isinstance(versions, str) or not set(found) <= set(VERSIONS):
+        raise ConfigError(f"versions are some of {', '.join(VERSIONS)}, not {versions!r}")
+    return found

@@ -27,6 +27,7 @@ class ClientRequest:
         data: The body.
         accept: The ``Accept`` header.
         message: The message that the body is, if it is one.
+        any_status: Whether an answer of another status than 200 to 299 is a reply, too.
     """
 
     target: str
@@ -34,11 +35,12 @@ class ClientRequest:
     data: bytes = b""
     accept: str = "*/*"
     message: Message | None = None
+    any_status: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientReply:
-    """An answer with a status of 200 to 299; others are raised as errors.
+    """An answer with a status of 200 to 299; others are raised, unless any was asked for.
 
     Attributes:
         status: Its status.
@@ -71,13 +73,16 @@ class ClientReply:
             raise Error(500, "CODEC", f"the reply cannot be read as JSON: {error}") from error
 
 
-def undefined(verb: str, operation: str, *, idempotent: bool) -> Method[Any, Any]:
+def undefined(
+    verb: str, operation: str, *, idempotent: bool = False, arity: Arity = Arity.UNARY
+) -> Method[Any, Any]:
     """Return the method that a request is whose operation is no defined one.
 
     Args:
         verb: HTTP method.
         operation: Its name for middleware, a path template.
         idempotent: Whether it may be sent again.
+        arity: Whether the reply is one, or comes piece by piece, in bytes.
 
     Raises:
         ValueError: ``verb`` is none.
@@ -85,11 +90,11 @@ def undefined(verb: str, operation: str, *, idempotent: bool) -> Method[Any, Any
     if not _VERB.fullmatch(verb):
         raise ValueError(f"{verb!r} is no verb: write GET, POST, ...")
     plain: Any = ClientRequest  # no message, as nothing of what is called is defined
-    reply: Any = ClientReply
+    reply: Any = ClientReply if arity is Arity.UNARY else bytes
     return Method(
         operation=operation,
         name=operation,
-        arity=Arity.UNARY,
+        arity=arity,
         request=plain,
         reply=reply,
         idempotent=idempotent,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from kratos.errors import ConfigError
+from kratos.options import require_number
 
 __all__ = ["Limits"]
 
@@ -24,6 +24,16 @@ class Limits:
         max_part_head: Bytes of the headers of one such part; more are answered 413.
         max_pipelined: Requests of one connection that may wait for their turn before nothing
             more is read from it.
+        max_streams: Requests of one HTTP/2 connection that may be under way at once; one whose
+            peer broke it off counts for as long as its handler runs.
+        stream_window: Bytes of one HTTP/2 request that may come before a handler reads them;
+            at most 2,147,483,647.
+        connection_window: Bytes of all requests of one HTTP/2 connection that may be on their
+            way; 65,535 to 2,147,483,647.
+        max_bodies: Bytes of bodies of one HTTP/2 connection that are read whole, before its peer is
+            held back; and as many of those that handlers read, and have not read.
+        max_unsent: Bytes of answers that a peer of HTTP/2 gives no window, before its further
+            requests wait.
         max_connections: At once, those in their TLS handshake included. Further peers wait in
             the system's queue; connections that were idle for longest are closed for them, and
             the others after their next answer. Never more than seven eighths of the files that
@@ -60,6 +70,11 @@ class Limits:
     max_parts: int = 256
     max_part_head: int = 8 * 1024
     max_pipelined: int = 16
+    max_streams: int = 250
+    stream_window: int = 256 * 1024
+    connection_window: int = 1024 * 1024
+    max_bodies: int = 32 * 1024 * 1024
+    max_unsent: int = 16 * 1024 * 1024
     max_connections: int = 10_000
     handshake_timeout: float = 10.0
     first_timeout: float = 30.0
@@ -78,6 +93,4 @@ class Limits:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            value: float = getattr(self, each.name)
-            if not value > 0:
-                raise ConfigError(f"{each.name} must be positive, not {value}")
+            require_number(each.name, getattr(self, each.name), above=0)

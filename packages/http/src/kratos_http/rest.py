@@ -136,7 +136,16 @@ class RestEndpoint:
         ConfigError: The rule names a field that its message has not.
     """
 
-    __slots__ = ("_encode", "_method", "_options", "_place", "_request", "_run", "max_body")
+    __slots__ = (
+        "_encode",
+        "_method",
+        "_options",
+        "_place",
+        "_request",
+        "_rule",
+        "_run",
+        "max_body",
+    )
 
     def __init__(
         self,
@@ -146,6 +155,7 @@ class RestEndpoint:
         options: RestOptions,
     ) -> None:
         self._method = operation.method
+        self._rule = rule
         self._options = options
         self.max_body = options.max_body
         self._place = options.place
@@ -161,6 +171,8 @@ class RestEndpoint:
             self._method, _SERVER, TRANSPORT, Header(head.headers), head.peer, place.endpoint
         )
         call.certificate = head.certificate
+        call.path = head.path
+        call.rule = self._rule
         try:
             if timeout:
                 call.deadline = deadline_after(timeout)

@@ -14,6 +14,7 @@ from kratos.address import Address
 from kratos.encoding import Codecs
 from kratos.errors import ConfigError, StartupError
 from kratos.middleware.selector import Matcher
+from kratos.options import require_instance, require_number
 from kratos.tls import ServerTls
 from kratos.transport import Dispatcher, Mount
 from kratos.transport.chain import listed
@@ -21,6 +22,7 @@ from kratos.transport.http import Endpoint, HttpApplication
 from kratos.transport.listening import place_of
 from kratos.transport.naming import require_known
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
+from kratos.transport.wheel import time_limit
 from kratos_http._asgi_mount import AsgiApplication
 from kratos_http._filtered import Filter, filtered
 from kratos_http._inbound import TRANSPORT
@@ -31,10 +33,11 @@ from kratos_http._operations import Operations, by_name
 from kratos_http._wsgi_mount import WsgiApplication
 from kratos_http.decoders import Decoders
 from kratos_http.encoders import Encoders, ErrorEncoder, ReplyEncoder
-from kratos_http.engine import Engine
+from kratos_http.engine import VERSIONS, Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
+from kratos_http.protocols import HttpProtocol, Protocols, Served, checked_protocols
 from kratos_http.rest import Place, RestOptions
 from kratos_http.router import Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
@@ -50,7 +53,7 @@ _log = logging.getLogger("kratos.http")
 
 
 class HttpServer:
-    """Serves services over HTTP/1.1, as their definitions say.
+    """Serves services over HTTP/1.1 and HTTP/2, as their definitions say.
 
     That is by rules of ``google.api.http``, without which a method is not served, and by options
     of ``kratos/http.proto``.
@@ -72,6 +75,8 @@ class HttpServer:
         path_prefix: Path before every route, for instance ``/api``.
         strict_slash: Whether paths with a slash at their end are redirected to those without.
         limits: What peers may do.
+        versions: Of HTTP that the port speaks, the preferred one first: ``("2", "1.1")``, or one
+            of these alone. Without TLS, HTTP/2 is for peers that know that it is spoken.
         codecs: For bodies and replies; a copy of ``kratos.encoding.DEFAULT`` may hold others.
         reply_encoder: Makes the answers of calls that succeed, for instance in an envelope.
         error_encoder: Makes the answers of everything that fails, also 404 and 405.
@@ -80,13 +85,17 @@ class HttpServer:
         decoders: How requests are read: for all, or by name as ``encoders``, ``*`` for the rest.
         filters: Wrap the whole application, outermost first, also what leads to no route.
         streams: How streaming methods are served.
+        protocols: Further protocols on the port, within the filters: ``Grpc()``, ``GrpcWeb()``,
+            ``Connect()`` of ``kratos_grpc``. They serve every method, in the same chains, by
+            content type before any route.
         health_paths: Where probes are answered; ``None`` for nowhere.
         openapi: Serve a description of the API, and a page for trying calls; ``None`` for neither.
         cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
 
     Raises:
         TargetError: The address is none of these.
-        ConfigError: The prefix is no path, or ``health_paths`` or ``openapi`` are no such options.
+        ConfigError: The prefix is no path, or ``health_paths`` or ``openapi`` are no such options,
+            or ``versions`` are none.
         TypeError: A filter is none.
     """
 
@@ -105,6 +114,7 @@ class HttpServer:
         path_prefix: str = "",
         strict_slash: bool = True,
         limits: Limits | None = None,
+        versions: Sequence[str] = VERSIONS,
         codecs: Codecs = encoding.DEFAULT,
         reply_encoder: ReplyEncoder | None = None,
         error_encoder: ErrorEncoder | None = None,
@@ -112,17 +122,20 @@ class HttpServer:
         decoders: Decoders | Mapping[str, Decoders] | None = None,
         filters: Sequence[Filter] = (),
         streams: StreamOptions | None = None,
+        protocols: Sequence[HttpProtocol] = (),
         health_paths: HealthPaths | None = None,
         openapi: OpenApi | None = None,
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
         if path_prefix and not path_prefix.startswith("/"):
             raise ConfigError(f"path_prefix {path_prefix!r} must start with a slash")
-        _require("health_paths", health_paths, HealthPaths)
-        _require("openapi", openapi, OpenApi)
-        _require("limits", limits, Limits)
+        require_instance("health_paths", health_paths, HealthPaths)
+        require_instance("openapi", openapi, OpenApi)
+        require_instance("limits", limits, Limits)
+        require_instance("streams", streams, StreamOptions)
+        require_number("cancel_grace", cancel_grace, least=0)
         self._middleware = listed(middleware)
-        self._timeout = timeout
+        self._timeout = time_limit(timeout)
         self._timeouts = timeouts
         self._floors = floors
         self._health_paths = health_paths
@@ -141,7 +154,9 @@ class HttpServer:
         self._router = Router(
             error_reply=self._options.refusal, strict_slash=strict_slash, prefix=path_prefix
         )
-        self._application = filtered(self._router, filters)
+        self._protocols = checked_protocols(protocols)
+        served = Protocols(self._protocols, self._router) if self._protocols else self._router
+        self._application = filtered(served, filters)
         self._operations = Operations(
             self._router,
             self._options,
@@ -152,12 +167,13 @@ class HttpServer:
         )
         self._listening = Listening(
             place_of(address, socket_mode=socket_mode),
-            engine=Engine(self._application, limits=self._limits),
+            engine=Engine(self._application, limits=self._limits, versions=versions),
             place=self._options.place,
             endpoint=endpoint,
             tls=tls,
             sock=sock,
             cancel_grace=cancel_grace,
+            schemes=(TRANSPORT, *(each.scheme for each in self._protocols if each.scheme)),
         )
         self._plain = Plain(
             self._router,
@@ -352,9 +368,10 @@ class HttpServer:
         """
         if self._dispatcher is not None:
             raise StartupError("an HTTP server takes the services of one application, once")
+        middleware = (*mount.middleware, *self._middleware, self._matcher)
         self._dispatcher = Dispatcher(
             transport=TRANSPORT,
-            middleware=(*mount.middleware, *self._middleware, self._matcher),
+            middleware=middleware,
             timeout=self._timeout,
             timeouts=self._timeouts,
             floors=self._floors,
@@ -366,7 +383,8 @@ class HttpServer:
         for service in mount.services:
             self._dispatcher.add(service)
         self._dispatcher.check_names()
-        require_known("use(...)", self._matcher.selectors, self._dispatcher.names)
+        known = self._dispatcher.names | self._serve_protocols(mount, self._dispatcher, middleware)
+        require_known("use(...)", self._matcher.selectors, known)
         self._operations.serve(self._dispatcher.operations.values())
         self._listening.dispatcher = self._dispatcher
         self._listening.health = mount.health
@@ -377,6 +395,34 @@ class HttpServer:
             from kratos_http.openapi.publish import publish
 
             publish(self._openapi, self.describe(mount, self._openapi), self._router)
+
+    def _serve_protocols(
+        self, mount: Mount, dispatcher: Dispatcher, middleware: Sequence[AnyMiddleware]
+    ) -> frozenset[str]:
+        """Give all that is served to the protocols; return the names of what they bring."""
+        guarded: list[Dispatcher] = []
+
+        def guard() -> Dispatcher:
+            guarded.append(
+                Dispatcher(
+                    transport=TRANSPORT,
+                    middleware=middleware,
+                    timeout=None,
+                    cancel_grace=self._cancel_grace,
+                )
+            )
+            return guarded[-1]
+
+        served = Served(
+            mount=mount,
+            operations=dict(dispatcher.operations),
+            place=self._options.place,
+            guarded=guard,
+        )
+        for protocol in self._protocols:
+            protocol.mount(served)
+        self._listening.aside = served.aside
+        return frozenset[str]().union(*(each.names for each in guarded))
 
     @property
     def openapi(self) -> OpenApi | None:
@@ -406,6 +452,7 @@ class HttpServer:
     async def bind(self) -> Sequence[str]:
         """Reserve the address and return the endpoint's URL; see ``Endpointer``.
 
+        One more for each protocol whose clients look for a scheme of its own, unless one was given.
         A Unix socket has none, unless one was given: no registry could use it.
 
         Raises:
@@ -438,8 +485,3 @@ class HttpServer:
         503, and cuts off whatever is left after ``cancel_grace``.
         """
         await self._listening.stop()
-
-
-def _require(name: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise ConfigError(f"{name} is {kind.__name__}(...) or None, not {value!r}")

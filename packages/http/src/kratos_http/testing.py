@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
@@ -19,15 +17,21 @@ from kratos.transport.listening import BACKLOG
 from kratos_http._accepting import Acceptor
 from kratos_http._asgi_wire import Event
 from kratos_http._connection import ServerConnection
+from kratos_http._testing_answer import Answer, Headers
+from kratos_http._testing_http2 import Http2Peer, Http2Request
 from kratos_http.asgi import Asgi
-from kratos_http.engine import Engine
+from kratos_http.conduct import Conductor
+from kratos_http.engine import VERSIONS, Engine
 from kratos_http.limits import Limits
 from kratos_http.server import HttpServer
+from kratos_http2 import Settings
 
 __all__ = [
     "HANDSHAKE",
     "Answer",
     "AsgiPeer",
+    "Http2Peer",
+    "Http2Request",
     "Listening",
     "OpenPeer",
     "Peer",
@@ -36,6 +40,7 @@ __all__ = [
     "client_of",
     "eventually",
     "frame",
+    "http2_peer",
     "listening",
     "next_frame",
     "running",
@@ -43,38 +48,7 @@ __all__ = [
     "socket_peer",
 ]
 
-Headers: TypeAlias = Iterable[tuple[str, str]]
-
 _BODILESS: Final = (204, 304)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One answer.
-
-    Attributes:
-        status: Its status.
-        headers: Lower-case names and values, in the order they came.
-        body: Its body, without its transfer coding.
-        trailers: Its trailers.
-    """
-
-    status: int
-    headers: Sequence[tuple[str, str]]
-    body: bytes = b""
-    trailers: Sequence[tuple[str, str]] = ()
-
-    def values(self, name: str) -> list[str]:
-        """Return all values of a header."""
-        return [value for key, value in self.headers if key == name]
-
-    def header(self, name: str) -> str:
-        """Return the first value of a header, empty if there is none."""
-        return next(iter(self.values(name)), "")
-
-    def json(self) -> Any:
-        """Return the body's JSON."""
-        return json.loads(self.body)
 
 
 class Peer(Protocol):
@@ -286,7 +260,7 @@ class Listening:
     def __init__(self, engine: Engine, port: int) -> None:
         self.engine = engine
         self.port = port
-        self._peers: list[SocketPeer] = []
+        self._peers: list[SocketPeer | Http2Peer] = []
 
     async def connect(self) -> SocketPeer:
         """Return a new connection, closed at the end."""
@@ -294,10 +268,17 @@ class Listening:
         self._peers.append(peer)
         return peer
 
+    async def connect_http2(self, settings: Settings | None = None) -> Http2Peer:
+        """Return a new connection of HTTP/2, closed at the end."""
+        peer = await Http2Peer.connect("127.0.0.1", self.port, settings=settings)
+        self._peers.append(peer)
+        return peer
+
     async def connection(self) -> ServerConnection:
         """Return the server's end of the one connection there is."""
         await eventually(lambda: self.engine.connections)
         (connection,) = self.engine.connections
+        assert isinstance(connection, ServerConnection), "HTTP/1.1 is spoken"
         return connection
 
     async def aclose(self) -> None:
@@ -319,10 +300,14 @@ async def eventually(condition: Callable[[], object], *, within: float = 10.0) -
 
 @asynccontextmanager
 async def listening(
-    application: HttpApplication, *, limits: Limits | None = None
+    application: HttpApplication,
+    *,
+    limits: Limits | None = None,
+    versions: Sequence[str] = VERSIONS,
+    conductor: Conductor | None = None,
 ) -> AsyncGenerator[Listening]:
     """Serve an application on the built-in engine."""
-    engine = Engine(application, limits=limits)
+    engine = Engine(application, limits=limits, versions=versions, conductor=conductor)
     engine.start()
     sock = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     opened = Listening(engine, sock.getsockname()[1])
@@ -358,6 +343,18 @@ async def socket_peer(server: HttpServer) -> AsyncGenerator[SocketPeer]:
     async with running(server):
         (url,) = await server.bind()
         peer = await SocketPeer.connect("127.0.0.1", int(url.rpartition(":")[2]))
+        try:
+            yield peer
+        finally:
+            await peer.aclose()
+
+
+@asynccontextmanager
+async def http2_peer(server: HttpServer) -> AsyncGenerator[Http2Peer]:
+    """Run a server on its own engine, with one connection of HTTP/2 to it."""
+    async with running(server):
+        (url, *_) = await server.bind()
+        peer = await Http2Peer.connect("127.0.0.1", int(url.rpartition(":")[2]))
         try:
             yield peer
         finally:

@@ -1,6 +1,6 @@
 """A listener for whoever looks after a process: probes, metrics, and a look inside."""
 
-from kratos_http.debug._metrics import Metrics, Rendering
+from kratos_http.debug._metrics import Metrics, Negotiating, Rendering
 from kratos_http.debug._server import DebugServer
 
-__all__ = ["DebugServer", "Metrics", "Rendering"]
+__all__ = ["DebugServer", "Metrics", "Negotiating", "Rendering"]

@@ -20,7 +20,7 @@ from kratos.transport.http import Head, Reply
 from kratos_http.debug._app import about, health_of, routes_of
 from kratos_http.debug._config import shown
 from kratos_http.debug._memory import memory
-from kratos_http.debug._metrics import Metrics, metrics_endpoint
+from kratos_http.debug._metrics import Metrics, Rendering, metrics_endpoint
 from kratos_http.debug._pages import Page, endpoint_of, json_page, parameters, text_page
 from kratos_http.debug._profile import Profiler
 from kratos_http.debug._tasks import stacks, tasks
@@ -56,7 +56,8 @@ class DebugServer:
         address: ``host:port`` or ``unix:/path``; port 0 lets the system choose.
         public: Whether the address may be one that other machines reach.
         health_paths: Where probes are answered; ``None`` for nowhere.
-        metrics: What a scraper gets: an object with ``render()``, or a function.
+        metrics: What a scraper gets: an object with ``render()``, or a function; ``None`` for
+            what the application's meter renders, if it does.
         metrics_path: Where.
         config: What ``/debug/config`` shows: a ``Config``, a source, a function, or an object.
             Secrets are hidden; see ``kratos.redact``.
@@ -109,6 +110,7 @@ class DebugServer:
             self._server.handle("GET", page.path, endpoint_of(page))
         index = Page(path=_ROOT, title="all pages", make=self._index)
         self._server.handle("GET", _ROOT, endpoint_of(index))
+        self._metrics_path = None if metrics is not None else metrics_path
         if metrics is not None:
             self._server.handle("GET", metrics_path, metrics_endpoint(metrics))
 
@@ -121,8 +123,11 @@ class DebugServer:
         return self._url
 
     def mount(self, mount: Mount, /) -> None:
-        """Take the application's health; see ``Mountable``."""
+        """Take the application's health, and perhaps its metrics; see ``Mountable``."""
         self._health = mount.health
+        meter: object = mount.metrics
+        if self._metrics_path is not None and isinstance(meter, Rendering):
+            self._server.handle("GET", self._metrics_path, metrics_endpoint(meter))
         self._server.mount(replace(mount, services=(), middleware=()))
 
     async def start(self) -> None:

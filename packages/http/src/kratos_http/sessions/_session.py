@@ -11,6 +11,7 @@ from typing import Any, Final, TypeGuard
 
 __all__ = ["CURRENT", "Record", "Session", "current_session", "dump", "pack", "unpack"]
 
+_LATEST: Final = 253_402_300_799  # the end of the year 9999, in seconds since the epoch
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -172,6 +173,8 @@ def unpack(data: bytes, /, *, outdated: bool = False) -> Record | None:
         return None
     match content:
         case [str(name), int(created), int(renewed), values] if _is_object(values):
+            if max(abs(created), abs(renewed)) > _LATEST:
+                return None
             return Record(
                 id=name, created=created, renewed=renewed, values=values, outdated=outdated
             )

@@ -8,14 +8,15 @@ from typing import Final
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
+from kratos.store import Store
 from kratos_http.sessions._middleware import SessionMiddleware
 from kratos_http.sessions._session import Record, Session, pack, unpack
 from kratos_http.sessions.options import SessionOptions
-from kratos_http.sessions.store import SessionStore
 
 __all__ = ["StoredSessions"]
 
 _LARGEST: Final = 64 * 1024
+_PREFIX: Final = "session:"  # a store may have other uses
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{43}\Z")  # 32 random bytes
 
 
@@ -27,7 +28,8 @@ class StoredSessions(SessionMiddleware):
     the call.
 
     Args:
-        store: Where they are kept.
+        store: Where they are kept, under digests of what is in the cookie: whoever reads it cannot
+            take a session over.
         options: How long they live, and how their cookie is sent.
         max_size: Bytes of one session in JSON; a larger one fails its call.
         clock: Tells the time.
@@ -38,7 +40,7 @@ class StoredSessions(SessionMiddleware):
 
     def __init__(
         self,
-        store: SessionStore,
+        store: Store,
         *,
         options: SessionOptions | None = None,
         max_size: int = _LARGEST,
@@ -54,7 +56,7 @@ class StoredSessions(SessionMiddleware):
         """See ``SessionMiddleware``."""
         if not _ID.match(text):
             return None
-        data = await self._store.load(_key(text))
+        data = await self._store.get(_key(text))
         record = None if data is None else unpack(data)
         if record is not None:
             record.id = text
@@ -72,15 +74,23 @@ class StoredSessions(SessionMiddleware):
                 "keep less in it, or raise max_size"
             )
         record = session.record
-        if session.replaced and await self._store.load(_key(session.replaced)) is None:
+        if session.replaced and await self._store.get(_key(session.replaced)) is None:
             return ""  # another request has ended it meanwhile
-        kept = await self._store.save(
-            _key(record.id),
-            pack(record, values, name=""),  # it would open the session for who reads the store
-            ttl=self._options.max_age,
-            new=session.is_new or bool(session.replaced),
-        )
-        return record.id if kept else ""
+        data = pack(record, values, name="")  # it would open the session for who reads the store
+        if session.is_new or session.replaced:
+            await self._store.set(_key(record.id), data, ttl=self._options.max_age)
+            return record.id
+        return record.id if await self._renew(_key(record.id), data) else ""
+
+    async def _renew(self, key: str, data: bytes) -> bool:
+        """Replace what a key has, and tell whether it had anything.
+
+        A request that was under way must not bring back a session that another one has ended.
+        """
+        while (present := await self._store.get(key)) is not None:
+            if await self._store.replace(key, data, expected=present, ttl=self._options.max_age):
+                return True
+        return False
 
     async def forget(self, name: str, /) -> None:
         """See ``SessionMiddleware``."""
@@ -88,4 +98,4 @@ class StoredSessions(SessionMiddleware):
 
 
 def _key(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+    return f"{_PREFIX}{hashlib.sha256(name.encode()).hexdigest()}"

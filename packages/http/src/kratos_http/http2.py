@@ -1,0 +1,23 @@
+"""HTTP/2 as a client speaks it: for transports that build on it."""
+
+from __future__ import annotations
+
+from kratos_http._dial import Dialer
+from kratos_http._exchange import Lost, TooLarge
+from kratos_http._http2_channel import Http2Channel
+from kratos_http._http2_client import ConnectionOptions, Http2ClientConnection
+from kratos_http._http2_errors import Refused, Reset
+from kratos_http._http2_streams import ClientStream, Whole
+
+__all__ = [
+    "ClientStream",
+    "ConnectionOptions",
+    "Dialer",
+    "Http2Channel",
+    "Http2ClientConnection",
+    "Lost",
+    "Refused",
+    "Reset",
+    "TooLarge",
+    "Whole",
+]
