@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytest
 
@@ -15,6 +16,45 @@ from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, text
 from kratos.transport import CallOptions, ChainCaller, Method, Mount, Service
 from kratos_grpc import GrpcConnector, GrpcServer
 from kratos_grpc._connection import GrpcConnection
+
+ENGINES = ("grpcio", "kratos")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have servers and clients be tested on each of their engines, and on each other's.
+
+    But for what is peculiar to one engine of servers.
+    """
+    module, function = cast("Any", metafunc).module, metafunc.function
+    served = "serve" in metafunc.fixturenames
+    if served or "GrpcServer" in inspect.getsource(function):
+        marker = metafunc.definition.get_closest_marker("engine")
+        engines = ENGINES if marker is None else marker.args
+        ids = [f"by-{each}" for each in engines]
+        metafunc.parametrize("engine", engines, ids=ids, indirect=True)
+    called = served or hasattr(module, "GrpcConnector")
+    if called and not hasattr(module, "ENGINE"):  # which says that all of it is about one
+        ids = [f"on-{each}" for each in ENGINES]
+        metafunc.parametrize("client_engine", ENGINES, ids=ids, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the engine of servers that are told none."""
+    chosen: str = getattr(request, "param", "grpcio")
+    defaults = GrpcServer.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "engine", chosen)
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def client_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have clients call on an engine, unless they say on which."""
+    engine: str = getattr(request, "param", "grpcio")
+    defaults: Any = GrpcConnector.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "engine", engine)
+    return engine
 
 
 @dataclass

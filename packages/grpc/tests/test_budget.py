@@ -13,7 +13,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.errors import Error
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
-from kratos.testing.loop import advance, run_still
+from kratos.testing.virtual_time import advance, run_still
 from kratos.transport import (
     BUDGET_TOO_SMALL,
     Call,
@@ -27,7 +27,8 @@ from kratos.transport import (
     server_call,
 )
 from kratos_grpc._attempt import Attempt
-from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms
+from kratos_grpc._exchange import SingleReply, StreamedReplies
+from kratos_grpc._terms import Terms
 
 ARITIES = (ECHO, COLLECT, WATCH, CHAT)
 

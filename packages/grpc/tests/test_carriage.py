@@ -72,7 +72,7 @@ async def paint(call: Call, request: Any, next: Handler, /) -> Any:
 @every_arity
 @pytest.mark.parametrize("word", ["ok", "fail"])
 async def test_all_values_travel_between_our_own_ends(
-    serve: Any, say: Any, method: Method[Any, Any], word: str
+    serve: Any, say: Any, method: Method[Any, Any], word: str, engine: str, client_engine: str
 ) -> None:
     exchange, ends = Exchange(), list[Call]()
     options = CallOptions(on_end=ends.append)
@@ -83,7 +83,10 @@ async def test_all_values_travel_between_our_own_ends(
         else:
             assert await say(served.caller, method, word, options=options) == ["ok"]
     assert exchange.came == [filled("request")]
-    assert of(ends[0].reply_headers, "reply") == filled("reply")
+    headers = of(ends[0].reply_headers, "reply")
+    # Of a stream without messages, grpc.aio may lose headers that come together with its end.
+    lost = word == "fail" and (engine, client_engine) == ("kratos", "grpcio") and not headers
+    assert lost or headers == filled("reply")
     assert of(ends[0].trailers, "trailer") == filled("trailer")
 
 

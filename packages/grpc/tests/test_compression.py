@@ -170,7 +170,7 @@ async def test_replies_are_compressed_by_what_the_client_reads(
     options = [("grpc.compression_enabled_algorithms_bitset", IDENTITY | read)]
     async with (
         serve(EchoService(), compression=coding) as served,
-        calling(served.address, options=options) as (line, caller),
+        calling(served.address, options=options, engine="grpcio") as (line, caller),
     ):
         assert (await caller.unary(ECHO, text(LARGE))).value == LARGE
         async with caller.server_stream(WATCH, text(LARGE)) as replies:

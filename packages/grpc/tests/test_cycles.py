@@ -15,6 +15,7 @@ from kratos.errors import Error
 from kratos.testing.echo import ALL, CHAT, WATCH, EchoService, text
 from kratos.transport import Call, ChainCaller, Method
 from kratos_grpc._attempt import Attempt
+from kratos_grpc._http2_attempt import Http2Attempt
 
 Left: TypeAlias = Callable[[], bool]
 
@@ -33,7 +34,7 @@ def left() -> Generator[Left]:
 
 
 def calls() -> list[object]:
-    return [found for found in gc.get_objects() if isinstance(found, Call | Attempt)]
+    return [found for found in gc.get_objects() if isinstance(found, Call | Attempt | Http2Attempt)]
 
 
 @pytest.mark.parametrize("word", ["ok", "fail", "crash"])

@@ -131,6 +131,7 @@ async def test_unknown_operation_stays_unimplemented_after_a_path_that_is_no_tex
     assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.engine("grpcio")
 async def test_paths_that_are_no_text_are_logged_once(
     serve: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +173,7 @@ async def test_paths_that_are_no_text_leave_no_task_and_no_descriptor_behind(ser
             now = held()
 
 
+@pytest.mark.engine("grpcio")
 @pytest.mark.parametrize("name", ["_request_call", "_request_registered_call"])
 async def test_start_fails_when_grpc_stops_accepting_calls(
     monkeypatch: pytest.MonkeyPatch, name: str
@@ -187,6 +189,7 @@ async def test_start_fails_when_grpc_stops_accepting_calls(
     await server.stop()
 
 
+@pytest.mark.engine("grpcio")
 async def test_stops_that_overlap_all_end() -> None:
     class Nothing(grpc.GenericRpcHandler):
         def service(self, handler_call_details: grpc.HandlerCallDetails) -> None:
@@ -202,10 +205,11 @@ async def test_stops_that_overlap_all_end() -> None:
     await asyncio.gather(*stops)
 
 
+@pytest.mark.engine("grpcio")
 async def test_grpc_with_other_insides_is_used_as_it_is_with_a_warning(
     serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("kratos_grpc._acceptor._SINGLE", "something else")
+    monkeypatch.setattr("kratos_grpc._answer._EXECUTE", "something else")
     async with serve(EchoService()) as served:
         assert (await served.caller.unary(ECHO, text("ok"))).value == "ok"
     assert f"grpcio {grpc.__version__} is new to kratos-grpc" in caplog.text

@@ -18,8 +18,10 @@ from kratos.health import Health, Phase
 from kratos.selector import Node
 from kratos.testing.echo import CHAT, ECHO, EchoService, text
 from kratos.transport import Call, CallOptions, ChainCaller, Mount, server_call
-from kratos_grpc import GrpcConnector, GrpcServer
+from kratos_grpc import ClientLimits, ClientTls, GrpcConnector, GrpcServer
 from kratos_grpc._connection import GrpcConnection
+from kratos_grpc._dialing import GrpcioDialing, Http2Dialing
+from kratos_grpc._line import Line
 
 REPEATABLE = dataclasses.replace(ECHO, idempotent=True)
 
@@ -133,16 +135,24 @@ async def test_stream_stays_where_it_is_when_calls_move_on() -> None:
             assert (await anext(aiter(stream))).value == "old"
 
 
-async def test_client_that_finds_no_other_server_stays_and_soon_gives_up_looking() -> None:
+def dialing(engine: str) -> Callable[[Node], Line[Any]]:
+    if engine == "grpcio":
+        return GrpcioDialing(ClientTls(), ClientLimits(), "", ()).dial
+    return Http2Dialing(ClientTls(), ClientLimits(), "", None).dial
+
+
+async def test_client_that_finds_no_other_server_stays_and_soon_gives_up_looking(
+    client_engine: str,
+) -> None:
     async with worker("only") as (only, address):
         dialled = 0
 
-        def counted(node: Node) -> grpc.aio.Channel:
+        dial_plainly = dialing(client_engine)
+
+        def counted(node: Node) -> Line[Any]:
             nonlocal dialled
             dialled += 1
-            return grpc.aio.insecure_channel(
-                node.address, options=[("grpc.use_local_subchannel_pool", 1)]
-            )
+            return dial_plainly(node)
 
         connection = GrpcConnection(Node(scheme="grpc", address=address), counted)
         caller = ChainCaller(connection.invoke, transport="grpc", timeout=None)
@@ -162,6 +172,29 @@ async def test_connection_that_is_closed_while_it_moves_leaves_nothing_open() ->
         with pytest.raises(Error) as caught:
             await who(caller)
         assert caught.value.reason == "CONNECTION_CLOSED"
+
+
+async def test_client_moves_on_though_it_could_not_connect_anew_at_first(
+    caplog: pytest.LogCaptureFixture, client_engine: str
+) -> None:
+    async with worker("old") as (old, address):
+        fails = iter((False, True))  # the second attempt fails before it has begun
+
+        dial_plainly = dialing(client_engine)
+
+        def dial(node: Node) -> Line[Any]:
+            if next(fails, False):
+                raise OSError("no certificate to show")
+            return dial_plainly(node)
+
+        connection = GrpcConnection(Node(scheme="grpc", address=address), dial)
+        caller = ChainCaller(connection.invoke, transport="grpc", timeout=None)
+        assert await who(caller) == "old"
+        async with worker("new", address):
+            old.health.advance(Phase.STOPPING)
+            await until(caller, "new")
+        await connection.aclose()
+    assert "no certificate to show" in caplog.text
 
 
 async def test_server_that_stays_says_nothing() -> None:

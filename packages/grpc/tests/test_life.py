@@ -132,6 +132,7 @@ async def test_endpoint_is_reachable_by_others_where_every_address_is_listened_o
     await server.stop()
 
 
+@pytest.mark.engine("grpcio")
 async def test_endpoint_says_tls_in_its_scheme() -> None:
     server = GrpcServer("127.0.0.1:0", tls=ServerTls(certificate=b"", key=b""))
     (url,) = await server.bind()
@@ -293,6 +294,7 @@ async def test_start_that_is_cancelled_cuts_off_every_call(serve: Any) -> None:
     assert service.interrupted == 1
 
 
+@pytest.mark.engine("grpcio")
 async def test_server_that_cannot_have_its_address_after_all_says_so(
     occupied: Occupied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,7 +304,7 @@ async def test_server_that_cannot_have_its_address_after_all_says_so(
     async def reserve_once(_address: Address, *, shared: bool) -> Reservation:
         return lost.pop() if lost else await reserve(address, shared=shared)
 
-    monkeypatch.setattr("kratos_grpc.server.reserve", reserve_once)
+    monkeypatch.setattr("kratos_grpc._grpcio_engine.reserve", reserve_once)
     server = GrpcServer(occupied.address)
     with pytest.raises(StartupError, match=f"{occupied.address}: the address is in use"):
         await server.start()
@@ -350,6 +352,7 @@ async def test_connection_that_is_too_old_takes_no_more_calls_and_is_replaced(se
         assert (await served.caller.unary(ECHO, text("two"))).value == "two"
 
 
+@pytest.mark.engine("grpcio")
 async def test_servers_share_an_address_that_a_socket_holds() -> None:
     with await reserve_socket(Address(host="127.0.0.1")) as holder:
         allow_sharing(holder)
@@ -368,5 +371,6 @@ async def test_servers_share_an_address_that_a_socket_holds() -> None:
         await asyncio.gather(*runs)
 
 
+@pytest.mark.engine("grpcio")
 def test_unix_socket_cannot_be_shared() -> None:
     assert GrpcServer("unix:/tmp/some.socket").address is None

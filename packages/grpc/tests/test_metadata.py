@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kratos.errors import Error
 from kratos.transport import Header
-from kratos_grpc._metadata import received, to_metadata
+from kratos_grpc._metadata import arrived, received, to_metadata, to_wire
 
 names = st.from_regex(re.compile(r"x-[a-z0-9_.-]{0,8}[a-z0-9]"), fullmatch=True).filter(
     lambda name: not name.endswith("-bin")
@@ -58,3 +59,33 @@ def test_names_of_the_protocol_are_left_out(name: str) -> None:
 
 def test_nothing_received_is_an_empty_header() -> None:
     assert received(None) == received(()) == Header()
+
+
+@given(st.lists(st.binary(max_size=20), min_size=1))
+def test_bytes_travel_over_http_as_base64(items: list[bytes]) -> None:
+    header = Header()
+    for each in items:
+        header.add_bytes("x-raw-bin", each)
+    sent = to_wire(header)
+    assert not any(b"=" in value for _, value in sent)
+    assert Header(arrived(sent, frozenset())) == header
+
+
+def test_binary_values_that_were_joined_or_padded_are_taken_apart() -> None:
+    sent = [(b"x-raw-bin", b"AQI=, AwQ"), (b"x-a", b"1, 2")]
+    assert arrived(sent, frozenset()) == [
+        (b"x-raw-bin", b"AQI"),
+        (b"x-raw-bin", b"AwQ"),
+        (b"x-a", b"1, 2"),
+    ]
+
+
+def test_names_of_the_protocol_are_no_metadata() -> None:
+    own = frozenset({b"te", b"grpc-timeout"})
+    assert arrived([(b"te", b"trailers"), (b"x-a", b"1")], own) == [(b"x-a", b"1")]
+
+
+def test_binary_value_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(Error, match="x-raw-bin") as failure:
+        arrived([(b"x-raw-bin", b"***")], frozenset())
+    assert (failure.value.code, failure.value.reason) == (400, "CODEC")

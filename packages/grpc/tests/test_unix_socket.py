@@ -132,6 +132,7 @@ async def test_file_of_somebody_else_is_not_removed(serve: Any, tmp_path: Path) 
     assert path.read_text() == "precious"
 
 
+@pytest.mark.engine("grpcio")
 async def test_folder_in_which_nothing_can_be_made_any_more_is_named(tmp_path: Path) -> None:
     path = tmp_path / NAME
     server = GrpcServer(f"unix:{path}")
@@ -144,6 +145,7 @@ async def test_folder_in_which_nothing_can_be_made_any_more_is_named(tmp_path: P
     await server.stop()
 
 
+@pytest.mark.engine("grpcio")
 @pytest.mark.parametrize("path", [f"/tmp/{'x' * 120}", f"/tmp/{'x' * 95}/s"])
 async def test_path_that_is_too_long_is_refused(path: str) -> None:
     with pytest.raises(StartupError, match=r"cannot listen on .*too long"):

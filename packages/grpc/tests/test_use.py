@@ -80,11 +80,15 @@ def test_selector_that_selects_nothing_is_refused_when_services_are_mounted(sele
         server.mount(Mount(services=[EchoService()]))
 
 
-def test_selector_may_name_reflection_which_passes_the_middleware_too() -> None:
-    server = GrpcServer()
-    server.use("/grpc.reflection.*", [refuse])
-    server.use(REFLECTION.operation, [refuse])
-    server.mount(Mount(services=[EchoService()]))
+@pytest.mark.parametrize("selector", ["/grpc.reflection.*", REFLECTION.operation])
+async def test_selector_may_name_reflection_which_passes_the_middleware_too(
+    serve: Any, say: Any, selector: str
+) -> None:
+    async with serve(EchoService(), use={selector: [refuse]}) as served:
+        assert await say(served.caller, ECHO, "ok") == ["ok"]
+        with pytest.raises(Error, match="UNAUTHORIZED"):
+            async with served.caller.bidi_stream(REFLECTION) as stream:
+                await anext(stream)
 
 
 def test_selector_that_comes_after_the_chains_were_linked_is_refused() -> None:

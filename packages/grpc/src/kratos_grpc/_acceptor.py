@@ -24,6 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import grpc
 import grpc.aio
 
+from kratos_grpc._answer import Answer, is_familiar, parameters
+from kratos_grpc.status import WireStatus
+
 __all__ = ["acceptor"]
 
 _cygrpc: Any = importlib.import_module("grpc._cython.cygrpc")
@@ -57,15 +60,16 @@ _log = logging.getLogger("kratos.grpc")
 _RequestCallError: Any = getattr(_cygrpc, "_RequestCallError", None)
 _augmented: Any = getattr(_private, "_augment_channel_arguments", None)
 _schedule_rpc: Any = getattr(_cygrpc, "_schedule_rpc_coro", None)
-_finish_single: Any = getattr(_cygrpc, "_finish_handler_with_unary_response", None)
 _finish_stream: Any = getattr(_cygrpc, "_finish_handler_with_stream_responses", None)
 _Context: Any = getattr(_cygrpc, "_ServicerContext", None)
+_install: Any = getattr(_cygrpc, "install_context_from_request_call_event_aio", None)
+_uninstall: Any = getattr(_cygrpc, "uninstall_context", None)
 _Details: Any = getattr(_cygrpc, "_HandlerCallDetails", None)
 _SCHEDULE: Final = "rpc_coro rpc_state loop method_name"
-_SINGLE: Final = "rpc_state unary_handler request servicer_context response_serializer loop"
 _STREAM: Final = "rpc_state stream_handler request servicer_context loop"
 
 _NAMELESS: Final = "/"
+_DEFECT: Final = WireStatus(code=2, message="unknown request error")
 
 
 def acceptor(
@@ -79,7 +83,7 @@ def acceptor(
         options: Channel arguments.
     """
     if hasattr(_cygrpc.AioServer, "_make_request_call_future"):
-        if _is_familiar():
+        if _is_known():
             return cast("grpc.aio.Server", _Enduring(router, paths, options))
         _log.warning(
             "grpcio %s is new to kratos-grpc: a call whose path is no text may end the server",
@@ -88,19 +92,14 @@ def acceptor(
     return grpc.aio.server(handlers=(router,), options=options)
 
 
-def _is_familiar() -> bool:
+def _is_known() -> bool:
     """Tell whether grpc.aio's insides are those that the classes below build on."""
     return (
-        _parameters(_schedule_rpc) == _SCHEDULE.split()
-        and _parameters(_finish_single) == _SINGLE.split()
-        and _parameters(_finish_stream) == _STREAM.split()
-        and None not in (_RequestCallError, _augmented, _Context, _Details)
+        parameters(_schedule_rpc) == _SCHEDULE.split()
+        and parameters(_finish_stream) == _STREAM.split()
+        and None not in (_RequestCallError, _augmented, _Context, _Details, _install, _uninstall)
+        and is_familiar()
     )
-
-
-def _parameters(function: Any) -> list[str]:
-    code = getattr(function, "__code__", None)
-    return [] if code is None else list(code.co_varnames[: code.co_argcount])
 
 
 class _Enduring(_Server):
@@ -194,8 +193,7 @@ class _Acceptor(_AioServer):
 
     def _serve(self, name: str, state: Any) -> None:
         loop = asyncio.get_running_loop()
-        running = self._handle(name, state, loop)
-        call = loop.create_task(_schedule_rpc(running, state, loop, name))
+        call = loop.create_task(self._handle(name, state, loop))
         self._calls.add(call)  # the loop alone would let it be collected
         call.add_done_callback(self._calls.discard)
 
@@ -207,11 +205,20 @@ class _Acceptor(_AioServer):
         """
         context = _Context(state, None, None, loop)
         handler: Any = self._router.service(_Details(name, context.invocation_metadata()))
+        if handler.response_streaming:
+            running = _finish_stream(state, handler.stream_stream, None, context, loop)
+            await _schedule_rpc(running, state, loop, name)
+            return
+        _install(state)  # what grpc's own plugins for tracing ask for
+        answer = Answer(state, loop)
         try:
-            if handler.response_streaming:
-                await _finish_stream(state, handler.stream_stream, None, context, loop)
-            else:
-                await _finish_single(state, handler.stream_unary, None, context, None, loop)
+            await handler.answer(context, answer)
+        except Exception:
+            _log.exception("%s failed", name)
+            await answer.send(status=_DEFECT)
         finally:
-            # What a call is aborted by keeps this frame, and the state of the call keeps that.
+            _uninstall()
+            answer.close()
+            # Whoever keeps an error keeps the frames that it went through, and this in them: the
+            # core would not end a connection, or a server, for as long.
             del state, context, handler

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from kratos.errors import Error
 from kratos.limit import cancel_and_wait
-from kratos.transport import converse
+from kratos.transport import Call, converse
 from kratos.transport.client_stream import outgoing_requests
 from kratos_grpc._attempt import Attempt
 from kratos_grpc._codec import decode_reply, encode
+from kratos_grpc._resumable import Resumable
 
 __all__ = ["collect", "converse_on", "single"]
 
@@ -43,8 +45,34 @@ async def single(attempt: Attempt) -> Any:
         del failure  # it holds the traceback, which holds this frame
 
 
-async def collect(attempt: Attempt, requests: Any) -> Any:
+class Sender(Protocol):
+    """What ``collect`` needs of an attempt."""
+
+    @property
+    def call(self) -> Call:
+        """The call."""
+        ...
+
+    async def send(self, data: bytes, /) -> bool:
+        """Send one request; tell whether the call takes any more."""
+        ...
+
+    async def half_close(self) -> None:
+        """Say that no request follows."""
+        ...
+
+    def cancel(self) -> None:
+        """Cancel the call at the peer, unless it has ended."""
+        ...
+
+
+async def collect(attempt: Sender, requests: Any, reply: Coroutine[Any, Any, Any]) -> Any:
     """Send a stream of requests and return the one reply.
+
+    Args:
+        attempt: The call.
+        requests: What the caller sends.
+        reply: Waits for the reply.
 
     Raises:
         Error: As ``single``.
@@ -55,7 +83,7 @@ async def collect(attempt: Attempt, requests: Any) -> Any:
     feeding = asyncio.get_running_loop().create_task(_feed(attempt, requests))
     feeding.add_done_callback(lambda task: _cancel_if_failed(task, attempt))
     try:
-        return await single(attempt)
+        return await reply
     except Exception:
         if feeding.done() and not feeding.cancelled():
             feeding.result()  # the caller's own exception says more than the cut-off call
@@ -70,7 +98,7 @@ async def converse_on(attempt: Attempt) -> None:
     await converse(attempt.call, _Stream(attempt))
 
 
-async def _feed(attempt: Attempt, requests: Any) -> None:
+async def _feed(attempt: Sender, requests: Any) -> None:
     call = attempt.call
     async with aclosing(outgoing_requests(call, requests)) as messages:
         async for message in messages:
@@ -79,7 +107,7 @@ async def _feed(attempt: Attempt, requests: Any) -> None:
     await attempt.half_close()
 
 
-def _cancel_if_failed(feeding: asyncio.Task[None], attempt: Attempt) -> None:
+def _cancel_if_failed(feeding: asyncio.Task[None], attempt: Sender) -> None:
     if not feeding.cancelled() and feeding.exception() is not None:
         attempt.cancel()
 
@@ -92,20 +120,20 @@ class _Stream:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._opened = False
-        self._reading: asyncio.Task[Any] | None = None
+        self._reading: Resumable[Any] | None = None
         self._sending = asyncio.Lock()
 
     async def receive(self) -> Any:
         attempt = self._attempt
-        # A task of its own: grpc.aio cancels the call when a read is cancelled, but a caller
-        # may give up waiting for a message and wait again later.
+        # grpc.aio cancels the call when a read is cancelled, but a caller may give up waiting for
+        # a message and wait again later.
         reading = self._reading
         if reading is None:
             if attempt.rpc is None:
                 raise attempt.closed()
-            reading = self._reading = asyncio.ensure_future(attempt.rpc.read())
+            reading = self._reading = Resumable(attempt.rpc.read())
         try:
-            data = await asyncio.shield(reading)
+            data = await reading.wait()
             if not self._opened:
                 self._opened = True
                 await attempt.take_headers()
@@ -121,8 +149,8 @@ class _Stream:
             if isinstance(data, bytes):
                 return decode_reply(attempt.call.method, data)
             raise StopAsyncIteration
-        if reading.done():
-            self._reading = None  # so is its error
+        if reading.over:
+            self._reading = None
         try:
             raise failure  # out here, so that grpc's own error is not kept with it
         finally:
@@ -140,10 +168,5 @@ class _Stream:
 
     async def aclose(self) -> None:
         self._attempt.cancel()
-        reading = self._reading
-        if reading is None:
-            return
-        if not reading.done():
-            await cancel_and_wait(reading)
-        elif not reading.cancelled():
-            reading.exception()  # the caller left without waiting for it
+        if self._reading is not None:
+            self._reading.close()

@@ -1,25 +1,23 @@
-"""The connection to one node: a channel of grpc.aio, and another when the server leaves."""
+"""The connection to one node: a line, and another when the server leaves."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
-
-import grpc.aio
 
 from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
 from kratos.transport import Arity, Call, Method
-from kratos_grpc._attempt import Attempt
-from kratos_grpc._calls import collect, converse_on, single
-from kratos_grpc._codec import encode
-from kratos_grpc._line import Line
+from kratos_grpc._line import Attempt, Line
 from kratos_grpc._metadata import LEAVING
 
 __all__ = ["GrpcConnection"]
+
+_log = logging.getLogger("kratos.grpc")
 
 # Where every server at an address leaves, moving on helps nobody: so many times, within seconds.
 _MOVES: Final = 8
@@ -38,21 +36,17 @@ class GrpcConnection:
 
     Args:
         node: Where it leads to.
-        dial: Makes a channel, in the event loop.
-        compression: Coding of requests, unless a call says otherwise.
+        dial: Makes a line, in the event loop.
     """
 
     def __init__(
         self,
         node: Node,
-        dial: Callable[[Node], grpc.aio.Channel],
-        *,
-        compression: grpc.Compression | None = None,
+        dial: Callable[[Node], Line[Any]],
     ) -> None:
         self._node = node
         self._dial = dial
-        self._compression = compression
-        self._line: Line | None = None
+        self._line: Line[Any] | None = None
         self._moves: set[asyncio.Task[None]] = set()
         self._moving = False
         self._moved: deque[float] = deque(maxlen=_MOVES)
@@ -91,16 +85,11 @@ class GrpcConnection:
         """
         line = self._open()
         call.peer = self._node.address
-        method = call.method
-        attempt = self._start(line, call, request)
+        attempt = line.start(call, request)
         try:
-            if method.arity.server_streams:
-                return await converse_on(attempt)
-            if method.arity.client_streams:
-                return await collect(attempt, request)
-            return await single(attempt)
+            return await line.carry(attempt, request)
         except Error:
-            if not (attempt.unanswered and self._may_repeat(method)):
+            if not (attempt.unanswered and self._may_repeat(call.method)):
                 raise
         finally:
             self._end(line, attempt)
@@ -115,25 +104,14 @@ class GrpcConnection:
                 closing.create_task(line.aclose(drain=drain))
             closing.create_task(self._end_moves(drain))
 
-    def _open(self) -> Line:
+    def _open(self) -> Line[Any]:
         if self._closing:
             raise self._closed()
         if self._line is None:
-            self._line = Line(self._dial(self._node))
+            self._line = self._dial(self._node)
         return self._line
 
-    def _start(self, line: Line, call: Call, request: Any) -> Attempt:
-        method = call.method
-        stub = line.stub(method)
-        if method.arity.client_streams:
-            attempt = Attempt(call, stub, compression=self._compression)
-        else:
-            data = encode(method, method.request, request)
-            attempt = Attempt(call, stub, data, compression=self._compression)
-        line.attempts.add(attempt)
-        return attempt
-
-    def _end(self, line: Line, attempt: Attempt) -> None:
+    def _end(self, line: Line[Any], attempt: Attempt) -> None:
         line.ended(attempt)
         attempt.release()  # in case it has not ended; nothing is left open
         trailers = attempt.call.trailers
@@ -156,9 +134,9 @@ class GrpcConnection:
     async def _again(self, call: Call, request: Any) -> Any:
         """Carry a repeatable call once more, of which the server's end told nothing."""
         line = self._open()
-        attempt = self._start(line, call, request)
+        attempt = line.start(call, request)
         try:
-            return await single(attempt)
+            return await line.carry(attempt, request)
         finally:
             self._end(line, attempt)
 
@@ -174,13 +152,18 @@ class GrpcConnection:
 
     async def _move(self) -> None:
         """Have new calls go on another connection, and close the present one after its calls."""
-        left = Line(self._dial(self._node))
         try:
-            if await left.connect() and self._line is not None:
-                self._line, left = left, self._line
+            left = self._dial(self._node)
+            try:
+                if await left.connect() and self._line is not None:
+                    self._line, left = left, self._line
+            finally:
+                self._moving = False  # not when the calls of the other have ended, but now
+                await left.aclose(drain=None)
+        except Exception:
+            _log.exception("cannot connect anew to %s, which leaves", self._node.address)
         finally:
             self._moving = False
-            await left.aclose(drain=None)
 
     async def _end_moves(self, drain: float) -> None:
         moves = tuple(self._moves)

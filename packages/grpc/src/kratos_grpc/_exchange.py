@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Never, TypeAlias, cast
 from urllib.parse import unquote
@@ -15,18 +14,20 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from kratos.errors import Error
-from kratos.health import Health, Phase, Status
 from kratos.limit import is_cancelled_from_outside
 from kratos.transport import Call, Cause, Header, Operation, Side
+from kratos_grpc._answer import Answer
 from kratos_grpc._codec import decode_request, encode
+from kratos_grpc._inward import wrong_number
 from kratos_grpc._json import decode_json, encode_json
 from kratos_grpc._metadata import LEAVING, Metadata, received, to_metadata
 from kratos_grpc._presence import attended
-from kratos_grpc._refusals import TOO_LARGE
-from kratos_grpc.status import DETAILS_KEY, to_status
+from kratos_grpc._sizes import reply_too_large
+from kratos_grpc._terms import Terms
+from kratos_grpc.status import DETAILS_KEY, WireStatus, to_status
 from kratos_grpc.tls import peer_certificate
 
-__all__ = ["SingleReply", "StreamedReplies", "Terms", "Unserved"]
+__all__ = ["SingleReply", "StreamedReplies", "Unserved"]
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, bytes]"
 
@@ -38,33 +39,15 @@ _NONE: Final[frozenset[bytes]] = frozenset()
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
-@dataclass(slots=True, kw_only=True)
-class Terms:
-    """What all calls of a server have in common.
+class _Over:
+    """What is left of a call's context when it has been answered."""
 
-    Attributes:
-        endpoint: The server's address.
-        max_send: Bytes of the largest reply; ``None`` for no limit.
-        mutual: Whether clients have certificates.
-        plain_below: Bytes of the smallest reply that may be compressed.
-        leaving: Whether clients are told to connect anew, because the server is about to stop.
-    """
+    async def read(self) -> Never:
+        """Refuse a read that comes from a task which outlived its call."""
+        raise RuntimeError("the call has ended: nothing more can be read")
 
-    endpoint: str = ""
-    max_send: int | None = None
-    mutual: bool = False
-    plain_below: int = 0
-    leaving: bool = False
 
-    def follow(self, health: Health | None) -> Callable[[], None]:
-        """Send clients away as soon as the application is to stop; return what ends that."""
-        if health is None:
-            return lambda: None
-
-        def listen(_status: Status | None) -> None:
-            self.leaving = health.phase is Phase.STOPPING
-
-        return health.subscribe("", listen)
+_OVER: Final = cast("Context", _Over())
 
 
 class _Exchange:
@@ -72,6 +55,11 @@ class _Exchange:
 
     All requests are read as streams: grpc.aio leaves a call unanswered whose one request
     never comes.
+
+    Attributes:
+        context: The call, in grpc.aio's terms.
+        encode: What writes the replies.
+        json_starts: Bytes that requests in JSON may begin with, none of which begins others.
     """
 
     request_streaming = True
@@ -80,18 +68,17 @@ class _Exchange:
 
     __slots__ = (
         "_call",
-        "_context",
-        "_json_starts",
         "_metadata",
         "_opened",
         "_operation",
-        "_requests",
         "_terms",
+        "context",
+        "encode",
+        "json_starts",
     )
 
+    context: Context
     _call: Call
-    _context: Context
-    _requests: _Requests
 
     def __init__(
         self,
@@ -103,26 +90,30 @@ class _Exchange:
         self._operation = operation
         self._metadata = metadata
         self._terms = terms
-        self._json_starts = json_starts
         self._opened = False
+        self.json_starts = json_starts
+        self.encode = encode
 
     async def _run(
-        self, context: Context, sink: Callable[[Message], Awaitable[None]] | None = None
+        self,
+        sink: Callable[[Message], Awaitable[None]] | None = None,
+        answer: Answer | None = None,
     ) -> tuple[bytes, Error | None]:
         """Run the call and return its one reply, or what it failed with.
 
         Args:
-            context: The call, in grpc.aio's terms.
             sink: What sends a reply of a stream.
+            answer: Watches the peer from when the call waits for the first time, other than for
+                its request.
         """
-        method = self._operation.method
-        self._context = context
+        operation = self._operation
         call = self._call = self._new_call(sink)
         try:
-            requests = self._requests = _Requests(call, context, self._json_starts)
+            requests = _Requests(self, call, answer)  # never kept here, it would be a cycle
             request: Any
-            request = requests if method.arity.client_streams else await requests.only()
-            reply = await attended(call, self._operation.run(call, request))
+            streamed = operation.method.arity.client_streams
+            request = requests if streamed else await requests.only()
+            reply = await attended(call, operation.run(call, request), answer)
             if sink is not None:
                 return b"", None
             return self._encoded(reply), None
@@ -137,7 +128,7 @@ class _Exchange:
             return b"", self._unexpected(error)
 
     def _new_call(self, sink: Callable[[Message], Awaitable[None]] | None) -> Call:
-        context = self._context
+        context = self.context
         method = self._operation.method
         left = cast("float | None", context.time_remaining())  # the stubs know of no None
         deadline = None
@@ -159,12 +150,12 @@ class _Exchange:
 
     def _encoded(self, reply: object) -> bytes:
         method = self._operation.method
-        data = self._requests.encode(method, method.reply, reply)
+        data = self.encode(method, method.reply, reply)
         most = self._terms.max_send
         if most is not None and len(data) > most:
-            raise self._too_large(len(data), most)
+            raise reply_too_large(method.operation, len(data), most)
         if len(data) < self._terms.plain_below:
-            self._context.disable_next_message_compression()
+            self.context.disable_next_message_compression()
         return data
 
     async def _open(self) -> None:
@@ -178,7 +169,7 @@ class _Exchange:
         headers = to_metadata(self._call.reply_headers)
         self._opened = True
         self._call.reply_headers.freeze()
-        sending = asyncio.ensure_future(self._context.send_initial_metadata(headers))
+        sending = asyncio.ensure_future(self.context.send_initial_metadata(headers))
         try:
             await asyncio.shield(sending)
         except asyncio.CancelledError:
@@ -194,15 +185,24 @@ class _Exchange:
         try:
             if len(call.reply_headers):
                 await self._open()
-            call.reply_headers.freeze()
-            trailers = (*to_metadata(call.trailers), *self._parting)
+            _, trailers = self._told()
             if trailers:
-                self._context.set_trailing_metadata(trailers)
+                self.context.set_trailing_metadata(trailers)
         except grpc.aio.BaseError:
             return Cause.PEER_GONE.error()
         except ValueError as error:
             return self._unexpected(error)
         return None
+
+    def _told(self) -> tuple[Metadata, Metadata]:
+        """Return the headers, which can change no more, and the trailers of a good end.
+
+        Raises:
+            ValueError: gRPC cannot carry one of them.
+        """
+        call = self._call
+        call.reply_headers.freeze()
+        return to_metadata(call.reply_headers), (*to_metadata(call.trailers), *self._parting)
 
     @property
     def _parting(self) -> Metadata:
@@ -217,7 +217,7 @@ class _Exchange:
                 await self._open()
         except grpc.aio.BaseError as failure:
             _log.debug("%s: no headers: %s", call.method.operation, failure)
-        await _abort(self._context, error, (*self._sendable(call.trailers), *self._parting))
+        await _abort(self.context, error, (*self._sendable(call.trailers), *self._parting))
 
     def _sendable(self, header: Header) -> Metadata:
         """Return the headers that go with an error, which has to get through without them."""
@@ -226,14 +226,6 @@ class _Exchange:
         except ValueError as error:
             self._unexpected(error)
             return ()
-
-    def _too_large(self, size: int, most: int) -> Error:
-        text = (
-            f"the reply of {size} bytes exceeds {most}, the most that this server sends: "
-            "ServerLimits(max_send=...) sets it"
-        )
-        _log.error("%s: %s", self._operation.method.operation, text)
-        return Error(429, TOO_LARGE, text)
 
     def _unexpected(self, failure: Exception) -> Error:
         """Log what the caller must not see, and return what it gets."""
@@ -261,9 +253,40 @@ class SingleReply(_Exchange):
         """
         raise TypeError("a call is no awaitable")
 
+    async def answer(self, context: Context, answer: Answer) -> None:
+        """Serve the call where grpc.aio's insides are known."""
+        self.context = context
+        try:
+            reply, error = await self._run(answer=answer)
+            headers: Metadata = ()
+            trailers = self._parting
+            if error is None and not self._call.is_bare:
+                try:
+                    headers, trailers = self._told()
+                except ValueError as failure:
+                    error = self._unexpected(failure)
+            if error is None:
+                compress = len(reply) >= self._terms.plain_below
+                await answer.send(reply, headers=headers, trailers=trailers, compress=compress)
+            else:
+                await self._refuse(answer, error)
+        finally:
+            self.context = _OVER  # see _acceptor
+            del context
+
+    async def _refuse(self, answer: Answer, error: Error) -> None:
+        call = self._call
+        status = to_status(error)
+        await answer.send(
+            headers=self._sendable(call.reply_headers),
+            status=status,
+            trailers=(*self._sendable(call.trailers), *_details(status), *self._parting),
+        )
+
     async def __call__(self, _requests: object, context: Context) -> bytes:
         """Serve the call."""
-        reply, error = await self._run(context)
+        self.context = context
+        reply, error = await self._run()
         if error is None:
             error = await self._end()
         if error is not None:
@@ -290,7 +313,8 @@ class StreamedReplies(_Exchange):
 
     async def stream_stream(self, _requests: object, context: Context) -> None:
         """Serve the call."""
-        _, error = await self._run(context, self._send)
+        self.context = context
+        _, error = await self._run(self._send)
         if error is None:
             error = await self._end()
         if error is not None:
@@ -303,7 +327,7 @@ class StreamedReplies(_Exchange):
         try:
             if not self._opened:
                 await self._open()
-            await self._context.write(data)
+            await self.context.write(data)
         except grpc.aio.BaseError:
             # Nobody receives what the call sends.
             self._call.cancel(Cause.PEER_GONE)
@@ -335,33 +359,30 @@ class _Requests(AsyncIterator[Message]):
     """The requests of a call, parsed; ends only when the peer has said so.
 
     The first one tells the format of all, and of the replies.
-
-    Attributes:
-        encode: What writes the replies.
     """
 
-    __slots__ = ("_call", "_context", "_decode", "_ended", "_json_starts", "encode")
+    __slots__ = ("_answer", "_call", "_decode", "_ended", "_exchange", "_json_starts")
 
-    def __init__(self, call: Call, context: Context, json_starts: frozenset[bytes]) -> None:
+    def __init__(self, exchange: _Exchange, call: Call, answer: Answer | None = None) -> None:
+        self._exchange = exchange
         self._call = call
-        self._context = context
-        self._json_starts = json_starts
+        self._answer = answer
+        self._json_starts = exchange.json_starts
         self._decode = decode_request
         self._ended = False
-        self.encode = encode
 
     async def only(self) -> Message:
         """Return the request of a call that has one."""
-        data: object = await self._context.read()
+        data: object = await self._exchange.context.read()
         if isinstance(data, bytes):
             return self._parsed(data)
         await self._confirm_end()
-        raise Error(400, "CODEC", "the call ended without a request")
+        raise wrong_number(self._call.method, 0)
 
     async def __anext__(self) -> Message:
         if self._ended:
             raise StopAsyncIteration
-        data: object = await self._context.read()
+        data: object = await self._exchange.context.read()
         if not isinstance(data, bytes):
             await self._confirm_end()
             raise StopAsyncIteration
@@ -373,26 +394,32 @@ class _Requests(AsyncIterator[Message]):
         Both look the same to grpc.aio, but a second read returns behind the news of the cut.
         """
         self._ended = True
-        await self._context.read()
+        if self._answer is not None:
+            self._answer.watch()
+            await asyncio.sleep(0)  # the core has to hear of this before the read
+        await self._exchange.context.read()
 
     def _parsed(self, data: bytes) -> Message:
         if data[:1] in self._json_starts:
-            self._decode, self.encode = decode_json, encode_json
+            self._decode, self._exchange.encode = decode_json, encode_json
         self._json_starts = _NONE
         return self._decode(self._call.method, data)
 
 
 async def _abort(context: Context, error: Error, trailers: Metadata) -> None:
     status = to_status(error)
-    trailers = (*trailers, (DETAILS_KEY, status.details))
     try:
-        await context.abort(_CODES[status.code], status.message, trailers)
+        await context.abort(_CODES[status.code], status.message, (*trailers, *_details(status)))
     except grpc.aio.AbortError as aborted:
         # grpc.aio keeps it, and raises it when the handler has returned. With its traceback it
         # would keep all that the call was made of, and be kept by it, until the collector comes.
         aborted.__traceback__ = None
     except grpc.aio.BaseError as failure:
         _log.debug("nobody is left to answer: %s", failure)
+
+
+def _details(status: WireStatus) -> Metadata:
+    return ((DETAILS_KEY, status.details),)
 
 
 @lru_cache(maxsize=1024)

@@ -1,96 +1,80 @@
-"""One channel to a node, and the calls on it."""
+"""What an engine of clients supplies: a line to a node, which carries calls."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
-import grpc
-import grpc.aio
+from kratos.transport import Call
 
-from kratos.transport import Arity, Method
-from kratos_grpc._attempt import Attempt, Stub
-
-__all__ = ["Line"]
-
-_READY: Final = grpc.ChannelConnectivity.READY
-_FAILED: Final = grpc.ChannelConnectivity.TRANSIENT_FAILURE
-_CLOSED: Final = grpc.ChannelConnectivity.SHUTDOWN
+__all__ = ["Attempt", "Line"]
 
 
-class Line:
-    """A channel of grpc.aio, from the first call on it to the end of the last.
+class Attempt(Protocol):
+    """One call on a line."""
 
-    Args:
-        channel: The channel; the line closes it.
+    @property
+    def call(self) -> Call:
+        """The call."""
+        ...
 
-    Attributes:
-        attempts: The calls on it.
-    """
+    @property
+    def unanswered(self) -> bool:
+        """Whether it was ended, and neither by the service nor by its time limit."""
+        ...
 
-    __slots__ = ("_channel", "_idle", "_stubs", "attempts")
+    def release(self) -> None:
+        """Cancel the call unless it has ended, and let go of what is kept for it."""
+        ...
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._channel = channel
-        self._stubs: dict[str, Stub] = {}
-        self._idle: asyncio.Event | None = None
-        self.attempts: set[Attempt] = set()
+
+A = TypeVar("A", bound=Attempt)
+
+
+class Line(Protocol[A]):
+    """A way to a node, from the first call on it to the end of the last."""
 
     @property
     def ready(self) -> bool:
         """Whether the connection stands."""
-        return self._channel.get_state() is _READY
+        ...
 
-    def stub(self, method: Method[Any, Any]) -> Stub:
-        """Return what starts calls of a method."""
-        stub = self._stubs.get(method.operation)
-        if stub is None:
-            channel = self._channel
-            # Without serialisers: bytes in, bytes out.
-            makers: dict[Arity, Callable[[str], Stub]] = {
-                Arity.UNARY: channel.unary_unary,
-                Arity.CLIENT_STREAM: channel.stream_unary,
-                Arity.SERVER_STREAM: channel.unary_stream,
-                Arity.BIDI_STREAM: channel.stream_stream,
-            }
-            stub = self._stubs[method.operation] = makers[method.arity](method.operation)
-        return stub
+    @property
+    def attempts(self) -> set[A]:
+        """The calls on it."""
+        ...
 
     async def connect(self) -> bool:
         """Try once to have the connection stand, and tell whether it does.
 
         Cancellation: safe.
         """
-        state = self._channel.get_state(try_to_connect=True)
-        while state is not _READY:
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state(try_to_connect=True)
-            if state in (_FAILED, _CLOSED):
-                return False
-        return True
+        ...
 
-    def ended(self, attempt: Attempt) -> None:
+    def start(self, call: Call, request: Any, /) -> A:
+        """Start a call, whose request is given unless it streams them; no I/O.
+
+        Raises:
+            ValueError: gRPC cannot carry one of the headers.
+            ConfigError: There is no such coding.
+            TypeError: The request is none of the method.
+        """
+        ...
+
+    def carry(self, attempt: A, request: Any, /) -> Coroutine[Any, Any, Any]:
+        """Carry a call that was started, to its end; see ``GrpcConnection.invoke``."""
+        ...
+
+    def ended(self, attempt: A, /) -> None:
         """Note that a call has ended."""
-        self.attempts.discard(attempt)
-        if self._idle is not None and not self.attempts:
-            self._idle.set()
+        ...
 
     async def aclose(self, *, drain: float | None = 0.0) -> None:
-        """Let calls end, cut the rest off, close the channel.
+        """Let calls end, cut the rest off, close the connection.
 
         Args:
             drain: Seconds for calls to end; ``None`` for no limit.
 
         Cancellation: cuts off at once.
         """
-        try:
-            if self.attempts and drain != 0.0:
-                self._idle = asyncio.Event()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), drain)
-        finally:
-            for attempt in tuple(self.attempts):
-                attempt.cancel()
-            await self._channel.close()
+        ...

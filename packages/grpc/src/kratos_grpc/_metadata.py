@@ -6,9 +6,11 @@ import base64
 import re
 from typing import Final, TypeAlias
 
+from kratos.errors import Error
 from kratos.transport import Header
+from kratos.transport.http import WireHeaders
 
-__all__ = ["LEAVING", "Metadata", "received", "to_metadata"]
+__all__ = ["LEAVING", "Metadata", "arrived", "received", "to_metadata", "to_wire"]
 
 Metadata: TypeAlias = "tuple[tuple[str, str | bytes], ...]"
 
@@ -16,6 +18,7 @@ LEAVING: Final = "kratos-leaving"
 """The trailer by which a server that is about to stop tells clients to connect anew."""
 
 _BINARY: Final = "-bin"
+_BINARY_BYTES: Final = b"-bin"
 _NAME: Final = re.compile(r"[0-9a-z_.-]+\Z")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*\Z")
 _PUSHBACK: Final = "grpc-retry-pushback-ms"  # of the protocol, but a server's to say
@@ -55,6 +58,57 @@ def to_metadata(header: Header) -> Metadata:
     return tuple(
         (name, _checked(name, value)) for name, value in header.items() if not _is_protocol(name)
     )
+
+
+def arrived(headers: WireHeaders, own: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the metadata among the headers of a request, for ``Header``.
+
+    Binary values come as ``Header`` has them: several that were joined by commas are apart
+    again, and none is padded.
+
+    Args:
+        headers: Lower-case names and values.
+        own: Names that belong to the protocol.
+
+    Raises:
+        Error: 400 CODEC: a binary value is no base64; names it.
+    """
+    kept: list[tuple[bytes, bytes]] = []
+    for pair in headers:
+        name, value = pair
+        if name in own:
+            continue
+        if name.endswith(_BINARY_BYTES):
+            kept += [(name, _unpadded(name, each)) for each in value.split(b",")]
+        else:
+            kept.append(pair)
+    return kept
+
+
+def to_wire(header: Header) -> list[tuple[bytes, bytes]]:
+    """Return a header as fields of HTTP, with all values: as ``to_metadata``, binary as base64.
+
+    Raises:
+        ValueError: gRPC cannot carry a name or value.
+    """
+    return [
+        (name.encode(), value.encode() if isinstance(value, str) else _encoded(value))
+        for name, value in to_metadata(header)
+    ]
+
+
+def _unpadded(name: bytes, value: bytes) -> bytes:
+    value = value.strip().rstrip(b"=")
+    try:
+        base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except ValueError:
+        shown = name.decode("latin-1")
+        raise Error(400, "CODEC", f"the value of header {shown!r} is no base64") from None
+    return value
+
+
+def _encoded(value: bytes) -> bytes:
+    return base64.b64encode(value).rstrip(b"=")
 
 
 def _is_protocol(name: str) -> bool:

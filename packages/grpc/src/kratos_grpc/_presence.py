@@ -13,6 +13,7 @@ from types import coroutine
 from typing import Any, Final, TypeVar
 
 from kratos.transport import Call, Cause
+from kratos_grpc._answer import Answer
 
 __all__ = ["attended"]
 
@@ -24,20 +25,37 @@ _EARLY: Final = 0.05
 
 
 @coroutine
-def attended(call: Call, running: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Run a call in the current task, and note the cause of a cancellation that has none."""
+def attended(
+    call: Call, running: Coroutine[Any, Any, T], answer: Answer | None = None
+) -> Generator[Any, Any, T]:
+    """Run a call in the current task, and note the cause of a cancellation that has none.
+
+    Handlers cancel this task, too, and take it back: time limits and task groups do. An answer
+    knows whether its peer left. Without one that shows afterwards, and the cause is taken back.
+
+    Args:
+        call: The call.
+        running: What runs it.
+        answer: Watches the peer from when the call waits for the first time.
+    """
+    noted = False
     try:
         awaited = running.send(None)
+        if answer is not None:
+            answer.watch()
         while True:
             try:
                 value = yield awaited
             except asyncio.CancelledError as cancelled:
-                if call.cause is None:
-                    call.cause = _cause(call)
+                if answer is None or answer.left:
+                    call.note(_cause(call))
+                    noted = True
                 awaited = running.throw(cancelled)
             except BaseException as raised:
                 awaited = running.throw(raised)
             else:
+                if noted:
+                    call.reconsider()
                 awaited = running.send(value)
     except StopIteration as end:
         result: T = end.value

@@ -10,11 +10,10 @@ import re
 from typing import Final
 
 from kratos.errors import Error
+from kratos.transport import Cause
+from kratos_grpc._sizes import TOO_LARGE
 
-__all__ = ["TOO_LARGE", "named"]
-
-TOO_LARGE: Final = "MESSAGE_TOO_LARGE"
-"""Reason of a message beyond a limit."""
+__all__ = ["named"]
 
 # The core: "SERVER: Received message larger than max (203 vs. 100)". grpc-go, in rpc_util.go and
 # stream.go: "grpc: received message larger than max (203 vs. 100)", and "trying to send".
@@ -52,6 +51,6 @@ def named(error: Error) -> Error:
         )
         return Error(error.code, TOO_LARGE, text)
     if _AGE in error.message:
-        text = "the call outlived its connection: the server's max_connection_age and its grace"
-        return Error(error.code, "CONNECTION_AGED", text)
+        aged = Cause.AGED.error()
+        return Error(error.code, aged.reason, aged.message)
     return error

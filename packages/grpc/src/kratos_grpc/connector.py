@@ -1,19 +1,17 @@
-"""The client side of gRPC: one channel per node, picked by the core (Go: transport/grpc)."""
+"""The client side of gRPC: one connection per node, picked by the core (Go: transport/grpc)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import grpc
-import grpc.aio
+from typing import TYPE_CHECKING, Any, Literal
 
 from kratos.errors import ConfigError
+from kratos.options import require_instance
 from kratos.selector import Node
-from kratos_grpc._compression import coding_of
 from kratos_grpc._connection import GrpcConnection
-from kratos_grpc._process import claim
-from kratos_grpc.limits import ClientLimits, Options
-from kratos_grpc.tls import ClientTls, channel_credentials
+from kratos_grpc._dialing import GrpcioDialing, Http2Dialing
+from kratos_grpc.limits import ClientLimits, Options, pairs
+from kratos_grpc.tls import ClientTls
+from kratos_http.proxies import Proxies
 
 if TYPE_CHECKING:
     from kratos.transport import Connector
@@ -25,16 +23,22 @@ class GrpcConnector:
     """Reaches nodes over gRPC; for ``Client(..., transport=...)``.
 
     Args:
-        tls: How secure nodes are reached; ``None`` for the roots that come with gRPC.
+        tls: How secure nodes are reached; ``None`` for the roots that come with gRPC, or, with
+            the engine ``kratos``, for the system's.
         limits: What servers may do, and how connections are kept.
         compression: Coding of requests of 1 KiB or more, and of all that are streamed: ``gzip``
             or ``deflate``; empty for none. ``CallOptions(compression=...)`` goes before it.
             Compressed replies are read in any case.
-        options: Channel arguments of gRPC's core beyond these. Proxies that the environment
-            names are not used, unless ``("grpc.enable_http_proxy", 1)`` asks for them.
+        engine: ``grpcio``, or ``kratos``: the HTTP/2 of our own.
+        proxy: URL of the proxy for all nodes, or which is for which; ``None`` for none. Engine
+            ``kratos``.
+        options: Channel arguments of gRPC's core beyond these; engine ``grpcio``. Proxies that
+            the environment names are not used, unless ``("grpc.enable_http_proxy", 1)`` asks for
+            them.
 
     Raises:
-        ConfigError: ``tls`` is that of another transport, or there is no such coding.
+        ConfigError: ``tls`` is that of another transport, there is no such coding or engine, or
+            the engine does not know an option.
     """
 
     def __init__(
@@ -43,18 +47,27 @@ class GrpcConnector:
         tls: ClientTls | None = None,
         limits: ClientLimits | None = None,
         compression: str = "",
+        engine: Literal["grpcio", "kratos"] = "grpcio",
+        proxy: str | Proxies | None = None,
         options: Options = (),
     ) -> None:
-        self._tls = _checked(tls)
-        self._compression = coding_of(compression)
-        self._credentials: grpc.ChannelCredentials | None = None
-        self._options: list[tuple[str, Any]] = [
-            ("grpc.use_local_subchannel_pool", 1),  # else clients would share connections
-            ("grpc.service_config_disable_resolution", 1),
-            ("grpc.enable_http_proxy", 0),
-            *(limits or ClientLimits()).options(),
-            *options,
-        ]
+        require_instance("limits", limits, ClientLimits)
+        checked, arguments = _checked(tls), pairs(options)
+        limits = limits or ClientLimits()
+        self._dialing: GrpcioDialing | Http2Dialing
+        if engine == "grpcio":
+            if proxy is not None:
+                raise ConfigError(
+                    "proxy= is for engine='kratos'; that of grpcio takes what the environment "
+                    'names, with options=[("grpc.enable_http_proxy", 1)]'
+                )
+            self._dialing = GrpcioDialing(checked, limits, compression, arguments)
+        elif engine == "kratos":
+            if arguments:
+                raise ConfigError("options= are channel arguments of grpcio: engine='grpcio'")
+            self._dialing = Http2Dialing(checked, limits, compression, proxy)
+        else:
+            raise ConfigError(f"engine {engine!r} is none: write 'grpcio' or 'kratos'")
 
     @property
     def scheme(self) -> str:
@@ -63,23 +76,10 @@ class GrpcConnector:
 
     def connect(self, node: Node, /) -> GrpcConnection:
         """Return the connection of one node; see ``Connector``."""
-        return GrpcConnection(node, self._dial, compression=self._compression)
-
-    def _dial(self, node: Node) -> grpc.aio.Channel:
-        claim()
-        target = node.address if node.unix_path is not None else f"dns:///{node.address}"
-        options = list(self._options)
-        if not node.secure:
-            return grpc.aio.insecure_channel(target, options=options)
-        name = self._tls.server_name or node.name
-        if name:
-            options.append(("grpc.ssl_target_name_override", name))
-        if self._credentials is None:
-            self._credentials = channel_credentials(self._tls)
-        return grpc.aio.secure_channel(target, self._credentials, options=options)
+        return GrpcConnection(node, self._dialing.dial)
 
 
-def _checked(tls: object) -> ClientTls:
+def _checked(tls: Any) -> ClientTls:
     if tls is None:
         return ClientTls()
     if not isinstance(tls, ClientTls):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from kratos.errors import ConfigError
+from kratos.options import require_number
+from kratos.transport.chain import listed
 
-__all__ = ["ClientLimits", "Options", "ServerLimits"]
+__all__ = ["ClientLimits", "Options", "ServerLimits", "pairs"]
 
 Options: TypeAlias = "Sequence[tuple[str, str | int]]"
 """Channel arguments of gRPC's core, by name; they come after ours, and so win."""
 
 _MEBIBYTE: Final = 1024 * 1024
+_PAIR: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +127,26 @@ class ClientLimits:
         return options
 
 
+def pairs(options: Options) -> tuple[tuple[str, str | int], ...]:
+    """Return channel arguments.
+
+    Raises:
+        ConfigError: They are no list of pairs.
+    """
+    given: tuple[Any, ...] = listed(options, option="options")
+    if any(_size(each) != _PAIR for each in given):
+        raise ConfigError(f"options must be a list of pairs, name and value, not {options!r}")
+    return given
+
+
+def _size(pair: object) -> int:
+    return len(cast("tuple[object, ...]", pair)) if isinstance(pair, tuple) else 0
+
+
 def _require_positive(limits: ServerLimits | ClientLimits) -> None:
     for each in fields(limits):
-        value: float | None = getattr(limits, each.name)
-        if value is not None and not value > 0:
-            raise ConfigError(f"{each.name} must be positive, not {value}")
+        optional = "None" in str(each.type)
+        require_number(each.name, getattr(limits, each.name), above=0, optional=optional)
 
 
 def _ms(seconds: float) -> int:

@@ -1,51 +1,46 @@
-"""The gRPC server, on grpc.aio (Go: transport/grpc, Server)."""
+"""The gRPC server (Go: transport/grpc, Server)."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-import grpc
-import grpc.aio
+from typing import TYPE_CHECKING, Final, Literal
 
 from kratos.address import Address
 from kratos.errors import ConfigError, StartupError
-from kratos.health import Health
 from kratos.middleware.selector import Matcher
-from kratos.registry.endpoint import advertised_address, make_endpoint
-from kratos.transport import Cause, Dispatcher, Mount, Operation
+from kratos.options import require_instance, require_number
+from kratos.transport import Dispatcher, Mount
 from kratos.transport.chain import listed
 from kratos.transport.listening import place_of
 from kratos.transport.naming import require_known
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
-from kratos_grpc._acceptor import acceptor
-from kratos_grpc._compression import MINIMUM, coding_of, server_options
-from kratos_grpc._exchange import SingleReply, StreamedReplies, Terms, Unserved
-from kratos_grpc._json import json_starts
-from kratos_grpc._metadata import Metadata
-from kratos_grpc._process import claim
-from kratos_grpc._reservation import Reservation, reserve
-from kratos_grpc.health import HEALTH_CHECK, HealthService
-from kratos_grpc.limits import Options, ServerLimits
-from kratos_grpc.reflection import reflection_services
-from kratos_grpc.tls import ServerTls, server_credentials
+from kratos.transport.wheel import time_limit
+from kratos_grpc._codings import MINIMUM, coding_named
+from kratos_grpc._services import serve_health, serve_reflection
+from kratos_grpc._terms import Terms
+from kratos_grpc.limits import Options, ServerLimits, pairs
+from kratos_grpc.protocols import Grpc
+from kratos_grpc.tls import ServerTls
+from kratos_http.listening import Place
+from kratos_http.protocols import HttpProtocol, Served, checked_protocols
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
+    from kratos_grpc._grpcio_engine import GrpcioEngine
+    from kratos_grpc._kratos_engine import KratosEngine
 
 __all__ = ["GrpcServer"]
 
-_log = logging.getLogger("kratos.grpc")
-
 _TRANSPORT: Final = "grpc"
-_FOR_EVER: Final = 365 * 86400.0  # seconds; None would mean at once
 
 
 class GrpcServer:
     """Serves all methods of services over gRPC.
+
+    Two engines serve the same operations in the same chains. ``grpcio`` is gRPC's own core;
+    ``kratos`` is our HTTP/2, which takes a fraction of its time, and takes further protocols on the
+    port.
 
     Args:
         address: ``:9000``, ``host:port``, ``[ipv6]:port`` or ``unix:/path``; port 0 lets the
@@ -72,12 +67,15 @@ class GrpcServer:
             the connections; both have to say so.
         socket_mode: Permissions of a Unix socket, for instance ``0o660``; ``None`` for what the
             process's umask leaves. Whoever may write to it may connect.
-        options: Channel arguments of gRPC's core beyond these.
+        engine: ``grpcio`` or ``kratos``.
+        protocols: Further protocols on the port, ``GrpcWeb()`` or ``Connect()``; engine ``kratos``.
+        options: Channel arguments of gRPC's core beyond these; engine ``grpcio``.
         cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
 
     Raises:
         TargetError: The address is none of these.
-        ConfigError: ``socket_mode`` is no permission, there is no Unix socket, or no such coding.
+        ConfigError: ``socket_mode`` is no permission, there is no Unix socket, no such coding or
+            engine, or the engine does not know an option.
     """
 
     def __init__(
@@ -97,60 +95,83 @@ class GrpcServer:
         compression: str = "",
         share_port: bool = False,
         socket_mode: int | None = None,
+        engine: Literal["grpcio", "kratos"] = "grpcio",
+        protocols: Sequence[HttpProtocol] = (),
         options: Options = (),
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
-        _require("tls", tls, ServerTls)
-        _require("limits", limits, ServerLimits)
-        self._address = place_of(address, socket_mode=socket_mode)
+        require_instance("tls", tls, ServerTls)
+        require_instance("limits", limits, ServerLimits)
+        require_number("cancel_grace", cancel_grace, least=0)
+        where = place_of(address, socket_mode=socket_mode)
+        limits = limits or ServerLimits()
         self._middleware = listed(middleware)
         self._matcher = Matcher()
-        self._timeout = timeout
+        self._timeout = time_limit(timeout)
         self._timeouts = timeouts
         self._floors = floors
-        self._endpoint = endpoint
-        self._tls = tls
-        self._limits = limits or ServerLimits()
         self._health = health
         self._reflection = reflection
-        self._json = json
-        coding = coding_of(compression)
-        self._compression = server_options(coding)
-        self._app_health: Health | None = None
-        self._share_port = share_port
-        self._place: Address | None = None
-        self._options = tuple(options)
         self._cancel_grace = cancel_grace
+        self._dispatcher: Dispatcher | None = None
+        coding = coding_named(compression)
         self._terms = Terms(
-            endpoint=endpoint or "",
-            max_send=self._limits.max_send,
+            place=Place(endpoint or ""),
+            max_receive=limits.max_receive,
+            max_send=limits.max_send,
+            coding=coding,
             mutual=tls is not None and tls.client_ca is not None,
             plain_below=MINIMUM if coding else 0,
+            json=json,
         )
-        self._dispatcher: Dispatcher | None = None
-        self._probes = Dispatcher(transport=_TRANSPORT, timeout=None, cancel_grace=cancel_grace)
-        self._aside = [self._probes]  # what does not hold up a stop
-        self._reservation: Reservation | None = None
-        self._server: grpc.aio.Server | None = None
-        self._serving = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._stopped = asyncio.Event()
+        arguments, further = pairs(options), checked_protocols(protocols)
+        self._engine: GrpcioEngine | KratosEngine
+        if engine == "grpcio":
+            if further:
+                raise ConfigError("further protocols on the port need engine='kratos'")
+            from kratos_grpc._grpcio_engine import GrpcioEngine
+
+            self._engine = GrpcioEngine(
+                where,
+                endpoint=endpoint,
+                tls=tls,
+                limits=limits,
+                terms=self._terms,
+                share_port=share_port,
+                options=arguments,
+                cancel_grace=cancel_grace,
+            )
+        elif engine == "kratos":
+            if arguments:
+                raise ConfigError("options are those of gRPC's core, which needs engine='grpcio'")
+            from kratos_grpc._kratos_engine import KratosEngine
+
+            self._engine = KratosEngine(
+                where,
+                endpoint=endpoint,
+                tls=tls,
+                limits=limits,
+                terms=self._terms,
+                share_port=share_port,
+                protocols=(Grpc.within(self._terms), *further),
+                cancel_grace=cancel_grace,
+            )
+        else:
+            raise ConfigError(f"engine {engine!r} is none: it is 'grpcio' or 'kratos'")
 
     @property
     def address(self) -> Address | None:
-        """Where it is to listen; ``None`` for a Unix socket, which gRPC cannot share."""
-        return None if self._address.path else self._address
+        """Where it is to listen; ``None`` for a Unix socket that cannot be shared."""
+        return self._engine.address
 
     @property
     def takes_socket(self) -> bool:
-        """Whether it can listen on a socket that another process made: gRPC cannot."""
-        return False
+        """Whether it can listen on a socket that another process made: grpcio cannot."""
+        return self._engine.takes_socket
 
     def share(self, place: socket.socket | Address, /) -> None:
-        """Listen at an address where other processes do, too; see ``Shareable``."""
-        assert isinstance(place, Address), "takes_socket says so"
-        self._place = place
-        self._share_port = True
+        """Listen where other processes do, too; see ``Shareable``."""
+        self._engine.share(place)
 
     def use(self, selector: str, middleware: Sequence[AnyMiddleware], /) -> None:
         """Put middleware around some operations, after the server's own (Go: ``Server.Use``).
@@ -179,28 +200,45 @@ class GrpcServer:
         """
         if self._dispatcher is not None:
             raise StartupError("a gRPC server takes the services of one application, once")
-        self._dispatcher = Dispatcher(
+        middleware = (*mount.middleware, *self._middleware, self._matcher)
+        dispatcher = self._dispatcher = Dispatcher(
             transport=_TRANSPORT,
-            middleware=(*mount.middleware, *self._middleware, self._matcher),
+            middleware=middleware,
             timeout=self._timeout,
             timeouts=self._timeouts,
             floors=self._floors,
             missing=mount.missing,
             cancel_grace=self._cancel_grace,
         )
-        operations = self._dispatcher.operations
         for service in mount.services:
-            self._dispatcher.add(service)
-        self._dispatcher.check_names()
-        self._app_health = mount.health
-        own = HEALTH_CHECK.operation in operations
-        if self._health and mount.health is not None and not own:
-            self._probes.add(HealthService(mount.health))
+            dispatcher.add(service)
+        dispatcher.check_names()
+        tools: list[Dispatcher] = []
+
+        def guarded() -> Dispatcher:
+            tools.append(
+                Dispatcher(
+                    transport=_TRANSPORT,
+                    middleware=middleware,
+                    timeout=None,
+                    cancel_grace=self._cancel_grace,
+                )
+            )
+            return tools[-1]
+
+        served = Served(
+            mount=mount,
+            operations=dict(dispatcher.operations),
+            place=self._terms.place,
+            guarded=guarded,
+        )
+        if self._health:
+            serve_health(served)
         if self._reflection:
-            self._reflect(mount)
+            serve_reflection(served)
+        self._engine.serve(served, dispatcher)
         # Of all that passes the selectors: a name that is misspelt would guard nothing.
-        guarded = [each for each in (self._dispatcher, *self._aside) if each is not self._probes]
-        known = frozenset[str]().union(*(each.names for each in guarded))
+        known = dispatcher.names.union(*(each.names for each in tools))
         require_known("use(...)", self._matcher.selectors, known)
 
     async def bind(self) -> Sequence[str]:
@@ -209,19 +247,7 @@ class GrpcServer:
         Raises:
             StartupError: The address is in use or does not exist here; names it.
         """
-        if self._reservation is None:
-            where = self._place or self._address
-            self._reservation = await reserve(where, shared=self._share_port)
-        if self._endpoint is None:
-            address = self._reservation.address
-            if address.path:
-                self._terms.endpoint = str(address)
-                return ()  # nobody on another machine reaches it
-            published = advertised_address(self._address.host, address.port)
-            secure = self._tls is not None
-            self._endpoint = make_endpoint(_TRANSPORT, published, secure=secure)
-            self._terms.endpoint = self._endpoint
-        return (self._endpoint,)
+        return await self._engine.bind()
 
     async def start(self) -> None:
         """Serve until ``stop`` has ended; see ``Server``.
@@ -232,36 +258,11 @@ class GrpcServer:
 
         Cancellation: cuts off every call and lets the cancellation pass.
         """
-        await self.bind()
-        if self._stopping.is_set():
-            self._release()
-            return
-        claim()
-        # Not before: grpc.aio ties its objects to the running loop.
-        operations = self._operations()
-        server = acceptor(
-            _Router(operations, self._terms, json=self._json), operations, self._arguments()
-        )
-        await self._listen(server)
-        self._server = server
-        forget = self._terms.follow(self._app_health)
-        try:
-            await server.start()
-            if self._stopping.is_set():
-                await server.stop(None)  # what ``stop`` could not do before the start
-            self._serving.set()
-            _log.info("serving gRPC on %s", self._terms.endpoint)
-            await self._wait_for_end(server)
-        finally:
-            self._release()
-            forget()
-            if not self._stopped.is_set():
-                self._refuse_and_cancel()
-                await self._cut_off(server)
+        await self._engine.start()
 
     async def ready(self) -> None:
         """Return when calls are accepted; see ``Readying``."""
-        await self._serving.wait()
+        await self._engine.ready()
 
     async def stop(self) -> None:
         """Accept nothing more, answer what is in flight, then let ``start`` return.
@@ -272,145 +273,4 @@ class GrpcServer:
         Cancellation: cancels what is in flight with ``Cause.DRAINING``, so that it is answered
         503, and cuts off whatever is left after ``cancel_grace``.
         """
-        self._stopping.set()
-        self._release()
-        try:
-            if self._server is not None:
-                await self._drain(self._server)
-        finally:
-            self._stopped.set()
-
-    async def _wait_for_end(self, server: grpc.aio.Server) -> None:
-        """Return when ``stop`` has ended; raise if grpc ended before it was asked to."""
-        stopped = asyncio.ensure_future(self._stopped.wait())
-        # Only with a timeout may it be cancelled: else that cancels what server.stop() waits for.
-        ended = asyncio.ensure_future(server.wait_for_termination(_FOR_EVER))
-        try:
-            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if not self._stopping.is_set():
-                ended.result()
-                raise RuntimeError("grpc ended the server by itself")
-            await stopped
-        finally:
-            stopped.cancel()
-            ended.cancel()
-
-    def _release(self) -> None:
-        """Release the reserved address, and remove the file of a Unix socket."""
-        if self._reservation is not None:
-            self._reservation.close()
-
-    async def _drain(self, server: grpc.aio.Server) -> None:
-        for dispatcher in self._aside:
-            dispatcher.draining = True
-            dispatcher.cancel(Cause.DRAINING)
-        closing = asyncio.ensure_future(server.stop(_FOR_EVER))
-        try:
-            # Calls that gRPC still lets in, because their clients have not heard yet, are served.
-            await asyncio.shield(closing)
-            if self._dispatcher is not None:
-                await self._dispatcher.drain()
-        except asyncio.CancelledError:
-            self._refuse_and_cancel()
-            await asyncio.wait((closing,), timeout=self._cancel_grace)
-            await self._cut_off(server)
-            raise
-
-    def _refuse_and_cancel(self) -> None:
-        """Let every call in flight end with the cause, and new ones not begin."""
-        for dispatcher in (self._dispatcher, *self._aside):
-            if dispatcher is not None:
-                dispatcher.draining = True
-                dispatcher.cancel(Cause.DRAINING)
-
-    async def _cut_off(self, server: grpc.aio.Server) -> None:
-        """End all connections."""
-        cutting = asyncio.ensure_future(server.stop(None))
-        await asyncio.wait((cutting,), timeout=self._cancel_grace)
-        if not cutting.done():
-            _log.error(
-                "gRPC calls on %s ignored their end and were left behind", self._terms.endpoint
-            )
-
-    def _operations(self) -> dict[str, Operation]:
-        operations: dict[str, Operation] = {}
-        for dispatcher in self._aside:
-            operations |= dispatcher.operations
-        return operations if self._dispatcher is None else operations | self._dispatcher.operations
-
-    def _reflect(self, mount: Mount) -> None:
-        """Serve what tells of all that is served, where no service of its name is mounted."""
-        tools = Dispatcher(
-            transport=_TRANSPORT,
-            middleware=(*mount.middleware, *self._middleware, self._matcher),
-            timeout=None,
-            cancel_grace=self._cancel_grace,
-        )
-        served = self._operations()
-        for service in reflection_services(each.method for each in served.values()):
-            if served.keys().isdisjoint(method.operation for method in service.METHODS):
-                tools.add(service)
-        self._aside.append(tools)
-
-    def _arguments(self) -> list[tuple[str, Any]]:
-        return [
-            ("grpc.so_reuseport", int(self._share_port)),
-            *self._limits.options(),
-            *self._compression,
-            *self._options,
-        ]
-
-    async def _listen(self, server: grpc.aio.Server) -> None:
-        """Listen on the reserved address."""
-        reservation = self._reservation
-        assert reservation is not None, "bound before"
-        credentials = None if self._tls is None else server_credentials(self._tls)
-        target = reservation.yield_to_listener()
-        try:
-            if credentials is None:
-                server.add_insecure_port(target)
-            else:
-                server.add_secure_port(target, credentials)
-            reservation.settle()
-        except RuntimeError as error:  # the core tells why on standard error alone
-            reservation.close()
-            address = reservation.address
-            (await reserve(address, shared=self._share_port)).close()
-            raise StartupError(f"cannot listen on {address}: gRPC refuses it") from error
-
-
-class _Router(grpc.GenericRpcHandler):
-    """Finds the operation of a call by its path."""
-
-    def __init__(self, operations: Mapping[str, Operation], terms: Terms, *, json: bool) -> None:
-        self._served = {
-            path: (
-                StreamedReplies if each.method.arity.server_streams else SingleReply,
-                each,
-                json_starts(each.method) if json else frozenset[bytes](),
-            )
-            for path, each in operations.items()
-        }
-        self._terms = terms
-        self._services = {each.method.service for each in operations.values()}
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Return what serves one call."""
-        path = handler_call_details.method
-        served = self._served.get(path)
-        if served is None:
-            return Unserved(self._unserved(path))
-        exchange, operation, starts = served
-        metadata: Metadata = handler_call_details.invocation_metadata
-        return exchange(operation, metadata, self._terms, starts)
-
-    def _unserved(self, path: str) -> str:
-        service, _, method = path.removeprefix("/").rpartition("/")
-        if service in self._services:
-            return f"unknown method {method} for service {service}"
-        return f"unknown service {service}"
-
-
-def _require(name: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise ConfigError(f"{name} is {kind.__name__}(...) or None, not {value!r}")
+        await self._engine.stop()

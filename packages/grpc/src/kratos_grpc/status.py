@@ -2,10 +2,13 @@
 
 An error travels as status code and message, and once more as ``google.rpc.Status`` in the
 trailer ``grpc-status-details-bin``, where one ``google.rpc.ErrorInfo`` without a domain holds
-reason and metadata. The table of codes is not one to one: 404 becomes NOT_FOUND and 404 again,
-but 418 would come back as 500. For such codes, and for no others, a second ``ErrorInfo`` of
-the domain ``kratos`` holds the code itself. Go reads the first ``ErrorInfo`` alone and tools
-know the type, so nobody stumbles over it. The error's own details follow.
+reason and metadata. An error that has neither, but details or a status code of its own, is for
+clients that know nothing of Kratos, and goes without it.
+
+The table of codes is not one to one: 404 becomes NOT_FOUND and 404 again, but 418 would come back
+as 500. For such codes, and for no others, a second ``ErrorInfo`` of the domain ``kratos`` holds
+the code itself. Go reads the first ``ErrorInfo`` alone and tools know the type, so nobody stumbles
+over it. The error's own details follow.
 
 All of it has to fit into the trailers that a peer takes, 8 KiB with many of them. Of details that
 would not, none is sent, and texts that would not are cut: such an error is worth more than a broken
@@ -25,7 +28,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from kratos.errors import Error, from_grpc_code, to_grpc_code
 
-__all__ = ["DETAILS_KEY", "WireStatus", "from_status", "to_status"]
+__all__ = ["DETAILS_KEY", "WireStatus", "from_status", "to_status", "whole_status"]
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """Trailer that holds the bytes of ``google.rpc.Status``."""
@@ -93,6 +96,13 @@ def to_status(error: Error) -> WireStatus:
     return WireStatus(code=status.code, message=status.message, details=details)
 
 
+def whole_status(error: Error) -> Any:
+    """Return the ``google.rpc.Status`` of an error with all that it holds, whatever its size."""
+    status = _bare(error)
+    status.details.extend(error.details)
+    return status
+
+
 def _shortened(error: Error) -> Error:
     """Return as much of an error as fits: whoever called may have chosen its texts."""
     for length in (1024, 256):
@@ -116,11 +126,12 @@ def _bare(error: Error) -> Any:
     if code == _OK:
         code, exact = _UNKNOWN, False
     status = status_pb2.Status(code=code, message=_text(error.message))
-    info = error_details_pb2.ErrorInfo(
-        reason=_text(error.reason),
-        metadata={_text(key): _text(value) for key, value in error.metadata.items()},
-    )
-    status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
+    if not exact or not _is_foreign(error):
+        info = error_details_pb2.ErrorInfo(
+            reason=_text(error.reason),
+            metadata={_text(key): _text(value) for key, value in error.metadata.items()},
+        )
+        status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
     if not exact:
         told = {_CODE_KEY: str(error.code)}
         if error.grpc_code is not None:
@@ -128,6 +139,12 @@ def _bare(error: Error) -> Any:
         info = error_details_pb2.ErrorInfo(reason=_CODE_REASON, domain=_CODE_DOMAIN, metadata=told)
         status.details.add(type_url=_TYPE_URL, value=info.SerializeToString(deterministic=True))
     return status
+
+
+def _is_foreign(error: Error) -> bool:
+    """Tell whether an error holds nothing of Kratos, and something that Kratos for Go has not."""
+    bare = not error.reason and not error.metadata
+    return bare and (bool(error.details) or error.grpc_code is not None)
 
 
 def from_status(status: WireStatus) -> Error:

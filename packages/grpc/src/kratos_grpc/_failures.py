@@ -1,0 +1,106 @@
+"""What a client's caller gets when the wire fails, as gRPC has it for every client."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kratos.errors import Error
+from kratos.transport import Call, Cause
+from kratos_grpc._answers import End
+from kratos_grpc._refusals import named
+from kratos_grpc._sizes import TOO_LARGE
+from kratos_grpc.status import WireStatus, from_status
+from kratos_http.http2 import Reset, TooLarge
+from kratos_http2 import ErrorCode
+
+__all__ = [
+    "end_of_failure",
+    "failed",
+    "is_unanswered",
+    "reply_too_large",
+    "request_too_large",
+    "wrong_number",
+]
+
+_CANCELLED: Final = 1
+_UNKNOWN: Final = 2
+_DEADLINE_EXCEEDED: Final = 4
+_PERMISSION_DENIED: Final = 7
+_RESOURCE_EXHAUSTED: Final = 8
+_UNIMPLEMENTED: Final = 12
+_INTERNAL: Final = 13
+_UNAVAILABLE: Final = 14
+
+_OF_RESET: Final[dict[int, int]] = {
+    ErrorCode.NO_ERROR: _INTERNAL,
+    ErrorCode.PROTOCOL_ERROR: _INTERNAL,
+    ErrorCode.INTERNAL_ERROR: _INTERNAL,
+    ErrorCode.FLOW_CONTROL_ERROR: _INTERNAL,
+    ErrorCode.SETTINGS_TIMEOUT: _INTERNAL,
+    ErrorCode.FRAME_SIZE_ERROR: _INTERNAL,
+    ErrorCode.REFUSED_STREAM: _UNAVAILABLE,
+    ErrorCode.CANCEL: _CANCELLED,
+    ErrorCode.COMPRESSION_ERROR: _INTERNAL,
+    ErrorCode.CONNECT_ERROR: _INTERNAL,
+    ErrorCode.ENHANCE_YOUR_CALM: _RESOURCE_EXHAUSTED,
+    ErrorCode.INADEQUATE_SECURITY: _PERMISSION_DENIED,
+}
+"""Codes of streams that were reset (gRPC over HTTP/2, Errors)."""
+
+# Seconds left, below which a bare status means that the time is over: the server's own clock may
+# have been first, and it may call that cancelled.
+_TOO_LATE: Final = {_DEADLINE_EXCEEDED: 0.01, _CANCELLED: 1e-6}
+
+
+def end_of_failure(call: Call, error: Exception) -> End:
+    """Return how a call ended that broke off."""
+    text = f"{call.peer}: {str(error) or type(error).__name__}"
+    if isinstance(error, Reset):
+        return End(_OF_RESET.get(error.code, _UNKNOWN), text)
+    if isinstance(error, TooLarge):
+        return End(_RESOURCE_EXHAUSTED, f"{text}: ClientLimits(max_headers=...) sets it")
+    return End(_UNAVAILABLE, text)
+
+
+def failed(call: Call, end: End) -> Error:
+    """Return the error of a call that did not end well."""
+    if end.code in _TOO_LATE and not end.details:
+        left = call.remaining()
+        if left is not None and left < _TOO_LATE[end.code]:
+            return Cause.DEADLINE.error()
+    error = from_status(WireStatus(code=end.code, message=end.message, details=end.details))
+    return error if end.details else named(error)
+
+
+def is_unanswered(call: Call, end: End) -> bool:
+    """Tell whether a call was ended, and neither by the service nor by its time limit."""
+    told = end.details or call.reply_headers or call.trailers
+    return end.code in (_CANCELLED, _UNAVAILABLE) and not told
+
+
+def wrong_number(told: str) -> Error:
+    """Return the error for an answer that has not the one reply that its method has.
+
+    To peers it is UNIMPLEMENTED: the server has another method of this name.
+    """
+    error = Error(500, "CODEC", f"the call ended well, and {told}")
+    return error.with_grpc_code(_UNIMPLEMENTED)
+
+
+def reply_too_large(size: int | None, most: int) -> Error:
+    """Return the error for a reply that this client does not take; its size may be unknown."""
+    what = "the reply" if size is None else f"the reply of {size} bytes"
+    text = (
+        f"{what} exceeds {most}, the most that this client takes: "
+        "ClientLimits(max_receive=...) sets it"
+    )
+    return Error(429, TOO_LARGE, text)
+
+
+def request_too_large(size: int, most: int) -> Error:
+    """Return the error for a request that this client does not send."""
+    text = (
+        f"the request of {size} bytes exceeds {most}, the most that this client sends: "
+        "ClientLimits(max_send=...) sets it"
+    )
+    return Error(429, TOO_LARGE, text)
