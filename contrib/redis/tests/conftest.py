@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
-import subprocess
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
+
+pytest.register_assert_rewrite("kratos.testing.registry_contract", "kratos.testing.source_contract")
+
+from kratos.testing.program import Program, free_port  # noqa: E402  after the rewriting
 
 URL = "KRATOS_TEST_REDIS"
 PROGRAM = "KRATOS_TEST_REDIS_SERVER"
@@ -25,51 +28,42 @@ if PROGRAM in os.environ:
     os.environ.setdefault(URL, "start")  # one that lives as long as the tests
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Server:
+class Server(Program):
     """A Redis that a test may stop, freeze and start again, always at the same address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        file: str = "",
+        tls: Callable[[int], list[str]] | None = None,
+    ) -> None:
+        super().__init__(folder)
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self.address = f"127.0.0.1:{self.port}"
+        self.url = f"redis://{self.address}/0"
+        self.options = list(options)  # they win
+        self._sentinel = [file] if file else []
+        self._tls = tls
 
-    def start(self) -> None:
-        options = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self._folder)}
+    def command(self) -> Sequence[str]:
+        options = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder)}
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._process = subprocess.Popen(
-            [os.environ[PROGRAM], *words, "--save", "", "--appendonly", "no"],
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        end = time.monotonic() + 10
-        while not self._answers():
-            assert self._process.poll() is None, "Redis ended by itself"
-            assert time.monotonic() < end, "Redis did not answer within 10 s"
+        if self._tls is not None:
+            words += self._tls(self.port)
+        last = ["--sentinel"] if self._sentinel else ["--save", "", "--appendonly", "no"]
+        return [os.environ[PROGRAM], *self._sentinel, *words, *last, *self.options]
 
     def stop(self) -> None:
-        """End it at once, as the out-of-memory killer does; no harm if it is not running."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        self.kill()
 
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                if self._tls is not None:
+                    return True
                 connection.sendall(b"PING\r\n")
-                return connection.recv(7) == b"+PONG\r\n"
+                return connection.recv(7) in (b"+PONG\r\n", b"-NOAUTH")
         except OSError:
             return False
 
@@ -81,6 +75,41 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers with options of their own."""
+    made: list[Server] = []
+
+    def start(*options: str, **more: Any) -> Server:
+        made.append(Server(tmp_path / f"redis-{len(made)}", *options, **more))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+async def cluster(serve: Callable[..., Server]) -> list[Server]:
+    """Three nodes that share the slots, each on its own."""
+    ports = [str(free_port()) for _ in range(3)]
+    nodes = [serve("--cluster-enabled", "yes", "--cluster-port", port) for port in ports]
+    ends = [0, 5461, 10923, 16384]
+    for at, node in enumerate(nodes):
+        async with connected(node.url) as client:
+            await client.execute_command("CLUSTER", "ADDSLOTSRANGE", ends[at], ends[at + 1] - 1)
+            await client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
+            for other, port in zip(nodes[:at], ports, strict=False):
+                await client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, port)
+    async with asyncio.timeout(15):
+        for node in nodes:
+            async with connected(node.url) as client:
+                while (await client.cluster("INFO"))["cluster_state"] != "ok":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+    return nodes
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +140,32 @@ async def own_client(own_server: Server) -> AsyncIterator[Any]:
     """A client of the Redis that nobody else uses."""
     async with connected(own_server.url) as opened:
         yield opened
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[[str], Any]]:
+    """Make clients of any server; they are closed at the end."""
+    made: list[Any] = []
+
+    def connect(url: str) -> Any:
+        made.append(connected(url))
+        return made[-1]
+
+    yield connect
+    for each in made:
+        await each.aclose()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]:
+    """Wait until what a server is asked is true."""
+
+    async def until(condition: Callable[[], Awaitable[object]]) -> None:
+        async with asyncio.timeout(15):
+            while not await condition():  # noqa: ASYNC110  a server has no events
+                await asyncio.sleep(0.02)
+
+    return until
 
 
 @pytest.fixture

@@ -10,18 +10,29 @@ import pytest
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.service("redis")
-def test_example_of_the_readme_prints_what_it_says(url: str, prefix: str) -> None:
-    found = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert found is not None
-    program = found[1].replace("redis://127.0.0.1:6379", url).replace("orders:", prefix)
-    program = program.replace("burst=10", "burst=10, timeout=10.0")  # the machine may be busy
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
+pytestmark = pytest.mark.service("redis")
+
+
+def run(program: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-
     assert ran.returncode == 0, ran.stderr
-    allowed, remaining, retry_after = ran.stdout.split()
+    return ran.stdout
+
+
+def test_limiter_prints_what_it_says(url: str, prefix: str) -> None:
+    program = EXAMPLES[1].replace("redis://127.0.0.1:6379", url).replace("orders:", prefix)
+    # The machine may be busy.
+    allowed, remaining, retry_after = run(
+        program.replace("burst=10", "burst=10, timeout=10.0")
+    ).split()
     assert (allowed, remaining) == ("False", "0")
     assert 0 < float(retry_after) <= 10
+
+
+def test_registry_prints_the_instance(url: str, prefix: str) -> None:
+    program = EXAMPLES[0].replace("redis://127.0.0.1:6379/0", f"{url}?namespace={prefix}r")
+    assert "ServiceInstance(id='1', name='orders'" in run(program)

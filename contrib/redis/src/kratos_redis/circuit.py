@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
+
+from redis.exceptions import (
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 from aegis import Backoff, Clock
 from aegis.clock import NANOSECONDS
+from kratos_redis.questions import is_used_up
 
-__all__ = ["Circuit"]
+__all__ = ["NO_ANSWER", "Circuit"]
+
+NO_ANSWER: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
+"""What clients raise instead of an answer."""
 
 
 class Circuit:
@@ -52,6 +63,16 @@ class Circuit:
             self.error = None
             self._failures = 0
             self._asking = False
+
+    def heard(self, error: BaseException) -> None:
+        """Note one of ``NO_ANSWER``."""
+        if is_used_up(error):
+            self.gave_up()  # the server was not asked
+        elif type(error) is ResponseError:
+            # An answer, though a bad one: of this key or of this script, not of the server.
+            self.succeeded()
+        else:
+            self.failed(error)
 
     def failed(self, error: BaseException) -> None:
         """Note that the server did not answer."""

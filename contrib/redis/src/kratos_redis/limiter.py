@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
-from redis.exceptions import (
-    MaxConnectionsError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
-
 from aegis import Backoff, Clock, Decision
-from kratos_redis.circuit import Circuit
+from aegis.stats import SUM
+from kratos_redis.circuit import NO_ANSWER, Circuit
 from kratos_redis.memory import Memory
 from kratos_redis.questions import questions_of
 from kratos_redis.script import Client, Script
@@ -37,8 +31,6 @@ OnError: TypeAlias = Literal["local", "allow", "deny", "raise"]
 DEFAULT_PREFIX: Final = "kratos:ratelimit:"
 DEFAULT_TIMEOUT: Final = 0.05
 DEFAULT_BACKOFF: Final = Backoff(base=0.1, cap=5.0, jitter="equal")
-
-_NO_ANSWER: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 
 class RedisUnavailable(Exception):
@@ -62,11 +54,11 @@ class RedisStats:
         last_error: What the last failure was; empty if Redis is not away.
     """
 
-    answered: int
-    remembered: int
-    failures: int
-    unanswered: int
-    unanswered_allowed: int
+    answered: int = field(metadata=SUM)
+    remembered: int = field(metadata=SUM)
+    failures: int = field(metadata=SUM)
+    unanswered: int = field(metadata=SUM)
+    unanswered_allowed: int = field(metadata=SUM)
     is_away: bool
     last_error: str
 
@@ -165,10 +157,10 @@ class Limiter(ABC):
                 reply = await self._questions.ask(
                     self._script.run,
                     self._client,
-                    self._name(key),
+                    (self._name(key),),
                     self._arguments(min(n, self._limit + 1)),
                 )
-        except _NO_ANSWER as error:
+        except NO_ANSWER as error:
             self._note(error)
             return self._decide_alone(key, n)
         except BaseException:
@@ -209,13 +201,7 @@ class Limiter(ABC):
     def _note(self, error: BaseException) -> None:
         self._failures += 1
         self._error = error
-        if type(error) is ResponseError:
-            # An answer, though a bad one: of this key or of this script, not of the server.
-            self._circuit.succeeded()
-        elif isinstance(error, MaxConnectionsError):
-            self._circuit.gave_up()  # the server was not asked
-        else:
-            self._circuit.failed(error)
+        self._circuit.heard(error)
 
     def _decide_alone(self, key: str, n: int) -> Decision:
         self._unanswered += 1

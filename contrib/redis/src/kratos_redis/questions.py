@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError
 
-__all__ = ["Questions", "questions_of"]
+__all__ = ["Questions", "is_used_up", "questions_of"]
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class Questions:
         """Return the answer of ``question(*arguments)``, asked again when a connection is free.
 
         Raises:
-            MaxConnectionsError: Others have all connections, so it is not known when.
+            ConnectionError: Others have all connections, so it is not known when.
             BaseException: As the question.
         """
         while True:
@@ -40,8 +41,8 @@ class Questions:
             self._under_way += 1
             try:
                 return await question(*arguments)
-            except MaxConnectionsError:
-                if self._under_way == 1:
+            except RedisConnectionError as error:
+                if not is_used_up(error) or self._under_way == 1:
                     raise
                 ended = False
             finally:
@@ -66,6 +67,11 @@ class Questions:
             if not place.done():  # its owner may have given up
                 place.set_result(None)
                 return
+
+
+def is_used_up(error: BaseException) -> bool:
+    """Tell whether a client had no connection left; earlier versions of redis-py only say so."""
+    return isinstance(error, MaxConnectionsError) or str(error) == "Too many connections"
 
 
 _OF_CLIENTS: Final[WeakKeyDictionary[Any, Questions]] = WeakKeyDictionary()

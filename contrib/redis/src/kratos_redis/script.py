@@ -24,7 +24,7 @@ class Client(Protocol):
 
 
 class Script:
-    """A script over one key, which therefore runs on a cluster too, whatever the key is.
+    """A script over the keys that it is given; on a cluster they have to be of one slot.
 
     Args:
         source: The script, in Lua.
@@ -36,7 +36,9 @@ class Script:
         self._source = source
         self._digest = sha1(source.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Client, key: bytes, arguments: Sequence[int]) -> Any:
+    async def run(
+        self, client: Client, keys: Sequence[bytes], arguments: Sequence[int | bytes] = ()
+    ) -> Any:
         """Return what the script returns.
 
         A server that has been restarted has forgotten all scripts; then, once, a second round trip
@@ -46,6 +48,6 @@ class Script:
             RedisError, OSError: As the client.
         """
         try:
-            return await client.evalsha(self._digest, 1, key, *arguments)
+            return await client.evalsha(self._digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await client.eval(self._source, 1, key, *arguments)
+            return await client.eval(self._source, len(keys), *keys, *arguments)
