@@ -1,0 +1,1 @@
+"""Writing modules: from what is to be generated to their text."""
