@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import select
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from kratos import plugins
 
 pytestmark = [pytest.mark.slow]
 
@@ -63,13 +66,22 @@ MAIN = "import sys; from kratos_cli.main import main; sys.exit(main())"
 
 
 @contextmanager
-def demo(*arguments: str, temporary: Path) -> Generator[subprocess.Popen[str]]:
+def demo(
+    *arguments: str, temporary: Path, counting: bool = False
+) -> Generator[subprocess.Popen[str]]:
+    disabled = os.environ.get(plugins.DISABLED, "")
+    others = [each for each in disabled.split(",") if each != "kratos.metrics:prometheus"]
     with subprocess.Popen(
         [sys.executable, "-c", MAIN, "demo", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(temporary), "NO_COLOR": "1"},
+        env={
+            **os.environ,
+            "TMPDIR": str(temporary),
+            "NO_COLOR": "1",
+            plugins.DISABLED: ",".join(others) if counting else disabled,
+        },
         start_new_session=True,
     ) as process:
         try:
@@ -95,9 +107,9 @@ def children(process: subprocess.Popen[str]) -> list[int]:
     return [int(child) for child in listed.split()]
 
 
-def tried(start: str, told: str) -> str:
+def tried(start: str, told: str, *, path: str = "", lines: int = 1) -> str:
     """Run the command that was printed and starts like this, and return what it says."""
-    found = re.search(rf"^  ({re.escape(start)}.*)$", told, re.MULTILINE)
+    found = re.search(rf"^  ({re.escape(start)}.*{re.escape(path)}.*)$", told, re.MULTILINE)
     assert found is not None, told
     words = shlex.split(found[1])
     url = next(word for word in words if word.startswith("http://"))
@@ -106,8 +118,8 @@ def tried(start: str, told: str) -> str:
     request = urllib.request.Request(url, data, method=verb)
     request.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(request) as reply:
-        line: bytes = reply.readline()
-        return f"{reply.headers['content-type']} {line.decode('latin-1')}"
+        said = b"".join(itertools.islice(reply, lines))
+        return f"{reply.headers['content-type']} {said.decode('latin-1')}"
 
 
 def wait_for_end(descriptors: list[int]) -> None:
@@ -128,7 +140,20 @@ def test_demo_shows_calls_in_every_way_and_cleans_up(tmp_path: Path) -> None:
         assert reason in out
     assert re.search(r"↳ bookshop → greeter\s+gRPC SayHello\s+200", out)
     assert "\033[" not in out
+    assert "counted" not in out, "no meter is installed, so nobody speaks of one"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_tells_of_its_figures_where_a_meter_is_installed(tmp_path: Path) -> None:
+    pytest.importorskip("kratos_prometheus")
+    with demo("--serve", temporary=tmp_path, counting=True) as process:
+        told = serving(process)
+        counted = dict(re.findall(r"(greeter|bookshop) +(\d+) calls  http://", told))
+        assert {"greeter", "bookshop"} == counted.keys()
+        assert 'le="+Inf"' in tried("curl http", told, path="/metrics", lines=10_000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 0, err
 
 
 def test_demo_ends_quietly_when_nobody_reads_on(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 
 import pytest
 
+from kratos.plugins import Plugin, register
 from kratos_cli.main import COMMANDS, main
+from kratos_cli.parsing import Subparsers
 
 
 def test_no_command_prints_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +40,60 @@ def test_an_unknown_command_like_none_is_answered_with_all(
 ) -> None:
     assert main(["xyz"]) == 2
     assert ", ".join(COMMANDS) in capsys.readouterr().err
+
+
+class Greet:
+    """A sub-command that another distribution brings."""
+
+    def register(self, subparsers: Subparsers, /) -> None:
+        parser = subparsers.add_parser("greet", help="say hello", description="Say hello.")
+        parser.add_argument("name")
+
+    def run(self, args: argparse.Namespace, /) -> int:
+        print(f"hello, {args.name}")
+        return 0
+
+
+def announce(monkeypatch: pytest.MonkeyPatch, plugin: Plugin) -> None:
+    def find(_group: str) -> tuple[Plugin, ...]:
+        return (plugin,)
+
+    monkeypatch.setattr("kratos.plugins.find", find)
+
+
+@pytest.fixture
+def greet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    plugin = Plugin(
+        group="kratos.cli", name="greet", distribution="x", version="1", target="x:greet"
+    )
+    announce(monkeypatch, plugin)
+    undo = register("kratos.cli", "greet", Greet())
+    yield
+    undo()
+
+
+def test_other_distributions_bring_commands(
+    greet: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["greet", "you"]) == 0
+    assert capsys.readouterr().out == "hello, you\n"
+    assert main([]) == 2
+    assert "say hello" in capsys.readouterr().out
+    assert main(["greeet"]) == 2
+    assert "did you mean 'greet'?" in capsys.readouterr().err
+
+
+def test_command_that_cannot_be_loaded_says_so_and_leaves_the_others_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = Plugin(group="kratos.cli", name="broken", distribution="x", version="1", target="x:y")
+    announce(monkeypatch, plugin)
+    assert main(["broken"]) == 1
+    assert "kratos: error: " in capsys.readouterr().err
+    assert main([]) == 2
+    shown = capsys.readouterr().out
+    assert "cannot be loaded" in shown
+    assert "demo" in shown
 
 
 def test_an_unknown_option_is_answered_with_the_nearest(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, cast
 
+from kratos.errors import KratosError
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Parser, Subparsers, nearest
 
@@ -22,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 }
 """Modules of the subcommands, by name. They import what they need when they run."""
 
+_GROUP: Final = "kratos.cli"
 _INTERRUPTED: Final = 130
 
 
@@ -40,16 +42,26 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status: 0, 1 for failure, 2 for wrong usage."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        hint = nearest(words[0], COMMANDS) or f"; there are {', '.join(COMMANDS)}"
-        sys.stderr.write(f"kratos: error: there is no command {words[0]!r}{hint}\n")
+    word = words[0] if words and not words[0].startswith("-") else ""
+    try:
+        others = () if word in COMMANDS else _others()  # looking for them takes time
+        brought = {name: _bring(name) for name in others if name == word}
+    except KratosError as error:
+        sys.stderr.write(f"kratos: error: {error}\n")
+        return 1
+    if word and word not in COMMANDS and word not in brought:
+        known = sorted([*COMMANDS, *others])
+        hint = nearest(word, known) or f"; there are {', '.join(known)}"
+        sys.stderr.write(f"kratos: error: there is no command {word!r}{hint}\n")
         return 2
     parser = Parser(prog="kratos", description="Build microservices with Kratos for Python.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     subparsers = parser.add_commands("command", "COMMAND")
-    commands = {name: _load(module) for name, module in COMMANDS.items()}
+    commands = {name: _load(module) for name, module in COMMANDS.items()} | brought
     for command in commands.values():
         command.register(subparsers)
+    if not word:
+        _list(others, subparsers)
     args = parser.parse_args(words)
     if args.version:
         print(f"kratos {_version()}")
@@ -58,6 +70,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     return _run(commands[args.command], args)
+
+
+def _others() -> Sequence[str]:
+    """Return the names of the subcommands that other distributions bring."""
+    from kratos.plugins import find
+
+    return sorted({plugin.name for plugin in find(_GROUP)} - COMMANDS.keys())
+
+
+def _bring(name: str) -> Command:
+    """Return a subcommand of another distribution.
+
+    Raises:
+        PluginLoadError: Its code failed to import.
+        PluginConflict: Two distributions claim the name.
+    """
+    from kratos.plugins import load
+
+    return load(_GROUP, name)
+
+
+def _list(others: Sequence[str], subparsers: Subparsers) -> None:
+    """Show subcommands of other distributions in the help; one that is broken, too."""
+    for name in others:
+        try:
+            _bring(name).register(subparsers)
+        except KratosError as error:
+            subparsers.add_parser(name, help=f"cannot be loaded: {error}", description=str(error))
 
 
 def _run(command: Command, args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kratos.registry import Discovery, get_service
 from kratos_cli.demo.account import Account
+from kratos_cli.demo.figures import DEBUG, METRICS, is_counting
 
 __all__ = ["invite"]
 
@@ -58,6 +59,12 @@ async def invite(account: Account, discovery: Discovery, generated: Path) -> Non
     for what, command in _commands(greeter, shop):
         account.note(f"# {what}")
         account.plain(f"  {command}")
+    debug = (await get_service(discovery, "bookshop"))[0].metadata[DEBUG]
+    account.note("# a look into the process")
+    account.plain(f"  {debug}/debug")
+    if is_counting():
+        account.note("# its figures")
+        account.plain(f"  curl {debug}{METRICS}")
     grpc = await _url(discovery, "bookshop", "grpc")
     _python(account, generated, "all pages of a list, from Python by gRPC", _LIST, grpc=grpc)
     _python(account, generated, "a talk over a WebSocket, in two terminals", _CHAT, http=shop)

@@ -15,6 +15,7 @@ from kratos.registry import Discovery, ServiceInstance, get_service
 from kratos.registry import from_url as registry_from_url
 from kratos_cli.demo.account import Account
 from kratos_cli.demo.definitions import compile_api
+from kratos_cli.demo.figures import is_counting, tell_figures
 from kratos_cli.demo.invitation import invite
 from kratos_cli.demo.stage import Process, StageError
 
@@ -67,6 +68,8 @@ async def _play(account: Account, *, serve: bool) -> int:
                 for instance in await _found(discovery, process):
                     account.note(f"{name:9} {'  '.join(instance.endpoints)}")
             await _tour(account, processes, registry, root / "generated")
+            if is_counting():
+                await tell_figures(account, discovery, _SERVICES)
             if serve:
                 await invite(account, discovery, root / "generated")
                 await _until_one_ends(processes)

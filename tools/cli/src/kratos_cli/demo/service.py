@@ -13,9 +13,11 @@ from pathlib import Path
 from kratos import App, Client
 from kratos.middleware import metadata, recovery
 from kratos.transport import Server
+from kratos_cli.demo.figures import DEBUG
 from kratos_cli.demo.journal import journal
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer, OpenApi, StreamOptions
+from kratos_http.debug import DebugServer
 
 __all__ = ["build"]
 
@@ -67,7 +69,12 @@ def build(name: str, registry: str, descriptors: bytes) -> App:
         openapi=OpenApi(description=f"The {name} of the demo.", descriptors=descriptors),
         streams=StreamOptions(heartbeat=_HEARTBEAT),
     )
-    servers: list[Server] = [http, GrpcServer("127.0.0.1:0"), Parent()]
+    debug = DebugServer()
+
+    def tell_debug(app: App) -> None:
+        app.update_metadata({DEBUG: debug.url})
+
+    servers: list[Server] = [http, GrpcServer("127.0.0.1:0"), debug, Parent()]
     if name == "greeter":
         from kratos_cli.demo.greeter import GreeterService
 
@@ -78,6 +85,7 @@ def build(name: str, registry: str, descriptors: bytes) -> App:
             middleware=chain,
             servers=servers,
             registrar=registry,
+            before_start=[tell_debug],
         )
 
     from helloworld.greeter_kratos import GreeterClient
@@ -98,6 +106,7 @@ def build(name: str, registry: str, descriptors: bytes) -> App:
         servers=servers,
         registrar=registry,
         resources=[greeter],
+        before_start=[tell_debug],
     )
 
 
