@@ -13,12 +13,18 @@ _BENCHES = {
     "http": "benchmarks.http",
     "client": "benchmarks.client",
     "grpc": "benchmarks.grpc",
+    "http2": "benchmarks.http2",
     "workers": "benchmarks.workers",
     "workers-grpc": "benchmarks.workers_grpc",
     "import": "benchmarks.startup",
+    "config": "benchmarks.config",
     "json": "benchmarks.codec",
+    "metrics": "benchmarks.metrics",
+    "jwt": "benchmarks.jwt",
     "overload": "benchmarks.overload",
+    "registries": "benchmarks.registries",
     "select": "benchmarks.select",
+    "log": "benchmarks.log",
     "aegis": "benchmarks.aegis",
 }
 _ROOT = Path(__file__).parent
@@ -31,7 +37,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--seconds", type=float, default=2.0, help="per round and subject")
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
-    parser.add_argument("--only", default="", help="rows of overload, such as computes,http,5x")
+    parser.add_argument(
+        "--only", default="", help="rows of overload, such as computes,http,5x; cases of grpc"
+    )
     options = parser.parse_args()
     bench = importlib.import_module(_BENCHES[options.bench])
     if hasattr(bench, "measured"):
@@ -43,13 +51,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as generated:
         compile_protos([_ROOT / "proto"], roots=[_ROOT / "proto"], out=Path(generated))
         path = [Path(generated), _ROOT.parent]
+        only = options.only.split(",")
         if hasattr(bench, "show"):
-            only = options.only.split(",")
             bench.show(seconds=options.seconds, path=path, as_json=options.json, only=only)
             return
         if hasattr(bench, "against"):
-            results = bench.against(rounds=options.rounds, seconds=options.seconds, path=path)
-            measure.report(results, as_json=options.json)
+            asked = {"only": only} if options.only else {}
+            results = bench.against(
+                rounds=options.rounds, seconds=options.seconds, path=path, **asked
+            )
+            baselines = getattr(bench, "BASELINES", ())
+            measure.report(results, as_json=options.json, baselines=baselines)
             return
         results = measure.run(
             options.bench,

@@ -23,6 +23,7 @@ from typing import Any, Final, TypeAlias
 from google.api.httpbody_pb2 import HttpBody  # type: ignore[import-untyped]
 from google.protobuf.wrappers_pb2 import BytesValue, StringValue
 
+from benchmarks.memory import Memory
 from benchmarks.subjects.bodies import FILL, READ, WRITE
 from kratos import Client
 
@@ -135,7 +136,7 @@ async def _measured(engine: str, case: str, mib: int) -> Transfer:
     move, size = CASES[case], mib * _MIB
     with _serving(engine) as (process, port):
         await move(port, _WARM_UP)  # what buffers and caches grow to anyway
-        server, client = _Memory(process), _Memory("self")
+        server, client = Memory(process), Memory("self")
         begun = time.perf_counter()
         got = await move(port, size)
         seconds = time.perf_counter() - begun
@@ -161,25 +162,6 @@ def _serving(engine: str) -> Generator[tuple[str, str]]:
             yield str(process.pid), process.stdout.readline().strip()
         finally:
             process.kill()
-
-
-class _Memory:
-    """Resident memory of a process, from now on."""
-
-    def __init__(self, process: str) -> None:
-        self._folder = Path("/proc", process)
-        (self._folder / "clear_refs").write_text("5")  # the peak is what it has now
-        self._before = self._field("VmRSS")
-
-    def extra(self) -> float:
-        """Return the MiB of the peak beyond what there was."""
-        return (self._field("VmHWM") - self._before) / 1024
-
-    def _field(self, name: str) -> int:
-        for line in (self._folder / "status").read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1])
-        raise RuntimeError(f"this system does not tell {name}")
 
 
 def main() -> None:

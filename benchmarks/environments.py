@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-_ENVIRONMENTS: Final = {name: f"bench-{name}" for name in ("aegis", "client", "grpc", "http")}
+_OWN: Final = ("aegis", "client", "grpc", "http", "log", "metrics")
+_ENVIRONMENTS: Final = {name: f"bench-{name}" for name in _OWN}
 
 
 def environment(arguments: Sequence[str]) -> str:

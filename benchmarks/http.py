@@ -49,7 +49,7 @@ SUBJECTS = (
     Subject(
         name="connect-python",
         module="benchmarks.subjects.connect_on_uvicorn",
-        needs=("connectrpc",),
+        needs=("connectrpc.server",),
     ),
     Subject(
         name="go-kratos",

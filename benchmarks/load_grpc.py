@@ -1,87 +1,110 @@
-"""A bounded load of gRPC: a number of calls in flight on one connection.
+"""A bounded load of gRPC by grpc.aio: a number of calls in flight, shared by some connections.
 
-By the program in Go where there is Go, since it takes a tenth of what servers in Python do; else
-by grpc.aio, which keeps one core as busy as they keep the other.
+It is for where there is no Go: it keeps one core as busy as servers in Python keep the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import grpc.aio
 
-from benchmarks.go_program import program
-from benchmarks.grpc_calls import COUNT, HELLO
+from benchmarks.grpc_calls import COUNT, COUNTED, HELLO
 
-__all__ = ["Kind", "drive", "generator", "take_first_core"]
-
-Kind: TypeAlias = Literal["unary", "stream"]
+__all__ = ["drive", "drive_hello", "drive_streams", "one_long_stream"]
 
 _IN_FLIGHT: Final = 32
-_PATHS: Final = {"unary": HELLO, "stream": COUNT}
 _REQUEST: Final = b"\x0a\x06kratos"  # HelloRequest(name="kratos")
+_PATIENCE: Final = 2.0  # seconds, of calls with a deadline
 
-
-def generator(kind: Kind) -> Callable[[str, float], int]:
-    """Return what makes calls for some seconds, and returns how many messages came back.
-
-    The first time, the program in Go is compiled, which takes a minute or two.
-    """
-    if shutil.which("go") is None:
-        print(f"no Go: the load of {kind} is made by grpc.aio", file=sys.stderr)
-        ask = drive if kind == "unary" else _drive_streams
-        return lambda address, seconds: ask(address, _PATHS[kind], _REQUEST, seconds)
-    path = program()
-
-    def drive_by_go(address: str, seconds: float) -> int:
-        done = subprocess.run(
-            [path, "load", kind, address, str(_IN_FLIGHT), str(seconds)],
-            env={**os.environ, "GOMAXPROCS": "1"},
-            stdout=subprocess.PIPE,
-            preexec_fn=take_first_core,
-            check=True,
-        )
-        return int(done.stdout)
-
-    return drive_by_go
+_Ask: TypeAlias = Callable[[grpc.aio.Channel], Awaitable[int]]
 
 
 def drive(address: str, path: str, request: bytes, seconds: float) -> int:
-    """Call one unary method again and again and return how many answers came."""
+    """Call one unary method again and again, and return how many answers came."""
+    ask = _unary(path, request, deadline=False)
+    return asyncio.run(_drive(address, ask, seconds, in_flight=_IN_FLIGHT, connections=1))
+
+
+def drive_hello(
+    *, in_flight: int = _IN_FLIGHT, connections: int = 1, deadline: bool = False
+) -> Callable[[str, float], int]:
+    """Return what calls for some seconds, and returns how many answers came.
+
+    Args:
+        in_flight: How many calls at once, over all connections.
+        connections: How many.
+        deadline: Whether each call has one, and an identity of its own.
+    """
+    ask = _unary(HELLO, _REQUEST, deadline=deadline)
+
+    def drive_some(address: str, seconds: float) -> int:
+        work = _drive(address, ask, seconds, in_flight=in_flight, connections=connections)
+        return asyncio.run(work)
+
+    return drive_some
+
+
+def drive_streams(address: str, seconds: float) -> int:
+    """Read streams again and again, and return how many messages came."""
+    ask = _stream(COUNTED)
+    return asyncio.run(_drive(address, ask, seconds, in_flight=_IN_FLIGHT, connections=1))
+
+
+def one_long_stream(address: str, messages: int) -> int:
+    """Read one stream of so many messages, and return how many came."""
+    ask = _stream(messages)
+
+    async def read() -> int:
+        async with grpc.aio.insecure_channel(address) as channel:
+            return await ask(channel)
+
+    return asyncio.run(read())
+
+
+def _unary(path: str, request: bytes, *, deadline: bool) -> _Ask:
+    number = time.time_ns()
 
     async def ask(channel: grpc.aio.Channel) -> int:
+        nonlocal number
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
-        await call(request)
+        if deadline:
+            number += 1
+            await call(request, timeout=_PATIENCE, metadata=[("x-request-id", f"{number:x}")])
+        else:
+            await call(request)
         return 1
 
-    return asyncio.run(_drive(address, ask, seconds))
+    return ask
 
 
-def take_first_core() -> None:
-    """Leave the second core to the server (for processes that are about to begin)."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+def _stream(messages: int) -> _Ask:
+    request = _REQUEST + b"\x10" + _varint(messages)  # CountRequest
 
-
-def _drive_streams(address: str, path: str, request: bytes, seconds: float) -> int:
     async def ask(channel: grpc.aio.Channel) -> int:
-        call: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(path)
+        call: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(COUNT)
         replies = 0
         async for _ in call(request):
             replies += 1
         return replies
 
-    return asyncio.run(_drive(address, ask, seconds))
+    return ask
+
+
+def _varint(number: int) -> bytes:
+    pieces = bytearray()
+    while number > 0x7F:
+        pieces.append(number & 0x7F | 0x80)
+        number >>= 7
+    pieces.append(number)
+    return bytes(pieces)
 
 
 async def _drive(
-    address: str, ask: Callable[[grpc.aio.Channel], Awaitable[int]], seconds: float
+    address: str, ask: _Ask, seconds: float, *, in_flight: int, connections: int
 ) -> int:
     end = time.monotonic() + seconds
     replies = 0
@@ -92,7 +115,14 @@ async def _drive(
             came = await ask(channel)  # apart, or what others add meanwhile is lost
             replies += came
 
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as group:
-        for _ in range(_IN_FLIGHT):
-            group.create_task(keep_asking(channel))
+    # Channels with the same target and options share a connection, unless told otherwise.
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.aio.insecure_channel(address, options=own) for _ in range(connections)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(in_flight):
+                group.create_task(keep_asking(channels[number % connections]))
+    finally:
+        for channel in channels:
+            await channel.close()
     return replies

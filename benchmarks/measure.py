@@ -55,11 +55,23 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """One kind of request: ``drive(address, seconds)`` returns how many were answered."""
+    """One kind of request.
+
+    Attributes:
+        case: As printed.
+        drive: ``drive(address, seconds)`` returns how many were answered.
+        unit: Of the figure.
+        subjects: Those that serve it; all if there is none.
+    """
 
     case: str
     drive: Callable[[str, float], int]
     unit: str = "us_cpu_per_request"
+    subjects: tuple[str, ...] = ()
+
+    def takes(self, subject: Subject) -> bool:
+        """Return whether a subject is measured under this load."""
+        return not self.subjects or subject.name in self.subjects
 
 
 @dataclass(slots=True)
@@ -78,6 +90,13 @@ class Result:
         """The least: what the subject needs when nobody disturbs it."""
         return min(self.values)
 
+    def ratio(self, other: Result) -> float:
+        """Return the median of the ratios to another, round by round.
+
+        Two that follow each other in a round had the same neighbours on the machine.
+        """
+        return median(ours / theirs for ours, theirs in zip(self.values, other.values, strict=True))
+
 
 def free_port() -> int:
     """Return a port that was free a moment ago."""
@@ -91,13 +110,21 @@ def present(subjects: Sequence[Subject]) -> list[Subject]:
     """Return the subjects that can run here, and tell which are left out and why."""
     kept: list[Subject] = []
     for subject in subjects:
-        missing = [name for name in subject.needs if find_spec(name) is None]
+        missing = [name for name in subject.needs if not _is_installed(name)]
         missing += [name for name in subject.tools if shutil.which(name) is None]
         if missing:
             print(f"left out: {subject.name} needs {', '.join(missing)}", file=sys.stderr)
         else:
             kept.append(subject)
     return kept
+
+
+def _is_installed(name: str) -> bool:
+    """Tell whether there is a module, which may be part of a package."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # not even the package
+        return False
 
 
 def run(
@@ -116,6 +143,7 @@ def run(
         (load.case, subject.name): Result(bench, load.case, subject.name, unit=load.unit)
         for load in loads
         for subject in subjects
+        if load.takes(subject)
     }
     try:
         for subject in subjects:  # one by one: what has started is ended if the next fails
@@ -125,6 +153,8 @@ def run(
         for number in range(rounds + 1):
             for load in loads:
                 for subject, address, process in running:
+                    if not load.takes(subject):
+                        continue
                     result = results[load.case, subject.name]
                     _round(result, load, address, process.pid, seconds, keep=number > 0)
             print(f"round {number} of {rounds} done", file=sys.stderr)
@@ -226,11 +256,23 @@ def _tree(pid: int) -> list[int]:
     return found
 
 
-def report(results: Sequence[Result], *, as_json: bool) -> None:
-    """Print one JSON object a line, or a table with ratios to ours."""
+def report(results: Sequence[Result], *, as_json: bool, baselines: Sequence[str] = ()) -> None:
+    """Print one JSON object a line, or a table with ratios to ours.
+
+    Args:
+        results: What was measured.
+        as_json: Whether for programs.
+        baselines: Subjects that all of their case are compared with, too, round by round.
+    """
+    by_name = {(result.case, result.subject): result for result in results}
+
+    def ratios(result: Result) -> dict[str, float]:
+        others = ((name, by_name.get((result.case, name))) for name in baselines)
+        return {name: result.ratio(other) for name, other in others if other is not None}
+
     if as_json:
         for result in results:
-            line = {
+            line: dict[str, object] = {
                 "bench": result.bench,
                 "case": result.case,
                 "subject": result.subject,
@@ -239,17 +281,27 @@ def report(results: Sequence[Result], *, as_json: bool) -> None:
                 "median": round(median(result.values), 2),
                 "rate": round(result.rate),
             }
+            if baselines:
+                line["to"] = {name: round(ratio, 3) for name, ratio in ratios(result).items()}
             print(json.dumps(line))
         return
     for unit in dict.fromkeys(result.unit for result in results):
-        _table(unit, [result for result in results if result.unit == unit])
+        _table(unit, [result for result in results if result.unit == unit], baselines, ratios)
 
 
-def _table(unit: str, results: Sequence[Result]) -> None:
+def _table(
+    unit: str,
+    results: Sequence[Result],
+    baselines: Sequence[str],
+    ratios: Callable[[Result], Mapping[str, float]],
+) -> None:
     wide = max(8, *(len(result.case) for result in results))
     name = unit.replace("_", " ")
     digits = 1 if max(result.value for result in results) >= 10 else 2
-    print(f"{'case':{wide}} {'subject':24} {name:>20} {'median':>8} {'ratio':>6} {'best/s':>9}")
+    heads = "".join(f" {'to ' + name:>12}" for name in baselines)
+    print(
+        f"{'case':{wide}} {'subject':24} {name:>20} {'median':>8} {'ratio':>6} {'best/s':>9}{heads}"
+    )
     for case in dict.fromkeys(result.case for result in results):
         rows = [result for result in results if result.case == case]
         ours = next((row.value for row in rows if row.subject in _OURS), None)
@@ -257,4 +309,9 @@ def _table(unit: str, results: Sequence[Result]) -> None:
             ratio = f"{row.value / ours:6.2f}" if ours else ""
             rate = f"{row.rate:9.0f}" if row.rate else ""
             values = f"{row.value:20.{digits}f} {median(row.values):8.{digits}f}"
-            print(f"{case:{wide}} {row.subject:24} {values} {ratio:>6} {rate:>9}".rstrip())
+            known = ratios(row)
+            others = "".join(
+                f" {known[name]:12.2f}" if name in known else " " * 13 for name in baselines
+            )
+            line = f"{case:{wide}} {row.subject:24} {values} {ratio:>6} {rate:>9}{others}"
+            print(line.rstrip())

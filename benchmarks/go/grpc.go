@@ -17,7 +17,6 @@ import (
 const (
 	helloMethod = "/bench.Bench/Hello"
 	countMethod = "/bench.Counter/Count"
-	counted     = 1000 // messages of one stream
 )
 
 // service is what generated code would have an interface for.
@@ -38,13 +37,13 @@ func (service) hello(
 	return interceptor(ctx, in, info, hello)
 }
 
-// count sends a thousand small messages.
+// count sends as many small messages as it is asked for.
 func (service) count(stream grpc.ServerStream) error {
-	in := &api.HelloRequest{}
+	in := &api.CountRequest{}
 	if err := stream.RecvMsg(in); err != nil {
 		return err
 	}
-	for range counted {
+	for range in.Messages {
 		if err := stream.SendMsg(&api.HelloReply{Message: "Hello " + in.Name}); err != nil {
 			return err
 		}

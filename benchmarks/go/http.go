@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	nethttp "net/http"
 
 	kratos "github.com/go-kratos/kratos/v3"
 	"github.com/go-kratos/kratos/v3/middleware"
@@ -36,6 +37,9 @@ func answer(ctx http.Context, operation string, in any, handler middleware.Handl
 // serveHTTP serves the two requests of the HTTP benchmark with Go Kratos.
 func serveHTTP(address string) error {
 	server := http.NewServer(http.Address(address), http.Middleware(chain()...))
+	server.Protocols = new(nethttp.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	r := server.Route("/")
 	r.GET("/hello/{name}", func(ctx http.Context) error {
 		in := &api.HelloRequest{}

@@ -1,11 +1,12 @@
-// Command gokratos serves the requests of the benchmarks, and makes the load of gRPC:
+// Command gokratos serves the requests of the benchmarks, and makes the load of gRPC and HTTP/2:
 //
 //	gokratos http|grpc|grpc-kratos HOST:PORT
-//	gokratos load unary|stream HOST:PORT IN-FLIGHT SECONDS
+//	gokratos load [-kind KIND] [-in-flight N] [-connections N] [-seconds S] ... HOST:PORT
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -41,14 +42,14 @@ func run(arguments []string) error {
 		"grpc":        serveGRPC,
 		"grpc-kratos": serveKratosGRPC,
 	}
-	if len(arguments) == 5 && arguments[0] == "load" {
-		return load(arguments[1], arguments[2], arguments[3], arguments[4])
+	if len(arguments) > 1 && arguments[0] == "load" {
+		return load(arguments[1:])
 	}
 	if len(arguments) == 2 && servers[arguments[0]] != nil {
 		return servers[arguments[0]](arguments[1])
 	}
-	return fmt.Errorf("usage: gokratos http|grpc|grpc-kratos HOST:PORT, or " +
-		"gokratos load unary|stream HOST:PORT IN-FLIGHT SECONDS")
+	return errors.New("usage: gokratos http|grpc|grpc-kratos HOST:PORT, or " +
+		"gokratos load -help")
 }
 
 func main() {

@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.bench_pb2 import HelloReply, HelloRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest
 
-from benchmarks.grpc_calls import COUNT, COUNTED, HELLO
+from benchmarks.grpc_calls import COUNT, HELLO
 from benchmarks.subjects.greetings import greeting
 
 
@@ -20,8 +20,8 @@ class _Service:
     async def hello(self, request: HelloRequest, _: Any) -> HelloReply:
         return greeting(request)
 
-    async def count(self, request: HelloRequest, _: Any) -> AsyncIterator[HelloReply]:
-        for _number in range(COUNTED):
+    async def count(self, request: CountRequest, _: Any) -> AsyncIterator[HelloReply]:
+        for _number in range(request.messages):
             yield greeting(request)
 
 
@@ -32,15 +32,22 @@ def application() -> Any:
     library: Any = import_module("connectrpc.method")
     kinds = library.StreamType
     types: Any = {
-        "input": HelloRequest,
         "output": HelloReply,
         "idempotency_level": library.IdempotencyLevel.UNKNOWN,
     }
     hello = library.MethodInfo(
-        name="Hello", service_name="bench.Bench", stream_type=kinds.UNARY, **types
+        name="Hello",
+        service_name="bench.Bench",
+        stream_type=kinds.UNARY,
+        input=HelloRequest,
+        **types,
     )
     count = library.MethodInfo(
-        name="Count", service_name="bench.Counter", stream_type=kinds.SERVER_STREAM, **types
+        name="Count",
+        service_name="bench.Counter",
+        stream_type=kinds.SERVER_STREAM,
+        input=CountRequest,
+        **types,
     )
 
     def endpoints(service: _Service) -> dict[str, Any]:

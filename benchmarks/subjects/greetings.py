@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.bench_pb2 import HelloReply, HelloRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest
 
 __all__ = ["greeting"]
 
 
-def greeting(request: HelloRequest) -> HelloReply:
+def greeting(request: HelloRequest | CountRequest) -> HelloReply:
     """Return the reply to a call, and each of those of a stream."""
     return HelloReply(message="Hello " + request.name)

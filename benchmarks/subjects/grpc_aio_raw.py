@@ -10,9 +10,8 @@ from typing import Any
 
 import grpc.aio
 import uvloop
-from bench.bench_pb2 import HelloReply, HelloRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest
 
-from benchmarks.grpc_calls import COUNTED
 from benchmarks.subjects.greetings import greeting
 
 
@@ -20,19 +19,20 @@ async def _hello(request: HelloRequest, _context: Any) -> HelloReply:
     return greeting(request)
 
 
-async def _count(request: HelloRequest, _context: Any) -> AsyncIterator[HelloReply]:
-    for _ in range(COUNTED):
+async def _count(request: CountRequest, _context: Any) -> AsyncIterator[HelloReply]:
+    for _ in range(request.messages):
         yield greeting(request)
 
 
 async def _serve(address: str) -> None:
     server = grpc.aio.server()
-    types: Any = {
-        "request_deserializer": HelloRequest.FromString,
-        "response_serializer": HelloReply.SerializeToString,
-    }
-    hello = grpc.unary_unary_rpc_method_handler(_hello, **types)
-    count: Any = grpc.unary_stream_rpc_method_handler(_count, **types)
+    types: Any = {"response_serializer": HelloReply.SerializeToString}
+    hello = grpc.unary_unary_rpc_method_handler(
+        _hello, request_deserializer=HelloRequest.FromString, **types
+    )
+    count: Any = grpc.unary_stream_rpc_method_handler(
+        _count, request_deserializer=CountRequest.FromString, **types
+    )
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler("bench.Bench", {"Hello": hello}),

@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from bench.bench_pb2 import HelloReply, HelloRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest
 
-from benchmarks.grpc_calls import COUNTED
 from benchmarks.subjects.greetings import greeting
 
 
@@ -19,19 +18,20 @@ def _hello(request: HelloRequest, _context: grpc.ServicerContext) -> HelloReply:
     return greeting(request)
 
 
-def _count(request: HelloRequest, _context: grpc.ServicerContext) -> Iterator[HelloReply]:
-    for _ in range(COUNTED):
+def _count(request: CountRequest, _context: grpc.ServicerContext) -> Iterator[HelloReply]:
+    for _ in range(request.messages):
         yield greeting(request)
 
 
 def _serve(address: str) -> None:
     server = grpc.server(ThreadPoolExecutor(max_workers=10))
-    types: Any = {
-        "request_deserializer": HelloRequest.FromString,
-        "response_serializer": HelloReply.SerializeToString,
-    }
-    hello = grpc.unary_unary_rpc_method_handler(_hello, **types)
-    count = grpc.unary_stream_rpc_method_handler(_count, **types)
+    types: Any = {"response_serializer": HelloReply.SerializeToString}
+    hello = grpc.unary_unary_rpc_method_handler(
+        _hello, request_deserializer=HelloRequest.FromString, **types
+    )
+    count = grpc.unary_stream_rpc_method_handler(
+        _count, request_deserializer=CountRequest.FromString, **types
+    )
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler("bench.Bench", {"Hello": hello}),

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Any
 
 import uvloop
-from bench.bench_pb2 import HelloReply, HelloRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest
 
-from benchmarks.grpc_calls import COUNT, COUNTED, HELLO
+from benchmarks.grpc_calls import COUNT, HELLO
 from benchmarks.subjects.greetings import greeting
 
 
@@ -22,7 +22,7 @@ class _Service:
 
     async def count(self, stream: Any) -> None:
         request = await stream.recv_message()
-        for _ in range(COUNTED):
+        for _ in range(request.messages):
             await stream.send_message(greeting(request))
 
     def __mapping__(self) -> dict[str, Any]:  # grpclib's own name
@@ -30,7 +30,7 @@ class _Service:
         kinds = const.Cardinality
         return {
             HELLO: const.Handler(self.hello, kinds.UNARY_UNARY, HelloRequest, HelloReply),
-            COUNT: const.Handler(self.count, kinds.UNARY_STREAM, HelloRequest, HelloReply),
+            COUNT: const.Handler(self.count, kinds.UNARY_STREAM, CountRequest, HelloReply),
         }
 
 

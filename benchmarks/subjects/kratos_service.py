@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from bench.bench_kratos import Bench
-from bench.bench_pb2 import HelloReply, HelloRequest, OrderReply, OrderRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest, OrderReply, OrderRequest
 from bench.counter_kratos import Counter
 
-from benchmarks.grpc_calls import COUNTED
 from benchmarks.subjects.greetings import greeting
 from kratos.middleware import AnyMiddleware, metadata, recovery
 from kratos.transport import Call, Handler
@@ -32,9 +31,9 @@ class BenchService(Bench):
 class CounterService(Counter):
     """Greets often."""
 
-    async def count(self, request: HelloRequest, /) -> AsyncIterator[HelloReply]:
-        """Greet a thousand times."""
-        for _ in range(COUNTED):
+    async def count(self, request: CountRequest, /) -> AsyncIterator[HelloReply]:
+        """Greet as often as is asked for."""
+        for _ in range(request.messages):
             yield greeting(request)
 
 

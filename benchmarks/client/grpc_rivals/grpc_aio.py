@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc.aio
-from bench.bench_pb2 import HelloReply, HelloRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest
 
 from benchmarks.client.case import Cases
-from benchmarks.grpc_calls import COUNT, HELLO, check_count, check_greeting
+from benchmarks.grpc_calls import COUNT, COUNTED, HELLO, check_count, check_greeting
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def opened(address: str) -> AsyncGenerator[Cases]:
 
         async def stream() -> None:
             replies = 0
-            async for reply in count(HelloRequest(name="kratos")):
+            async for reply in count(CountRequest(name="kratos", messages=COUNTED)):
                 check_greeting(reply)
                 replies += 1
             check_count(replies)

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from bench.bench_pb2 import HelloReply, HelloRequest
+from bench.bench_pb2 import CountRequest, HelloReply, HelloRequest
 
 from benchmarks.client.case import Cases
-from benchmarks.grpc_calls import COUNT, HELLO, check_count, check_greeting
+from benchmarks.grpc_calls import COUNT, COUNTED, HELLO, check_count, check_greeting
 
 library: Any = import_module("grpclib.client")
 
@@ -21,7 +21,7 @@ async def opened(address: str) -> AsyncGenerator[Cases]:
     host, _, port = address.rpartition(":")
     async with library.Channel(host, int(port)) as channel:
         hello = library.UnaryUnaryMethod(channel, HELLO, HelloRequest, HelloReply)
-        count = library.UnaryStreamMethod(channel, COUNT, HelloRequest, HelloReply)
+        count = library.UnaryStreamMethod(channel, COUNT, CountRequest, HelloReply)
 
         async def unary() -> None:
             check_greeting(await hello(HelloRequest(name="kratos"), timeout=2.0))
@@ -29,7 +29,7 @@ async def opened(address: str) -> AsyncGenerator[Cases]:
         async def stream() -> None:
             replies = 0
             async with count.open() as call:
-                await call.send_message(HelloRequest(name="kratos"), end=True)
+                await call.send_message(CountRequest(name="kratos", messages=COUNTED), end=True)
                 async for reply in call:
                     check_greeting(reply)
                     replies += 1
