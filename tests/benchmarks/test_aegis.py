@@ -58,5 +58,6 @@ def test_bench_runs_where_its_rivals_are() -> None:
     assert environment(["--json", "aegis"]) == "bench-aegis"
     assert environment(["http", "--json"]) == "bench-http"
     assert environment(["grpc", "--json"]) == "bench-grpc"
+    assert environment(["metrics"]) == "bench-metrics"
     assert environment(["select", "--json"]) == "test"
     assert environment([]) == "test"

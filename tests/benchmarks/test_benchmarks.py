@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from benchmarks import grpc, http
-from benchmarks.load_grpc import Kind, generator
-from benchmarks.measure import Subject, present, serving
+from benchmarks.load_go import GoKind, by_go, one_long_stream
+from benchmarks.measure import Load, Result, Subject, present, report, serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +38,26 @@ def test_bench_prints_one_object_for_each_case_and_subject(
         assert row["bench"] == bench
         assert row["unit"] == unit
         assert row["value"] > 0
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+def test_bench_of_metrics_has_ours_where_no_rival_is_installed() -> None:
+    command = [sys.executable, "-m", "benchmarks", "metrics", "--json", "--seconds=0.02"]
+    done = subprocess.run(
+        [*command, "--rounds=1"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    ours = {(row["case"], row["subject"]) for row in rows if row["subject"] == "kratos"}
+    assert {case for case, _ in ours} == {
+        "call",
+        "count",
+        "longest hold, telling 10000 histograms",
+        "observe",
+        "snapshot of 10000 histograms",
+    }
+    assert all(row["unit"] == "ns_per_call" and row["value"] > 0 for row in rows)
 
 
 @pytest.mark.bench
@@ -89,29 +109,98 @@ def test_bench_of_grpc_races_servers_and_clients_that_are_installed(
     racing = {subject.name for subject in present(grpc.SUBJECTS)}
     assert racing >= {"kratos-grpcio", "grpc.aio", "grpcio-sync"}
     found = {(row["case"], row["subject"]) for row in rows}
-    assert found >= {(case, subject) for case in ("unary", "stream") for subject in racing}
+    unary = ("unary", "unary-32-connections", "unary-1-in-flight", "unary-deadline")
+    assert found >= {(case, subject) for case in unary for subject in racing}
+    assert found >= {("stream", subject) for subject in racing - {"http2-floor"}}
+    assert found >= {("stream-messages", "kratos-grpcio"), ("stream-messages", "grpc.aio")}
     assert found >= {
         (case, subject)
-        for case in ("client-unary", "client-stream")
+        for case in ("client", "client-stream")
         for subject in ("kratos-grpcio", "grpc.aio")
     }
     units = {row["case"]: row["unit"] for row in rows}
-    assert units["unary"] == units["client-unary"] == "us_cpu_per_request"
-    assert units["stream"] == units["client-stream"] == "us_cpu_per_message"
-    assert all(row["value"] > 0 for row in rows)
+    assert units["unary"] == units["client"] == "us_cpu_per_request"
+    assert units["stream-messages"] == units["client-stream"] == "us_cpu_per_message"
+    assert all(row["value"] > 0 and row["to"]["grpc.aio"] > 0 for row in rows)
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+def test_bench_of_http2_has_each_case_together_and_one_at_a_time() -> None:
+    command = [sys.executable, "-m", "benchmarks", "http2", "--json", "--rounds=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {(row["case"], row["subject"]) for row in rows} == {
+        (f"{case}, {size} at once", subject)
+        for case in ("unary", "unary-deadline", "connect-json", "rest")
+        for size in (1, 32)
+        for subject in ("kratos", "http2-floor")
+    }
+    assert all(row["unit"] == "us_per_request" and row["value"] > 0 for row in rows)
 
 
 @pytest.mark.go
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are bound to cores")
-@pytest.mark.parametrize("kind", ["unary", "stream"])
-@pytest.mark.parametrize("transport", ["grpc", "grpc-kratos"])
-def test_program_in_go_serves_and_makes_the_load(kind: Kind, transport: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "transport"),
+    [
+        ("unary", "grpc"),
+        ("unary", "grpc-kratos"),
+        ("unary-deadline", "grpc"),
+        ("stream", "grpc"),
+        ("rest-h1", "http"),
+        ("rest-h2", "http"),
+    ],
+)
+def test_program_in_go_serves_and_makes_the_load(kind: GoKind, transport: str) -> None:
     server = Subject(
         name="go", module="benchmarks.subjects.go_server", options=(transport,), patience=170
     )
     with serving(server, [ROOT]) as address:
-        assert generator(kind)(address, 0.05) > 0
+        assert by_go(kind)(address, 0.05) > 0
+        assert by_go(kind, in_flight=4, connections=2)(address, 0.05) > 0
+
+
+@pytest.mark.go
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are bound to cores")
+def test_long_stream_has_as_many_messages_as_were_asked_for() -> None:
+    server = Subject(
+        name="go", module="benchmarks.subjects.go_server", options=("grpc",), patience=170
+    )
+    with serving(server, [ROOT]) as address:
+        assert one_long_stream(address, 12_345) == 12_345
+
+
+def test_ratio_goes_round_by_round() -> None:
+    ours = Result("grpc", "unary", "kratos", values=[20.0, 40.0, 15.0])
+    theirs = Result("grpc", "unary", "grpc-go", values=[10.0, 20.0, 30.0])
+    assert ours.ratio(theirs) == 2.0
+
+
+def test_report_has_the_ratios_to_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [
+        Result("grpc", "unary", "kratos", values=[20.0]),
+        Result("grpc", "unary", "grpc-go", values=[10.0]),
+        Result("grpc", "rest-h2", "kratos", values=[30.0]),
+    ]
+    report(results, as_json=True, baselines=("grpc-go",))
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["to"] for row in rows] == [{"grpc-go": 2.0}, {"grpc-go": 1.0}, {}]
+    report(results, as_json=False, baselines=("grpc-go",))
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.endswith("to grpc-go")
+    assert [line.split()[-1] for line in lines] == ["1.00", "2.00", "1.00"]
+
+
+def test_load_is_for_the_subjects_that_it_names() -> None:
+    everybody = Load(case="unary", drive=by_go("unary"))
+    one = Load(case="rest-h2", drive=by_go("rest-h2"), subjects=("kratos",))
+    rival = Subject(name="rival", module="x")
+    assert everybody.takes(rival)
+    assert not one.takes(rival)
 
 
 def test_subject_that_lacks_something_is_left_out_with_the_reason(

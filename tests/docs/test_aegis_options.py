@@ -34,7 +34,7 @@ TABLES: list[tuple[Path, int, tuple[Any, ...]]] = [
     (DOCS / "retry-and-hedging.md", 1, (aegis.HedgePolicy,)),
     (DOCS / "shedding.md", 0, (aegis.Shedder,)),
     (DOCS / "vegas.md", 0, (aegis.Vegas,)),
-    (REDIS, 0, (kratos_redis.RedisGcra, kratos_redis.RedisSlidingWindow)),
+    (REDIS, 3, (kratos_redis.RedisGcra, kratos_redis.RedisSlidingWindow)),
 ]
 # Told in a sentence above or below the table, or on another page.
 ELSEWHERE = {"client", "clock", "exact", "random", "threadsafe"}

@@ -12,18 +12,27 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = (
     "aegis/middleware",
+    "caching",
+    "auth",
     "config",
+    "connect",
     "deadlines",
     "errors",
     "field-masks",
     "grpc",
     "http-client",
+    "idempotency",
+    "lifecycle",
     "logging",
+    "metrics",
     "mounting",
     "pagination",
     "selectors",
     "sessions",
+    "store",
     "testing",
+    "validation",
+    "tracing",
 )
 PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
 

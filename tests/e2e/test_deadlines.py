@@ -13,7 +13,7 @@ from kratos import App, CallOptions, Client, Error, Service, detached, server_ca
 from kratos.errors import FieldViolation, bad_request
 from kratos.testing.app import running
 from kratos.testing.echo import ECHO, EchoService, text
-from kratos.testing.loop import advance, run_still
+from kratos.testing.virtual_time import advance, run_still
 from kratos_grpc import GrpcServer
 from kratos_http import HttpServer
 

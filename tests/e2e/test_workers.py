@@ -19,6 +19,7 @@ import pytest
 from kratos import Client, Error
 from kratos.registry import ServiceInstance, from_url, get_service
 from kratos.testing.echo import ECHO, text
+from kratos_grpc import GrpcConnector
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,6 +29,7 @@ pytestmark = [
 SCRIPT: Final = Path(__file__).with_name("worker_service.py")
 CONNECTIONS: Final = 64
 ANY: Final = "127.0.0.1:0"
+WAYS = [("http", "grpcio"), ("grpc", "grpcio"), ("grpc", "kratos")]  # and the engine of gRPC
 REPEATABLE: Final = dataclasses.replace(ECHO, idempotent=True)
 
 
@@ -140,14 +142,22 @@ def where(transport: str) -> str:
     return ANY if transport == "grpc" else ""
 
 
-async def callers(held: Service, transport: str, stack: AsyncExitStack) -> list[Client]:
+def connector_of(transport: str, engine: Any) -> Any:
+    """Return what reaches workers over a transport; gRPC on an engine."""
+    return GrpcConnector(engine=engine) if transport == "grpc" else transport
+
+
+async def callers(
+    held: Service, transport: str, stack: AsyncExitStack, engine: Any = "grpcio"
+) -> list[Client]:
     """Return clients, of which each worker has at least one."""
     await held.instances(1)
+    connector = connector_of(transport, engine)
     made: list[Client] = []
     reached: set[int] = set()
     while reached != set(held.workers):
         client = Client(
-            "discovery:///held", transport=transport, discovery=held.registry, timeout=50
+            "discovery:///held", transport=connector, discovery=held.registry, timeout=50
         )
         made.append(await stack.enter_async_context(client))
         reached.add(int((await client.unary(ECHO, text("who"))).value))
@@ -162,10 +172,12 @@ async def test_both_workers_serve_and_the_host_is_registered_once(tmp_path: Path
         assert set(answers) == set(held.workers)
 
 
-async def test_both_workers_serve_grpc(tmp_path: Path) -> None:
-    async with service(tmp_path, grpc=ANY) as held, AsyncExitStack() as stack:
+@pytest.mark.parametrize("engine", ["grpcio", "kratos"])
+async def test_both_workers_serve_grpc(tmp_path: Path, engine: str) -> None:
+    options = {"grpc": ANY, "engine": engine}
+    async with service(tmp_path, **options) as held, AsyncExitStack() as stack:
         await held.until("serving", 2)
-        assert len(await callers(held, "grpc", stack)) >= 2
+        assert len(await callers(held, "grpc", stack, engine)) >= 2
 
 
 async def test_connections_that_wait_for_a_killed_worker_are_answered_by_its_successor(
@@ -187,15 +199,16 @@ async def test_connections_that_wait_for_a_killed_worker_are_answered_by_its_suc
         assert set(answers) == {other, held.workers[-1]}
 
 
-@pytest.mark.parametrize("transport", ["http", "grpc"])
+@pytest.mark.parametrize(("transport", "engine"), WAYS)
 async def test_every_call_in_flight_is_answered_when_the_supervisor_is_terminated(
-    transport: str, tmp_path: Path
+    transport: str, engine: str, tmp_path: Path
 ) -> None:
-    async with service(tmp_path, grpc=where(transport)) as held, AsyncExitStack() as stack:
+    options = {"grpc": where(transport), "engine": engine}
+    async with service(tmp_path, **options) as held, AsyncExitStack() as stack:
         await held.until("serving", 2)
         calls = [
             asyncio.create_task(caller.unary(ECHO, text("hold")))
-            for caller in await callers(held, transport, stack)
+            for caller in await callers(held, transport, stack, engine)
             for _ in range(32)
         ]
         await held.until("held", len(calls))
@@ -208,9 +221,9 @@ async def test_every_call_in_flight_is_answered_when_the_supervisor_is_terminate
     assert list(await get_service(from_url(held.registry), "held")) == []
 
 
-@pytest.mark.parametrize("transport", ["http", "grpc"])
+@pytest.mark.parametrize(("transport", "engine"), WAYS)
 async def test_reload_replaces_the_workers_and_fails_no_call(
-    transport: str, tmp_path: Path
+    transport: str, engine: str, tmp_path: Path
 ) -> None:
     over = asyncio.Event()
 
@@ -223,10 +236,11 @@ async def test_reload_replaces_the_workers_and_fails_no_call(
                 failures.append(error.code)
         return failures
 
-    async with service(tmp_path, grpc=where(transport)) as held, AsyncExitStack() as stack:
+    options = {"grpc": where(transport), "engine": engine}
+    async with service(tmp_path, **options) as held, AsyncExitStack() as stack:
         await held.until("serving", 2)
         before = set(held.workers)
-        clients = await callers(held, transport, stack)
+        clients = await callers(held, transport, stack, engine)
         calling = [asyncio.create_task(call(caller)) for caller in clients]
         held.process.send_signal(signal.SIGHUP)
         await held.until("stopped", 2)
@@ -306,18 +320,20 @@ async def test_one_scrape_tells_of_all_workers_also_of_those_that_were_killed(
             await held.until("serving", 2 + round_)
 
 
-@pytest.mark.parametrize("transport", ["http", "grpc"])
+@pytest.mark.parametrize(("transport", "engine"), WAYS)
 async def test_each_worker_registers_by_itself_when_asked_to(
-    transport: str, tmp_path: Path
+    transport: str, engine: str, tmp_path: Path
 ) -> None:
-    async with service(tmp_path, registration="worker", grpc=where(transport)) as held:
+    options = {"registration": "worker", "grpc": where(transport), "engine": engine}
+    connector = connector_of(transport, engine)
+    async with service(tmp_path, **options) as held:
         instances = await held.instances(2)
         await held.until("serving", 2)
         assert len({instance.id for instance in instances}) == 2
         reached: set[int] = set()
         for instance in instances:
             url = next(url for url in instance.endpoints if url.startswith(transport))
-            async with Client(url.partition("://")[2], transport=transport, timeout=50) as caller:
+            async with Client(url.partition("://")[2], transport=connector, timeout=50) as caller:
                 answers = {(await caller.unary(ECHO, text("who"))).value for _ in range(3)}
             assert len(answers) == 1  # an address of its own leads to one worker
             reached.update(map(int, answers))

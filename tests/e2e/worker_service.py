@@ -58,10 +58,11 @@ def build() -> App:
     if failure is not None and worker_slot() is not None:
         raise {"refused": ConfigError, "failed": LookupError}[failure]("no luck today")
     servers: list[Server] = [HttpServer(options.pop("http", "127.0.0.1:0"), timeout=60)]
+    engine = options.pop("engine", "grpcio")
     if grpc := options.pop("grpc", ""):
         from kratos_grpc import GrpcServer
 
-        servers.append(GrpcServer(grpc, timeout=60))
+        servers.append(GrpcServer(grpc, timeout=60, engine=engine))
     host = options.pop("host", None)
     meter = MemoryMeter()
     service = Held(meter)

@@ -21,6 +21,16 @@ from typing import Any, Final
 
 __all__ = ["TARGETS", "Outcome", "fuzz", "main", "module_of"]
 
+_HTTP2: Final = (
+    "kratos_http2._control",
+    "kratos_http2._messages",
+    "kratos_http2._sending",
+    "kratos_http2._streams",
+    "kratos_http2.client",
+    "kratos_http2.connection",
+    "kratos_http2.server",
+)
+
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "server": (
         "kratos_http._answering",
@@ -32,6 +42,14 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "kratos_http._wire",
     ),
     "frames": ("kratos_http._frames", "websockets.frames", "websockets.protocol"),
+    "header_blocks": (
+        "kratos_http2.compression",
+        "kratos_http2.decompression",
+        "kratos_http2.header_blocks",
+        "kratos_http2.huffman",
+    ),
+    "http2_client": _HTTP2,
+    "http2_server": _HTTP2,
     "multipart": ("kratos_http._multipart",),
     "events": ("kratos_http._events",),
     "fields": (
@@ -42,6 +60,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "kratos_http._timeout",
     ),
     "forms": ("kratos.duration", "kratos.encoding"),
+    "msgpack": ("kratos_msgpack",),
     "protojson": ("kratos_protojson",),
     "routes": (
         "kratos.transport._template",

@@ -10,8 +10,8 @@ from typing import Final
 from kratos.encoding import Codecs
 from kratos.errors import Error
 from kratos.transport import Header
+from kratos.transport.timeout import format_timeout, parse_timeout
 from kratos_grpc._metadata import received, to_metadata
-from kratos_http._timeout import format_timeout, parse_timeout
 
 __all__ = ["SEEDS", "WORDS", "check"]
 

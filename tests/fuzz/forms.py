@@ -19,6 +19,7 @@ SEEDS: Final = (
     b"\x06timestamp=2020-01-01T00:00:00Z&duration=1h2m0.5s&fieldMask=aB,c&int64Value=5",
     b"\x06struct.k=v&value=x&listValue=[1]&any=1&bytesValue=_-8",
     b"\x05text=a&number=",
+    b"\x06bytesValue=%3D%3D",
 )
 WORDS: Final = (
     b"&", b"=", b"%", b"+", b"%2", b"[", b"]", b".", b"[]", b"null", b"true", b"COLOR_RED", b"1h",
@@ -42,4 +43,4 @@ def check(data: bytes) -> None:
 
 def _said(text: bytes) -> list[bytes]:
     """Return the pairs that say something: an empty value is read as none, as in Go."""
-    return [pair for pair in text.split(b"&") if not pair.endswith(b"=")]
+    return [pair for pair in text.split(b"&") if pair and not pair.endswith(b"=")]

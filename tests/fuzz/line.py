@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from kratos.transport.http import Endpoint, Head, HttpApplication, Reply, Socket, Wire
 from kratos_http import Limits
-from kratos_http._connection import ServerConnection
 from kratos_http.engine import Engine
 
 __all__ = ["Application", "exchanged"]
@@ -66,13 +65,13 @@ _SOCKET: Final = _Socket()
 class _Line(asyncio.Transport):
     """Keeps what is written; closes in the loop's next turn, as real ones do."""
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(self, connection: asyncio.Protocol) -> None:
         super().__init__(_INFO)
         self.sent = bytearray()
         self.paused = False
         self.closed = False
         self.ended = False
-        self._connection = connection
+        self.protocol = connection
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.ended, "nothing is written after the end"
@@ -82,12 +81,19 @@ class _Line(asyncio.Transport):
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            asyncio.get_running_loop().call_soon(self._connection.connection_lost, None)
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
     abort = close
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self.protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self.protocol
 
     def can_write_eof(self) -> bool:
         return True
@@ -111,7 +117,8 @@ async def exchanged(application: HttpApplication, pieces: Sequence[bytes]) -> by
     Raises:
         AssertionError: Something hangs, or a task or the connection outlives its peer.
     """
-    engine = Engine(application, limits=Limits(max_head=8000, max_headers=20, max_message=2000))
+    limits = Limits(max_head=8000, max_headers=20, max_message=2000)
+    engine = Engine(application, limits=limits, versions=("1.1",))
     engine.start()
     try:
         connection = engine.protocol()
@@ -119,11 +126,11 @@ async def exchanged(application: HttpApplication, pieces: Sequence[bytes]) -> by
         connection.connection_made(line)
         waiting = deque(pieces)
         while waiting and not line.closed:
-            connection.data_received(waiting.popleft())
+            line.protocol.data_received(waiting.popleft())
             await _quiet(line)
             assert not line.paused or line.closed, "reading does not go on"
         if not line.closed:
-            connection.eof_received()
+            line.protocol.eof_received()
             line.close()
         for _ in range(_PATIENCE):
             if not engine.connections and len(asyncio.all_tasks()) == 1:

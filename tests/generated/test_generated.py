@@ -14,8 +14,10 @@ ROOT = Path(__file__).parents[2]
 GENERATED = [
     ("errors/errors.proto", "packages/core/src/kratos", "packages/core/src/kratos"),
     ("kratos/http.proto", "packages/core/src", "packages/core/src"),
+    ("kratos_etcd/etcd.proto", "contrib/etcd/proto", "contrib/etcd/src"),
     ("kratos_grpc/health.proto", "packages/grpc/proto", "packages/grpc/src"),
     ("kratos_grpc/reflection.proto", "packages/grpc/proto", "packages/grpc/src"),
+    ("kratos_nacos/nacos.proto", "contrib/nacos/proto", "contrib/nacos/src"),
     ("kratos/definition/metadata.proto", "packages/core/proto", "packages/core/src"),
 ]
 

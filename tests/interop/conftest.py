@@ -15,8 +15,10 @@ import sysconfig
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -28,9 +30,12 @@ PLUGINS = (
     "google.golang.org/protobuf/cmd/protoc-gen-go",
     "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
 )
+PGV = "github.com/envoyproxy/protoc-gen-validate"
+RULES = HERE.parents[1] / "contrib" / "validate" / "tests" / "proto"
 # What v2 cannot do, or does otherwise; go2 has the rest.
 ONLY_V3 = ("streams.go", "server_streams.go", "bodies.go", "dialect.go", "go.mod", "go.sum")
 DEFINITIONS = ("interop/v1/interop.proto", "interop/peer/v1/peer.proto")
+MSGPACK = "interop/msgpack/v1/msgpack.proto"
 
 
 def _compile() -> Path:
@@ -42,7 +47,14 @@ def _compile() -> Path:
     return out
 
 
-sys.path.insert(0, str(_compile()))
+GENERATED = _compile()
+sys.path.insert(0, str(GENERATED))
+
+
+@pytest.fixture(scope="session")
+def generated() -> Path:
+    """Folder with the Python of all definitions, for programs that tests start."""
+    return GENERATED
 
 
 def _built(name: str, sources: Iterable[Path], build: Callable[[Path], None]) -> Path:
@@ -114,11 +126,33 @@ def _build_suite(folder: Path) -> None:
     _run(folder, "go", "build", "-o", "bin/", "google.golang.org/grpc/interop/client")
 
 
+def _build_tool(folder: Path, name: str) -> None:
+    shutil.copytree(HERE / "tools" / name, folder)
+    _run(folder, "go", "build", "-ldflags", "-s -w", "-o", "bin/", "tool")
+
+
+@pytest.fixture(scope="session")
+def go_tool() -> Callable[[str], Path]:
+    """Returns the folder of the programs that tools/<name>/go.mod pins."""
+
+    def built(name: str) -> Path:
+        sources = (HERE / "tools" / name).iterdir()
+        return _built(f"go-tool-{name}", sources, partial(_build_tool, name=name)) / "bin"
+
+    return built
+
+
 def _program(major: int) -> Path:
     """Return the path of the program, built at most once."""
     sources = [*HERE.glob("go*/**/*.*"), *(HERE / "proto" / name for name in DEFINITIONS)]
     name = f"go-interop-v{major}"
     return _built(name, sources, lambda folder: _build(folder, major)) / "bin" / "interop"
+
+
+@pytest.fixture(params=["grpcio", "kratos"])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """Runs each test that asks for it on each engine of gRPC."""
+    return request.param
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +185,80 @@ def go_details() -> Path:
     return _built("go-details", sources, _build_details) / "bin" / "details"
 
 
+def _build_auth(folder: Path) -> None:
+    shutil.copytree(HERE / "auth" / "go", folder)
+    _run(folder, "go", "build", "-o", "bin/auth", ".")
+
+
+@pytest.fixture(scope="session")
+def go_auth() -> Path:
+    """Path of the program in auth/go."""
+    return _built("go-auth", (HERE / "auth" / "go").iterdir(), _build_auth) / "bin" / "auth"
+
+
+def _build_msgpack(folder: Path) -> None:
+    shutil.copytree(HERE / "msgpack" / "go", folder)
+    _run(folder, "go", "build", "-o", "bin/", "google.golang.org/protobuf/cmd/protoc-gen-go")
+    _run(
+        folder,
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{HERE / 'proto'}",
+        f"-I{sysconfig.get_path('purelib')}",
+        "--plugin=protoc-gen-go=bin/protoc-gen-go",
+        "--go_out=.",
+        "--go_opt=module=kratos.test/msgpack",
+        MSGPACK,
+    )
+    _run(folder, "go", "build", "-o", "bin/msgpack", ".")
+
+
+@pytest.fixture(scope="session")
+def go_msgpack() -> Path:
+    """Path of the program in msgpack/go."""
+    sources = [*(HERE / "msgpack" / "go").iterdir(), HERE / "proto" / MSGPACK]
+    return _built("go-msgpack", sources, _build_msgpack) / "bin" / "msgpack"
+
+
+def _build_validate(folder: Path) -> None:
+    shutil.copytree(HERE / "validate" / "go", folder)
+    for plugin in ("google.golang.org/protobuf/cmd/protoc-gen-go", PGV):
+        _run(folder, "go", "build", "-o", "bin/", plugin)
+    _run(
+        folder,
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{RULES}",
+        "--plugin=protoc-gen-go=bin/protoc-gen-go",
+        "--go_out=.",
+        "--go_opt=module=kratos.test/validate",
+        "shop/accounts.proto",
+        "shop/orders.proto",
+    )
+    # Of maps whose keys are booleans it makes code that does not compile.
+    _run(
+        folder,
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{RULES}",
+        "--plugin=protoc-gen-validate=bin/protoc-gen-validate",
+        "--validate_out=.",
+        "--validate_opt=lang=go,module=kratos.test/validate",
+        "shop/orders.proto",
+    )
+    _run(folder, "go", "build", "-o", "bin/validate", ".")
+
+
+@pytest.fixture(scope="session")
+def go_validate() -> Path:
+    """Path of the program in validate/go."""
+    sources = [*(HERE / "validate" / "go").iterdir(), *RULES.rglob("*.proto")]
+    return _built("go-validate", sources, _build_validate) / "bin" / "validate"
+
+
 @asynccontextmanager
 async def _serving(program: Path) -> AsyncGenerator[dict[str, str]]:
     process = await asyncio.create_subprocess_exec(
@@ -180,3 +288,35 @@ async def go2_server(go2_program: Path) -> AsyncIterator[dict[str, str]]:
     """Addresses of a running service of Go Kratos v2 by transport."""
     async with _serving(go2_program) as addresses:
         yield addresses
+
+
+def _build_fleet(folder: Path, kind: str) -> None:
+    shutil.copytree(HERE / "fleet" / kind, folder)
+    source = (HERE / "fleet" / "fleet.go").read_text()
+    if kind.endswith("_v2"):
+        source = source.replace("kratos/v3", "kratos/v2").replace("NewClient(", "DialInsecure(", 1)
+    (folder / "fleet.go").write_text(source)
+    _run(folder, "go", "build", "-o", "bin/fleet", ".")
+
+
+@pytest.fixture(scope="session")
+def go_fleet() -> Callable[[str], Path]:
+    """Returns the path of the program of fleet/fleet.go with the registry of a folder beside it."""
+
+    def built(kind: str) -> Path:
+        sources = [HERE / "fleet" / "fleet.go", *(HERE / "fleet" / kind).iterdir()]
+        build = partial(_build_fleet, kind=kind)
+        return _built(f"go-fleet-{kind.replace('_', '-')}", sources, build) / "bin" / "fleet"
+
+    return built
+
+
+def _build_trace(folder: Path) -> None:
+    shutil.copytree(HERE / "trace" / "go", folder)
+    _run(folder, "go", "build", "-o", "bin/trace", ".")
+
+
+@pytest.fixture(scope="session")
+def go_trace() -> Path:
+    """Path of the program in trace/go."""
+    return _built("go-trace", (HERE / "trace" / "go").iterdir(), _build_trace) / "bin" / "trace"

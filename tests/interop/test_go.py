@@ -54,6 +54,7 @@ pytestmark = [pytest.mark.go, pytest.mark.slow]
 
 CODES = [400, 401, 403, 404, 409, 412, 429, 499, 500, 501, 503, 504]
 TRANSPORTS = ["http", "grpc"]
+WAYS = [("http", "grpcio"), ("grpc", "grpcio"), ("grpc", "kratos")]  # and the engine of gRPC
 STREAMS = [
     "watch",
     "watch_nothing",
@@ -140,15 +141,16 @@ async def files(request: Request) -> Reply:
 
 
 @pytest_asyncio.fixture
-async def python_server() -> AsyncIterator[dict[str, str]]:
-    """Addresses of a running service of ours by transport."""
+async def python_server(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, str]]:
+    """Addresses of a running service of ours by transport; may be told the engine of gRPC."""
+    engine: Any = getattr(request, "param", "grpcio")
     http = HttpServer("127.0.0.1:0")
     http.route("POST", "/interop/files")(files)
     app = App(
         name="interop",
         services=[Service()],
         middleware=[recovery(), metadata()],
-        servers=[http, GrpcServer("127.0.0.1:0")],
+        servers=[http, GrpcServer("127.0.0.1:0", engine=engine)],
         signals=(),
     )
     async with running(app):
@@ -238,7 +240,7 @@ def unary(codes: list[int]) -> list[str]:
     return ["echo", "echo_empty", "find", *(f"fail_{code}" for code in codes), "meta"]
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("transport", "python_server"), WAYS, indirect=["python_server"])
 async def test_go_client_is_served(
     transport: str, python_server: dict[str, str], go_program: Path
 ) -> None:
@@ -248,7 +250,7 @@ async def test_go_client_is_served(
     assert [check for check in checks if not check["ok"]] == []
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("transport", "python_server"), WAYS, indirect=["python_server"])
 async def test_client_of_go_kratos_v2_is_served(
     transport: str, python_server: dict[str, str], go2_program: Path
 ) -> None:
@@ -262,10 +264,10 @@ def codes_of_v2(transport: str) -> list[int]:
     return [code for code in CODES if transport == "http" or code != 412]
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("transport", "engine"), WAYS)
 @pytest.mark.parametrize("refused_by", ["limiter", "breaker"])
 async def test_refusal_is_to_a_go_client_what_go_refuses_with(
-    transport: str, refused_by: str, go_program: Path
+    transport: str, engine: Any, refused_by: str, go_program: Path
 ) -> None:
     ledger = Ledger(retry_after=2.5 if refused_by == "limiter" else None)
     ledger.open = False
@@ -274,7 +276,11 @@ async def test_refusal_is_to_a_go_client_what_go_refuses_with(
         name="interop",
         services=[Service()],
         middleware=[recovery(), refusing],
-        servers=[HttpServer("127.0.0.1:0") if transport == "http" else GrpcServer("127.0.0.1:0")],
+        servers=[
+            HttpServer("127.0.0.1:0")
+            if transport == "http"
+            else GrpcServer("127.0.0.1:0", engine=engine)
+        ],
         signals=(),
     )
     async with running(app):

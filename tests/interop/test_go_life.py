@@ -82,18 +82,22 @@ async def told(output: asyncio.StreamReader) -> dict[str, str]:
     return line
 
 
-@pytest.mark.timeout(150)
-async def test_client_that_keeps_alive_every_ten_seconds_is_not_sent_away(life: Path) -> None:
-    async with serving() as (_, address), going(life, "idle", address, "60") as output:
+@pytest.mark.timeout(150)  # it waits for four pings, ten seconds apart
+async def test_client_that_keeps_alive_every_ten_seconds_is_not_sent_away(
+    life: Path, engine: Any
+) -> None:
+    async with serving(engine=engine) as (_, address), going(life, "idle", address, "40") as output:
         assert (await told(output))["code"] == "OK"
         assert await told(output) == {"code": "OK", "reason": "", "detail": ""}
 
 
 @pytest.mark.timeout(150)
-async def test_client_that_pings_more_often_than_it_may_is_sent_away(life: Path) -> None:
+async def test_client_that_pings_more_often_than_it_may_is_sent_away(
+    life: Path, engine: Any
+) -> None:
     limits = ServerLimits(min_ping_interval=300.0)
     async with (
-        serving(limits=limits) as (_, address),
+        serving(limits=limits, engine=engine) as (_, address),
         going(life, "idle", address, "60") as output,
     ):
         assert (await told(output))["code"] == "OK"
@@ -102,11 +106,11 @@ async def test_client_that_pings_more_often_than_it_may_is_sent_away(life: Path)
 
 @pytest.mark.parametrize("method", [WATCH, COLLECT, CHAT], ids=lambda each: each.arity.value)
 async def test_draining_is_no_end_of_a_stream_but_unavailable_with_a_reason(
-    life: Path, method: Method[Any, Any]
+    life: Path, method: Method[Any, Any], engine: Any
 ) -> None:
     service = EchoService()
     async with (
-        serving(service) as (server, address),
+        serving(service, engine=engine) as (server, address),
         going(life, method.name, address) as output,
     ):
         assert (await told(output))["code"] == "OK"
@@ -121,11 +125,11 @@ async def test_draining_is_no_end_of_a_stream_but_unavailable_with_a_reason(
 
 @pytest.mark.parametrize("method", [WATCH, COLLECT, CHAT], ids=lambda each: each.arity.value)
 async def test_stream_that_outlives_the_grace_of_its_connection_is_unavailable(
-    life: Path, method: Method[Any, Any]
+    life: Path, method: Method[Any, Any], engine: Any
 ) -> None:
     limits = ServerLimits(max_connection_age=1.0, max_connection_age_grace=0.5)
     async with (
-        serving(limits=limits) as (_, address),
+        serving(limits=limits, engine=engine) as (_, address),
         going(life, method.name, address) as output,
     ):
         assert (await told(output))["code"] == "OK"

@@ -50,13 +50,16 @@ def program() -> Path:
 
 
 @pytest.fixture
-async def addresses() -> AsyncIterator[dict[str, str]]:
+async def addresses(engine: Any) -> AsyncIterator[dict[str, str]]:
     """Addresses of a running service by transport."""
     echo = EchoService()
     app = App(
         name="protocols",
         services=[echo, MetadataService([echo])],
-        servers=[GrpcServer("127.0.0.1:0", compression="gzip"), HttpServer("127.0.0.1:0")],
+        servers=[
+            GrpcServer("127.0.0.1:0", compression="gzip", engine=engine),
+            HttpServer("127.0.0.1:0"),
+        ],
     )
     serving = asyncio.create_task(app.run())
     await app.ready()

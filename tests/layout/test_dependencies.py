@@ -26,7 +26,7 @@ CORE_LIBRARIES = {
     "yaml": "PyYAML",
 }
 CORE_TAKES_WHAT_IS_THERE = {"orjson", "uvloop"}
-TEST_LIBRARIES = {"pytest", "pytest_asyncio"}
+TEST_LIBRARIES = {"hypothesis", "pytest", "pytest_asyncio"}
 
 
 def requirements(project: Mapping[str, Any]) -> Iterator[Requirement]:

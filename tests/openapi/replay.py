@@ -205,6 +205,7 @@ UNTOLD: Final = re.compile(
     r"@type|another member of oneof|already set for oneof|no integer of 64 bits|out of range"
     r"|is longer than|outside the years|day of the calendar|time of a day|zone of more|overflow"
     r"|a header of part"  # made of a name that no header can hold
+    r'|expected an integer as key, got "-?[0-9]{19,}"'  # more than 64 bits
 )
 
 

@@ -14,9 +14,12 @@ import uvicorn
 from kratos import App, Client
 from kratos.errors import Error, unauthorized
 from kratos.testing import client_of, serving
+from kratos.testing.app import running
 from kratos.testing.echo import ALL, CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import Arity, Call, CallOptions, Handler, Method, Mount
-from kratos_grpc import GrpcServer
+from kratos_grpc import GrpcConnector, GrpcServer
+from kratos_grpc.connect import Connect
+from kratos_grpc.connect.connector import ConnectConnector
 from kratos_http import Asgi, HttpServer
 from kratos_http.testing import HANDSHAKE, OpenPeer, asgi_peer, eventually, socket_peer
 
@@ -39,10 +42,28 @@ async def in_process(service: EchoService) -> AsyncGenerator[Client]:
 
 
 @asynccontextmanager
-async def over_grpc(service: EchoService) -> AsyncGenerator[Client]:
-    server = GrpcServer("127.0.0.1:0", timeout=None)
+async def over_grpcio(service: EchoService) -> AsyncGenerator[Client]:
+    server = GrpcServer("127.0.0.1:0", timeout=None, engine="grpcio")
     app = App(name="echo", services=[service], middleware=[auth], servers=[server], signals=())
     async with client_of(app, transport="grpc", timeout=None) as client:
+        yield client
+
+
+@asynccontextmanager
+async def over_http2(service: EchoService) -> AsyncGenerator[Client]:
+    server = GrpcServer("127.0.0.1:0", timeout=None, engine="kratos")
+    app = App(name="echo", services=[service], middleware=[auth], servers=[server], signals=())
+    connector = GrpcConnector(engine="kratos")
+    async with running(app), Client(app.endpoints[0], transport=connector, timeout=None) as client:
+        yield client
+
+
+@asynccontextmanager
+async def over_connect(service: EchoService) -> AsyncGenerator[Client]:
+    server = HttpServer("127.0.0.1:0", timeout=None, protocols=[Connect()])
+    app = App(name="echo", services=[service], middleware=[auth], servers=[server], signals=())
+    connector = ConnectConnector(http2=True)
+    async with running(app), Client(app.endpoints[0], transport=connector, timeout=None) as client:
         yield client
 
 
@@ -70,7 +91,9 @@ async def over_asgi(service: EchoService) -> AsyncGenerator[Client]:
         await running
 
 
-every_way_in = pytest.mark.parametrize("opener", [in_process, over_grpc, over_httptools, over_asgi])
+every_way_in = pytest.mark.parametrize(
+    "opener", [in_process, over_grpcio, over_http2, over_connect, over_httptools, over_asgi]
+)
 every_arity = pytest.mark.parametrize("method", ALL, ids=[each.arity.value for each in ALL])
 
 

@@ -30,17 +30,19 @@ async def _measure(options: argparse.Namespace) -> dict[str, Tally]:
     with tempfile.TemporaryDirectory() as folder:
         registry = f"file://{folder}"
         async with AsyncExitStack() as hosts, AsyncExitStack() as loads:
-            first = await hosts.enter_async_context(host(registry, drain_delay=_DRAIN_DELAY))
+            first = await hosts.enter_async_context(
+                host(registry, drain_delay=_DRAIN_DELAY, engine=options.engine)
+            )
             for transport in options.transport.split(","):
                 tallies[transport] = await loads.enter_async_context(
-                    load(transport, registry, amount)
+                    load(transport, registry, amount, engine=options.engine)
                 )
             for _ in range(options.rounds):
                 if options.what == "reload":
                     await first.reload()
                     continue
                 successor = await hosts.enter_async_context(
-                    host(registry, drain_delay=_DRAIN_DELAY)
+                    host(registry, drain_delay=_DRAIN_DELAY, engine=options.engine)
                 )
                 assert await first.terminate() == 0, first.log
                 first = successor
@@ -53,6 +55,9 @@ def main() -> int:
     parser.add_argument("what", choices=["reload", "terminate"])
     parser.add_argument("--rounds", type=int, default=20, help="how often")
     parser.add_argument("--transport", default="http,grpc", help="those of the clients")
+    parser.add_argument(
+        "--engine", choices=["grpcio", "kratos"], default="grpcio", help="that of gRPC"
+    )
     parser.add_argument("--clients", type=int, default=4, help="clients of each transport")
     parser.add_argument("--calls", type=int, default=4, help="calls in flight, of each client")
     parser.add_argument("--streams", type=int, default=1, help="streams of each client")

@@ -22,19 +22,21 @@ class Host:
         self._process = process
         self.log: list[str] = []
 
-    async def told(self, text: str) -> None:
-        """Return when its log has a line with this text."""
+    async def told(self, text: str, *, or_fails: str | None = None) -> None:
+        """Return when its log has a line with this text, and fail at one that rules it out."""
         assert self._process.stderr is not None
         while line := (await self._process.stderr.readline()).decode():
             self.log.append(line)
             if text in line:
                 return
+            if or_fails is not None and or_fails in line:
+                raise AssertionError("".join(self.log))
         raise AssertionError(f"the log ended without {text!r}:\n{''.join(self.log)}")
 
     async def reload(self) -> None:
         """Replace its workers."""
         self._process.send_signal(signal.SIGHUP)
-        await self.told("workers are replaced")
+        await self.told("workers are replaced", or_fails="the reload ends here")
 
     async def terminate(self) -> int:
         """End it in order and return its exit code."""
@@ -46,14 +48,21 @@ class Host:
 
 
 @asynccontextmanager
-async def host(registry: str, *, drain_delay: float = 0.0) -> AsyncGenerator[Host]:
-    """Start a supervisor; it serves and is registered inside the block."""
+async def host(
+    registry: str, *, drain_delay: float = 0.0, engine: str = "grpcio"
+) -> AsyncGenerator[Host]:
+    """Start a supervisor; it serves and is registered inside the block.
+
+    It ends with this process, also where that is killed, as by the time limit of a test.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, _SCRIPT, registry, str(drain_delay)), stderr=asyncio.subprocess.PIPE
+        *(sys.executable, _SCRIPT, registry, str(drain_delay), engine),
+        stderr=asyncio.subprocess.PIPE,
     )
     made = Host(process)
     try:
-        await made.told("kratos: application started id=")
+        # Clients that were earlier would be told that there is no node.
+        await made.told(" is held at ")
         yield made
     finally:
         if process.returncode is None:

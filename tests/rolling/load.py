@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos import Client, Error
 from kratos.testing.echo import ECHO, WATCH, text
 from kratos.transport import Method
+from kratos_grpc import GrpcConnector
 
 __all__ = ["Amount", "Tally", "load"]
 
@@ -61,9 +62,14 @@ class Tally:
         self._over.set()
 
     async def more(self, calls: int) -> None:
-        """Return when so many calls more were answered, and a stream is open, or was."""
+        """Return when so many calls more were answered, and a stream is open, or was.
+
+        Raises:
+            AssertionError: A call has failed.
+        """
         enough = self.answered.total() + calls
         while self.answered.total() < enough or not self._opened:
+            assert not self.failed, f"calls fail: {dict(self.failed)}"
             self._more.clear()
             await self._more.wait()
 
@@ -100,14 +106,17 @@ class Tally:
 
 
 @asynccontextmanager
-async def load(transport: str, registry: str, amount: Amount) -> AsyncGenerator[Tally]:
+async def load(
+    transport: str, registry: str, amount: Amount, *, engine: Any = "grpcio"
+) -> AsyncGenerator[Tally]:
     """Call and stream without a pause inside the block."""
     tally = Tally()
     method = REPEATABLE if amount.repeatable else ECHO
+    connector = GrpcConnector(engine=engine) if transport == "grpc" else transport
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as running:
         for _ in range(amount.clients):
             client = Client(
-                "discovery:///rolling", transport=transport, discovery=registry, timeout=_PATIENCE
+                "discovery:///rolling", transport=connector, discovery=registry, timeout=_PATIENCE
             )
             await stack.enter_async_context(client)
             for _ in range(amount.calls):

@@ -27,12 +27,19 @@ def registry(tmp_path: Path) -> str:
     return f"file://{tmp_path / 'registry'}"
 
 
+@pytest.fixture(params=["grpcio", "kratos"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Runs each test on each engine of gRPC."""
+    engine: str = request.param
+    return engine
+
+
 @asynccontextmanager
-async def callers(registry: str) -> AsyncGenerator[list[Tally]]:
+async def callers(registry: str, engine: str) -> AsyncGenerator[list[Tally]]:
     """Call over both transports; no call may have failed in the end."""
     async with AsyncExitStack() as stack:
         tallies = [
-            await stack.enter_async_context(load(transport, registry, AMOUNT))
+            await stack.enter_async_context(load(transport, registry, AMOUNT, engine=engine))
             for transport in ("http", "grpc")
         ]
         for tally in tallies:
@@ -42,12 +49,12 @@ async def callers(registry: str) -> AsyncGenerator[list[Tally]]:
 
 
 async def test_no_call_fails_when_a_host_is_terminated_and_streams_say_that_it_drains(
-    registry: str,
+    registry: str, engine: str
 ) -> None:
     async with AsyncExitStack() as hosts:
-        leaving = await hosts.enter_async_context(host(registry, drain_delay=2.0))
-        async with callers(registry) as tallies:  # so their streams are there
-            await hosts.enter_async_context(host(registry, drain_delay=2.0))
+        leaving = await hosts.enter_async_context(host(registry, drain_delay=2.0, engine=engine))
+        async with callers(registry, engine) as tallies:  # so their streams are there
+            await hosts.enter_async_context(host(registry, drain_delay=2.0, engine=engine))
             assert await leaving.terminate() == 0, leaving.log
             for tally in tallies:
                 await tally.more(CALLS)
@@ -56,9 +63,9 @@ async def test_no_call_fails_when_a_host_is_terminated_and_streams_say_that_it_d
 
 
 async def test_no_call_fails_when_workers_are_replaced_and_streams_say_that_they_drain(
-    registry: str,
+    registry: str, engine: str
 ) -> None:
-    async with host(registry) as replaced, callers(registry) as tallies:
+    async with host(registry, engine=engine) as replaced, callers(registry, engine) as tallies:
         await replaced.reload()
     for tally in tallies:
         assert set(tally.streams) == {DRAINED}

@@ -1,7 +1,7 @@
 """``./hatchw run soak [--seconds N] [--json] [load...]``: a server under all kinds of load at once.
 
 Samples its memory, file descriptors and tasks. Fails if memory grows in the second half, or if
-descriptors or tasks stay when the load has gone.
+descriptors or tasks stay when the load has gone. ``soak cancelled`` and ``soak large`` are others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from tests.soak import cancelled, large
 from tests.soak.judge import Sample, growth, troubles
 from tests.soak.load import LOADS
 from tests.soak.look import sample
@@ -21,7 +22,8 @@ from tests.soak.look import sample
 __all__ = ["main", "soak"]
 
 _EVERY: Final = 0.5  # seconds between two samples
-_STARTING: Final = 30.0  # seconds for the loads to end after their time
+_STARTING: Final = 120.0  # seconds for the loads to end after their time
+_OTHERS: Final = {"cancelled": cancelled.main, "large": large.main}
 _LEAVING: Final = 15.0  # seconds for what a load has left to go away
 
 
@@ -82,7 +84,7 @@ def _load(
     """Run all loads, looking at the server meanwhile; return how much each has done."""
     loads: dict[str, subprocess.Popen[str]] = {}
     for kind in kinds:
-        address = addresses["grpc" if kind == "grpc" else "http"]
+        address = addresses["grpcio" if kind == "grpcio" else "http"]
         command = [sys.executable, "-m", "tests.soak.load", kind, address, f"{seconds:g}"]
         loads[kind] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + seconds + _STARTING
@@ -113,6 +115,8 @@ def _settled(pid: int, address: str, *, like: Sample | None = None) -> Sample:
 
 def main(arguments: Sequence[str]) -> int:
     """Soak a server; return 1 if it did not stay as it was."""
+    if arguments and arguments[0] in _OTHERS:
+        return _OTHERS[arguments[0]](arguments[1:])
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("loads", nargs="*", metavar="load", help=" ".join(LOADS))
     parser.add_argument("--seconds", type=float, default=10.0)

@@ -1,4 +1,4 @@
-"""``python -m tests.soak.cancelled [--streams N] [--json] [kind...]``: streams opened and left.
+"""``./hatchw run soak cancelled [--streams N] [--json] [kind...]``: streams opened and left.
 
 A server in a process of its own serves streams that never end. They are opened in batches, and
 each is cancelled after its first message. Fails if the server's memory grows in the second half,
@@ -77,14 +77,18 @@ async def _collect(client: Client, _address: str) -> None:
     await asyncio.wait((call,))
 
 
-KINDS: Final[dict[str, tuple[str, Stream]]] = {
-    "grpc-server-stream": ("grpc", _watch),
-    "grpc-client-stream": ("grpc", _collect),
-    "grpc-bidi-stream": ("grpc", _chat),
-    "sse": ("http", _listen),
-    "sse-client": ("http", _watch),
-    "websocket": ("http", _chat),
+KINDS: Final[dict[str, tuple[str, str, Stream]]] = {
+    "grpc-server-stream": ("http", "grpc", _watch),
+    "grpc-client-stream": ("http", "grpc", _collect),
+    "grpc-bidi-stream": ("http", "grpc", _chat),
+    "grpcio-server-stream": ("grpcio", "grpc", _watch),
+    "grpcio-client-stream": ("grpcio", "grpc", _collect),
+    "grpcio-bidi-stream": ("grpcio", "grpc", _chat),
+    "sse": ("http", "http", _listen),
+    "sse-client": ("http", "http", _watch),
+    "websocket": ("http", "http", _chat),
 }
+"""By name: which port of the server, by which transport, and what is done with one stream."""
 
 
 def cancelled(kind: str, *, streams: int) -> dict[str, Any]:
@@ -106,12 +110,12 @@ def cancelled(kind: str, *, streams: int) -> dict[str, Any]:
 
 
 async def _run(kind: str, pid: int, addresses: dict[str, str], streams: int) -> dict[str, Any]:
-    transport, stream = KINDS[kind]
+    port, transport, stream = KINDS[kind]
     http = addresses["http"]
     during: list[Sample] = []
     most = 0
     started = time.monotonic()
-    address = addresses[transport]
+    address = addresses[port]
     async with Client(address, transport=transport, timeout=None) as client:
         await _batches(partial(stream, client, address), _WARM)
     before, _ = await asyncio.to_thread(_settled, pid, http)
@@ -164,7 +168,7 @@ def _settled(pid: int, address: str, like: Sample | None = None) -> tuple[Sample
 
 def main(arguments: Sequence[str]) -> int:
     """Cancel streams of some kinds; return 1 if a server did not stay as it was."""
-    parser = argparse.ArgumentParser(prog="cancelled", description=__doc__)
+    parser = argparse.ArgumentParser(prog="soak cancelled", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="kind", help=" ".join(KINDS))
     parser.add_argument("--streams", type=int, default=10_000, help="of each kind; 10000")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each kind")

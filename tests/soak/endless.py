@@ -1,6 +1,6 @@
 """What ``cancelled`` opens streams at: they never end, and are counted while they are open.
 
-Prints its two addresses as JSON when it serves.
+Its ports are those of ``service``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.soak.service import Steady, tasks, tell
 from kratos import App
 from kratos.middleware import bulkhead, metadata, recovery
 from kratos.transport.http import Reply
-from kratos_grpc import GrpcServer
+from kratos_grpc import Grpc, GrpcServer
 from kratos_http import HttpServer, Request
 
 
@@ -33,7 +33,7 @@ def build() -> App:
         inflight = sum(stats.inflight for stats in open_calls.stats().values())
         return Reply(200, (), str(inflight).encode())
 
-    http = HttpServer("127.0.0.1:0")
+    http = HttpServer("127.0.0.1:0", protocols=[Grpc()])
     http.route("GET", "/tasks")(tasks)
     http.route("GET", "/calls")(calls)
     # Around the services alone: who asks is no call.

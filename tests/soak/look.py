@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import urllib.request
 from pathlib import Path
+from typing import Final
 
 from tests.soak.judge import Sample
 
 __all__ = ["number", "sample"]
+
+_PATIENCE: Final = 60.0  # seconds, since a server under all loads at once takes its time
 
 
 def sample(pid: int, address: str, at: float) -> Sample:
@@ -30,5 +33,5 @@ def sample(pid: int, address: str, at: float) -> Sample:
 
 def number(address: str, path: str) -> int:
     """Return a number that a server tells."""
-    with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=_PATIENCE) as answer:
         return int(answer.read())

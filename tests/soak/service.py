@@ -1,6 +1,7 @@
 """What is soaked: every kind of call over HTTP and gRPC, and a count of its own tasks.
 
-Prints its two addresses as JSON when it serves.
+One port has our own HTTP/2, with HTTP and gRPC; the other has gRPC by grpcio. Prints both addresses
+as JSON when it serves, under ``http`` and ``grpcio``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from kratos.middleware import metadata, recovery
 from kratos.testing.echo import ALL
 from kratos.transport import Method, Service
 from kratos.transport.http import Reply
-from kratos_grpc import GrpcServer
+from kratos_grpc import Grpc, GrpcServer
 from kratos_http import HttpServer, Request
 
 
@@ -46,12 +47,14 @@ async def tasks(_request: Request) -> Reply:
 
 
 def tell(app: App) -> None:
-    found = (url.partition("://") for url in app.info.endpoints)
-    print(json.dumps({scheme: address for scheme, _, address in found}), flush=True)
+    found = [url.partition("://") for url in app.info.endpoints]
+    (http,) = (address for scheme, _, address in found if scheme == "http")
+    (grpcio,) = (address for scheme, _, address in found if scheme == "grpc" and address != http)
+    print(json.dumps({"http": http, "grpcio": grpcio}), flush=True)
 
 
 def build() -> App:
-    http = HttpServer("127.0.0.1:0")
+    http = HttpServer("127.0.0.1:0", protocols=[Grpc()])
     http.route("GET", "/tasks")(tasks)
     return App(
         name="soak",

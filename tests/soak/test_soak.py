@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.soak.cancelled import cancelled
 from tests.soak.judge import ALLOWED, Sample, growth, troubles
+from tests.soak.large import WAYS, large
 from tests.soak.load import LOADS
 
 ROOT = Path(__file__).parents[2]
@@ -60,9 +61,27 @@ def test_soak_prints_one_object_with_every_load() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the figures come from /proc")
 @pytest.mark.parametrize(
-    "kind", ["grpc-server-stream", "grpc-client-stream", "grpc-bidi-stream", "sse", "websocket"]
+    "kind",
+    [
+        "grpc-server-stream",
+        "grpc-client-stream",
+        "grpc-bidi-stream",
+        "grpcio-server-stream",
+        "grpcio-client-stream",
+        "grpcio-bidi-stream",
+        "sse",
+        "websocket",
+    ],
 )
 def test_streams_that_their_clients_cancel_leave_nothing_at_the_server(kind: str) -> None:
     found = cancelled(kind, streams=3_400)
     assert found["troubles"] == []
     assert found["calls"]["after"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the figures come from /proc")
+@pytest.mark.parametrize("way", list(WAYS))
+def test_stream_with_a_slow_reader_is_held_up_by_it(way: str) -> None:
+    found = large(way, mib=64)
+    assert found["troubles"] == []

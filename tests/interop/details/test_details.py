@@ -16,7 +16,7 @@ from kratos import App, Client
 from kratos.errors import Error, FieldViolation, bad_request
 from kratos.testing.app import running
 from kratos.testing.echo import ECHO, EchoService, text
-from kratos_grpc import GrpcServer
+from kratos_grpc import GrpcConnector, GrpcServer
 from kratos_http import HttpServer
 
 LocalizedMessage: Any = import_module("google.rpc.error_details_pb2").LocalizedMessage
@@ -34,9 +34,11 @@ class Refusing(EchoService):
         raise error.with_field_violations(FieldViolation("email", "is no address"))
 
 
-async def seen_by_go(program: Path, transport: str) -> dict[str, Any]:
+async def seen_by_go(program: Path, transport: str, engine: Any = "grpcio") -> dict[str, Any]:
     """Return what a client in Go makes of the error."""
-    server = HttpServer("127.0.0.1:0") if transport == "http" else GrpcServer("127.0.0.1:0")
+    server: Any = HttpServer("127.0.0.1:0")
+    if transport == "grpc":
+        server = GrpcServer("127.0.0.1:0", engine=engine)
     app = App(name="books", services=[Refusing()], servers=[server], signals=())
     async with running(app):
         process = await asyncio.create_subprocess_exec(
@@ -62,21 +64,22 @@ async def test_details_change_nothing_that_kratos_of_go_reads(
     assert told["metadata"] == {"k": "v"}
 
 
-async def test_go_reads_field_violations_over_grpc(go_details: Path) -> None:
-    told = await seen_by_go(go_details, "grpc")
+async def test_go_reads_field_violations_over_grpc(go_details: Path, engine: Any) -> None:
+    told = await seen_by_go(go_details, "grpc", engine)
     assert told["fields"] == {"email": "is no address"}
     assert told["details"][0] == "*errdetails.ErrorInfo"
     assert told["details"][-1] == "*errdetails.BadRequest"
 
 
-async def test_details_of_a_service_in_go_are_read(go_details: Path) -> None:
+async def test_details_of_a_service_in_go_are_read(go_details: Path, engine: Any) -> None:
     process = await asyncio.create_subprocess_exec(
         go_details, "server", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
     address = (await process.stdout.readline()).decode().strip()
-    async with Client(f"grpc://{address}", timeout=10.0) as caller:
+    connector = GrpcConnector(engine=engine)
+    async with Client(f"grpc://{address}", transport=connector, timeout=10.0) as caller:
         with pytest.raises(Error) as failure:
             await caller.unary(ECHO, text("x"))
     process.stdin.close()

@@ -217,12 +217,12 @@ def tls() -> bool:
 
 
 @pytest_asyncio.fixture
-async def our_server(tls: bool, certificates: Certificates) -> AsyncIterator[Ours]:
+async def our_server(tls: bool, certificates: Certificates, engine: Any) -> AsyncIterator[Ours]:
     """Our server of the tests, running."""
     incomplete: type[Any] = Service  # which is an error to type checkers otherwise
     service: Service = incomplete()
     secret = ServerTls(certificate=certificates.chain, key=certificates.key) if tls else None
-    server = GrpcServer("127.0.0.1:0", tls=secret, timeout=None)
+    server = GrpcServer("127.0.0.1:0", tls=secret, timeout=None, engine=engine)
     app = App(
         name="suite",
         services=[service, LoadService(service.load)],

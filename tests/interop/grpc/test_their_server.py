@@ -1,7 +1,4 @@
-"""Our client against the server of gRPC's interoperability tests, grpc-go's, case by case.
-
-Left out is orca_per_rpc: the core of grpcio keeps that trailer from whoever calls.
-"""
+"""Our client against the server of gRPC's interoperability tests, grpc-go's, case by case."""
 
 from __future__ import annotations
 
@@ -38,15 +35,18 @@ REPLY_SIZES: Final = (31415, 9, 2653, 58979)
 LARGE_REQUEST: Final = 271828
 LARGE_REPLY: Final = 314159
 INITIAL: Final = "x-grpc-test-echo-initial"
+LOAD: Final = "endpoint-load-metrics-bin"
 TRAILING: Final = "x-grpc-test-echo-trailing-bin"
 SPECIAL: Final = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 PATIENCE: Final = CallOptions(timeout=60.0)
 
 
 @pytest_asyncio.fixture
-async def caller(their_server: str, tls: bool, certificates: Any) -> AsyncIterator[Client]:
+async def caller(
+    their_server: str, tls: bool, certificates: Any, engine: Any
+) -> AsyncIterator[Client]:
     """A client of their server."""
-    connector = GrpcConnector(tls=ClientTls(ca=certificates.root))
+    connector = GrpcConnector(tls=ClientTls(ca=certificates.root), engine=engine)
     scheme = "grpcs" if tls else "grpc"
     async with Client(f"{scheme}://{their_server}", transport=connector, timeout=60.0) as caller:
         yield caller
@@ -236,8 +236,8 @@ async def test_rpc_soak(client: testing_kratos.TestServiceClient) -> None:
     assert set(await soaked(client for _ in range(60))) == {LARGE_REPLY}
 
 
-async def test_channel_soak(their_server: str, tls: bool, certificates: Any) -> None:
-    connector = GrpcConnector(tls=ClientTls(ca=certificates.root))
+async def test_channel_soak(their_server: str, tls: bool, certificates: Any, engine: Any) -> None:
+    connector = GrpcConnector(tls=ClientTls(ca=certificates.root), engine=engine)
     target = f"{'grpcs' if tls else 'grpc'}://{their_server}"
     for _ in range(10):
         async with Client(target, transport=connector, timeout=60.0) as fresh:
@@ -251,6 +251,22 @@ async def soaked(clients: Iterable[testing_kratos.TestServiceClient]) -> list[in
     calls = [each.unary_call(request, options=PATIENCE) for each in clients]
     replies = await asyncio.gather(*calls)
     return [len(reply.payload.body) for reply in replies]
+
+
+async def test_orca_per_rpc(caller: Client, engine: str) -> None:
+    ended: list[Call] = []
+    options = CallOptions(timeout=60.0, on_end=ended.append)
+    report = testing_pb2.TestOrcaReport(cpu_utilization=0.8210, memory_utilization=0.5847)
+    client = testing_kratos.TestServiceClient(caller)
+    await client.unary_call(SimpleRequest(orca_per_query_report=report), options=options)
+    told = ended[0].trailers.get_bytes(LOAD)
+    if engine == "grpcio":  # whose core keeps that trailer from whoever calls
+        assert told is None
+    else:
+        assert told is not None
+        assert OrcaLoadReport.FromString(told) == OrcaLoadReport(
+            cpu_utilization=0.8210, mem_utilization=0.5847
+        )
 
 
 async def test_orca_oob(caller: Client) -> None:

@@ -7,8 +7,9 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
 import pytest_asyncio
@@ -21,8 +22,9 @@ from kratos.metadata import server_metadata
 from kratos.middleware import metadata, recovery
 from kratos.testing.app import running
 from kratos.transport import Call, Cause, Handler
-from kratos_grpc import GrpcServer
+from kratos_grpc import GrpcConnector, GrpcServer
 
+Engine: TypeAlias = Literal["grpcio", "kratos"]
 Serving: TypeAlias = AbstractAsyncContextManager[str]
 PATIENCE = 60.0  # seconds
 
@@ -43,14 +45,15 @@ async def passes(call: Call, request: Any, next: Handler, /) -> Any:
 class Service(Peer):
     """What go/peer/server.go is, in Python."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, engine: Engine) -> None:
         self._name = name
+        self._engine: Engine = engine
         self._ended: dict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue[str])
 
     async def single(self, request: Step, /) -> Seen:
         call = self._echo()
         if request.next:
-            return await relay(request)
+            return await relay(request, self._engine)
         await self._take(call, request)
         return self._seen(call)
 
@@ -115,26 +118,29 @@ class Service(Peer):
         )
 
 
-def connect(target: str) -> Client:
+def connect(target: str, engine: Engine) -> Client:
     """Reach a service as the clients of both programs do."""
-    return Client(target, transport="grpc", middleware=[metadata(), passes], timeout=PATIENCE)
+    connector = GrpcConnector(engine=engine)
+    return Client(target, transport=connector, middleware=[metadata(), passes], timeout=PATIENCE)
 
 
-async def relay(step: Step) -> Seen:
+async def relay(step: Step, engine: Engine) -> Seen:
     """Get the answer from the next service."""
-    async with connect(f"grpc://{step.next}") as caller:
+    async with connect(f"grpc://{step.next}", engine) as caller:
         further = Step(name=step.name, fail=step.fail, hang=step.hang)
         return await PeerClient(caller).single(further)
 
 
 @asynccontextmanager
-async def ours(name: str = "python", *, timeout: float | None = None) -> AsyncGenerator[str]:
+async def ours(
+    name: str = "python", *, engine: Engine, timeout: float | None = None
+) -> AsyncGenerator[str]:
     """Serve in this process; gives the address."""
     app = App(
         name=name,
-        services=[Service(name)],
+        services=[Service(name, engine)],
         middleware=[recovery(), guard, metadata()],
-        servers=[GrpcServer("127.0.0.1:0", timeout=timeout)],
+        servers=[GrpcServer("127.0.0.1:0", timeout=timeout, engine=engine)],
         signals=(),
     )
     async with running(app):
@@ -142,9 +148,9 @@ async def ours(name: str = "python", *, timeout: float | None = None) -> AsyncGe
 
 
 @pytest.fixture(name="ours")
-def give_ours() -> Callable[..., Serving]:
+def give_ours(engine: Engine) -> Callable[..., Serving]:
     """Start services of ours."""
-    return ours
+    return partial(ours, engine=engine)
 
 
 @pytest.fixture(scope="session")
@@ -203,7 +209,7 @@ async def go_address(theirs: Callable[..., Serving]) -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture
-async def client(go_address: str) -> AsyncIterator[PeerClient]:
+async def client(go_address: str, engine: Engine) -> AsyncIterator[PeerClient]:
     """A client of ours for it."""
-    async with connect(f"grpc://{go_address}") as caller:
+    async with connect(f"grpc://{go_address}", engine) as caller:
         yield PeerClient(caller)

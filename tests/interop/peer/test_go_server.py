@@ -14,6 +14,7 @@ from interop.peer.v1.peer_pb2 import EndedRequest, Seen, Step
 from kratos import Client, Error
 from kratos.metadata import Metadata, client_context
 from kratos.transport import Call, CallOptions
+from kratos_grpc import GrpcConnector
 
 pytestmark = [pytest.mark.go, pytest.mark.slow]
 
@@ -175,8 +176,12 @@ async def test_cancelled_caller_cancels_the_handler(make: Make, client: PeerClie
     assert (await client.ended(EndedRequest(name="call"))).by == "cancelled"
 
 
-async def test_time_limit_of_a_service_ends_a_call_that_has_none(theirs: Any) -> None:
-    async with theirs(timeout=0.2) as address, Client(f"grpc://{address}") as caller:
+async def test_time_limit_of_a_service_ends_a_call_that_has_none(theirs: Any, engine: Any) -> None:
+    connector = GrpcConnector(engine=engine)
+    async with (
+        theirs(timeout=0.2) as address,
+        Client(f"grpc://{address}", transport=connector) as caller,
+    ):
         with pytest.raises(Error) as failure:
             await PeerClient(caller).single(Step(hang=True), options=CallOptions(timeout=0))
     assert failure.value.code == 504
@@ -201,10 +206,11 @@ async def test_error_gets_through_a_service_of_go_whole(ours: Any, client: PeerC
     assert told(failure.value)
 
 
-async def test_calls_are_spread_evenly_over_a_list_of_go_services(theirs: Any) -> None:
+async def test_calls_are_spread_evenly_over_a_list_of_go_services(theirs: Any, engine: Any) -> None:
     async with theirs("a") as first, theirs("b") as second:
         target = f"direct:///{first},{second}"
-        async with Client(target, transport="grpc", timeout=60.0) as caller:
+        connector = GrpcConnector(engine=engine)
+        async with Client(target, transport=connector, timeout=60.0) as caller:
             client = PeerClient(caller)
             met: set[str] = set()
             while len(met) < 2:
