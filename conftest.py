@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
@@ -19,6 +20,15 @@ hypothesis.settings.register_profile("kratos", deadline=None)
 hypothesis.settings.load_profile("kratos")
 
 SLOW_TIMEOUT = 180  # seconds, in place of the limit in pytest.toml
+
+# An installed meter is every application's, and a tracer that of every middleware. Here they would
+# be those of all tests; those of the distributions that bring them take this back.
+os.environ.setdefault(
+    "KRATOS_PLUGINS_DISABLED",
+    "kratos.metrics:datadog,kratos.metrics:otel,kratos.metrics:prometheus,kratos.tracing:otel",
+)
+
+ROOT_LEVEL = logging.getLogger().level
 
 LACKS = pytest.StashKey[str]()
 LEFT_OUT = pytest.StashKey[Counter[tuple[str, str]]]()
@@ -57,6 +67,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let a test fail in CI that cannot run there."""
     if LACKS in item.stash:
         pytest.fail(item.stash[LACKS], pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def level_of_root() -> Iterator[None]:
+    """Take back what a test, or a library that it uses, does to the level of all loggers."""
+    yield
+    logging.getLogger().setLevel(ROOT_LEVEL)
 
 
 def pytest_terminal_summary(

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/generated"
 DEFINITIONS = (
     "benchmarks/proto",
+    "contrib/validate/tests/proto",
     "tests/interop/proto",
     "tests/openapi/proto",
     "tools/cli/src/kratos_cli/demo/api",
