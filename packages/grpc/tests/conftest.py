@@ -17,7 +17,7 @@ from kratos.transport import CallOptions, ChainCaller, Method, Mount, Service
 from kratos_grpc import GrpcConnector, GrpcServer
 from kratos_grpc._connection import GrpcConnection
 
-ENGINES = ("grpcio", "kratos")
+ENGINES = ("kratos", "grpcio")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the engine of servers that are told none."""
-    chosen: str = getattr(request, "param", "grpcio")
+    chosen: str = getattr(request, "param", "kratos")
     defaults = GrpcServer.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "engine", chosen)
@@ -51,7 +51,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.fixture(autouse=True)
 def client_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have clients call on an engine, unless they say on which."""
-    engine: str = getattr(request, "param", "grpcio")
+    engine: str = getattr(request, "param", "kratos")
     defaults: Any = GrpcConnector.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, "engine", engine)
     return engine

@@ -23,13 +23,13 @@ class GrpcConnector:
     """Reaches nodes over gRPC; for ``Client(..., transport=...)``.
 
     Args:
-        tls: How secure nodes are reached; ``None`` for the roots that come with gRPC, or, with
-            the engine ``kratos``, for the system's.
+        tls: How secure nodes are reached; ``None`` for the system's roots, or, with
+            the engine ``grpcio``, for those that come with gRPC.
         limits: What servers may do, and how connections are kept.
         compression: Coding of requests of 1 KiB or more, and of all that are streamed: ``gzip``
             or ``deflate``; empty for none. ``CallOptions(compression=...)`` goes before it.
             Compressed replies are read in any case.
-        engine: ``grpcio``, or ``kratos``: the HTTP/2 of our own.
+        engine: ``kratos``, the HTTP/2 of our own, or ``grpcio``.
         proxy: URL of the proxy for all nodes, or which is for which; ``None`` for none. Engine
             ``kratos``.
         options: Channel arguments of gRPC's core beyond these; engine ``grpcio``. Proxies that
@@ -47,7 +47,7 @@ class GrpcConnector:
         tls: ClientTls | None = None,
         limits: ClientLimits | None = None,
         compression: str = "",
-        engine: Literal["grpcio", "kratos"] = "grpcio",
+        engine: Literal["kratos", "grpcio"] = "kratos",
         proxy: str | Proxies | None = None,
         options: Options = (),
     ) -> None:
@@ -67,7 +67,7 @@ class GrpcConnector:
                 raise ConfigError("options= are channel arguments of grpcio: engine='grpcio'")
             self._dialing = Http2Dialing(checked, limits, compression, proxy)
         else:
-            raise ConfigError(f"engine {engine!r} is none: write 'grpcio' or 'kratos'")
+            raise ConfigError(f"engine {engine!r} is none: write 'kratos' or 'grpcio'")
 
     @property
     def scheme(self) -> str:

@@ -19,7 +19,7 @@ def connector(
     tls: ClientTls | None = None,
     limits: ClientLimits | None = None,
     compression: str = "",
-    engine: Literal["grpcio", "kratos"] = "grpcio",
+    engine: Literal["kratos", "grpcio"] = "kratos",
     proxy: str | Proxies | None = None,
     options: Options = (),
 ) -> GrpcConnector:

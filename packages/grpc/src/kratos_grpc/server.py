@@ -38,9 +38,8 @@ _TRANSPORT: Final = "grpc"
 class GrpcServer:
     """Serves all methods of services over gRPC.
 
-    Two engines serve the same operations in the same chains. ``grpcio`` is gRPC's own core;
-    ``kratos`` is our HTTP/2, which takes a fraction of its time, and takes further protocols on the
-    port.
+    Two engines serve the same operations in the same chains. ``kratos`` is our HTTP/2, which takes
+    further protocols on the port; ``grpcio`` is gRPC's own core, which takes several times as long.
 
     Args:
         address: ``:9000``, ``host:port``, ``[ipv6]:port`` or ``unix:/path``; port 0 lets the
@@ -67,7 +66,7 @@ class GrpcServer:
             the connections; both have to say so.
         socket_mode: Permissions of a Unix socket, for instance ``0o660``; ``None`` for what the
             process's umask leaves. Whoever may write to it may connect.
-        engine: ``grpcio`` or ``kratos``.
+        engine: ``kratos`` or ``grpcio``.
         protocols: Further protocols on the port, ``GrpcWeb()`` or ``Connect()``; engine ``kratos``.
         options: Channel arguments of gRPC's core beyond these; engine ``grpcio``.
         cancel_grace: Seconds that cancelled calls get to clean up when stopping is cut short.
@@ -95,7 +94,7 @@ class GrpcServer:
         compression: str = "",
         share_port: bool = False,
         socket_mode: int | None = None,
-        engine: Literal["grpcio", "kratos"] = "grpcio",
+        engine: Literal["kratos", "grpcio"] = "kratos",
         protocols: Sequence[HttpProtocol] = (),
         options: Options = (),
         cancel_grace: float = CANCEL_GRACE,
@@ -157,7 +156,7 @@ class GrpcServer:
                 cancel_grace=cancel_grace,
             )
         else:
-            raise ConfigError(f"engine {engine!r} is none: it is 'grpcio' or 'kratos'")
+            raise ConfigError(f"engine {engine!r} is none: it is 'kratos' or 'grpcio'")
 
     @property
     def address(self) -> Address | None:
