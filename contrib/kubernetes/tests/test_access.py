@@ -61,7 +61,7 @@ async def test_user_without_a_role_is_told_what_is_not_permitted(
     space.pod("one")
     client = connected(replace(strict.cluster, token=NOBODY))
 
-    with pytest.raises(KubernetesUnavailable, match="cannot patch") as refusal:
+    with pytest.raises(KubernetesUnavailable, match='cannot get resource "pods"') as refusal:
         await registry_of(client, space).register(ONE)
     assert refusal.value.code == 403
     assert 'User "nobody"' in str(refusal.value)

@@ -6,14 +6,16 @@ from typing import Final
 
 from kratos.errors import Error, RegistryUnavailable
 
-__all__ = ["GONE", "MISSING", "UNFIT", "KubernetesUnavailable", "unavailable"]
+__all__ = ["CONFLICT", "GONE", "MISSING", "UNFIT", "KubernetesUnavailable", "unavailable"]
 
 MISSING: Final = 404
+CONFLICT: Final = 409
 GONE: Final = 410
 UNFIT: Final = 422
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
+_OWN_TROUBLE: Final = 500  # and above: it may have been done before
 _TIMEOUT: Final = 504
 _UNREACHABLE: Final = "UNAVAILABLE"  # the reason of our own transport; Kubernetes has others
 _CODEC: Final = "CODEC"
@@ -30,6 +32,11 @@ class KubernetesUnavailable(RegistryUnavailable):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the server said no: what was asked for has surely not been done."""
+        return self.code is not None and self.code < _OWN_TROUBLE
 
 
 def unavailable(error: Error, *, asked: str, server: str, credentials: str) -> Exception:

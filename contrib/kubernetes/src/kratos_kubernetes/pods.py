@@ -3,7 +3,8 @@
 Go writes ``kratos-service-id``, ``-app`` and ``-version`` as labels, ``-metadata`` and
 ``-protocols`` as annotations, and takes endpoints from the ports of the pod's containers. Two more
 annotations, which Go passes over, hold the instance as it is, as labels cannot hold every version
-and ports have one scheme there, and which registration it belongs to.
+and ports have one scheme there, and which registration it belongs to. A third one names a
+registration that was given up before it was known to be made, until there is another.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kratos_kubernetes.json_object import Object, part, parts
 
 __all__ = [
     "APP",
+    "BARRED",
     "ID",
     "INSTANCE",
     "OWNER",
@@ -37,6 +39,7 @@ METADATA: Final = "kratos-service-metadata"
 PROTOCOLS: Final = "kratos-service-protocols"
 INSTANCE: Final = "kratos-service-instance"
 OWNER: Final = "kratos-service-owner"
+BARRED: Final = "kratos-service-barred"
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _NO_LABEL: Final = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)

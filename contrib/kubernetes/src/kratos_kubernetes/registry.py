@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
-from kratos.clock import SYSTEM_CLOCK
-from kratos.errors import ConfigError, RegistrationLost
-from kratos.limit import shielded
-from kratos.registry import Registration, Registry, ServiceInstance, Skips
+from kratos.errors import ConfigError
+from kratos.registry import Registration, Registry, ServiceInstance, Skips, Undoing
 from kratos.url import Options, Url
 from kratos.watch import Watcher
 from kratos_kubernetes.client import (
@@ -21,25 +18,21 @@ from kratos_kubernetes.client import (
     Selection,
     collection,
 )
-from kratos_kubernetes.failure import MISSING, UNFIT, KubernetesUnavailable
+from kratos_kubernetes.failure import MISSING, KubernetesUnavailable
 from kratos_kubernetes.json_object import Object, part
 from kratos_kubernetes.objects import ObjectsWatcher
 from kratos_kubernetes.pods import (
     APP,
-    ID,
-    INSTANCE,
-    OWNER,
     instance_of,
     is_ready,
     published,
     require_label,
-    withdrawn,
 )
+from kratos_kubernetes.publication import Publication
 from kratos_kubernetes.urls import client_of, parts_of
 
 __all__ = ["KubernetesRegistry"]
 
-_CLEANUP: Final = 1.0  # seconds
 _POD: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -75,6 +68,7 @@ class KubernetesRegistry:
         self._ready = ready
         self._uid = os.environ.get("POD_UID", "") if not pod else ""
         self._skips = Skips()
+        self._undoing = Undoing(str(self))
         self._owned = False
 
     @classmethod
@@ -113,24 +107,27 @@ class KubernetesRegistry:
 
         Raises:
             ConfigError: Nobody says which pod this is, or it is named as none can be.
+
+        Cancellation: what may have been published is taken back, and cannot come any more. That
+        takes a second at most; a server that does not answer within it is asked further in the
+        background, for a minute, and ``aclose`` asks it once more. Likewise if the answer is lost.
         """
         instance.check()
         owner = uuid4().hex
         labels, annotations = published(instance, owner)
         path = self._own_path()
-        publication = _Publication(self._client, path, labels, owner)
-        meta: dict[str, object] = {"labels": labels, "annotations": annotations}
-        if self._uid:  # a pod of a StatefulSet that comes back under the same name is another one
-            meta["uid"] = self._uid
+        publication = Publication(self._client, path, labels, annotations)
         try:
-            pod = await self._client.patch(path, {"metadata": meta}, kind="merge")
+            await publication.publish(uid=self._uid)
         except KubernetesUnavailable as error:
+            if publication.is_sent and not error.is_refusal:
+                await self._undoing.take_back(f"{path} ({owner})", publication.undo)
             raise self._explained(error, path) from error
         except asyncio.CancelledError:
-            with suppress(KubernetesUnavailable, TimeoutError):
-                await shielded(publication.withdraw(), clock=SYSTEM_CLOCK, timeout=_CLEANUP)
+            if publication.is_sent:
+                await self._undoing.take_back(f"{path} ({owner})", publication.undo)
             raise
-        self._uid = publication.uid = pod["metadata"]["uid"]
+        self._uid = publication.uid
         return publication
 
     async def watch(self, name: str, /) -> Watcher[Sequence[ServiceInstance]]:
@@ -144,7 +141,8 @@ class KubernetesRegistry:
         return ObjectsWatcher(self._client, selection, decode=self._decode, combine=tuple)
 
     async def aclose(self) -> None:
-        """Close the client if the registry was made by ``from_url``; idempotent."""
+        """Take back what was given up, and close the client of ``from_url``; idempotent."""
+        await self._undoing.aclose()
         if self._owned:
             await self._client.aclose()
 
@@ -172,82 +170,10 @@ class KubernetesRegistry:
         return f"{collection(space, 'pods')}/{pod}"
 
     def _explained(self, error: KubernetesUnavailable, path: str) -> KubernetesUnavailable:
-        if error.code == MISSING:
-            text = (
-                f"{self._client} has no pod {path}: set POD_NAME and POD_NAMESPACE by the "
-                "downward API"
-            )
-        elif error.code == UNFIT and "metadata.uid" in str(error):
-            text = f"{self._client}: pod {path} is another one by now, and not this program's"
-        else:
+        if error.code != MISSING:
             return error
-        return KubernetesUnavailable(text, code=error.code)
-
-
-class _Publication:
-    """The labels of one pod; they do not expire, and go with their pod."""
-
-    ttl: float | None = None
-
-    def __init__(
-        self, client: KubernetesClient, path: str, labels: Mapping[str, str], owner: str
-    ) -> None:
-        self._client = client
-        self._path = path
-        self._labels = labels
-        self._owner = owner
-        self.uid = ""
-
-    async def renew(self) -> None:
-        try:
-            meta = (await self._client.get(self._path))["metadata"]
-        except KubernetesUnavailable as error:
-            if error.code == MISSING:
-                raise self._gone("the pod is gone") from error
-            raise
-        if self.uid and meta["uid"] != self.uid:
-            raise self._gone("the pod is another one by now")
-        owner = part(meta, "annotations").get(OWNER)
-        if owner != self._owner or not self._labels.items() <= part(meta, "labels").items():
-            raise self._gone("its labels were changed, or belong to a later registration")
-
-    async def lost(self) -> None:
-        await asyncio.Event().wait()  # a watch of the one pod would cost more than looking does
-
-    async def withdraw(self) -> None:
-        labels, annotations = withdrawn()
-        # Tests compare JSON as it is written, so they are of what has one way to be written. Go
-        # leaves the owner as it was, but not the id.
-        changes = [
-            _change("test", f"labels/{ID}", self._labels[ID]),
-            _change("test", f"annotations/{OWNER}", self._owner),
-            *(_change("add", f"labels/{name}", text) for name, text in labels.items()),
-            *(_change("add", f"annotations/{name}", text) for name, text in annotations.items()),
-            _change("add", f"annotations/{INSTANCE}", ""),  # only what is there can be removed
-            _change("remove", f"annotations/{INSTANCE}"),
-            _change("remove", f"annotations/{OWNER}"),
-        ]
-        try:
-            await self._client.patch(self._path, changes, kind="json")
-        except KubernetesUnavailable as error:
-            if error.code == MISSING or (error.code == UNFIT and await self._is_lost()):
-                return
-            raise
-
-    async def _is_lost(self) -> bool:
-        """Tell whether the pod belongs to a successor."""
-        try:
-            await self.renew()
-        except RegistrationLost:
-            return True
-        return False
-
-    def _gone(self, why: str) -> RegistrationLost:
-        return RegistrationLost(f"{self._path} on {self._client}: {why}")
-
-
-def _change(operation: str, path: str, text: str = "") -> dict[str, str]:
-    return {"op": operation, "path": f"/metadata/{path}", "value": text}
+        hint = "set POD_NAME and POD_NAMESPACE by the downward API"
+        return KubernetesUnavailable(f"{self._client} has no pod {path}: {hint}", code=error.code)
 
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from kratos.registry._interface import Discovery, Registrar, Registration, Regis
 from kratos.registry._read import get_service, instance_feed
 from kratos.registry._skips import Skips
 from kratos.registry._status import RegistrationState, RegistrationStatus
+from kratos.registry._undoing import Undoing
 from kratos.registry._unmanaged import SelfKeeping, unmanaged
 from kratos.registry.keeper import Keeper
 
@@ -25,6 +26,7 @@ __all__ = [
     "SelfKeeping",
     "ServiceInstance",
     "Skips",
+    "Undoing",
     "from_url",
     "get_service",
     "instance_feed",
