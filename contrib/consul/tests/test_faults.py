@@ -261,7 +261,8 @@ async def test_change_that_fails_leaves_what_stood(
     await registry.register(ONE)
     own_server.freeze()
     changing = asyncio.ensure_future(registry.register(replace(ONE, version="v2")))
-    await asyncio.sleep(0.1)
+    for _ in range(20):  # on its way to the agent, or there
+        await asyncio.sleep(0)
     changing.cancel()
     await asyncio.wait({changing})
     own_server.thaw()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kratos.errors import RegistrationLost
@@ -25,7 +25,11 @@ class Publication:
         agent: Where it is.
         body: What registers it.
         ttl: Seconds that a heartbeat lasts; ``None`` for no heartbeats.
-        gone: Told the id when it has been withdrawn.
+        gone: Told of it when it has been withdrawn.
+
+    Attributes:
+        id: Of the service.
+        is_registered: Whether the agent has said that it has it.
     """
 
     def __init__(
@@ -34,11 +38,12 @@ class Publication:
         body: Mapping[str, Any],
         *,
         ttl: float | None,
-        gone: Callable[[str], None],
+        gone: Callable[[Publication], None],
     ) -> None:
         self._agent = agent
-        self._body = body
-        self._id: str = body["ID"]
+        self._bodies = [body]  # the first is its own
+        self.id: str = body["ID"]
+        self.is_registered = False
         self._ttl = ttl
         self._gone = gone
 
@@ -47,13 +52,24 @@ class Publication:
         """Seconds that it outlives silence."""
         return self._ttl
 
+    def may_become(self, other: Publication) -> None:
+        """Know that a change of it was given up, which may have been made or be so yet."""
+        if other.body not in self._bodies:
+            self._bodies.append(other.body)
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """What registers it."""
+        return self._bodies[0]
+
     async def publish(self) -> None:
         """Register it, in place of one of the same id, and send the first heartbeat."""
         # Checks of a predecessor that had more endpoints would keep the instance critical.
         query = {"replace-existing-checks": "true"}
         path = "/v1/agent/service/register"
-        question = Question(verb="PUT", path=path, query=query, body=self._body)
+        question = Question(verb="PUT", path=path, query=query, body=self.body)
         (await self._agent.ask(question)).check()
+        self.is_registered = True
         if self._ttl is not None:
             await self._beat()
 
@@ -61,7 +77,7 @@ class Publication:
         """Send a heartbeat, and look whether it stands."""
         if self._ttl is not None:
             await self._beat()
-        if not await self._stands():
+        if not await self._stands(self._bodies[:1]):
             raise self._lost("it is gone, or belongs to a later registration")
 
     async def lost(self) -> None:
@@ -70,19 +86,29 @@ class Publication:
 
     async def withdraw(self) -> None:
         """Deregister it, unless it is gone, or somebody else's by now."""
-        if await self._stands():
+        await self.take_back()
+
+    async def take_back(self) -> bool:
+        """Deregister it if it stands; return whether it did.
+
+        Raises:
+            ConsulUnavailable: The agent did not answer, or refused.
+        """
+        stands = await self._stands(self._bodies)
+        if stands:
             path = "/v1/agent/service/deregister/"
-            answer = await self._agent.ask(Question(verb="PUT", path=path, name=self._id))
+            answer = await self._agent.ask(Question(verb="PUT", path=path, name=self.id))
             if answer.status != _NOT_FOUND:
                 answer.check()
-        self._gone(self._id)
+        self._gone(self)
+        return stands
 
     async def _beat(self) -> None:
         answer = await self._agent.ask(
             Question(
                 verb="PUT",
                 path="/v1/agent/check/update/",
-                name=check_id(self._id),
+                name=check_id(self.id),
                 body={"Status": "passing", "Output": "pass"},
             )
         )
@@ -91,16 +117,17 @@ class Publication:
             raise self._lost(answer.text)
         answer.check()
 
-    async def _stands(self) -> bool:
-        """Tell whether the agent has the service as it was registered here."""
-        question = Question(verb="GET", path="/v1/agent/service/", name=self._id)
+    async def _stands(self, bodies: Sequence[Mapping[str, Any]]) -> bool:
+        """Tell whether the agent has the service as one of these registers it."""
+        question = Question(verb="GET", path="/v1/agent/service/", name=self.id)
         answer = await self._agent.ask(question)
         if answer.status == _NOT_FOUND:
             return False
-        return is_same_service(answer.json(), self._body)
+        found = answer.json()
+        return any(is_same_service(found, body) for body in bodies)
 
     def _lost(self, why: str) -> RegistrationLost:
-        return RegistrationLost(f"{self._id} on {self._agent}: {why}")
+        return RegistrationLost(f"{self.id} on {self._agent}: {why}")
 
 
 if TYPE_CHECKING:

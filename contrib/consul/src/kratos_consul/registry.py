@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
-from kratos.limit import shielded
 from kratos.options import require_callable, require_number
-from kratos.registry import Registration, Registry, ServiceInstance, Skips
+from kratos.registry import Registration, Registry, ServiceInstance, Skips, Undoing
 from kratos.url import Options, Url
 from kratos.watch import Watcher
-from kratos_consul.agent import Agent, Answer, ConsulUnavailable, Question
+from kratos_consul.agent import Agent, Answer, Question
+from kratos_consul.attempt import Attempt
 from kratos_consul.checks import GrpcCheck, HttpCheck, ServiceCheck, TcpCheck
 from kratos_consul.client import ConsulClient, client_of
 from kratos_consul.layout import VERSION_TAG, decode_entry, registration
@@ -36,7 +35,6 @@ _OFTEN: Final = 1.0  # seconds; agents check no more often
 _DEREGISTER_AFTER: Final = 600.0
 _WAIT: Final = 55.0
 _LONGEST_WAIT: Final = 600.0  # seconds; Consul shortens what is longer
-_CLEANUP: Final = 1.0  # seconds; without it what was published expires, or is checked by Consul
 
 
 class ConsulRegistry:
@@ -107,7 +105,8 @@ class ConsulRegistry:
         self._resolver = resolver
         self._clock = clock
         self._skips = Skips()
-        self._mine: set[str] = set()  # ids that were registered and not withdrawn
+        self._mine: dict[str, Publication] = {}  # by id, those that were not withdrawn
+        self._undoing = Undoing(str(self._agent), clock=clock)
         self._owned = self._agent is not client
 
     @classmethod
@@ -156,7 +155,13 @@ class ConsulRegistry:
         return self._skips.count
 
     async def register(self, instance: ServiceInstance, /) -> Registration:
-        """Register the instance at the agent; one of the same id is replaced in place."""
+        """Register the instance at the agent; one of the same id is replaced in place.
+
+        Cancellation: what may have been registered is taken back, when the agent has done what it
+        was asked for; one that stood before its change stays. That takes a second at most; with an
+        agent that does not answer within it, it goes on in the background, for a minute, and
+        ``aclose`` tries it once more. Likewise if there was no answer.
+        """
         instance.check()
         body = registration(
             instance,
@@ -165,16 +170,17 @@ class ConsulRegistry:
             ttl=self._ttl,
             deregister_after=self._deregister_after,
         )
-        publication = Publication(self._agent, body, ttl=self._ttl, gone=self._mine.discard)
+        await self._undoing.leave(instance.id)
+        publication = Publication(self._agent, body, ttl=self._ttl, gone=self._forget)
+        attempt = Attempt(publication, is_held=self._mine.__contains__)
         try:
-            await publication.publish()
+            await attempt.wait()
         except BaseException:
-            # One that stood before is not taken down because its change failed.
-            if instance.id not in self._mine:
-                with suppress(ConsulUnavailable, TimeoutError):
-                    await shielded(publication.withdraw(), clock=SYSTEM_CLOCK, timeout=_CLEANUP)
+            if standing := self._mine.get(instance.id):
+                standing.may_become(publication)
+            await self._undoing.take_back(instance.id, attempt.undo)
             raise
-        self._mine.add(instance.id)
+        self._mine[instance.id] = publication
         return publication
 
     async def watch(self, name: str, /) -> Watcher[Sequence[ServiceInstance]]:
@@ -198,9 +204,14 @@ class ConsulRegistry:
         )
 
     async def aclose(self) -> None:
-        """Close what this registry has made: threads, or the client of a URL; idempotent."""
+        """Take back what was given up, and close threads, or the client of a URL; idempotent."""
+        await self._undoing.aclose()
         if self._owned:
             await self._agent.aclose()
+
+    def _forget(self, publication: Publication) -> None:
+        if self._mine.get(publication.id) is publication:
+            del self._mine[publication.id]
 
     async def _datacenters(self) -> Sequence[str]:
         if self._datacenter == SINGLE:
