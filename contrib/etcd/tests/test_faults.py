@@ -190,6 +190,29 @@ asyncio.run(main())
         await process.wait()
 
 
+async def test_what_was_given_up_is_refused_where_it_comes_after_its_lease(
+    own_server: Any, registry: EtcdRegistry, own_client: EtcdClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    ask = own_client.ask
+
+    async def hold(call: Any, request: Any) -> Any:
+        if call is PUT:
+            sent.set_result(request)
+            await asyncio.Event().wait()
+        return await ask(call, request)
+
+    monkeypatch.setattr(own_client, "ask", hold)
+    registering = asyncio.ensure_future(EtcdRegistry(own_client, ttl=3600).register(ONE))
+    late = await sent
+    registering.cancel()
+    await asyncio.wait({registering})
+
+    with pytest.raises(EtcdUnavailable, match="lease not found"):
+        await ask(PUT, late)
+    assert list(await get_service(registry, ONE.name)) == []
+
+
 async def test_lease_that_ran_out_is_a_loss(own_server: Any, registry: EtcdRegistry) -> None:
     registration = await registry.register(ONE)
     async with asyncio.timeout(PATIENCE):

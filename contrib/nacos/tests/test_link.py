@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
+from kratos.registry import ServiceInstance
 from kratos.testing.clock import FakeClock
-from kratos_nacos import NacosClient, NacosUnavailable
+from kratos_nacos import NacosClient, NacosRegistry, NacosUnavailable
 from kratos_nacos import nacos_pb2 as pb
 from kratos_nacos.link import Link
 from kratos_nacos.services import ServicesWatcher
@@ -20,7 +22,9 @@ from kratos_nacos.wire import pack, unpack
 
 HEARTBEAT = 5.0  # seconds
 LOST: dict[str, Any] = {}
+HELD: dict[str, Any] = {}
 GOOD = {"resultCode": 200, "errorCode": 0}
+ONE = ServiceInstance(id="1", name="orders", endpoints=("grpc://10.0.0.1:9000",))
 DEEP = pack("Odd", {})
 DEEP.body.value = b"[" * 100_000
 UNKNOWN = {"resultCode": 500, "errorCode": 301, "message": "Connection is unregistered."}
@@ -34,6 +38,8 @@ class FakeNacos(grpc.GenericRpcHandler):
         self.asked: list[str] = []
         self.heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.pushes: asyncio.Queue[pb.Payload | None] = asyncio.Queue()
+        self.held: asyncio.Queue[Any] = asyncio.Queue()  # what it has in hand, and does not answer
+        self.left = asyncio.Event()  # set when a connection ends
 
     def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler[Any, Any]:
         types: Any = {
@@ -45,12 +51,15 @@ class FakeNacos(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(self._talk, **types)
 
     async def _answer(self, request: pb.Payload, context: Any) -> pb.Payload:
-        kind, _ = unpack(request)
+        kind, body = unpack(request)
         self.asked.append(kind)
         planned = self.answers.get(kind)
         answer: Any = planned.pop(0) if planned else GOOD
         if answer is LOST:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "as planned")
+        if answer is HELD:
+            self.held.put_nowait(body)
+            await asyncio.Event().wait()
         return pack("Response", answer)
 
     async def _talk(self, requests: Any, _context: Any) -> AsyncIterator[pb.Payload]:
@@ -64,6 +73,7 @@ class FakeNacos(grpc.GenericRpcHandler):
                 yield push
         finally:
             listening.cancel()
+            self.left.set()
 
 
 @pytest.fixture
@@ -245,3 +255,40 @@ def test_body_of_a_message_is_json_in_utf_8() -> None:
     assert json.loads(message.body.value) == {"a": "größe"}
     assert "ö".encode() in message.body.value
     assert dict(message.metadata.headers) == {"accessToken": "t"}
+
+
+async def given_up(nacos: FakeNacos, registry: NacosRegistry, instance: ServiceInstance) -> Any:
+    """Register, cancel that when Nacos has it in hand, and return what that was."""
+    nacos.answers["InstanceRequest"] = [HELD]
+    registering = asyncio.ensure_future(registry.register(instance))
+    told = await nacos.held.get()
+    registering.cancel()
+    await asyncio.wait({registering})
+    assert registering.cancelled()
+    return told
+
+
+async def test_registration_that_was_given_up_goes_with_its_connection(
+    client: NacosClient, nacos: FakeNacos
+) -> None:
+    await given_up(nacos, NacosRegistry(client), ONE)
+
+    async with asyncio.timeout(10):
+        await nacos.left.wait()
+
+
+async def test_change_that_was_given_up_is_not_taken_for_somebody_elses(
+    client: NacosClient, nacos: FakeNacos
+) -> None:
+    registry = NacosRegistry(client)
+    registration = await registry.register(ONE)
+    told = await given_up(nacos, registry, replace(ONE, version="v2"))
+    listed = {**GOOD, "serviceInfo": {"hosts": [told["instance"]]}}
+    nacos.answers["ServiceQueryRequest"] = [listed]
+
+    await registration.renew()
+
+    assert not nacos.left.is_set()
+    await registration.withdraw()
+    async with asyncio.timeout(10):
+        await nacos.left.wait()

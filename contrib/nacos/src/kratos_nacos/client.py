@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -179,7 +180,8 @@ class NacosClient:
         except BaseException as error:
             if isinstance(error, NacosUnavailable) and error.code == UNREACHABLE and self._at == at:
                 self._at = (at + 1) % len(self._endpoints)
-            await shielded(link.aclose(), clock=SYSTEM_CLOCK, timeout=_CLEANUP)
+            with suppress(TimeoutError):  # it ends by itself, and this is not what went wrong
+                await shielded(link.aclose(), clock=SYSTEM_CLOCK, timeout=_CLEANUP)
             raise
         return link
 

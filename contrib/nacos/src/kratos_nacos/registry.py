@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from kratos.clock import SYSTEM_CLOCK, Clock
@@ -134,8 +135,9 @@ class NacosRegistry:
             async with seat.lock:
                 if self._seats.get(key) is not seat:
                     continue  # it was withdrawn meanwhile
+                seat.since = max(seat.since, since)
                 await seat.publish(entries)
-                publication = _Publication(seat, instance, since, self._forget)
+                publication = _Publication(seat, instance, self._forget)
                 seat.holder = publication
                 return publication
 
@@ -180,6 +182,7 @@ class _Seat:
         self.link: Link | None = None
         self.holder: _Publication | None = None
         self.published: dict[str, Sequence[Entry]] = {}
+        self.since = 0  # the number of what may be there: its holder's, or of a change given up
 
     async def publish(self, entries: Mapping[str, Sequence[Entry]]) -> None:
         """Put entries in place of what was there."""
@@ -196,7 +199,7 @@ class _Seat:
                 await self._remove(self.link, service)
         except BaseException:
             if fresh:
-                await shielded(self.leave(), clock=SYSTEM_CLOCK, timeout=_CLEANUP)
+                await self._part()
             raise
 
     async def empty(self) -> None:
@@ -207,7 +210,7 @@ class _Seat:
                 for service in list(self.published):
                     await self._remove(link, service)
         finally:
-            await shielded(self.leave(), clock=SYSTEM_CLOCK, timeout=_CLEANUP)
+            await self._part()
 
     async def leave(self) -> None:
         """Close the connection, with all that was published over it."""
@@ -215,6 +218,11 @@ class _Seat:
         self.published.clear()
         if link is not None:
             await link.aclose()
+
+    async def _part(self) -> None:
+        """Leave, even if the caller is cancelled. A connection that takes longer ends by itself."""
+        with suppress(TimeoutError):
+            await shielded(self.leave(), clock=SYSTEM_CLOCK, timeout=_CLEANUP)
 
     async def _put(self, link: Link, service: str, entries: Sequence[Entry]) -> None:
         # A connection has one entry per service, or one batch of them.
@@ -240,12 +248,10 @@ class _Publication:
         self,
         seat: _Seat,
         instance: ServiceInstance,
-        since: int,
         forget: Callable[[ServiceInstance], None],
     ) -> None:
         self._seat = seat
         self._instance = instance
-        self._since = since
         self._forget = forget
 
     @property
@@ -263,7 +269,7 @@ class _Publication:
         for service in list(seat.published):
             told = await query(seat.client, link, service, group=seat.group)
             entries = entries_in(child(told, "serviceInfo"))
-            if newest(self._instance.id, entries) > self._since:
+            if newest(self._instance.id, entries) > seat.since:
                 await self.withdraw()
                 raise self._gone("another process has registered the same id")
 
