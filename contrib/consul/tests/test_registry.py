@@ -41,6 +41,8 @@ class ConsulContract(RegistryContract):
 
 
 class TestConsulRegistry(ConsulContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, address: str, proxy: FaultProxy) -> AsyncIterator[Backend]:
         def registry(at: str) -> Registry:
@@ -63,6 +65,7 @@ class TestConsulRegistry(ConsulContract):
 class TestRegistryOfPythonConsul(ConsulContract):
     """The same through a client of python-consul, which blocks, in threads."""
 
+    patience = 60.0  # seconds, on a busy machine
     limit = 2.0  # seconds; it has no limits of its own, so an attempt over a dead line is left
 
     @pytest.fixture

@@ -34,6 +34,8 @@ def backend_of(source: Source, make: Callable[[], Source], api: Api, path: str) 
 
 @pytest.mark.slow
 class TestConsulSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, address: str, api: Api, proxy: FaultProxy, unique: str
@@ -50,6 +52,7 @@ class TestConsulSource(SourceContract):
 class TestSourceOfPythonConsul(SourceContract):
     """The same through a client of python-consul, which blocks, in threads."""
 
+    patience = 60.0  # seconds, on a busy machine
     limit = 2.0
 
     @pytest.fixture

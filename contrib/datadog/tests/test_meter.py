@@ -317,12 +317,12 @@ class TestSending:
         began = time.perf_counter()
         for number in range(20_000):
             counter.labels(str(number)).inc()
-        assert time.perf_counter() - began < 5
+        assert time.perf_counter() - began < 15
         while not meter.dropped:
             time.sleep(0.01)
         began = time.perf_counter()
         meter.close()
-        assert time.perf_counter() - began < 5
+        assert time.perf_counter() - began < 15
 
     async def test_publishers_run_in_the_loop(self, agent: Any, metering: Metering) -> None:
         meter = metering(agent.address, interval=0.01)
@@ -344,12 +344,12 @@ class TestSending:
     async def test_end_is_not_kept_by_a_loop_that_waits_for_it(
         self, agent: Any, metering: Metering
     ) -> None:
-        meter = metering(agent.address, patience=5)
+        meter = metering(agent.address, patience=60)
         meter.on_collect(lambda: None)
         meter.counter("a").inc()
         began = time.perf_counter()
         meter.close()
-        assert time.perf_counter() - began < 1
+        assert time.perf_counter() - began < 15
         assert lines(agent) == ["a:1|c"]
 
     def test_gauges_of_a_worker_are_told_apart(

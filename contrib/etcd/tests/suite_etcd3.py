@@ -59,6 +59,7 @@ def connect() -> Iterator[Connect]:
 
 
 class TestRegistry(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
     crowd: ClassVar[int] = 20
 
     @pytest.fixture
@@ -90,6 +91,8 @@ class TestRegistry(RegistryContract):
 
 
 class TestSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, address: str, folder: str, connect: Connect, client: EtcdClient

@@ -17,6 +17,8 @@ TTL = 2.0  # seconds; etcd grants no less
 @pytest.mark.service("etcd")
 @pytest.mark.slow
 class TestEtcdRegistry(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, address: str, folder: str) -> AsyncIterator[Backend]:
         host, _, port = address.rpartition(":")

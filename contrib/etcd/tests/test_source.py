@@ -25,6 +25,8 @@ async def put(client: EtcdClient, key: str, value: bytes = b"{}") -> None:
 
 @pytest.mark.slow
 class TestEtcdSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, address: str, client: EtcdClient, folder: str

@@ -30,6 +30,8 @@ async def line(address: str) -> AsyncIterator[ToxiProxy]:
 
 
 class TestEtcdRegistry(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, address: str, folder: str, line: ToxiProxy, client: EtcdClient
@@ -100,6 +102,8 @@ class TestEtcdRegistry(RegistryContract):
 
 
 class TestEtcdSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, folder: str, line: ToxiProxy, client: EtcdClient

@@ -325,12 +325,12 @@ class TestAway:
             began = time.perf_counter()
             for _ in range(2000):
                 logger.log(Level.INFO, "x" * 10_000)
-            assert time.perf_counter() - began < 5
+            assert time.perf_counter() - began < 15
             assert logger.dropped > 0
             assert logger.waiting <= 8 << 20
             began = time.perf_counter()
             logger.close()
-            assert time.perf_counter() - began < 5
+            assert time.perf_counter() - began < 15
         level, message, fields = log.records[-1]
         assert (level, message) == (Level.WARN, "records for Fluentd were lost")
         # What is in the buffers of the system counts as written, without acknowledgement.

@@ -154,7 +154,7 @@ async def test_closed_connection_leaves_no_socket(
             proxy.restore()
         else:
             await link.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while proxy.connections:  # noqa: ASYNC110  no event tells
                 await asyncio.sleep(0.01)
     finally:

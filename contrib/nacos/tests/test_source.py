@@ -63,6 +63,8 @@ async def store(client: NacosClient, group: str) -> Store:
 
 @pytest.mark.slow
 class TestNacosSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self,

@@ -109,8 +109,18 @@ async def test_all_converges_after_the_server_was_frozen(
         await sees(states, ONE, TWO)
 
 
-async def test_instance_of_a_killed_process_is_gone_within_its_ttl(
-    own_server: Any, registry: RedisRegistry
+async def ends_at(client: Any) -> float:
+    """Return when the instance expires, in milliseconds of Redis' clock; 0 if it is not there."""
+    entry = await client.hget("microservices/{orders}", "1")
+    return float(entry.split()[0]) if entry else 0.0
+
+
+async def is_kept(client: Any, *, beyond: float) -> bool:
+    return await ends_at(client) > beyond + 1000 * TTL
+
+
+async def test_instance_of_a_killed_process_is_gone_after_its_ttl(
+    own_server: Any, own_client: Any, registry: RedisRegistry, until: Until
 ) -> None:
     program = f"""
 import asyncio
@@ -133,12 +143,13 @@ asyncio.run(main())
         assert await process.stdout.readline() == b"registered\n"
         async with following(registry, ONE.name) as states:
             await sees(states, ServiceInstance(id="1", name="orders"))
-            await asyncio.sleep(1.5 * TTL)  # it is kept, so nobody takes it out
-            assert len(states) == 1
+            ends = await ends_at(own_client)
+            await until(lambda: is_kept(own_client, beyond=ends))
             process.kill()
-            killed = time.monotonic()
+            await process.wait()
+            ends = await ends_at(own_client)
             await sees(states)
-            assert time.monotonic() - killed < 1.5 * TTL
+        assert await own_client.time() >= (int(ends // 1000), 0)
     finally:
         if process.returncode is None:
             process.kill()
@@ -191,20 +202,30 @@ async def is_empty(client: Any) -> bool:
     return not await client.dbsize()
 
 
+async def is_missing(client: Any, key: str) -> bool:
+    return not await client.exists(key)
+
+
+async def has_two(client: Any) -> bool:
+    return bool(await client.hlen("microservices/{orders}") == 2)
+
+
 async def test_dead_instances_do_not_pile_up_beside_one_that_lives(
-    own_client: Any, registry: RedisRegistry
+    own_client: Any, registry: RedisRegistry, until: Until
 ) -> None:
     for number in range(5):
         await registry.register(replace(ONE, id=f"dead-{number}"))
     async with keeping(registry, ONE):
-        await asyncio.sleep(1.2 * TTL)
+        await until(lambda: is_missing(own_client, "microservices/{orders}/dead-4"))
         await registry.register(TWO)
-        assert await own_client.hlen("microservices/{orders}") == 2
+        await until(lambda: has_two(own_client))
 
 
-async def test_renewal_after_the_ttl_is_a_loss(registry: RedisRegistry) -> None:
+async def test_renewal_after_the_ttl_is_a_loss(
+    own_client: Any, registry: RedisRegistry, until: Until
+) -> None:
     registration = await registry.register(ONE)
-    await asyncio.sleep(1.2 * TTL)
+    await until(lambda: is_missing(own_client, "microservices/{orders}/1"))
 
     with pytest.raises(RegistrationLost, match="orders-1 has expired"):
         await registration.renew()
@@ -348,7 +369,7 @@ async def test_line_that_is_dead_without_a_sign_is_noticed_within_a_ttl(own_serv
         proxy.stall()
         begun = time.monotonic()
         await holds(lambda: feed.stale_since is not None)
-        assert time.monotonic() - begun < 5  # a busy machine; 1.55 s by itself
+        assert time.monotonic() - begun < 15  # a busy machine; 1.55 s by itself
         other = RedisRegistry.from_url(f"{own_server.url}?ttl=60s")
         await other.register(ONE)
         proxy.restore()

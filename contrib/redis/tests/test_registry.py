@@ -18,6 +18,8 @@ TTL = 1.5  # seconds
 @pytest.mark.service("redis")
 @pytest.mark.slow
 class TestRedisRegistry(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, url: str, prefix: str) -> AsyncIterator[Backend]:
         (address,) = parse_url(url).addresses(6379)

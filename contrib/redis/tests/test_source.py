@@ -19,6 +19,8 @@ pytestmark = pytest.mark.service("redis")
 
 @pytest.mark.slow
 class TestRedisSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, url: str, client: Any, prefix: str) -> AsyncIterator[SourceBackend]:
         (address,) = parse_url(url).addresses(6379)

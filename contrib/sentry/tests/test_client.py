@@ -109,7 +109,7 @@ async def test_sentry_that_does_not_answer_keeps_nobody_from_stopping() -> None:
         began = time.monotonic()
         async with Sentry(f"http://key@127.0.0.1:{port}/1", flush_timeout=0.3, log=log):
             sentry_sdk.capture_message("hello")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert log.messages() == ["Sentry did not take all events in time"]
         silent.accept()[0].close()
     assert [each for each in check.left() if "task" in each] == []

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -51,6 +51,8 @@ def over(line: FaultProxy) -> str:
 
 
 class TestRegistry(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, host: str, proxy: FaultProxy, connect: Connect
@@ -72,6 +74,8 @@ class TestRegistry(RegistryContract):
 
 
 class TestSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, host: str, proxy: FaultProxy, kazoo: Any, connect: Connect
@@ -103,8 +107,8 @@ class TestSource(SourceContract):
 class Tools(RegistryContract):
     """The tools of the contract, without its tests."""
 
+    patience = 60.0  # seconds, on a busy machine
     __test__ = False
-    patience: ClassVar[float] = 30.0
 
 
 tools = Tools()

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.service("zookeeper"), pytest.mark.timeout(60)]
 
 
 class TestRegistry(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, host: str, proxy: FaultProxy) -> AsyncIterator[Backend]:
         made: list[Registry] = []
@@ -34,6 +36,8 @@ class TestRegistry(RegistryContract):
 
 
 class TestRegistryByUrlWithPassword(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, host: str) -> AsyncIterator[Backend]:
         made: list[Registry] = []
@@ -49,6 +53,8 @@ class TestRegistryByUrlWithPassword(RegistryContract):
 
 
 class TestSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(
         self, host: str, proxy: FaultProxy, kazoo: Any

@@ -29,6 +29,8 @@ async def line(host: str) -> AsyncIterator[ToxiProxy]:
 
 
 class TestRegistry(RegistryContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, host: str, line: ToxiProxy) -> AsyncIterator[Backend]:
         made: list[Registry] = []
@@ -96,6 +98,8 @@ class TestRegistry(RegistryContract):
 
 
 class TestSource(SourceContract):
+    patience = 60.0  # seconds, on a busy machine
+
     @pytest.fixture
     async def backend(self, host: str, line: ToxiProxy, kazoo: Any) -> AsyncIterator[SourceBackend]:
         path = f"/toxiproxy/config-{uuid4().hex}"

@@ -123,7 +123,7 @@ class RegistryTools:
         limit: Seconds for one call of the keeper and of the watch loop.
     """
 
-    patience: ClassVar[float] = 10.0
+    patience: ClassVar[float] = 15.0
     limit: ClassVar[float] = 0.5
 
     def faults(self, backend: Backend) -> Faults:

@@ -54,7 +54,7 @@ class LeakCheck:
             *(f"socket {end}" for end in ends if end),
         ]
 
-    async def nothing_left(self, *, patience: float = 5.0) -> None:
+    async def nothing_left(self, *, patience: float = 15.0) -> None:
         """Return when nothing is left.
 
         Args:

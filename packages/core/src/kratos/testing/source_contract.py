@@ -92,7 +92,7 @@ class SourceContract:
         limit: Seconds for one call of the watch loop.
     """
 
-    patience: ClassVar[float] = 10.0
+    patience: ClassVar[float] = 15.0
     limit: ClassVar[float] = 1.0
 
     # --- reading
