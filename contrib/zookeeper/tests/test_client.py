@@ -160,7 +160,7 @@ async def test_registration_given_up_on_a_dead_line_is_taken_back_on_the_next_on
 ) -> None:
     one = ServiceInstance(id="1", name=unique)
     client = connect(over(proxy), read_only=False)
-    registry = ZooKeeperRegistry(client, root=ROOT, timeout=1.0)
+    registry = ZooKeeperRegistry(client, root=ROOT)
     peer = ZooKeeperRegistry(connect(host), root=ROOT)
     await registry.register(ServiceInstance(id="other", name=unique))
     session = registry._connection.session()  # pyright: ignore[reportPrivateUsage]

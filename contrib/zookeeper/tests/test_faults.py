@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ import pytest
 
 from kratos.errors import RegistryUnavailable
 from kratos.registry import RegistrationState, ServiceInstance, get_service
+from kratos.testing.convergence import eventually
 from kratos.testing.proxy import FaultProxy
 from kratos.testing.registry_contract import RegistryContract
 from kratos_zookeeper import ZooKeeperRegistry
@@ -284,7 +286,7 @@ async def test_watcher_of_a_frozen_server_neither_spins_nor_hangs(
 ) -> None:
     registry = make(over(proxy), timeout=0.5)
     watcher = await registry.watch(f"service-{unique}")
-    state = await watcher.read()
+    state = await eventually(watcher.read)
     proxy.stall()
     with pytest.raises(RegistryUnavailable, match="lost its connection"):
         async with asyncio.timeout(tools.patience):
@@ -311,20 +313,28 @@ async def seen_nobody(peer: ZooKeeperRegistry, one: ServiceInstance) -> None:
         await seen.until()
 
 
+async def told(call: Callable[[], Awaitable[object]], message: str) -> None:
+    """Call until the error is this one; on a busy machine an attempt may end before its reason."""
+    found = ""
+    async with asyncio.timeout(tools.patience):
+        while not re.search(message, found):
+            with pytest.raises(RegistryUnavailable) as refusal:
+                await call()
+            found = str(refusal.value)
+
+
 async def test_server_that_is_away_is_named_with_the_reason(make: Make, unique: str) -> None:
     registry = make("127.0.0.1:1", timeout=0.5)
-    with pytest.raises(
-        RegistryUnavailable,
-        match=r"zookeeper://127.0.0.1:1/faults did not register .* no answer within 0.5 s "
+    await told(
+        lambda: registry.register(instance(unique)),
+        r"zookeeper://127.0.0.1:1/faults did not register .* no answer within 0.5 s "
         r"\(.*[Cc]onnection.*refused",
-    ):
-        await registry.register(instance(unique))
+    )
 
 
 async def test_host_that_nobody_knows_is_named(make: Make, unique: str) -> None:
     registry = make("nowhere.invalid:2181", timeout=1.0)
-    with pytest.raises(RegistryUnavailable, match=r"Cannot resolve nowhere.invalid"):
-        await get_service(registry, unique)
+    await told(lambda: get_service(registry, unique), r"Cannot resolve nowhere.invalid")
 
 
 async def test_what_is_no_zookeeper_is_an_error_with_the_reason(make: Make, unique: str) -> None:
@@ -338,8 +348,7 @@ async def test_what_is_no_zookeeper_is_an_error_with_the_reason(make: Make, uniq
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     registry = make(f"127.0.0.1:{port}", timeout=1.0)
-    with pytest.raises(RegistryUnavailable, match=r"no answer within 1 s \(.+\)"):
-        await get_service(registry, unique)
+    await told(lambda: get_service(registry, unique), r"no answer within 1 s \(.+\)")
     server.close()
     await server.wait_closed()
 
@@ -355,8 +364,9 @@ async def test_what_is_no_zookeeper_and_stays_is_doubted(make: Make, unique: str
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     registry = make(f"127.0.0.1:{port}", timeout=0.5)
-    with pytest.raises(RegistryUnavailable, match=r"0.5 s \(it has never answered: is that a Zoo"):
-        await get_service(registry, unique)
+    await told(
+        lambda: get_service(registry, unique), r"0.5 s \(it has never answered: is that a Zoo"
+    )
     over.set()
     server.close()
     await server.wait_closed()
@@ -384,7 +394,7 @@ async def test_no_log_and_no_error_shows_the_password(
     caplog.set_level(1)
     root = f"/private-{unique}"
     registry = make(over(proxy), root=root, user="orders", password="hunter2", timeout=0.5)
-    registration = await registry.register(instance(unique))
+    registration = await eventually(lambda: registry.register(instance(unique)))
     proxy.cut()
     with pytest.raises(RegistryUnavailable) as failure:
         await registration.renew()
