@@ -23,7 +23,7 @@ from kratos.testing.echo import ECHO, WATCH, EchoService, text
 from kratos.transport import CallOptions, Mount
 from kratos_http import Compression, Decompression, HttpClient, HttpConnector, HttpServer
 from kratos_http._decompress import inflate, inflated
-from kratos_http._decompressors import INFLATERS, Inflater
+from kratos_http._decompressors import INFLATERS, Inflater, _Zlib
 from kratos_http._zstd import zstd
 from kratos_http.testing import running
 
@@ -148,6 +148,36 @@ def test_nonsense_is_an_error_and_nothing_else(data: bytes, coding: str) -> None
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_members_follow_one_another(coding: str) -> None:
     assert inflate(PACK[coding](b"a") + PACK[coding](b"b"), coding, 10) == b"ab"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_members_that_make_nothing_are_refused_when_they_are_many(coding: str) -> None:
+    """Each costs a new decompressor: four MiB of them would take minutes."""
+    member = PACK[coding](b"")
+    assert inflate(member * 200, coding, 10) == b""
+    with pytest.raises(Error, match="too many members"):
+        inflate(member * 20_000, coding, 10)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_large_members_may_be_as_many_as_they_like(coding: str) -> None:
+    rng = random.Random(1)
+    parts = [rng.randbytes(2000) for _ in range(1000)]
+    assert inflate(b"".join(map(PACK[coding], parts)), coding, 2_000_000) == b"".join(parts)
+
+
+def test_what_follows_a_member_is_not_copied_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    step = _Zlib.step
+
+    def noting(inflater: _Zlib, data: bytes, most: int, /) -> bytes:
+        given.append(len(data))
+        return step(inflater, data, most)
+
+    monkeypatch.setattr(_Zlib, "step", noting)
+    data = PACK["gzip"](b"") * 100 + PACK["gzip"](random.Random(1).randbytes(1_000_000))
+    assert len(inflate(data, "gzip", 1_000_000)) == 1_000_000
+    assert max(given) <= 64 * 1024
 
 
 @pytest.mark.parametrize(

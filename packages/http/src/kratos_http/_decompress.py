@@ -16,6 +16,8 @@ __all__ = ["CODINGS", "InflatedWire", "inflate", "inflated"]
 
 CODINGS: Final = tuple(INFLATERS)
 _PIECE: Final = 64 * 1024
+_MEMBERS: Final = 256  # that a body may have, however small they are
+_MEMBER: Final = 1024  # bytes for which it may have one more
 _TAME: Final = ("gzip", "deflate")  # at most 1032 for 1; in others a few bytes may be megabytes
 
 
@@ -99,14 +101,21 @@ class InflatedWire(WireProxy):
 
 
 class _Members:
-    """Decompresses step by step; some codings allow several members, one after another."""
+    """Decompresses step by step; some codings allow several members, one after another.
+
+    A member takes nine bytes and makes nothing, yet costs a new decompressor and a copy of what
+    follows it. So there may only be as many as honest writers make, and what follows is cut short.
+    """
 
     def __init__(self, coding: str) -> None:
         self._new: Callable[[], Inflater] = INFLATERS[coding]
         self._several = coding in SEVERAL
         self._member = self._new()
-        self._input = b""
-        self._fed = False
+        self._members = 1
+        self._input = b""  # what the member gets next
+        self._data = b""  # what was fed
+        self._at = 0  # where in it the input ends
+        self._fed = 0  # bytes in all
 
     @property
     def complete(self) -> bool:
@@ -115,16 +124,17 @@ class _Members:
 
     def feed(self, data: bytes) -> None:
         """Take a piece, when ``take`` has nothing left."""
-        self._input = data
-        self._fed = self._fed or bool(data)
+        self._data, self._at = data, 0
+        self._fed += len(data)
 
     def take(self, most: int) -> bytes:
         """Return at most so many bytes; none if there are none left in what was fed."""
-        while self._input or self._member.has_more:
+        while self._input or self._at < len(self._data) or self._member.has_more:
+            if not self._input:
+                self._input = self._data[self._at : self._at + _PIECE]
+                self._at += len(self._input)
             if self._member.ended:
-                if not self._several:
-                    raise _malformed("something follows its end")
-                self._member = self._new()
+                self._begin()
             try:
                 piece = self._member.step(self._input, most)
             except Malformed as error:
@@ -133,6 +143,15 @@ class _Members:
             if piece:
                 return piece
         return b""
+
+    def _begin(self) -> None:
+        """Go on with another member."""
+        if not self._several:
+            raise _malformed("something follows its end")
+        self._members += 1
+        if self._members > _MEMBERS + self._fed // _MEMBER:
+            raise _malformed("it has too many members")
+        self._member = self._new()
 
 
 def _malformed(problem: str) -> Error:
