@@ -6,6 +6,7 @@ Costs are counted, not timed: frames until the end, objects kept, bytes of outpu
 from __future__ import annotations
 
 import gc
+import re
 
 import pytest
 from packages.http2.tests.peers.wire import (
@@ -27,6 +28,7 @@ from kratos_http2 import (
     Stream,
     encode_fields,
 )
+from kratos_http2 import header_blocks
 from kratos_http2._sending import REASONS
 from kratos_http2.frames import (
     FrameFlag,
@@ -224,6 +226,24 @@ def test_small_block_that_unfolds_to_a_large_list_ends_the_connection(
     assert server.names() == ["headers"]
     server.receive(headers(3, REQUEST + b"\xbe" * 16_000, end=True))
     assert calmed(server, "max_header_list")
+
+
+def test_list_that_is_far_too_large_is_not_even_looked_at(
+    server: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To check each of its values takes a thousand times as long as to send it."""
+    server.receive(headers(1, REQUEST + b"\x40\x01a\x7f\xa1\x1e" + b"v" * 4000, end=True))
+    checked: list[bytes] = []
+    check = header_blocks._VALUE
+
+    def noting(value: bytes) -> re.Match[bytes] | None:
+        checked.append(value)
+        return check(value)
+
+    monkeypatch.setattr(header_blocks, "_VALUE", noting)
+    server.receive(headers(3, REQUEST + b"\xbe" * 8000, end=True))
+    assert calmed(server, "max_header_list")
+    assert not checked
 
 
 def test_list_within_the_bomb_limit_shares_what_it_repeats(server: Side) -> None:

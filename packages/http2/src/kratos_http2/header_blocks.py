@@ -44,6 +44,7 @@ VARYING: Final = frozenset(
 _REMEMBERED: Final = 256  # blocks of one connection
 _MEMORY: Final = 64 * 1024  # bytes of their fields, as RFC 9113, 6.5.2 counts them
 _LARGEST: Final = _MEMORY // 8  # of one that is remembered
+_FEW: Final = 32  # fields, which hardly are too large
 _BOMB: Final = 4  # times the list that is allowed: more ends the connection
 
 _MOST_DIGITS: Final = 19
@@ -260,6 +261,9 @@ class HeaderReader:
             return found
         decoder = self._decoder
         pairs = decoder.decode(block)
+        if len(pairs) > _FEW:
+            # Before anything is looked at: a byte of the block may be a field of 4 KiB.
+            self._require_size(sum([len(name) + len(value) + OVERHEAD for name, value in pairs]))
         varying: list[Field] = []
         rest: list[Field] = []
         names = VARYING
@@ -269,17 +273,20 @@ class HeaderReader:
             made = HeaderBlock.of(self._base(tuple(rest)), tuple(varying), pairs)
         else:
             made = self._base(tuple(pairs))
-        if made.size > self._most:
-            raise Http2Error(
-                ErrorCode.ENHANCE_YOUR_CALM,
-                f"a header list has {made.size} bytes",
-                limit="max_header_list",
-            )
+        self._require_size(made.size)
         if decoder.changed:
             self.known.forget()
         else:
             self.known.keep(block, made)
         return made
+
+    def _require_size(self, size: int) -> None:
+        if size > self._most:
+            raise Http2Error(
+                ErrorCode.ENHANCE_YOUR_CALM,
+                f"a header list has {size} bytes",
+                limit="max_header_list",
+            )
 
     def _base(self, pairs: Fields) -> HeaderBlock:
         """Return the block of these fields: the same each time, for as long as it is remembered."""
