@@ -27,6 +27,12 @@ def test_message_is_legible_where_it_can_be() -> None:
     assert encoded_message("no cake (100% sold): é\n") == b"no cake (100%25 sold): %C3%A9%0A"
 
 
+def test_blanks_within_a_message_take_no_longer_than_other_letters() -> None:
+    blanks = " " * 1_000_000  # hours, if each were looked at with all that follow it
+    assert encoded_message(f" x{blanks}x  ") == f"%20x{blanks}x%20%20".encode()
+    assert encoded_message("  ") == b"%20%20"
+
+
 def test_error_comes_back_from_its_trailers() -> None:
     error = Error(418, "TEAPOT", "short & stout", {"handle": "here"})
     trailers = dict(status_trailers(to_status(error), [(b"x-own", b"1")]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
@@ -20,9 +19,6 @@ FINE: Final[Pairs] = ((b"grpc-status", b"0"),)
 _DETAILS: Final = DETAILS_KEY.encode()
 # What may stand in grpc-message as it is: printable ASCII but for the percent sign.
 _KEPT: Final = "".join(chr(byte) for byte in range(0x20, 0x7F) if byte != ord("%"))
-
-
-_ENDS: Final = re.compile("^ +| +$")  # HTTP takes blanks at the ends of a value away
 
 
 def status_trailers(status: WireStatus, trailers: WireHeaders = ()) -> WireHeaders:
@@ -44,4 +40,9 @@ def status_trailers(status: WireStatus, trailers: WireHeaders = ()) -> WireHeade
 def encoded_message(message: str) -> bytes:
     """Return a text as ``grpc-message`` has it: percent-encoded UTF-8 (gRPC over HTTP/2)."""
     encoded = quote(message, safe=_KEPT, errors="replace")
-    return _ENDS.sub(lambda blanks: "%20" * len(blanks[0]), encoded).encode()
+    # HTTP takes blanks at the ends of a value away. By no expression: one for the end would be
+    # tried at each blank, and a caller may have chosen the text.
+    rest = encoded.lstrip(" ")
+    kept = rest.rstrip(" ")
+    before, after = len(encoded) - len(rest), len(rest) - len(kept)
+    return f"{'%20' * before}{kept}{'%20' * after}".encode()
