@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.errors import Error
+from kratos.limit import cancel_and_wait
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import Mount
 from kratos_grpc import GrpcWeb
@@ -206,6 +208,29 @@ async def test_body_that_is_no_base64_is_refused(body: bytes) -> None:
     assert (failure.value.code, failure.value.reason) == (400, "CODEC")
     with pytest.raises(Error):
         await drained(Base64(FakeWire([body])))
+
+
+async def test_body_that_is_padded_everywhere_is_refused() -> None:
+    """Each place is decoded by itself: two million of them would take seconds."""
+    body = b"AA==" * 10_000
+    with pytest.raises(Error, match="too many places"):
+        WEB_TEXT.whole(body)
+    assert WEB_TEXT.whole(b"AA==" * 100) == bytes(100)
+
+
+async def test_others_have_their_turn_while_base64_of_a_stream_is_decoded() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    assert await drained(Base64(FakeWire([b"AA==" * 50_000]))) == bytes(50_000)
+    assert turns >= 10
+    await cancel_and_wait(counting)
 
 
 async def test_messages_in_base64_are_found_as_they_come() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from abc import ABC, abstractmethod
@@ -15,6 +16,9 @@ __all__ = ["GRPC", "WEB", "WEB_TEXT", "Base64", "Framing"]
 
 _END: Final = 0x80
 _QUANTUM: Final = 4  # letters of base64 that stand for three bytes
+_PADDINGS: Final = 256  # signs of padding that a body of one message may have, and
+_PADDED: Final = 256  # letters for which it may have one more: each place is decoded by itself
+_SLICE: Final = 16 * 1024  # letters that are decoded before others have their turn
 
 
 class Framing(ABC):
@@ -110,6 +114,8 @@ class _InText(_InBody):
         return base64.b64encode(data)
 
     def whole(self, body: bytes) -> bytes:
+        if body.count(b"=") > _PADDINGS + len(body) // _PADDED:
+            raise Error(400, "CODEC", "the body is padded in too many places")
         decoder = _Decoder()
         return decoder.feed(body) + decoder.end()
 
@@ -132,11 +138,13 @@ class Base64:
         wire: What it is read from.
     """
 
-    __slots__ = ("_decoder", "_wire")
+    __slots__ = ("_at", "_data", "_decoder", "_wire")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._decoder = _Decoder()
+        self._data = b""
+        self._at = 0  # where in it the next slice begins
 
     async def read(self) -> bytes:
         """Return the next piece; see ``Wire``.
@@ -144,11 +152,17 @@ class Base64:
         Raises:
             Error: As ``Wire.read``; 400 CODEC: it is no base64.
         """
-        while data := await self._wire.read():
-            piece = self._decoder.feed(data)
+        while True:
+            if self._at < len(self._data):
+                await asyncio.sleep(0)  # padding everywhere takes long
+            else:
+                self._data, self._at = await self._wire.read(), 0
+                if not self._data:
+                    return self._decoder.end()
+            piece = self._decoder.feed(self._data[self._at : self._at + _SLICE])
+            self._at += _SLICE
             if piece:
                 return piece
-        return self._decoder.end()
 
 
 class _Decoder:
