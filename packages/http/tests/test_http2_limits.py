@@ -9,15 +9,25 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 
+from kratos.metrics import MemoryMeter
+from kratos.transport import Mount
 from kratos.transport.cause import Cause
 from kratos.transport.http import Endpoint, Head, Reply
-from kratos_http import Limits
+from kratos_http import HttpServer, Limits
 from kratos_http._http2_connection import Http2Connection
 from kratos_http.conduct import Governed
-from kratos_http.testing import Http2Peer, Listening, SocketPeer, eventually, listening
+from kratos_http.testing import (
+    Http2Peer,
+    Listening,
+    SocketPeer,
+    eventually,
+    listening,
+    running,
+)
 from kratos_http2 import ErrorCode, Settings
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
@@ -173,6 +183,19 @@ class TestFloods:
             assert int.from_bytes(goaway[4:8], "big") == ErrorCode.ENHANCE_YOUR_CALM
             assert opened.engine.offences == {name: 1}
             assert (await (await opened.connect_http2()).request("GET", "/")).status == 200
+
+    async def test_offences_are_counted_in_the_meter_of_the_application(self) -> None:
+        server, meter = HttpServer("127.0.0.1:0"), MemoryMeter()
+        server.mount(Mount(metrics=meter))
+        async with running(server):
+            port = urlsplit((await server.bind())[0]).port or 0
+            for _ in range(2):
+                peer = await SocketPeer.connect("127.0.0.1", port)
+                await peer.send(PREFACE + frame(6, 0, 0, b"12345678") * 5000)
+                await peer.rest()
+                await peer.aclose()
+        count = meter.value("server_connection_offences_total", kind="http", limit="pings")
+        assert count == 2
 
     async def test_flood_of_empty_data_ends_the_connection(self) -> None:
         async with attack() as it:

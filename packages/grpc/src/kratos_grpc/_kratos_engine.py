@@ -87,7 +87,7 @@ class KratosEngine:
             protocol.mount(served)
         self._listening.dispatcher = dispatcher
         self._listening.aside = served.aside
-        self._listening.health = served.mount.health
+        self._listening.mount(served.mount)
 
     async def bind(self) -> Sequence[str]:
         """Reserve the address and return the endpoint's URL.

@@ -17,7 +17,7 @@ from kratos.health import Health, Phase, Status
 from kratos.limit import cancel_and_wait
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.tls import Rotation, ServerTls, server_context
-from kratos.transport import Dispatcher
+from kratos.transport import Dispatcher, Mount
 from kratos.transport.cause import Cause
 from kratos.transport.listening import SocketFile, listen, reserve
 from kratos_http._accepting import Acceptor
@@ -49,7 +49,6 @@ class Listening:
     Attributes:
         dispatcher: Whose calls are waited for when it stops; ``None`` before there is one.
         aside: Those whose calls are cancelled at once when it stops.
-        health: Of the application; it tells when to send peers elsewhere.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Listening:
     ) -> None:
         self.dispatcher: Dispatcher | None = None
         self.aside: Sequence[Dispatcher] = ()
-        self.health: Health | None = None
+        self._health: Health | None = None  # of the application
         self._address = address
         self._engine = engine
         self._place = place
@@ -90,6 +89,14 @@ class Listening:
     def address(self) -> Address | None:
         """Where it is to listen; ``None`` for a socket that it was given."""
         return None if self._sock is not None and not self._shared else self._address
+
+    def mount(self, mount: Mount) -> None:
+        """Take what the application has: health tells when to send peers elsewhere, and a meter
+        counts what they should not have done.
+        """
+        self._health = mount.health
+        if mount.metrics is not None:
+            self._engine.count_offences(mount.metrics, kind=self._schemes[0])
 
     def share(self, sock: socket.socket) -> None:
         """Serve on a socket that other processes have, too."""
@@ -188,7 +195,7 @@ class Listening:
 
         So a connection that is in use is not closed under a request that is on its way.
         """
-        health = self.health
+        health = self._health
         if health is None:
             return lambda: None
 

@@ -9,9 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, Final
 
 from kratos.errors import ConfigError
+from kratos.metrics import Counter as Counted
+from kratos.metrics import Meter
 from kratos.transport.http import HttpApplication
 from kratos_http._connection import ServerConnection
 from kratos_http._format import date_line
@@ -79,6 +82,7 @@ class Engine:
         self.relief: Callable[[], None] | None = None
         self.now = 0.0
         self.date = b""
+        self._series: _Series | None = None
         self._sent_away = False
         self._crowded = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,9 +153,26 @@ class Engine:
             if crowded:
                 self._make_room(self.now)
 
+    def count_offences(self, meter: Meter, *, kind: str) -> None:
+        """Show offences as ``server_connection_offences_total``, by kind and limit.
+
+        Args:
+            meter: Makes the counter.
+            kind: Of the server.
+        """
+        counter = meter.counter(
+            "server_connection_offences_total",
+            description="Times that a peer of HTTP/2 exceeded a limit.",
+            labels=("kind", "limit"),
+        )
+        # Grows with the names of limits, which are few, and not with the peers.
+        self._series = _Series(partial(counter.labels, kind))
+
     def note_offence(self, connection: Link, limit: str, why: str, /) -> None:
         """Note that a peer exceeded a limit; a log gets the first time of each connection."""
         self.offences[limit] += 1
+        if self._series is not None:
+            self._series[limit].inc()
         if not connection.offended:
             connection.offended = True
             _log.info("HTTP/2 with %s: %s", connection, why)
@@ -217,6 +238,18 @@ class Engine:
         assert self._loop is not None, "started before"
         self.sweep(self._loop.time())
         self._timer = self._loop.call_later(TICK, self._tick)
+
+
+class _Series(dict[str, Counted]):
+    """Counters by the name of a limit, made when they are first needed."""
+
+    def __init__(self, labels: Callable[[str], Counted]) -> None:
+        super().__init__()
+        self._labels = labels
+
+    def __missing__(self, limit: str) -> Counted:
+        made = self[limit] = self._labels(limit)
+        return made
 
 
 def _checked(versions: Sequence[str]) -> tuple[str, ...]:

@@ -387,7 +387,7 @@ class HttpServer:
         require_known("use(...)", self._matcher.selectors, known)
         self._operations.serve(self._dispatcher.operations.values())
         self._listening.dispatcher = self._dispatcher
-        self._listening.health = mount.health
+        self._listening.mount(mount)
         if self._health_paths is not None and mount.health is not None:
             for path, kind in self._health_paths.questions().items():
                 self._router.add("GET", path, probe(mount.health, kind))
