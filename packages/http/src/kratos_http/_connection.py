@@ -220,7 +220,8 @@ class ServerConnection(Answering):
                 return
             endpoint = Constant(refused)
         self._in_body = True
-        wire = self._wire = ServerWire(self, head, keep=keep, expects=expects)
+        wire = ServerWire(self, head, length=length, keep=keep, expects=expects)
+        self._wire = wire
         self._give_turn(partial(self._start_stream, cast("Streamed", endpoint), head, wire))
 
     def on_piece(self, data: bytes, /) -> None:

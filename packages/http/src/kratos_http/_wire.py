@@ -21,10 +21,18 @@ _BURST: Final = 512 * 1024  # bytes that may be written in one go
 # Bytes of an unread body that are read all the same. When more is on its way and the connection is
 # closed, a peer that had it all in its buffers may have sent its next request, and not repeat it.
 _DISCARDED: Final = 1024 * 1024
+_REDIRECTION: Final = 300  # status of the first kind of answers whose endpoint wants no body
 
 
 class ServerWire(Incoming):
     """A ``Wire``; the connection feeds it.
+
+    Args:
+        connection: What it came by.
+        head: Of the request.
+        length: Bytes of its body, if that is known.
+        keep: Whether the connection may be used again, as far as the request goes.
+        expects: Whether the peer waits until it is asked for the body.
 
     Attributes:
         keep: Whether the connection may be used again after the answer.
@@ -37,6 +45,7 @@ class ServerWire(Incoming):
         "_chunked",
         "_connection",
         "_detached",
+        "_due",
         "_head",
         "_left",
         "_opening",
@@ -47,7 +56,14 @@ class ServerWire(Incoming):
     )
 
     def __init__(
-        self, connection: ServerConnection, head: Head, /, *, keep: bool, expects: bool
+        self,
+        connection: ServerConnection,
+        head: Head,
+        /,
+        *,
+        length: int | None,
+        keep: bool,
+        expects: bool,
     ) -> None:
         super().__init__(expects=expects)
         self.keep = keep
@@ -56,6 +72,7 @@ class ServerWire(Incoming):
         self._connection = connection
         self._head = head
         self._detached = False
+        self._due = length or 0  # bytes of the body that are to come; none if that is not known
         self._opening = b""
         self._chunked = False
         self._silent = False
@@ -77,6 +94,8 @@ class ServerWire(Incoming):
         require_final(status)
         if self._expects:
             self.keep = False  # the peer may send the body nevertheless, or not
+        if status >= _REDIRECTION and self._due > _DISCARDED:
+            self.keep = False  # it will not be read to its end, so that no request can follow
         self._left = next((int(v) for k, v in headers if k.lower() == b"content-length"), None)
         version = self._head.version
         self._silent = not has_body(self._head.method, status)
@@ -164,6 +183,7 @@ class ServerWire(Incoming):
             if self._size > _DISCARDED:
                 raise Error(413, "BODY_TOO_LARGE", "the rest of the body is not wanted")
             return
+        self._due -= len(data)
         super().feed(data)
 
     def fail(self, error: Error) -> None:
