@@ -523,6 +523,18 @@ async def test_answer_beyond_the_limit_is_cut_off() -> None:
     assert len(peer.connections) == 1
 
 
+async def test_answer_in_tiny_pieces_takes_little_more_than_its_size() -> None:
+    async with connected(hold) as (_, channel):
+        connection = await channel.open()
+        whole = Whole(connection, MOST)
+        stream = connection.ask(block(), b"", whole)
+        for _ in range(5000):
+            whole.on_data(stream, b"xy")
+        assert whole.begin == b"xy" * 5000
+        assert len(whole._pieces) < 1000
+        connection.reset(stream)
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["head", "trailers"])
 async def test_head_beyond_the_limit_is_refused(*, late: bool) -> None:
     def script(served: Served, event: Event) -> None:

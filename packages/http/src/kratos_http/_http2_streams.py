@@ -8,6 +8,7 @@ from typing import Final
 
 from kratos_http._exchange import Lost, TooLarge
 from kratos_http._http2_client import Http2ClientConnection
+from kratos_http._pieces import add_piece
 from kratos_http2 import ErrorCode, HeaderBlock, Stream
 
 __all__ = ["ClientStream", "Whole"]
@@ -33,7 +34,7 @@ class Whole:
         self._connection = connection
         self._most = most
         self._answered: asyncio.Future[None] = connection.loop.create_future()
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._size = 0
         self.head: HeaderBlock | None = None
         self.trailers: HeaderBlock | None = None
@@ -68,7 +69,7 @@ class Whole:
             if not stream.closed:  # what is left of the request would serve nobody
                 self._connection.reset(stream)
         pieces = self._pieces
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
     def on_headers(self, stream: Stream, block: HeaderBlock, /) -> None:
         """Take the head."""
@@ -78,7 +79,7 @@ class Whole:
 
     def on_data(self, stream: Stream, data: bytes, /) -> None:
         """Take a piece of the body."""
-        self._pieces.append(data)
+        add_piece(self._pieces, data)
         self._size += len(data)
         if self._size > self._most:
             self._fail(TooLarge(f"its body exceeds {self._most} bytes"))
