@@ -101,6 +101,13 @@ def test_malformed_details_are_passed_over(details: Any) -> None:
     assert (found.code, found.details) == (404, ())
 
 
+def test_half_of_a_surrogate_pair_is_an_error_like_others() -> None:
+    told = json.loads(r'{"code": "not_found", "message": "\ud800", "details": [{"type": "\ud800", "value": ""}]}')
+    found = read_error(told, otherwise=UNKNOWN)
+    assert found is not None
+    assert (found.code, found.message) == (404, "?")
+
+
 def test_details_are_read_with_and_without_padding() -> None:
     for value in ("CAM", "CAM="):
         detail = {"type": "google.protobuf.Duration", "value": value}

@@ -21,7 +21,7 @@ from kratos_grpc.connect.codes import code_of, name_of
 from kratos_grpc.status import WireStatus, from_status, whole_status
 from kratos_protojson import JsonError, Printer, PrintOptions
 
-__all__ = ["dumped", "error_object", "read_error"]
+__all__ = ["dumped", "encodable", "error_object", "read_error"]
 
 _PRINTER: Final = Printer(PrintOptions(emit_unset=False))
 _TYPE: Final = "type.googleapis.com/"
@@ -52,8 +52,13 @@ def read_error(told: object, *, otherwise: int) -> Error | None:
     found = cast("dict[str, object]", told)
     code = code_of(found.get("code")) or otherwise
     message = found.get("message")
-    text = message if isinstance(message, str) else ""
+    text = encodable(message) if isinstance(message, str) else ""
     return from_status(WireStatus(code=code, message=text, details=_details(found.get("details"))))
+
+
+def encodable(text: str) -> str:
+    """Return a text of JSON without half pairs of surrogates, which JSON may hold and UTF-8 not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def dumped(value: object) -> bytes:
@@ -91,6 +96,6 @@ def _details(told: object) -> bytes:
             data = base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
         except ValueError:
             continue
-        status.details.add(type_url=_TYPE + kind, value=data)
+        status.details.add(type_url=_TYPE + encodable(kind), value=data)
     encoded: bytes = status.SerializeToString()
     return encoded
