@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from typing import Any
 from urllib.parse import unquote
@@ -13,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.errors import Error
-from kratos.limit import cancel_and_wait
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import Mount
 from kratos_grpc import GrpcWeb
 from kratos_grpc._envelopes import Envelopes, envelope, whole
 from kratos_grpc._framing import WEB_TEXT, Base64
-from kratos_grpc.testing import FakeWire, call, server, status_of
+from kratos_grpc.testing import FakeWire, call, server, status_of, turns_during
 from kratos_http import HttpServer
 from kratos_http.cors import Cors
 from kratos_http.testing import Answer, OpenPeer, Peer, SocketPeer, asgi_peer, socket_peer
@@ -219,18 +217,8 @@ async def test_body_that_is_padded_everywhere_is_refused() -> None:
 
 
 async def test_others_have_their_turn_while_base64_of_a_stream_is_decoded() -> None:
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    assert await drained(Base64(FakeWire([b"AA==" * 50_000]))) == bytes(50_000)
-    assert turns >= 10
-    await cancel_and_wait(counting)
+    reading = drained(Base64(FakeWire([b"AA==" * 50_000])))
+    assert await turns_during(reading) >= 10
 
 
 async def test_messages_in_base64_are_found_as_they_come() -> None:

@@ -21,6 +21,7 @@ from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, text
 from kratos.transport import CallOptions, ChainCaller
 from kratos_grpc import ClientLimits, GrpcConnector
 from kratos_grpc.status import to_status
+from kratos_grpc.testing import turns_during
 from kratos_http.testing import eventually
 
 Fields = Sequence[tuple[str, str]]
@@ -310,6 +311,14 @@ async def test_status_in_the_headers_counts_only_if_nothing_follows(
 
     failure = await failure_of(script, method)
     assert failure.message == ("the call ended without a status" if end is None else "this one")
+
+
+async def test_others_have_their_turn_while_replies_come_in_thousands() -> None:
+    def script(served: Served, stream: int) -> None:
+        served.answer(stream, wire("") * 3000)
+
+    async with calling(script) as (_, caller):
+        assert await turns_during(take(caller, WATCH)) >= 40
 
 
 async def test_coding_that_nobody_asked_for_is_told() -> None:

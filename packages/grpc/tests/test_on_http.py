@@ -28,6 +28,7 @@ from kratos_grpc.testing import (
     messages_of,
     server,
     status_of,
+    turns_during,
 )
 from kratos_http import HttpServer
 from kratos_http.protocols import Protocols
@@ -70,6 +71,11 @@ async def test_stream_is_answered_in_its_arity(
     reply = await call(echo_server(), operation, *(text(word) for word in sent))
     assert words_of(reply) == answered
     assert status_of(reply) == (0, "")
+
+
+async def test_others_have_their_turn_while_requests_come_in_thousands() -> None:
+    calling = call(echo_server(), COLLECT.operation, *[text("")] * 3000)
+    assert await turns_during(calling) >= 40
 
 
 async def test_error_of_a_unary_call_is_in_trailers_only() -> None:

@@ -14,6 +14,7 @@ from kratos_grpc._codings import Coding
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes
 from kratos_grpc._failures import end_of_failure, reply_too_large, wrong_number
 from kratos_grpc._http2_attempt import Http2Attempt, inflated
+from kratos_grpc._turns import Turns
 from kratos_http.http2 import ClientStream, Refused, TooLarge
 
 __all__ = ["Exchange", "collect_over", "converse_over"]
@@ -41,10 +42,12 @@ class Exchange:
         "_sent",
         "_start",
         "_stream",
+        "_turns",
     )
 
     def __init__(self, attempt: Http2Attempt) -> None:
         self._attempt = attempt
+        self._turns = Turns()
         self._stream: ClientStream | None = None
         self._body: bytes | None = None
         self._coding: Coding | None = None
@@ -84,6 +87,8 @@ class Exchange:
         Cancellation: safe; no reply is lost.
         """
         attempt = self._attempt
+        if self._turns.over:
+            await asyncio.sleep(0)
         try:
             while True:
                 try:
@@ -165,6 +170,7 @@ class Exchange:
                 self._envelopes.feed(piece)
                 continue
             flags, message = found
+            self._turns.note(flags)
             if flags == PLAIN:
                 return message
             if flags != COMPRESSED or start.coding is None:

@@ -13,6 +13,7 @@ from kratos.transport import Cause, Method
 from kratos_grpc._asked import Asked
 from kratos_grpc._codings import Coding, decompressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, cut_off
+from kratos_grpc._turns import Turns
 
 __all__ = ["Reading", "StreamedRequests", "message_of", "wrong_number"]
 
@@ -57,7 +58,7 @@ class StreamedRequests(AsyncIterator[Message]):
         most: Bytes of the largest one.
     """
 
-    __slots__ = ("_asked", "_body", "_ended", "_envelopes", "_method", "_most")
+    __slots__ = ("_asked", "_body", "_ended", "_envelopes", "_method", "_most", "_turns")
 
     def __init__(self, method: Method[Any, Any], asked: Asked, body: Reading, most: int) -> None:
         self._method = method
@@ -66,8 +67,11 @@ class StreamedRequests(AsyncIterator[Message]):
         self._most = most
         self._envelopes = Envelopes(most)
         self._ended = False
+        self._turns = Turns()
 
     async def __anext__(self) -> Message:
+        if self._turns.over:
+            await asyncio.sleep(0)
         envelopes = self._envelopes
         while (message := envelopes.take()) is None:
             if self._ended:
@@ -80,6 +84,7 @@ class StreamedRequests(AsyncIterator[Message]):
             if envelopes.begun:
                 raise cut_off()
         flags, data = message
+        self._turns.note(flags)
         if flags:
             data = await message_of(flags, data, self._asked.coding, self._most)
         return self._asked.format.decode(self._method, data)

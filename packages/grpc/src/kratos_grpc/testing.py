@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote
 
 from google.protobuf.message import Message
 
 from kratos.errors import Error
+from kratos.limit import cancel_and_wait
 from kratos.transport import Cause, Mount, Service
 from kratos.transport.http import Buffered, Endpoint, Head, Memo, Reply, Streamed, WireHeaders
 from kratos_grpc._envelopes import envelope, whole
@@ -26,6 +27,7 @@ __all__ = [
     "messages_of",
     "server",
     "status_of",
+    "turns_during",
 ]
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -161,3 +163,21 @@ def messages_of(reply: Reply) -> list[bytes]:
     found = whole(reply.body, _MOST)
     assert all(flags == 0 for flags, _ in found)
     return [data for _, data in found]
+
+
+async def turns_during(work: Awaitable[object]) -> int:
+    """Return how many turns of the event loop another task has while something is awaited."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    try:
+        await work
+    finally:
+        await cancel_and_wait(counting)
+    return turns

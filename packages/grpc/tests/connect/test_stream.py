@@ -23,6 +23,7 @@ from kratos_grpc.connect.formats import JSON as JSON_FORMAT
 from kratos_grpc.connect.formats import formats_of
 from kratos_grpc.connect.stream import StreamEndpoint
 from kratos_grpc.connect.terms import Terms
+from kratos_grpc.testing import turns_during
 from kratos_http.testing import Answer, SocketPeer
 
 JSON = ("Content-Type", "application/connect+json")
@@ -314,6 +315,13 @@ async def test_both_directions_stream_at_once_over_http_2() -> None:
     assert opened(await line.sent.get()) == [(END, b"{}")]
     await task
     assert line.finished.is_set()
+
+
+async def test_others_have_their_turn_while_requests_come_in_thousands() -> None:
+    line = Line()
+    line.coming.put_nowait(words(*[""] * 3000))
+    line.coming.put_nowait(b"")
+    assert await turns_during(conversation(EchoService(), COLLECT, line)) >= 40
 
 
 async def test_a_slow_reader_holds_the_handler() -> None:

@@ -17,6 +17,7 @@ from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, cut_off, envelo
 from kratos_grpc._failing import unexpected
 from kratos_grpc._inward import wrong_number
 from kratos_grpc._sizes import reply_too_large
+from kratos_grpc._turns import Turns
 from kratos_grpc.connect.asked import Asked, coding_of, require_version
 from kratos_grpc.connect.errors import dumped, error_object
 from kratos_grpc.connect.formats import Format
@@ -89,7 +90,7 @@ class StreamEndpoint:
 class _Requests(AsyncIterator[Message]):
     """The requests of a call, which end where its body does, and only there."""
 
-    __slots__ = ("_coding", "_envelopes", "_form", "_most", "_wire")
+    __slots__ = ("_coding", "_envelopes", "_form", "_most", "_turns", "_wire")
 
     def __init__(self, wire: Wire, form: Format, coding: Coding | None, most: int) -> None:
         self._wire = wire
@@ -97,8 +98,11 @@ class _Requests(AsyncIterator[Message]):
         self._coding = coding
         self._most = most
         self._envelopes = Envelopes(most)
+        self._turns = Turns()
 
     async def __anext__(self) -> Message:
+        if self._turns.over:
+            await asyncio.sleep(0)
         envelopes = self._envelopes
         while (found := envelopes.take()) is None:
             piece = await self._wire.read()
@@ -108,6 +112,7 @@ class _Requests(AsyncIterator[Message]):
                 raise StopAsyncIteration
             envelopes.feed(piece)
         flags, data = found
+        self._turns.note(flags)
         if flags != PLAIN:
             data = await self._opened(flags, data)
         return self._form.read(data)

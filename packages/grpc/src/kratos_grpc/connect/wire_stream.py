@@ -10,7 +10,8 @@ from kratos.transport import Call
 from kratos.transport.http import WireHeaders
 from kratos_grpc._codings import MINIMUM, Coding, compressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, envelope
-from kratos_grpc.connect.errors import read_error
+from kratos_grpc._turns import Turns
+from kratos_grpc.connect.errors import encodable, read_error
 from kratos_grpc.connect.formats import Format
 from kratos_grpc.connect.reading import (
     expanded,
@@ -50,7 +51,7 @@ class ConnectStream:
 
     __slots__ = (
         "_call", "_coding", "_ended", "_envelopes", "_form", "_half_closed", "_most", "_opened",
-        "_reply_coding", "_sending", "_transmission",
+        "_reply_coding", "_sending", "_transmission", "_turns",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +73,7 @@ class ConnectStream:
         self._ended = False
         self._half_closed = False
         self._sending = asyncio.Lock()
+        self._turns = Turns()
 
     async def receive(self) -> Any:
         """Return the next reply; see ``WireStream``.
@@ -80,6 +82,8 @@ class ConnectStream:
         """
         if self._ended:
             raise StopAsyncIteration
+        if self._turns.over:
+            await asyncio.sleep(0)
         try:
             if not self._opened:
                 await self._open()
@@ -88,6 +92,7 @@ class ConnectStream:
             flags, data = await self._next()
         except (OSError, TooLarge) as error:
             raise lost(self._call, error) from error
+        self._turns.note(flags)
         if flags & COMPRESSED:
             if self._reply_coding is None:
                 raise Error(500, "CODEC", "a reply is compressed, and no header tells how")
@@ -170,7 +175,7 @@ def _pairs(told: object) -> WireHeaders:
     if not isinstance(told, dict):
         return []
     return [
-        (name.lower().encode(), value.encode())
+        (encodable(name.lower()).encode(), encodable(value).encode())
         for name, values in cast("dict[str, object]", told).items()
         for value in (cast("list[object]", values) if isinstance(values, list) else ())
         if isinstance(value, str)
