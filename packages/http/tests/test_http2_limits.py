@@ -6,6 +6,7 @@ Each attack is made over a socket, beside an honest connection that has to be se
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from kratos.transport import Mount
 from kratos.transport.cause import Cause
 from kratos.transport.http import Endpoint, Head, Reply
 from kratos_http import HttpServer, Limits
+from kratos_http._endpoints import Constant
 from kratos_http._http2_connection import Http2Connection
 from kratos_http.conduct import Governed
 from kratos_http.testing import (
@@ -162,6 +164,25 @@ class TestRapidReset:
             await it.fails(ErrorCode.ENHANCE_YOUR_CALM)
             assert it.opened.engine.offences["resets"] == 1
             await eventually(lambda: not it.gate.running)
+
+
+class Refusing:
+    """Answers all with an error that was ready before."""
+
+    def route(self, head: Head, /) -> Endpoint:
+        return Constant(Reply(405, (), b"not so"))
+
+
+async def test_peer_that_breaks_an_answer_off_writes_nothing_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with listening(Refusing()) as opened:
+        peer = await opened.connect_http2(Settings(stream_window=1))
+        request = peer.begin("GET", "/", end=True)
+        await request.begun()
+        request.reset()
+        await peer.request("HEAD", "/")
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 class TestFloods:

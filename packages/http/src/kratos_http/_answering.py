@@ -105,8 +105,13 @@ class Answering(Link):
             await self._waiter
         # A broken transport says so to us in the loop's next turn only, which a writer that
         # never has to wait would not let come.
-        if self._transport is None or self._transport.is_closing():
+        if self._is_gone:
             raise Cause.PEER_GONE.error()
+
+    @property
+    def _is_gone(self) -> bool:
+        """Whether the peer has."""
+        return self._transport is None or self._transport.is_closing()
 
     def accept(self, head: Head, headers: WireHeaders) -> None:
         """Answer a handshake well.
@@ -185,8 +190,10 @@ class Answering(Link):
         except asyncio.CancelledError:
             self._end_badly()
             raise
-        except Exception:
-            _log.exception("%s failed outside of its call", head)
+        except Exception as error:
+            if not (isinstance(error, Error) and self._is_gone):
+                _log.exception("%s failed outside of its call", head)
+            # Else its peer has gone, which is no failure: peers could fill the log with them.
         if not self._finish():
             return
         if not wire.started:

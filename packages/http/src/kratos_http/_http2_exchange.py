@@ -258,8 +258,10 @@ class StreamedExchange(OpenExchange):
         connection, wire, stream = self._connection, self._wire, self.stream
         try:
             await self._endpoint.converse(self.head, wire)
-        except Exception:
-            _log.exception("%s failed outside of its call", self.head)
+        except Exception as error:
+            if not (isinstance(error, Error) and (stream.closed or connection.lost)):
+                _log.exception("%s failed outside of its call", self.head)
+            # Else its peer has gone, which is no failure: peers could fill the log with them.
         if not wire.started:
             connection.say(stream, self.head.method, refusal(internal()))
         elif not wire.finished:
