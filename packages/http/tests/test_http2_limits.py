@@ -140,6 +140,28 @@ class TestRapidReset:
             it.gate.opened.set()
             await eventually(lambda: not it.gate.running)
 
+    async def test_connections_that_have_most_of_all_requests_are_refused_and_no_other(self) -> None:
+        async with attack(limits=Limits(max_streams=10, max_requests=12)) as it:
+            second = await it.opened.connect_http2()
+            for peer, count in ((it.peer, 10), (second, 2)):
+                for _ in range(count):
+                    peer.begin("GET", "/wait", end=True)
+            await eventually(lambda: it.gate.running == 12)
+            held = [second.begin("GET", "/wait", end=True) for _ in range(3)]
+            assert await held[-1].broken() == ErrorCode.REFUSED_STREAM  # its part is a third of 12
+            assert (await it.honest.request("GET", "/")).status == 200
+            assert it.opened.engine.offences["max_requests"] == 1
+            it.gate.opened.set()
+            await eventually(lambda: it.opened.engine.requests == 0)
+
+    async def test_requests_of_connections_that_break_off_are_none_any_more(self) -> None:
+        async with attack() as it:
+            for _ in range(3):
+                it.peer.begin("GET", "/wait", end=True)
+            await eventually(lambda: it.gate.running == 3)
+            await it.peer.aclose()
+            await eventually(lambda: it.opened.engine.requests == 0)
+
     async def test_handler_that_ignores_its_cancellation_holds_its_place(self) -> None:
         async with attack(limits=Limits(max_streams=2)) as it:
             requests = [it.peer.begin("GET", "/stubborn", end=True) for _ in range(2)]

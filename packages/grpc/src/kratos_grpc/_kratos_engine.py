@@ -131,9 +131,11 @@ _WRONG_KIND: Final = Constant(Reply(415, ((b"content-type", b"text/plain"),), _T
 
 def _http_limits(limits: ServerLimits) -> Limits:
     never = math.inf
+    most = limits.max_calls or _MANY
     return Limits(
         max_head=limits.max_headers,
-        max_streams=limits.max_calls or _MANY,
+        max_streams=most,
+        max_requests=max(Limits().max_requests, most),
         idle_timeout=limits.max_connection_idle or never,
     )
 

@@ -30,7 +30,9 @@ class ServerLimits:
             and is logged.
         max_headers: Bytes of the headers of one call; before a client has acknowledged the
             server's settings, gRPC takes up to 16 MiB.
-        max_calls: Calls in flight on one connection; clients hold back what is beyond.
+        max_calls: Calls in flight on one connection; clients hold back what is beyond. On our own
+            engine, all connections together have 50,000, or as many as one if that is more: a
+            connection that has more than its equal part of them is refused further ones.
         min_ping_interval: Between two pings of a client; clients that ping more often are cut
             off. gRPC's own default of 300 cuts off clients of Go that keep alive. These ping every
             10 at most, but a ping that is late comes sooner before the next: hence the half.

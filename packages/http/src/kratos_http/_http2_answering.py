@@ -128,6 +128,11 @@ class Http2Answering(Link):
         """Run the answering of a request; see ``Engine.spawn``."""
         return self._engine.spawn_eagerly(work)
 
+    def note(self, exchange: Exchange) -> None:
+        """Note that a request is under way."""
+        self._exchanges.add(exchange)
+        self._engine.requests += 1
+
     def begin(self, exchange: Exchange) -> None:
         """Start an exchange, when the peer has taken enough of what it was sent before."""
         if self._waiting or not self._may_begin():
@@ -253,7 +258,9 @@ class Http2Answering(Link):
 
     def _drop(self, exchange: Exchange) -> None:
         exchange.drop()
-        self._exchanges.discard(exchange)
+        if exchange in self._exchanges:
+            self._exchanges.remove(exchange)
+            self._engine.requests -= 1
         if self._resumed:
             self._resumed.discard(exchange)
         if self._waiting:

@@ -126,6 +126,10 @@ class Http2Connection(Http2Answering):
             engine.note_offence(self, "max_streams", "more requests than are answered")
             self.h2.reset(stream, ErrorCode.REFUSED_STREAM)
             return
+        if not engine.has_room(len(self._exchanges)):
+            engine.note_offence(self, "max_requests", "more than its part of all requests")
+            self.h2.reset(stream, ErrorCode.REFUSED_STREAM)
+            return
         head = heads.head(outline)
         try:
             endpoint = engine.application.route(head)
@@ -255,7 +259,7 @@ class Http2Connection(Http2Answering):
             return
         exchange = BufferedExchange(self, stream, head, buffered)
         stream.owner = exchange
-        self._exchanges.add(exchange)
+        self.note(exchange)
         if stream.received_end:
             self.begin(exchange)
         elif outline.expects:
@@ -277,7 +281,7 @@ class Http2Connection(Http2Answering):
                 self, stream, head, cast("Streamed", endpoint), expects=outline.expects
             )
         stream.owner = exchange
-        self._exchanges.add(exchange)
+        self.note(exchange)
         if stream.received_end:
             exchange.end()
         self.begin(exchange)

@@ -48,6 +48,7 @@ class Engine:
 
     Attributes:
         connections: All that are open, or whose request is still being answered.
+        requests: How many of HTTP/2 are under way.
         leaving: Whether every answer is the last one of its connection, so that peers go
             elsewhere before they are sent away.
         draining: Whether idle connections are closed.
@@ -74,6 +75,7 @@ class Engine:
         self.conductor = conductor
         self.limits = limits or Limits()
         self.connections: set[Link] = set()
+        self.requests = 0
         self.replies = ReplyBlocks()
         self.offences: Counter[str] = Counter()
         self.context: Context = copy_context()
@@ -152,6 +154,17 @@ class Engine:
             self._decide()
             if crowded:
                 self._make_room(self.now)
+
+    def has_room(self, of_connection: int, /) -> bool:
+        """Tell whether an HTTP/2 connection may have one more request under way.
+
+        Args:
+            of_connection: How many it has.
+        """
+        most = self.limits.max_requests
+        if self.requests < most:
+            return True
+        return of_connection < max(1, most // max(1, len(self.connections)))
 
     def count_offences(self, meter: Meter, *, kind: str) -> None:
         """Show offences as ``server_connection_offences_total``, by kind and limit.

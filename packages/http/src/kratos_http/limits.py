@@ -26,6 +26,9 @@ class Limits:
             more is read from it.
         max_streams: Requests of one HTTP/2 connection that may be under way at once; one whose
             peer broke it off counts for as long as its handler runs.
+        max_requests: Requests of all HTTP/2 connections of the server that may be under way at
+            once. Beyond them a connection may have no more than its part, an equal one: so
+            a peer that has too many by many connections is refused, and others are not.
         stream_window: Bytes of one HTTP/2 request that may come before a handler reads them;
             at most 2,147,483,647.
         connection_window: Bytes of all requests of one HTTP/2 connection that may be on their
@@ -71,6 +74,7 @@ class Limits:
     max_part_head: int = 8 * 1024
     max_pipelined: int = 16
     max_streams: int = 250
+    max_requests: int = 50_000
     stream_window: int = 256 * 1024
     connection_window: int = 1024 * 1024
     max_bodies: int = 32 * 1024 * 1024
