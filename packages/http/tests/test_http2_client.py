@@ -593,6 +593,20 @@ async def test_server_that_breaks_the_protocol_is_left(rubbish: bytes) -> None:
         assert await ask(channel) == b"hello"
 
 
+@pytest.mark.parametrize("data", [b"", b"body"])
+async def test_answer_without_a_head_is_not_waited_for(data: bytes) -> None:
+    def script(served: Served, event: Event) -> None:
+        if isinstance(event, StreamEnded):
+            served.write(frame(0, 1, event.stream_id, data))
+
+    async with connected(script) as (_, channel):
+        stream = await stream_on(channel, data=b"x")
+        with pytest.raises(Lost, match="DATA before HEADERS"):
+            await stream.headers()
+        with pytest.raises(Lost, match="DATA before HEADERS"):
+            await ask(channel)
+
+
 async def test_answer_that_is_malformed_ends_its_request_alone() -> None:
     def script(served: Served, event: Event) -> None:
         if isinstance(event, StreamEnded):

@@ -275,7 +275,8 @@ class ClientStream:
     def on_failure(self, stream: Stream, error: Exception, /) -> None:
         """End before the time."""
         # A server that has answered in full may say that it needs no more of the request.
-        if not stream.received_end or isinstance(error, TooLarge):
+        whole = stream.received_end and self._head is not None
+        if not whole or isinstance(error, TooLarge):
             self._failure = error
         _wake(self._reading)
         _wake(self._writing)

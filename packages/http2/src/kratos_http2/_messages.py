@@ -68,6 +68,7 @@ class Messages(Control):
             payload = self._without_padding(payload)
             self.consumed(stream, size - len(payload))
             size = len(payload)
+        self._check_data(stream)
         stream.received += size
         end = flags & _END != 0
         if end:
@@ -77,7 +78,6 @@ class Messages(Control):
             self._spend("empty_frames", _EMPTY)
         elif stream.expected is not None and stream.received > stream.expected:
             self._check_length(stream)
-        self._check_data(stream)
         self._handler.on_data(stream, payload)
         if end:
             self._end_if_done(stream)
