@@ -308,7 +308,7 @@ class TestBodies:
             assert len(answer.body) == 1002
 
     async def test_announced_body_beyond_the_limit_is_refused_before_it_comes(self) -> None:
-        async with listening(echoing()) as opened:
+        async with listening(echoing(), limits=Limits(linger=0.01)) as opened:
             peer = await opened.connect_http2()
             request = peer.begin("POST", "/", headers=[("content-length", "1001")])
             assert (await request.answer()).status == 413
@@ -316,7 +316,7 @@ class TestBodies:
             assert (await peer.request("GET", "/")).status == 200
 
     async def test_body_beyond_the_limit_is_refused_when_it_is_there(self) -> None:
-        async with listening(echoing()) as opened:
+        async with listening(echoing(), limits=Limits(linger=0.01)) as opened:
             peer = await opened.connect_http2()
             request = peer.begin("POST", "/")
             await request.send(b"x" * 1000)

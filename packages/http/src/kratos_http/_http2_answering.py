@@ -14,6 +14,7 @@ from kratos.transport.http import Reply
 from kratos_http._answering import internal
 from kratos_http._format import has_body
 from kratos_http._http2_exchange import Exchange
+from kratos_http._http2_lingering import Lingering
 from kratos_http._http2_replies import CONTINUE, ReplyBlocks, length_field, trailer_block
 from kratos_http._http2_unsent import Unsent
 from kratos_http._http2_uploads import Uploads
@@ -51,6 +52,7 @@ class Http2Answering(Link):
         "_exchanges",
         "_leave_by",
         "_leaving",
+        "_lingering",
         "_loop",
         "_resumed",
         "_since",
@@ -84,6 +86,7 @@ class Http2Answering(Link):
         self._waiting: deque[Exchange] = deque()  # for the peer to take what it was sent
         self._resumed: set[Exchange] = set()  # those that did, and are not answered
         self._slow = Unsent(limits)
+        self._lingering = Lingering(self.h2, limits)
         self._since = engine.now  # when something last happened
         self._deaf = False  # what still comes is dropped
         self._leaving = False  # the peer was sent away
@@ -153,11 +156,11 @@ class Http2Answering(Link):
         self.settle(stream)
 
     def settle(self, stream: Stream) -> None:
-        """Look after an answer that was given: that its peer takes it, and sends no more."""
+        """Look after an answer that was given: that its peer takes it, and stops sending."""
         if stream.pending:
             self.watch(stream)
         elif not stream.closed:
-            self.h2.reset(stream, ErrorCode.NO_ERROR)  # its body is not wanted (RFC 9113, 8.1)
+            self._lingering.add(stream, self._engine.now)
 
     def watch(self, stream: Stream) -> None:
         """See to it that the peer takes what waits on a stream."""
@@ -302,6 +305,7 @@ class Http2Answering(Link):
             return
         self._deaf = True
         self._slow.clear()
+        self._lingering.clear()
         self._waiting.clear()
         data = self.h2.take()
         if data and not transport.is_closing():

@@ -96,6 +96,7 @@ class Http2Connection(Http2Answering):
         self._transport = None
         self._deaf = True
         self._slow.clear()
+        self._lingering.clear()
         self._waiting.clear()
         if self._conduct is not None:
             self._conduct.close()
@@ -146,16 +147,21 @@ class Http2Connection(Http2Answering):
             exchange.feed(data)
             if stream.received_end and stream.owner is not None:
                 exchange.end()
+        else:
+            self._lingering.take(stream)
 
     def on_trailers(self, stream: Stream, block: HeaderBlock, /) -> None:
         """End a body; nobody can rely on what its trailers say."""
         exchange: Exchange | None = stream.owner
         if exchange is not None:
             exchange.end()
+        else:
+            self._lingering.take(stream)
 
     def on_reset(self, stream: Stream, code: int, /) -> None:
         """Cancel what nobody waits for any more."""
         self._slow.forget(stream)
+        self._lingering.forget(stream)
         exchange: Exchange | None = stream.owner
         if exchange is not None:
             exchange.lose()
@@ -236,6 +242,7 @@ class Http2Connection(Http2Answering):
             if exchange.late(now - SLACK):
                 error = Error(408, "REQUEST_TIMEOUT", "the body came too slowly")
                 self.refuse(exchange, refusal(error))
+        self._lingering.check(now)
         for stream in self._slow.late(now):
             self._engine.note_offence(self, "write_timeout", "it gives an answer no window")
             self._slow.forget(stream)
