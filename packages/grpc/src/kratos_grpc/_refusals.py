@@ -25,8 +25,8 @@ _REQUEST, _REPLY = "request", "reply"
 _WHOSE: Final = {
     "CLIENT: Received": (_REPLY, "this client takes: ClientLimits(max_receive=...) sets it"),
     "CLIENT: Sent": (_REQUEST, "this client sends: ClientLimits(max_send=...) sets it"),
-    "SERVER: Received": (_REQUEST, "the server takes: ServerLimits(max_receive=...) sets it there"),
-    "SERVER: Sent": (_REPLY, "the server sends: ServerLimits(max_send=...) sets it there"),
+    "SERVER: Received": (_REQUEST, "the server takes: max_receive=... sets it there"),
+    "SERVER: Sent": (_REPLY, "the server sends: max_send=... sets it there"),
     "grpc: received": (_REQUEST, "the server takes: grpc.MaxRecvMsgSize sets it there"),
     "grpc: trying to send": (_REPLY, "the server sends: grpc.MaxSendMsgSize sets it there"),
 }

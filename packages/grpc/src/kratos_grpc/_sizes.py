@@ -20,7 +20,7 @@ def request_too_large(size: int | None, most: int) -> Error:
     what = "the request" if size is None else f"the request of {size} bytes"
     text = (
         f"{what} exceeds {most}, the most that the server takes: "
-        "ServerLimits(max_receive=...) sets it there"
+        "max_receive=... sets it there"
     )
     return Error(429, TOO_LARGE, text)
 
@@ -29,7 +29,7 @@ def inflated_too_large(most: int) -> Error:
     """Return the error for a request that turns out too large when it is decompressed."""
     text = (
         f"the request exceeds {most} bytes, the most that the server takes, once it is "
-        "decompressed: ServerLimits(max_receive=...) sets it there"
+        "decompressed: max_receive=... sets it there"
     )
     return Error(429, TOO_LARGE, text)
 
@@ -38,7 +38,7 @@ def reply_too_large(operation: str, size: int, most: int) -> Error:
     """Return the error for a reply that this server does not send; logged, as it is its own."""
     text = (
         f"the reply of {size} bytes exceeds {most}, the most that this server sends: "
-        "ServerLimits(max_send=...) sets it"
+        "max_send=... sets it"
     )
     _log.error("%s: %s", operation, text)
     return Error(429, TOO_LARGE, text)

@@ -157,10 +157,12 @@ async def test_a_reply_beyond_the_limit_is_refused() -> None:
             with pytest.raises(Error) as failure:
                 await client.unary(ECHO, text("x" * 2000), None)
             assert (failure.value.code, failure.value.reason) == (429, "MESSAGE_TOO_LARGE")
+            assert "max_receive=... sets" in failure.value.message
             with pytest.raises(Error) as failure:
                 async with client.server_stream(WATCH, text("x" * 2000), None) as replies:
                     await anext(replies)
             assert (failure.value.code, failure.value.reason) == (429, "MESSAGE_TOO_LARGE")
+            assert "max_receive=... sets" in failure.value.message
 
 
 async def test_a_header_that_connect_cannot_carry_is_refused() -> None:

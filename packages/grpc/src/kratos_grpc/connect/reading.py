@@ -142,7 +142,7 @@ def of_reply(error: Error, most: int) -> Error:
     """Return what is wrong with a reply for what would be wrong with a request."""
     if error.reason != TOO_LARGE:
         return Error(500, error.reason, error.message)
-    text = f"a reply exceeds {most} bytes, the most that this client takes: max_receive sets it"
+    text = f"a reply exceeds {most} bytes, the most that this client takes: max_receive=... sets it"
     return Error(429, TOO_LARGE, text)
 
 
@@ -150,7 +150,7 @@ def lost(call: Call, error: Exception) -> Error:
     """Return the error for an answer that did not come, or had to be given up."""
     text = f"{call.peer}: {str(error) or type(error).__name__}"
     if isinstance(error, TooLarge):
-        return Error(429, TOO_LARGE, text)
+        return Error(429, TOO_LARGE, f"{text}; max_receive=... sets how large messages may be")
     return Error(503, "UNAVAILABLE", text)
 
 
