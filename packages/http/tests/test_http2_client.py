@@ -721,6 +721,42 @@ async def test_server_that_answers_pings_may_take_its_time() -> None:
         assert await ask(channel) == b"late"
 
 
+class Clock:
+    """What a connection asks of its loop to look after itself; timers run when they are told to."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.timer: tuple[float, Callable[[], None]] | None = None
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Clock:
+        self.timer = (self.now + delay, callback)
+        return self
+
+    def cancel(self) -> None:
+        self.timer = None
+
+    def run_timer(self) -> float:
+        """Let the time come that the connection waits for, and return how long that took."""
+        assert self.timer is not None
+        before, (self.now, callback) = self.now, self.timer
+        self.timer = None
+        callback()
+        return self.now - before
+
+
+async def test_connection_without_requests_is_not_looked_after_all_the_time() -> None:
+    connection = Http2ClientConnection(ConnectionOptions(keepalive=10.0))
+    clock = Clock(connection.loop.time())
+    connection.loop = cast("asyncio.AbstractEventLoop", clock)
+    connection.on_settings()
+    assert [clock.run_timer() for _ in range(4)] == pytest.approx([10.0] * 4, abs=0.5)
+    connection.close()
+    assert clock.timer is None
+
+
 async def test_connection_without_requests_is_closed_after_its_time_and_opened_anew() -> None:
     async with connected(echo, options={"idle_timeout": 0.03}) as (peer, channel):
         assert await ask(channel) == b"hello"

@@ -474,11 +474,17 @@ class Http2ClientConnection(asyncio.Protocol):
                 )
                 self._abort()
                 return
-            if quiet >= options.keepalive and self.core.streams and not self._pinged:
+            if self._pinged:
+                waits.append(options.keepalive_timeout)
+            elif quiet < options.keepalive:
+                waits.append(options.keepalive - quiet)
+            elif self.core.streams:
                 self._pinged = True
                 self._heard = now
                 self.core.ping(_PING)
-            waits.append(options.keepalive_timeout if self._pinged else options.keepalive - quiet)
+                waits.append(options.keepalive_timeout)
+            else:  # nobody waits for news; whoever will do so is asked for in as long a time
+                waits.append(options.keepalive)
         if waits:
             self._watch = self.loop.call_later(max(_LEAST_WAIT, min(waits)), self._look)
 
