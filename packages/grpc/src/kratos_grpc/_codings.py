@@ -7,7 +7,7 @@ from typing import Final
 
 from kratos.errors import ConfigError, Error
 from kratos.offload import offload
-from kratos_grpc._sizes import inflated_too_large
+from kratos_grpc._sizes import inflated_not_taken
 
 __all__ = [
     "ACCEPTED",
@@ -68,7 +68,7 @@ class Coding:
         except zlib.error as error:
             raise _malformed(self.name, str(error)) from error
         if len(message) > most:
-            raise inflated_too_large(most)
+            raise inflated_not_taken(most)
         if not inflate.eof:
             raise _malformed(self.name, "it ends early")
         if inflate.unused_data:  # nobody sends gzip in several members, which take more to read

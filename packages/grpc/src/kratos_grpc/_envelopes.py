@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Final
 
 from kratos.errors import Error
-from kratos_grpc._sizes import request_too_large
+from kratos_grpc._sizes import request_not_taken
 
 __all__ = ["COMPRESSED", "PLAIN", "Envelopes", "cut_off", "envelope", "whole"]
 
@@ -40,7 +40,7 @@ class Envelopes:
     __slots__ = ("_at", "_data", "_due", "_held", "_most", "_pieces", "_too_large")
 
     def __init__(
-        self, most: int, too_large: Callable[[int, int], Error] = request_too_large
+        self, most: int, too_large: Callable[[int, int], Error] = request_not_taken
     ) -> None:
         self._most = most
         self._too_large = too_large

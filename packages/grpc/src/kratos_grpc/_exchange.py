@@ -22,7 +22,7 @@ from kratos_grpc._inward import wrong_number
 from kratos_grpc._json import decode_json, encode_json
 from kratos_grpc._metadata import LEAVING, Metadata, received, to_metadata
 from kratos_grpc._presence import attended
-from kratos_grpc._sizes import reply_too_large
+from kratos_grpc._sizes import reply_not_sent
 from kratos_grpc._terms import Terms
 from kratos_grpc.status import DETAILS_KEY, WireStatus, to_status
 from kratos_grpc.tls import peer_certificate
@@ -153,7 +153,7 @@ class _Exchange:
         data = self.encode(method, method.reply, reply)
         most = self._terms.max_send
         if most is not None and len(data) > most:
-            raise reply_too_large(method.operation, len(data), most)
+            raise reply_not_sent(method.operation, len(data), most)
         if len(data) < self._terms.plain_below:
             self.context.disable_next_message_compression()
         return data

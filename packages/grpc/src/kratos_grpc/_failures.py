@@ -8,7 +8,6 @@ from kratos.errors import Error
 from kratos.transport import Call, Cause
 from kratos_grpc._answers import End
 from kratos_grpc._refusals import named
-from kratos_grpc._sizes import TOO_LARGE
 from kratos_grpc.status import WireStatus, from_status
 from kratos_http.http2 import Reset, TooLarge
 from kratos_http2 import ErrorCode
@@ -17,8 +16,6 @@ __all__ = [
     "end_of_failure",
     "failed",
     "is_unanswered",
-    "reply_too_large",
-    "request_too_large",
     "wrong_number",
 ]
 
@@ -58,7 +55,7 @@ def end_of_failure(call: Call, error: Exception) -> End:
     if isinstance(error, Reset):
         return End(_OF_RESET.get(error.code, _UNKNOWN), text)
     if isinstance(error, TooLarge):
-        return End(_RESOURCE_EXHAUSTED, f"{text}: ClientLimits(max_headers=...) sets it")
+        return End(_RESOURCE_EXHAUSTED, f"{text}: max_headers sets it")
     return End(_UNAVAILABLE, text)
 
 
@@ -85,22 +82,3 @@ def wrong_number(told: str) -> Error:
     """
     error = Error(500, "CODEC", f"the call ended well, and {told}")
     return error.with_grpc_code(_UNIMPLEMENTED)
-
-
-def reply_too_large(size: int | None, most: int) -> Error:
-    """Return the error for a reply that this client does not take; its size may be unknown."""
-    what = "the reply" if size is None else f"the reply of {size} bytes"
-    text = (
-        f"{what} exceeds {most}, the most that this client takes: "
-        "ClientLimits(max_receive=...) sets it"
-    )
-    return Error(429, TOO_LARGE, text)
-
-
-def request_too_large(size: int, most: int) -> Error:
-    """Return the error for a request that this client does not send."""
-    text = (
-        f"the request of {size} bytes exceeds {most}, the most that this client sends: "
-        "ClientLimits(max_send=...) sets it"
-    )
-    return Error(429, TOO_LARGE, text)

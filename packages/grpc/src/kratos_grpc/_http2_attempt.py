@@ -14,11 +14,9 @@ from kratos_grpc._failures import (
     end_of_failure,
     failed,
     is_unanswered,
-    reply_too_large,
-    request_too_large,
     wrong_number,
 )
-from kratos_grpc._sizes import TOO_LARGE
+from kratos_grpc._sizes import TOO_LARGE, reply_not_taken, request_not_sent
 from kratos_http.http2 import Refused, TooLarge, Whole
 
 if TYPE_CHECKING:
@@ -93,7 +91,7 @@ class Http2Attempt:
         """
         most = self.line.options.max_send
         if most is not None and len(data) > most:
-            raise request_too_large(len(data), most)
+            raise request_not_sent(len(data), most)
         if self.coding is None:
             return envelope(data)
         return envelope(await compressed(data, self.coding), COMPRESSED)
@@ -198,7 +196,7 @@ class Http2Attempt:
         begin, most = b"" if whole is None else whole.begin, self.line.options.max_receive
         if len(begin) <= most + _PREFIX:  # it is headers or trailers that exceed their limit
             return self.refused(end_of_failure(self.call, error))
-        return reply_too_large(int.from_bytes(begin[1:_PREFIX]), most)
+        return reply_not_taken(int.from_bytes(begin[1:_PREFIX]), most)
 
 
 async def inflated(data: bytes, coding: Coding, most: int) -> bytes:
@@ -211,5 +209,5 @@ async def inflated(data: bytes, coding: Coding, most: int) -> bytes:
         return await decompressed(data, coding, most)
     except Error as error:
         if error.reason == TOO_LARGE:
-            raise reply_too_large(None, most) from None
+            raise reply_not_taken(None, most) from None
         raise Error(500, "CODEC", error.message) from None

@@ -13,9 +13,9 @@ from kratos.transport import Arity, Call
 from kratos_grpc._asking import Asking
 from kratos_grpc._codec import encode
 from kratos_grpc._codings import Coding, coding_named
-from kratos_grpc._failures import request_too_large
 from kratos_grpc._http2_attempt import Http2Attempt
 from kratos_grpc._http2_stream import collect_over, converse_over
+from kratos_grpc._sizes import request_not_sent
 from kratos_http.http2 import Http2Channel
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Http2Line:
         if not method.arity.client_streams:
             data = encode(method, method.request, request)
             if options.max_send is not None and len(data) > options.max_send:
-                raise request_too_large(len(data), options.max_send)
+                raise request_not_sent(len(data), options.max_send)
         attempt = Http2Attempt(self, call, data, coding)
         self.attempts.add(attempt)
         return attempt

@@ -12,8 +12,9 @@ from kratos_grpc._calls import collect
 from kratos_grpc._codec import decode_reply, encode
 from kratos_grpc._codings import Coding
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes
-from kratos_grpc._failures import end_of_failure, reply_too_large, wrong_number
+from kratos_grpc._failures import end_of_failure, wrong_number
 from kratos_grpc._http2_attempt import Http2Attempt, inflated
+from kratos_grpc._sizes import reply_not_taken
 from kratos_grpc._turns import Turns
 from kratos_http.http2 import ClientStream, Refused, TooLarge
 
@@ -51,7 +52,7 @@ class Exchange:
         self._stream: ClientStream | None = None
         self._body: bytes | None = None
         self._coding: Coding | None = None
-        self._envelopes = Envelopes(attempt.line.options.max_receive, reply_too_large)
+        self._envelopes = Envelopes(attempt.line.options.max_receive, reply_not_taken)
         self._start: Start | None = None
         self._empty = True  # nothing of the body has come
         self._inflating: bytes | None = None

@@ -11,7 +11,14 @@ from typing import Final
 
 from kratos.errors import Error
 from kratos.transport import Cause
-from kratos_grpc._sizes import TOO_LARGE
+from kratos_grpc._sizes import (
+    CLIENT_SENDS,
+    CLIENT_TAKES,
+    SERVER_SENDS,
+    SERVER_TAKES,
+    TOO_LARGE,
+    told,
+)
 
 __all__ = ["named"]
 
@@ -21,12 +28,12 @@ _SIZE: Final = re.compile(
     r"(CLIENT: Received|CLIENT: Sent|SERVER: Received|SERVER: Sent|grpc: received"
     r"|grpc: trying to send) message larger than max \((\d+) vs\. (\d+)\)"
 )
-_REQUEST, _REPLY = "request", "reply"
+_REQUEST, _REPLY = "the request", "the reply"
 _WHOSE: Final = {
-    "CLIENT: Received": (_REPLY, "this client takes: ClientLimits(max_receive=...) sets it"),
-    "CLIENT: Sent": (_REQUEST, "this client sends: ClientLimits(max_send=...) sets it"),
-    "SERVER: Received": (_REQUEST, "the server takes: max_receive=... sets it there"),
-    "SERVER: Sent": (_REPLY, "the server sends: max_send=... sets it there"),
+    "CLIENT: Received": (_REPLY, CLIENT_TAKES),
+    "CLIENT: Sent": (_REQUEST, CLIENT_SENDS),
+    "SERVER: Received": (_REQUEST, SERVER_TAKES),
+    "SERVER: Sent": (_REPLY, SERVER_SENDS),
     "grpc: received": (_REQUEST, "the server takes: grpc.MaxRecvMsgSize sets it there"),
     "grpc: trying to send": (_REPLY, "the server sends: grpc.MaxSendMsgSize sets it there"),
 }
@@ -42,12 +49,11 @@ def named(error: Error) -> Error:
     size = _SIZE.search(error.message)
     if size is not None:
         what, whose = _WHOSE[size[1]]
-        text = f"the {what} of {size[2]} bytes exceeds {size[3]}, the most that {whose}"
-        return Error(error.code, TOO_LARGE, text)
+        return Error(error.code, TOO_LARGE, told(what, int(size[2]), int(size[3]), whose))
     if _INFLATED in error.message:
         text = (
             "a compressed message exceeds the most that its receiver takes, once inflated: "
-            "max_receive of ServerLimits, for a request, or of ClientLimits sets it there"
+            "its max_receive sets it"
         )
         return Error(error.code, TOO_LARGE, text)
     if _AGE in error.message:

@@ -18,7 +18,7 @@ from kratos_grpc._envelopes import COMPRESSED, PLAIN, envelope
 from kratos_grpc._failing import ending, headers_of, sendable, unexpected
 from kratos_grpc._inward import StreamedRequests
 from kratos_grpc._peer_call import PeerCall
-from kratos_grpc._sizes import reply_too_large
+from kratos_grpc._sizes import reply_not_sent
 from kratos_grpc._terms import Terms
 
 __all__ = ["RefusalEndpoint", "StreamedEndpoint"]
@@ -210,7 +210,7 @@ class _Replies:
         method, asked, most = self.call.method, self._asked, self._terms.max_send
         data = self._encode(method, method.reply, message)
         if most is not None and len(data) > most:
-            raise reply_too_large(method.operation, len(data), most)
+            raise reply_not_sent(method.operation, len(data), most)
         flags = PLAIN
         if asked.compression is not None and len(data) >= self._terms.plain_below:
             flags = COMPRESSED

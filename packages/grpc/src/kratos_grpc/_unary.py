@@ -17,7 +17,7 @@ from kratos_grpc._envelopes import COMPRESSED, whole
 from kratos_grpc._failing import ending, headers_of, sendable, unexpected
 from kratos_grpc._inward import message_of, wrong_number
 from kratos_grpc._peer_call import PeerCall
-from kratos_grpc._sizes import reply_too_large, request_too_large
+from kratos_grpc._sizes import reply_not_sent, request_not_taken
 from kratos_grpc._terms import Terms
 from kratos_grpc._trailers import FINE
 
@@ -115,7 +115,7 @@ class UnaryEndpoint:
             head.running = None
             data = self._encode(method, self._kind, message)
             if self._max_send is not None and len(data) > self._max_send:
-                raise reply_too_large(method.operation, len(data), self._max_send)
+                raise reply_not_sent(method.operation, len(data), self._max_send)
             if self._plain and call.is_bare and not self._terms.leaving:
                 return self._reply(self._asked.headers, _PREFIX.pack(0, len(data)) + data, FINE)
             return await self._told(call, data)
@@ -126,7 +126,7 @@ class UnaryEndpoint:
 
     def overflow(self, _head: Head, _error: Error, /) -> Reply:
         """Answer a body that is too large; see ``Buffered``."""
-        return self._failed(None, request_too_large(None, self._terms.max_receive))
+        return self._failed(None, request_not_taken(None, self._terms.max_receive))
 
     async def _read(self, body: bytes) -> Message:
         """Return the request of a body that is not as most are."""

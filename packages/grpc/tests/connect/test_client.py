@@ -157,12 +157,12 @@ async def test_a_reply_beyond_the_limit_is_refused() -> None:
             with pytest.raises(Error) as failure:
                 await client.unary(ECHO, text("x" * 2000), None)
             assert (failure.value.code, failure.value.reason) == (429, "MESSAGE_TOO_LARGE")
-            assert "max_receive=... sets" in failure.value.message
+            assert "max_receive sets" in failure.value.message
             with pytest.raises(Error) as failure:
                 async with client.server_stream(WATCH, text("x" * 2000), None) as replies:
                     await anext(replies)
             assert (failure.value.code, failure.value.reason) == (429, "MESSAGE_TOO_LARGE")
-            assert "max_receive=... sets" in failure.value.message
+            assert "max_receive sets" in failure.value.message
 
 
 async def test_a_header_that_connect_cannot_carry_is_refused() -> None:
@@ -323,7 +323,7 @@ def ended(told: Any) -> bytes:
         (enveloped(b"", 0x80), 500, "an envelope has the flags 0x80"),
         (enveloped(b"x", 1), 500, "a reply is compressed, and no header"),
         (enveloped(b"\xff"), 500, "the reply is no google.protobuf.StringValue"),
-        (b"\0\xff\xff\xff\xff", 429, "a reply exceeds 4194304 bytes"),
+        (b"\0\xff\xff\xff\xff", 429, "the reply exceeds 4194304 bytes"),
     ],
 )
 async def test_streams_that_are_none_of_a_method(body: bytes, code: int, message: str) -> None:

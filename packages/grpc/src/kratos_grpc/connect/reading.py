@@ -10,7 +10,7 @@ from kratos.transport import Call, Header
 from kratos.transport.http import WireHeaders
 from kratos_grpc._codings import CODINGS, IDENTITY, Coding, decompressed
 from kratos_grpc._metadata import arrived
-from kratos_grpc._sizes import TOO_LARGE
+from kratos_grpc._sizes import TOO_LARGE, reply_not_taken
 from kratos_grpc.connect.codes import inferred
 from kratos_grpc.connect.errors import read_error
 from kratos_grpc.connect.formats import Format
@@ -142,15 +142,14 @@ def of_reply(error: Error, most: int) -> Error:
     """Return what is wrong with a reply for what would be wrong with a request."""
     if error.reason != TOO_LARGE:
         return Error(500, error.reason, error.message)
-    text = f"a reply exceeds {most} bytes, the most that this client takes: max_receive=... sets it"
-    return Error(429, TOO_LARGE, text)
+    return reply_not_taken(None, most)
 
 
 def lost(call: Call, error: Exception) -> Error:
     """Return the error for an answer that did not come, or had to be given up."""
     text = f"{call.peer}: {str(error) or type(error).__name__}"
     if isinstance(error, TooLarge):
-        return Error(429, TOO_LARGE, f"{text}; max_receive=... sets how large messages may be")
+        return Error(429, TOO_LARGE, f"{text}; max_receive sets how large messages may be")
     return Error(503, "UNAVAILABLE", text)
 
 

@@ -16,7 +16,7 @@ from kratos_grpc._codings import MINIMUM, Coding, compressed, decompressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, cut_off, envelope
 from kratos_grpc._failing import unexpected
 from kratos_grpc._inward import wrong_number
-from kratos_grpc._sizes import reply_too_large
+from kratos_grpc._sizes import reply_not_sent
 from kratos_grpc._turns import Turns
 from kratos_grpc.connect.asked import Asked, coding_of, require_version
 from kratos_grpc.connect.errors import dumped, error_object
@@ -156,7 +156,7 @@ class _Replies:
         data = self._form.write(message)
         most = self._terms.max_send
         if most is not None and len(data) > most:
-            raise reply_too_large(self.call.method.operation, len(data), most)
+            raise reply_not_sent(self.call.method.operation, len(data), most)
         # Not "async with", which awaits twice more.
         await self._sending.acquire()
         try:

@@ -10,7 +10,7 @@ from kratos.transport import Call, Operation
 from kratos.transport.http import Head, Reply, WireHeaders
 from kratos_grpc._codings import MINIMUM, compressed, decompressed
 from kratos_grpc._failing import unexpected
-from kratos_grpc._sizes import reply_too_large, request_too_large
+from kratos_grpc._sizes import reply_not_sent, request_not_taken
 from kratos_grpc.connect.asked import Asked, coding_of, require_version
 from kratos_grpc.connect.codes import status_of
 from kratos_grpc.connect.errors import dumped, error_object
@@ -44,7 +44,7 @@ class _Unary:
 
     def overflow(self, _head: Head, _error: Error, /) -> Reply:
         """Answer a body that is too large; see ``Buffered``."""
-        return error_reply(request_too_large(None, self._terms.max_receive))
+        return error_reply(request_not_taken(None, self._terms.max_receive))
 
     async def _inflated(self, body: bytes, name: bytes) -> bytes:
         """Return a message as it was before it was compressed."""
@@ -62,7 +62,7 @@ class _Unary:
         data = form.write(message)
         most = self._terms.max_send
         if most is not None and len(data) > most:
-            raise reply_too_large(call.method.operation, len(data), most)
+            raise reply_not_sent(call.method.operation, len(data), most)
         return data
 
     async def _told(self, call: Call, form: Format, data: bytes, used: bytes) -> Reply:
@@ -154,7 +154,7 @@ class GetEndpoint(_Unary):
             require_version(query.version or asked.version, terms)
             message = query.message()
             if len(message) > terms.max_receive:
-                raise request_too_large(len(message), terms.max_receive)
+                raise request_not_taken(len(message), terms.max_receive)
             message = await self._inflated(message, query.compression)
             data = await self._called(head, call, form, message)
             return await self._told(call, form, data, query.compression)
