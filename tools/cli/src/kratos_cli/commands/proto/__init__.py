@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import ModuleType
 from typing import Final
 
-from kratos_cli.commands.proto import client
+from kratos_cli.commands.proto import add, client, server
 from kratos_cli.parsing import Subparsers
 
 __all__ = ["register", "run"]
 
-_VERBS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {"client": client.run}
+_VERBS: Final[Mapping[str, ModuleType]] = {
+    "add": add,
+    "client": client,
+    "server": server,
+}
 _DESCRIPTION: Final = """\
 Work with protobuf definitions.
 
@@ -21,12 +26,15 @@ Work with protobuf definitions.
 def register(subparsers: Subparsers) -> None:
     """Add ``proto`` and its verbs."""
     parser = subparsers.add_parser(
-        "proto", help="generate Python from protobuf definitions", description=_DESCRIPTION
+        "proto", help="work with protobuf definitions", description=_DESCRIPTION
     )
     parser.default_command("client", _VERBS)
-    client.register(parser.add_commands("verb", "VERB"))
+    verbs = parser.add_commands("verb", "VERB")
+    for module in _VERBS.values():
+        module.register(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen verb."""
-    return _VERBS[args.verb](args)
+    status: int = _VERBS[args.verb].run(args)
+    return status
