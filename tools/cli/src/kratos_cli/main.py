@@ -15,6 +15,7 @@ from kratos_cli.parsing import Parser, Subparsers, nearest
 __all__ = ["COMMANDS", "Command", "main"]
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "call": "kratos_cli.commands.call",
     "config": "kratos_cli.commands.config",
     "demo": "kratos_cli.commands.demo",
     "openapi": "kratos_cli.commands.openapi",

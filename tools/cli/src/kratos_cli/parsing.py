@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, Protocol, cast
 
-__all__ = ["Parser", "Subparsers", "nearest"]
+__all__ = ["Parser", "Subparsers", "nearest", "seconds"]
 
 
 class Subparsers(Protocol):
@@ -77,3 +78,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return a question naming the known word that looks most like ``word``, or nothing."""
     found = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of ``2.5``, or of a duration as Go writes them: ``500ms``, ``1m30s``.
+
+    Raises:
+        ArgumentTypeError: It is neither, or negative.
+    """
+    from kratos.duration import parse_duration
+
+    try:
+        found = float(text) if text[-1:].isdigit() else parse_duration(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, or such as 500ms")
+    return found

@@ -1,0 +1,1 @@
+"""What ``kratos call`` is made of: definitions, names, JSON in and out, the call itself."""
