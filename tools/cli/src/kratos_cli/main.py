@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "call": "kratos_cli.commands.call",
     "config": "kratos_cli.commands.config",
     "demo": "kratos_cli.commands.demo",
+    "doctor": "kratos_cli.commands.doctor",
     "openapi": "kratos_cli.commands.openapi",
     "proto": "kratos_cli.commands.proto",
     "run": "kratos_cli.commands.run",
