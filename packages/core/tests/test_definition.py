@@ -150,6 +150,21 @@ def test_private_copy_is_told_under_the_names_of_the_original() -> None:
         found.pool.FindMessageTypeByName("shop.Item")
 
 
+def test_further_files_are_told_with_what_they_import() -> None:
+    further = pool(file("base"), file("details", "base", messages=["Why"]))
+    definitions = Definitions(ALL, files=[further.FindFileByName("details.proto")])
+    assert definitions.with_imports("details.proto") == ("base.proto", "details.proto")
+    assert definitions.pool.FindMessageTypeByName("shop.Why").file.name == "details.proto"
+
+
+def test_further_file_that_contradicts_a_service_is_left_out() -> None:
+    served = pool(file("base", messages=["Why"]), service("Prices", "Why", "base"))
+    other = pool(file("base", messages=["Why", "What"]))
+    prices = method(served, "/shop.Prices/Do", "Why")
+    definitions = Definitions([prices], files=[other.FindFileByName("base.proto")])
+    assert definitions.pool.FindFileByName("base.proto").message_types_by_name.keys() == ["Why"]
+
+
 def test_service_whose_definition_contradicts_another_is_told_by_name_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

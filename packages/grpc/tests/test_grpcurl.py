@@ -120,6 +120,14 @@ async def test_method_is_called(
     assert said.split() == replies
 
 
+async def test_details_of_an_error_are_read(serve: Any, grpcurl: Path) -> None:
+    async with serve(EchoService()) as served:
+        method = "kratos.testing.Echo/Echo"
+        code, said = await run(grpcurl, "-d", '"fail"', served.address, method)
+    assert code != 0
+    assert '"reason": "BUSY"' in said
+
+
 async def test_files_of_the_definition_are_written(
     serve: Any, grpcurl: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+
 from kratos.definition import Definitions
 from kratos.errors import Error
 from kratos.transport import Arity, Method, Service
@@ -97,7 +99,9 @@ class Reflection:
     @cached_property
     def _definitions(self) -> Definitions:
         # When it is first asked for: that takes milliseconds, and most servers never are.
-        return Definitions(self._methods, originals=_ORIGINALS)
+        # Of the details of errors, too, which no service imports, and every error has one of.
+        details = error_details_pb2.DESCRIPTOR
+        return Definitions(self._methods, originals=_ORIGINALS, files=(details,))
 
     def by_name(self, request: ServerReflectionRequest, sent: set[str]) -> ServerReflectionResponse:
         return self._files(request.file_by_filename, sent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from google.protobuf.descriptor import FileDescriptor
@@ -28,6 +29,8 @@ class Definitions:
         methods: All methods of all services.
         originals: Names of files, by services whose messages are a private copy of those there;
             they are told under the names of the original.
+        files: Further files to tell of, whatever imports them. One that differs from a file of
+            the same name, or of the same symbols, that the services have is left out.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Definitions:
         methods: Iterable[Method[Any, Any]],
         *,
         originals: Mapping[str, str] | None = None,
+        files: Iterable[FileDescriptor] = (),
     ) -> None:
         self._files = Files()
         self._homes: dict[str, str] = {}
@@ -47,6 +51,9 @@ class Definitions:
                 self._define(service, by_service[service], (originals or {}).get(service))
             except TypeError as error:  # of two pools, or of one that was changed meanwhile
                 _log.warning("%s is served without a definition: %s", service, error)
+        for file in files:
+            with suppress(TypeError):  # what the services have of it is what they mean
+                self._files.take(file)
 
     @property
     def services(self) -> tuple[str, ...]:
