@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from packaging.requirements import Requirement
 
 from kratos._built_in import BUILT_IN, DISTRIBUTED
@@ -78,6 +79,7 @@ def test_aegis_needs_nothing(root: Path, projects: Projects) -> None:
     assert found - sys.stdlib_module_names == {"aegis"}
 
 
+@pytest.mark.slow  # it reads all of our code
 def test_members_declare_the_siblings_they_import(root: Path, projects: Projects) -> None:
     owner = {
         entry.name: project["name"]
