@@ -1,4 +1,4 @@
-"""gRPC server and client of Kratos, on grpcio."""
+"""gRPC, gRPC-Web and Connect for Kratos: servers and clients, on HTTP/2 of our own or on grpcio."""
 
 from kratos_grpc.connector import GrpcConnector
 from kratos_grpc.health import health_check
