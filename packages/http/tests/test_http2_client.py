@@ -677,6 +677,39 @@ async def test_after_a_failed_attempt_requests_fail_at_once_until_the_next_is_du
         await channel.aclose()
 
 
+LEAVES = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\x08\7\0\0\0\0\0" + bytes(8)
+
+
+async def test_server_that_leaves_at_once_is_not_connected_to_for_each_request() -> None:
+    async with peering(hold, raw=LEAVES) as peer:
+        dialer = Counting(peer.address)
+        options = ConnectionOptions(max_backoff=1000.0)
+        channel = Http2Channel(dialer, options, uniform=lambda: 1000.0)
+        with pytest.raises(Lost, match="leaves as soon as it has come"):
+            await ask(channel)
+        for _ in range(20):
+            with pytest.raises(ConnectionError, match="the next attempt is due soon"):
+                await ask(channel)
+        assert (dialer.opened, channel.healthy) == (3, False)
+        peer.raw, peer.script = None, echo
+        await channel.connect()
+        assert await ask(channel) == b"hello"
+        assert channel.healthy
+        await channel.aclose()
+
+
+async def test_server_that_leaves_after_an_answer_is_connected_to_at_once() -> None:
+    def script(served: Served, event: Event) -> None:
+        echo(served, event)
+        if isinstance(event, StreamEnded):
+            served.write(frame(7, 0, 0, (2**31 - 1).to_bytes(4, "big") + bytes(4)))
+
+    async with connected(script) as (peer, channel):
+        for count in range(1, 8):
+            assert await ask(channel) == b"hello"
+            assert len(peer.connections) == count
+
+
 async def test_requests_that_come_while_connecting_share_the_attempt_and_its_end() -> None:
     async with peering(echo) as peer:
         dialer = Counting(peer.address)

@@ -21,13 +21,15 @@ _FIRST_BACKOFF: Final = 0.5  # seconds
 _FACTOR: Final = 1.6
 _JITTER: Final = 0.2  # of the wait, either way
 _MOVES: Final = 3  # connections that leave, of one request, before it gives up
+_LEAVES: Final = "the server leaves as soon as it has come"
 
 
 class Http2Channel:
     """The connection to one server, which all requests share.
 
     After an attempt to connect that failed, requests fail at once until the next attempt is
-    due: the wait grows from half a second, by half again each time.
+    due: the wait grows from half a second, by half again each time. So it does after three
+    connections in a row that the server ended at once, without having answered anything.
 
     Args:
         dialer: Opens connections.
@@ -53,6 +55,7 @@ class Http2Channel:
         self._leaving: set[Http2ClientConnection] = set()  # with requests that are to end
         self._dialing: asyncio.Task[Http2ClientConnection] | None = None
         self._failures = 0
+        self._brief = 0  # connections in a row that were of no use
         self._failed = ""  # why the newest attempt did
         self._not_before = 0.0
         self._closed = False
@@ -110,7 +113,7 @@ class Http2Channel:
             with suppress(Refused):
                 await connection.room()
                 return connection
-        raise Refused("the server leaves as soon as it has come")
+        raise Refused(_LEAVES)
 
     async def aclose(self, *, drain: float | None = 0.0) -> None:
         """Refuse new requests, let those in flight end, then cut the rest off. Idempotent.
@@ -190,7 +193,8 @@ class Http2Channel:
             elif isinstance(error, OSError):
                 self._note_failure(error)
             raise
-        self._note_success()
+        if connection.usable:  # else the server has left already, which may count as a failure
+            self._note_success()
         self._current = connection
         return connection
 
@@ -207,6 +211,10 @@ class Http2Channel:
 
     def _on_left(self, connection: Http2ClientConnection) -> None:
         """Go on without a connection that takes no more requests."""
+        self._brief = self._brief + 1 if connection.brief else 0
+        if self._brief >= _MOVES:  # else each request would connect anew, without end
+            self._failures = self._brief - _MOVES
+            self._note_failure(Refused(_LEAVES))
         if connection is self._current:
             self._current = None
         self._leaving = {each for each in self._leaving if each.failure is None}

@@ -24,6 +24,7 @@ __all__ = ["ConnectionOptions", "Http2ClientConnection", "Owner"]
 
 _PING: Final = b"\x00alive?\x00"
 _LEAST_WAIT: Final = 0.01  # seconds
+_BRIEF: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,8 @@ class Http2ClientConnection(asyncio.Protocol):
         self._granted = 0  # turns that were given, and are not taken yet
         self._farewell = ""
         self._code: int = ErrorCode.NO_ERROR
-        self._heard = self._used = self.loop.time()
+        self._made = self._heard = self._used = self.loop.time()
+        self._useful = False  # it has answered something
         self._pinged = False
         self._watch: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
@@ -133,6 +135,11 @@ class Http2ClientConnection(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether it takes new requests, now or when others have ended."""
         return self._open and self.core.usable
+
+    @property
+    def brief(self) -> bool:
+        """Whether it stands for a moment only, and has answered nothing."""
+        return not self._useful and self.loop.time() - self._made < _BRIEF
 
     @property
     def free(self) -> bool:
@@ -282,6 +289,7 @@ class Http2ClientConnection(asyncio.Protocol):
         """Pass the head of an answer on."""
         if block.status[:1] == b"1":
             return  # how many there may be is the protocol's to say
+        self._useful = True
         if block.size > self._options.max_head:
             self._refuse(stream, TooLarge(f"its head exceeds {self._options.max_head} bytes"))
         elif stream.owner is not None:
