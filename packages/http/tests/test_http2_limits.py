@@ -188,6 +188,21 @@ class TestRapidReset:
             await eventually(lambda: not it.gate.running)
 
 
+async def test_idle_connection_remembers_nothing_of_its_requests() -> None:
+    async with listening(Gate()) as opened:
+        peer = await opened.connect_http2()
+        (connection,) = opened.engine.connections
+        assert isinstance(connection, Http2Connection)
+        for _ in range(3):
+            assert (await peer.request("GET", "/")).status == 200
+        reader = connection.h2._reader
+        assert reader.known
+        await eventually(lambda: connection.is_idle)
+        opened.engine.sweep(asyncio.get_running_loop().time() + 15)
+        assert not (reader.known or reader._bases)
+        assert (await peer.request("GET", "/")).status == 200
+
+
 class Refusing:
     """Answers all with an error that was ready before."""
 

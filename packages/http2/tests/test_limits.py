@@ -27,8 +27,8 @@ from kratos_http2 import (
     Settings,
     Stream,
     encode_fields,
+    header_blocks,
 )
-from kratos_http2 import header_blocks
 from kratos_http2._sending import REASONS
 from kratos_http2.frames import (
     FrameFlag,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from kratos.errors import Error
 from kratos.transport.http import Buffered, Endpoint, Head, Streamed, Upgraded
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Http2Connection"]
 
 _log = logging.getLogger("kratos.http")
+
+_REST: Final = 10.0  # seconds after which an idle connection keeps nothing to be quick
 
 
 class Http2Connection(Http2Answering):
@@ -233,8 +235,11 @@ class Http2Connection(Http2Answering):
                 self._end_if_done()
         elif self.is_idle:
             allowed = limits.idle_timeout if self._greeted else limits.first_timeout
-            if now - self._since - SLACK > allowed:
+            idle = now - self._since - SLACK
+            if idle > allowed:
                 self.leave()
+            elif idle > _REST:
+                self.h2.rest()
 
     def _check_streams(self, now: float) -> None:
         """Refuse bodies that do not come, and break off answers that are not taken."""

@@ -60,6 +60,10 @@ class Connection(Messages):
         """Whether a header block has begun and is not whole."""
         return self._continued != 0
 
+    def rest(self) -> None:
+        """Take less memory: nothing has come for a while. What comes next is read more slowly."""
+        self._reader.forget()
+
     def receive(self, data: bytes) -> None:
         """Take bytes that the peer sent; what follows from them is told to the handler."""
         if self.fault is not None:

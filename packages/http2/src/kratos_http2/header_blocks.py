@@ -250,6 +250,11 @@ class HeaderReader:
         """Hold the peer to the table that was announced: it knows of it now."""
         self._decoder.acknowledged()
 
+    def forget(self) -> None:
+        """Let go of what is remembered, which is for speed alone."""
+        self.known.forget()
+        self._bases.forget()
+
     def read(self, block: bytes) -> HeaderBlock:
         """Return what a block says.
 
