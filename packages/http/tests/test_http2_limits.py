@@ -30,7 +30,7 @@ from kratos_http.testing import (
     listening,
     running,
 )
-from kratos_http2 import ErrorCode, Settings
+from kratos_http2 import ErrorCode, Settings, encode_fields
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 
@@ -186,6 +186,57 @@ class TestRapidReset:
             await it.fails(ErrorCode.ENHANCE_YOUR_CALM)
             assert it.opened.engine.offences["resets"] == 1
             await eventually(lambda: not it.gate.running)
+
+
+class TestTurns:
+    """What comes in one piece may be a lot of work."""
+
+    async def test_thousand_requests_of_one_piece_are_begun_in_several_turns(self) -> None:
+        gate = Gate()
+        async with listening(gate, limits=Limits(max_streams=1000)) as opened:
+            peer, connection = await raw(opened)
+            block = encode_fields(
+                (
+                    (b":method", b"GET"),
+                    (b":scheme", b"http"),
+                    (b":authority", b"x" * 60),
+                    (b":path", b"/wait"),
+                )
+            )
+            data = b"".join(frame(1, 5, 2 * number + 1, block) for number in range(1000))
+            connection.data_received(data)
+            assert 0 < opened.engine.requests < 600
+            connection.data_received(frame(6, 0, 0, b"the last"))
+            await eventually(lambda: gate.running == 1000)
+            await peer.until(b"the last")
+            gate.opened.set()
+            await eventually(lambda: opened.engine.requests == 0)
+
+    async def test_peer_that_goes_meanwhile_leaves_nothing(self) -> None:
+        async with listening(Gate(), limits=Limits(max_streams=1000)) as opened:
+            peer, connection = await raw(opened)
+            block = encode_fields(((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")))
+            data = b"".join(frame(1, 5, 2 * number + 1, block) for number in range(3000))
+            connection.data_received(data)
+            connection.abort()
+            await eventually(lambda: not opened.engine.connections)
+            await peer.aclose()
+
+    async def test_body_of_one_piece_is_read_in_one_turn(self) -> None:
+        async with attack() as it:
+            request = it.peer.begin("POST", "/")
+            await self._reach(it)
+            (connection,) = (
+                each
+                for each in it.opened.engine.connections
+                if isinstance(each, Http2Connection) and not each.is_idle
+            )
+            connection.data_received(frame(0, 0, 1, b"x" * 16_000) * 4)
+            assert connection.uploads.size == 64_000
+            request.reset()
+
+    async def _reach(self, it: Attack) -> None:
+        await it.peer.request("GET", "/")
 
 
 async def test_idle_connection_remembers_nothing_of_its_requests() -> None:

@@ -35,17 +35,21 @@ __all__ = ["Http2Connection"]
 _log = logging.getLogger("kratos.http")
 
 _REST: Final = 10.0  # seconds after which an idle connection keeps nothing to be quick
+_SLICE: Final = 32 * 1024  # bytes that are read in one go, and
+_MANY: Final = 64  # requests that may begin in these before others have their turn
 
 
 class Http2Connection(Http2Answering):
     """An HTTP/2 connection of an ``Engine``."""
 
-    __slots__ = ("_greeted", "_heads", "_partial")
+    __slots__ = ("_begun", "_greeted", "_heads", "_partial", "_unread")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._heads: Heads | None = None
         self._partial: float | None = None  # since when a frame, or a header block, is incomplete
+        self._begun = 0  # requests since others had their turn
+        self._unread = b""  # what came and is read in the next turn
         self._greeted = False  # the peer told its settings, and so speaks HTTP/2
 
     def __str__(self) -> str:
@@ -75,7 +79,39 @@ class Http2Connection(Http2Answering):
             self.drain()
 
     def data_received(self, data: bytes) -> None:
-        """Read frames."""
+        """Read frames: all that came, unless many requests begin with it."""
+        if self._unread:
+            self._unread += data
+        elif len(data) <= _SLICE:
+            self._read(data)
+        else:
+            self._read_slices(data)
+
+    def _read_slices(self, data: bytes) -> None:
+        self._begun = 0
+        for start in range(0, len(data), _SLICE):
+            if self._begun > _MANY:
+                self._read_later(data[start:])
+                return
+            self._read(data[start : start + _SLICE])
+
+    def _read_later(self, data: bytes) -> None:
+        """Let others have their turn: 256 KiB may be thousands of requests."""
+        transport = self._transport
+        if transport is None or self._deaf or transport.is_closing():
+            return
+        self._unread = data
+        transport.pause_reading()
+        self._loop.call_soon(self._read_on, context=self._engine.context)
+
+    def _read_on(self) -> None:
+        data, self._unread = self._unread, b""
+        self._read_slices(data)
+        transport = self._transport
+        if transport is not None and not (self._unread or transport.is_closing()):
+            transport.resume_reading()
+
+    def _read(self, data: bytes) -> None:
         if self._deaf:
             return
         h2 = self.h2
@@ -119,6 +155,7 @@ class Http2Connection(Http2Answering):
         if self._deaf:
             return
         self._since = engine.now
+        self._begun += 1
         outline: Outline = block.note or heads.outline(block)
         if outline.refused is not None:
             self.say(stream, outline.method, refusal(outline.refused))
