@@ -102,7 +102,8 @@ def test_malformed_details_are_passed_over(details: Any) -> None:
 
 
 def test_half_of_a_surrogate_pair_is_an_error_like_others() -> None:
-    told = json.loads(r'{"code": "not_found", "message": "\ud800", "details": [{"type": "\ud800", "value": ""}]}')
+    half = json.loads(r'"\ud800"')
+    told = {"code": "not_found", "message": half, "details": [{"type": half, "value": ""}]}
     found = read_error(told, otherwise=UNKNOWN)
     assert found is not None
     assert (found.code, found.message) == (404, "?")

@@ -271,12 +271,15 @@ class Http2Connection(Http2Answering):
                 self.h2.goaway()
                 self._end_if_done()
         elif self.is_idle:
-            allowed = limits.idle_timeout if self._greeted else limits.first_timeout
-            idle = now - self._since - SLACK
-            if idle > allowed:
-                self.leave()
-            elif idle > _REST:
-                self.h2.rest()
+            self._check_idle(now - self._since - SLACK)
+
+    def _check_idle(self, seconds: float) -> None:
+        """Send a peer away that asks nothing, and remember little of it before."""
+        limits = self._limits
+        if seconds > (limits.idle_timeout if self._greeted else limits.first_timeout):
+            self.leave()
+        elif seconds > _REST:
+            self.h2.rest()
 
     def _check_streams(self, now: float) -> None:
         """Refuse bodies that do not come, and break off answers that are not taken."""

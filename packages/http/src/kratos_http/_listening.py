@@ -91,9 +91,7 @@ class Listening:
         return None if self._sock is not None and not self._shared else self._address
 
     def mount(self, mount: Mount) -> None:
-        """Take what the application has: health tells when to send peers elsewhere, and a meter
-        counts what they should not have done.
-        """
+        """Take what the application has: health, and a meter for what peers should not do."""
         self._health = mount.health
         if mount.metrics is not None:
             self._engine.count_offences(mount.metrics, kind=self._schemes[0])
