@@ -204,6 +204,18 @@ async def test_closing_does_not_wait_for_silence(
     assert clock.sleepers == 0
 
 
+async def test_end_of_the_program_tells_what_may_be_left(
+    undoing: Undoing, back_end: BackEnd, caplog: pytest.LogCaptureFixture
+) -> None:
+    back_end.is_up = False
+    before = asyncio.all_tasks()
+    await undoing.take_back("orders", back_end.withdraw)
+
+    await cancel_and_wait(*(asyncio.all_tasks() - before))  # as asyncio.run does
+
+    assert "orders may still be registered at etcd://here: there is no time" in caplog.text
+
+
 async def test_closing_that_was_cancelled_may_be_called_again(
     undoing: Undoing, back_end: BackEnd, clock: FakeClock
 ) -> None:

@@ -84,8 +84,8 @@ class Undoing:
 
         Cancellation: safe; it is not undone all the same.
         """
-        if what in self._tasks:
-            await cancel_and_wait(self._tasks[what])
+        if (task := self._tasks.pop(what, None)) is not None:
+            await cancel_and_wait(task)
 
     async def aclose(self) -> None:
         """Make a last try for everything, and end; idempotent.
@@ -93,19 +93,20 @@ class Undoing:
         It takes as long as the caller of ``take_back`` waits. What may be left is logged.
         """
         self._closing.set()
-        if tasks := list(self._tasks.items()):
+        if tasks := list(self._tasks.values()):
             with suppress(TimeoutError):
                 async with Limit(self._clock, self._limit):
-                    await asyncio.wait([task for _, task in tasks])
-        for what, task in tasks:
-            if not task.done():
-                self._give_up(what, "there is no time left")
-                await cancel_and_wait(task)
+                    await asyncio.wait(tasks)
+        await cancel_and_wait(*tasks)
 
     async def _bounded(self, what: str, undo: _Undo, tried: asyncio.Event) -> None:
         try:
             async with Limit(self._clock, self._longest):
                 await self._persist(undo, tried)
+        except asyncio.CancelledError:
+            if self._tasks.get(what) is asyncio.current_task():  # nothing else takes its place
+                self._give_up(what, "there is no time left")
+            raise
         except Exception as error:
             self._give_up(what, describe(error))
 
