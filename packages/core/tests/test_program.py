@@ -83,6 +83,8 @@ def test_program_that_does_not_serve_is_told(
     server.program = "import time; time.sleep(60)"
     with pytest.raises(AssertionError, match="did not serve within 0 s"):
         server.start()
+    with pytest.raises(AssertionError, match="is not running"):
+        server.wait()  # it was ended
 
 
 def test_program_that_does_not_run_hears_no_signal(server: Server) -> None:

@@ -59,10 +59,15 @@ class Program(ABC):
         """Start it, and return when it serves.
 
         Raises:
-            AssertionError: It ended, or did not serve in time; with the end of its log.
+            AssertionError: It ended, or did not serve in time; with the end of its log. It runs
+                no longer then.
         """
         self.launch()
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            self.kill()
+            raise
 
     def launch(self) -> None:
         """Start it without waiting for it."""
