@@ -217,6 +217,25 @@ async def test_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     await bench.pool.aclose()
 
 
+async def test_outage_is_told_in_the_words_of_its_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asleep(_connection: FakeConnection) -> None:
+        raise Error(503, "UNREACHABLE", "no connection to a:1: it is asleep")
+
+    monkeypatch.setattr(FakeConnection, "warm", asleep)
+    bench = Bench(fail_fast=True)
+    with caplog.at_level(logging.WARNING, "kratos.client"):
+        bench.apply("a:1")
+        await bench.clock.settle()
+        with pytest.raises(Error) as failure:
+            await bench.call()
+    (line,) = (record.message for record in caplog.records)
+    assert "cannot connect to a:1 (no connection to a:1: it is asleep), trying again" in line
+    assert str(failure.value.__cause__).endswith("a:1: no connection to a:1: it is asleep")
+    await bench.pool.aclose()
+
+
 async def test_connection_that_is_lost_as_soon_as_it_stands_is_tried_again() -> None:
     class Fickle(FakeConnection):
         async def warm(self) -> None:

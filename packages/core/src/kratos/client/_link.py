@@ -11,11 +11,12 @@ from typing import Final
 
 from aegis.backoff import Backoff
 from kratos.clock import Clock
-from kratos.limit import cancel_and_wait, describe, is_cancelled_from_outside
+from kratos.errors import Error
+from kratos.limit import cancel_and_wait, describe, is_cancelled_from_outside, one_line
 from kratos.selector import Outcome, OutcomeKind
 from kratos.transport import Connection
 
-__all__ = ["Link"]
+__all__ = ["Link", "reason_of"]
 
 # Nodes come back within seconds; a client has few of them, so its attempts are no burden.
 _BACKOFF: Final = Backoff(base=0.5, cap=5.0)
@@ -133,6 +134,13 @@ class Link:
                 "%s: cannot connect to %s (%s), trying again",
                 self._target,
                 self.address,
-                describe(failure),
+                reason_of(failure),
             )
         self.failure = failure
+
+
+def reason_of(failure: BaseException) -> str:
+    """Return why there is no connection, for people: of an ``Error`` what it says, not its form."""
+    if isinstance(failure, Error) and failure.message:
+        return one_line(failure.message)
+    return describe(failure)

@@ -9,7 +9,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kratos.client._link import Link
+from kratos.client._link import Link, reason_of
 from kratos.client._verdict import ran_out_of_time, verdict
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import Error
@@ -345,7 +345,7 @@ class Pool:
         if not self._links:
             return ConnectionError(f"{self._target}: the registry has not answered yet")
         lines = [
-            f"{address}: {'connecting' if link.failure is None else describe(link.failure)}"
+            f"{address}: {'connecting' if link.failure is None else reason_of(link.failure)}"
             for address, link in self._links.items()
             if address in self._unready
         ]
