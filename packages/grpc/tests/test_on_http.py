@@ -11,13 +11,14 @@ from typing import Any, cast
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from kratos.errors import ConfigError, Error
+from kratos.errors import ConfigError, Error, StartupError
 from kratos.middleware import Handler
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import Call, Cause, Mount, server_call
 from kratos.transport.http import Buffered, Memo, Reply, Streamed
-from kratos_grpc import Grpc
+from kratos_grpc import Grpc, GrpcWeb
 from kratos_grpc._envelopes import envelope, whole
+from kratos_grpc.connect import Connect
 from kratos_grpc.testing import (
     GRPC_HEADERS,
     FakeWire,
@@ -31,7 +32,7 @@ from kratos_grpc.testing import (
     turns_during,
 )
 from kratos_http import HttpServer
-from kratos_http.protocols import Protocols
+from kratos_http.protocols import HttpProtocol, Protocols
 
 UNARY = ECHO.operation
 
@@ -46,6 +47,20 @@ def words_of(reply: Reply) -> list[str]:
 
 def body_of(*words: str) -> bytes:
     return b"".join(envelope(text(word).SerializeToString()) for word in words)
+
+
+@pytest.mark.parametrize("protocol", [Grpc(), GrpcWeb(), Connect()])
+def test_protocol_of_two_servers_is_refused(protocol: HttpProtocol) -> None:
+    # Calls to the one would pass the middleware and the limits of the other.
+    server(protocol, services=[EchoService()])
+    with pytest.raises(StartupError, match=rf"make a {type(protocol).__name__}\(\) for each"):
+        server(protocol, services=[EchoService()])
+
+
+def test_grpc_on_a_port_without_http2_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Grpc\(\) needs HTTP/2"):
+        HttpServer(versions=("1.1",), protocols=[Grpc()])
+    HttpServer(versions=("1.1",), protocols=[GrpcWeb(), Connect()])
 
 
 async def test_unary_call_is_answered_with_message_and_status() -> None:

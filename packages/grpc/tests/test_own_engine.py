@@ -222,9 +222,10 @@ async def test_client_may_ping_for_each_piece_of_a_long_answer() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"engine": "go"}, "'grpcio' or 'kratos'"),
+        ({"engine": "go"}, "'kratos' or 'grpcio'"),
         ({"engine": "kratos", "options": [("grpc.x", 1)]}, "engine='grpcio'"),
         ({"engine": "grpcio", "protocols": [GrpcWeb()]}, "engine='kratos'"),
+        ({"protocols": [Grpc()]}, "by options of its own"),
         ({"engine": "kratos", "protocols": [GrpcWeb]}, "is no protocol"),
     ],
 )

@@ -16,7 +16,7 @@ from kratos_grpc._streamed import RefusalEndpoint, StreamedEndpoint
 from kratos_grpc._terms import Terms
 from kratos_grpc._unary import UnaryEndpoint
 from kratos_grpc._unserved import unserved
-from kratos_http.protocols import Constant, Served
+from kratos_http.protocols import Constant, Served, of_another_server
 
 __all__ = ["Grpc", "GrpcWeb"]
 
@@ -42,13 +42,17 @@ class _RpcProtocol:
         }
         self._prefix = framings[0].mime
         self._operations: dict[str, Operation] = {}
+        self._mounted = False
 
     def mount(self, served: Served, /) -> None:
         """Take what is to be served; see ``HttpProtocol``.
 
         Raises:
-            StartupError: A service cannot be served.
+            StartupError: It was mounted before, by another server.
         """
+        if self._mounted:
+            raise of_another_server(self)
+        self._mounted = True
         self._operations = served.operations
         self._terms.place = served.place
         self._terms.health = served.mount.health
@@ -110,6 +114,9 @@ class Grpc(_RpcProtocol):
         ConfigError: A limit is not positive, or there is no such coding.
     """
 
+    needs_version: Final = _TRAILERS_SINCE
+    """Of HTTP; see ``HttpProtocol``."""
+
     def __init__(
         self,
         *,
@@ -140,7 +147,7 @@ class Grpc(_RpcProtocol):
         """Take what is to be served, and add health and reflection; see ``HttpProtocol``.
 
         Raises:
-            StartupError: A service cannot be served.
+            StartupError: It was mounted before, by another server.
         """
         super().mount(served)
         if self._health:

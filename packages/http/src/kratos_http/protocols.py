@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kratos.errors import ConfigError
+from kratos.errors import ConfigError, StartupError
 from kratos.transport import Dispatcher, Mount, Operation
 from kratos.transport.chain import listed
 from kratos.transport.http import Endpoint, Head, HttpApplication, Memo, WireHeaders
 from kratos_http._endpoints import Constant
+from kratos_http.engine import VERSIONS
 from kratos_http.rest import Place
 
-__all__ = ["Constant", "HttpProtocol", "Protocols", "Served", "checked_protocols"]
+__all__ = ["Constant", "HttpProtocol", "Protocols", "Served", "checked_protocols", "of_another_server"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +39,11 @@ class Served:
 
 
 class HttpProtocol(Protocol):
-    """A protocol that serves the operations of a server, on its port, beside the routes."""
+    """A protocol that serves the operations of a server, on its port, beside the routes.
+
+    One that has an attribute ``needs_version``, such as ``2``, is refused on a port that does not
+    speak that version of HTTP.
+    """
 
     @property
     def scheme(self) -> str:
@@ -46,10 +51,11 @@ class HttpProtocol(Protocol):
         ...
 
     def mount(self, served: Served, /) -> None:
-        """Take what is to be served; called once, before ``route``.
+        """Take what is to be served; called before ``route``, by the one server that it is of.
 
         Raises:
-            StartupError: It cannot be served.
+            StartupError: It cannot be served, or it is of another server; see
+                ``of_another_server``.
         """
         ...
 
@@ -121,14 +127,33 @@ def _is_of(memo: Memo, owner: object, head: Head) -> bool:
     return memo.owner is owner and memo.path == head.path
 
 
-def checked_protocols(protocols: Sequence[HttpProtocol]) -> tuple[HttpProtocol, ...]:
+def checked_protocols(
+    protocols: Sequence[HttpProtocol], versions: Sequence[str] = VERSIONS
+) -> tuple[HttpProtocol, ...]:
     """Return protocols.
 
+    Args:
+        protocols: What the user gave.
+        versions: Of HTTP that the port speaks.
+
     Raises:
-        ConfigError: One is none, for instance the class of one.
+        ConfigError: One is none, for instance the class of one, or it needs another version.
     """
     given = listed(protocols, option="protocols")
     for each in given:
         if isinstance(each, type) or not (hasattr(each, "mount") and hasattr(each, "route")):
             raise ConfigError(f"{each!r} is no protocol: pass an instance, such as Grpc()")
+        needed = getattr(each, "needs_version", None)
+        if needed is not None and needed not in versions:
+            name = type(each).__name__
+            raise ConfigError(f"{name}() needs HTTP/{needed}, which versions={versions!r} leaves out")
     return given
+
+
+def of_another_server(protocol: HttpProtocol) -> StartupError:
+    """Return the error for a protocol that two servers were given.
+
+    It could serve but one of them: calls to the other would pass the middleware of the first.
+    """
+    name = type(protocol).__name__
+    return StartupError(f"two servers were given the same {name}: make a {name}() for each")

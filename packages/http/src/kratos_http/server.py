@@ -154,7 +154,7 @@ class HttpServer:
         self._router = Router(
             error_reply=self._options.refusal, strict_slash=strict_slash, prefix=path_prefix
         )
-        self._protocols = checked_protocols(protocols)
+        self._protocols = checked_protocols(protocols, versions)
         served = Protocols(self._protocols, self._router) if self._protocols else self._router
         self._application = filtered(served, filters)
         self._operations = Operations(

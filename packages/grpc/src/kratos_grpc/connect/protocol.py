@@ -11,7 +11,7 @@ from kratos.transport.http import Endpoint, Head
 from kratos_grpc._codings import coding_named
 from kratos_grpc.connect.routes import Routes
 from kratos_grpc.connect.terms import Terms
-from kratos_http.protocols import Served
+from kratos_http.protocols import Served, of_another_server
 
 __all__ = ["Connect"]
 
@@ -73,7 +73,13 @@ class Connect:
         return ""
 
     def mount(self, served: Served, /) -> None:
-        """Serve what there is; see ``HttpProtocol``."""
+        """Serve what there is; see ``HttpProtocol``.
+
+        Raises:
+            StartupError: It was mounted before, by another server.
+        """
+        if self._routes is not None:
+            raise of_another_server(self)
         self._terms.place = served.place
         self._routes = Routes(served.operations.values(), self._terms, prefix=self._prefix)
 
