@@ -185,7 +185,7 @@ class TestLimitOfSeries:
             assert made.labels("c") is second
 
     def test_less_than_one_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="max_series=0: at least 1"):
+        with pytest.raises(ConfigError, match="max_series is a whole number from 1, not 0"):
             PrometheusMeter(max_series=0)
 
 

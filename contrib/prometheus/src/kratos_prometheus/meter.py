@@ -14,7 +14,6 @@ import prometheus_client as client
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 
-from kratos.errors import ConfigError
 from kratos.log import Level, Logger, StdLogger
 from kratos.metrics import (
     Across,
@@ -28,6 +27,7 @@ from kratos.metrics import (
     merge,
     require_across,
 )
+from kratos.options import require_count
 from kratos.process import worker_slot
 from kratos_prometheus.families import FamilyMetric, family_of, shown, without_created
 from kratos_prometheus.instruments import (
@@ -42,7 +42,6 @@ __all__ = ["PrometheusMeter"]
 
 _NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_MOST_SERIES: Final = 10_000
 _HOST: Final = "host"
 _WORKER: Final = "worker"
 
@@ -72,7 +71,7 @@ class PrometheusMeter:
         log: Where that goes, and failures of what ``on_collect`` was given.
 
     Raises:
-        ConfigError: ``max_series`` is less than 1.
+        ConfigError: ``max_series`` is no whole number from 1.
 
     Attributes:
         content_type: Of what ``render`` gives.
@@ -84,11 +83,10 @@ class PrometheusMeter:
         self,
         *,
         registry: CollectorRegistry | None = None,
-        max_series: int = _MOST_SERIES,
+        max_series: int = 10_000,
         log: Logger | None = None,
     ) -> None:
-        if max_series < 1:
-            raise ConfigError(f"max_series={max_series}: at least 1 series has to be possible")
+        require_count("max_series", max_series)
         self._registry = client.REGISTRY if registry is None else registry
         self._most = max_series
         self._log = StdLogger() if log is None else log
