@@ -57,8 +57,9 @@ class Plan:
 
 
 _INFO: Final = (
-    "errors that the server itself makes tell their reason in a google.rpc.ErrorInfo, as those of "
-    "Kratos for Go do; the runner wants errors without details there"
+    "errors that the server itself makes tell their reason in a google.rpc.ErrorInfo, as all of "
+    "ours do: clients go by it, and do not try again what was MESSAGE_TOO_LARGE, for one; the "
+    "runner wants errors without details there"
 )
 _ONE_DETAIL: Final = "actual error contain 1 details; expecting 0"
 _DEBUG: Final = (
