@@ -28,6 +28,7 @@ Fields = Sequence[tuple[str, str]]
 Script = Callable[["Served", int], None]
 
 ENGINE: Final = "kratos"
+WINDOW: Final = 65_535  # bytes that a server takes before it has said anything
 GRPC: Final = ((":status", "200"), ("content-type", "application/grpc"))
 FINE: Final = (("grpc-status", "0"),)
 
@@ -440,12 +441,17 @@ def hold(served: Served, stream: int) -> None:
 
 @every_method
 async def test_call_whose_time_is_over_is_cancelled_at_the_server(method: Any) -> None:
-    async with calling(hold) as (peer, caller):
+    def script(served: Served, stream: int) -> None:
+        if stream == 1:
+            served.answer(stream, wire("yes"))
+
+    async with calling(script) as (peer, caller):
+        await take(caller, method)  # so that the connection stands, however slow the machine is
         with pytest.raises(Error) as failure:
             await take(caller, method, CallOptions(timeout=0.05))
         await eventually(lambda: peer.resets == [ErrorCodes.CANCEL])
     assert (failure.value.code, failure.value.reason) == (504, "DEADLINE_EXCEEDED")
-    assert peer.asked[0]["grpc-timeout"][-1] in "um"
+    assert peer.asked[-1]["grpc-timeout"][-1] in "um"
 
 
 @every_method
@@ -495,6 +501,7 @@ async def test_own_user_agent_goes_before_that_of_the_client() -> None:
 
 async def test_requests_wait_while_the_server_takes_none() -> None:
     produced = 0
+    full = asyncio.Event()
 
     async def endless() -> AsyncIterator[StringValue]:
         nonlocal produced
@@ -503,8 +510,14 @@ async def test_requests_wait_while_the_server_takes_none() -> None:
             yield text("x" * 1000)
 
     class Deaf(Served):
+        taken = 0
+
         def note(self, event: Event) -> None:
-            if not isinstance(event, DataReceived):
+            if isinstance(event, DataReceived):
+                self.taken += event.flow_controlled_length or 0
+                if self.taken == WINDOW:
+                    full.set()
+            else:
                 super().note(event)
 
     peer = Peer(hold)
@@ -514,8 +527,11 @@ async def test_requests_wait_while_the_server_takes_none() -> None:
         Node(scheme="grpc", address=f"127.0.0.1:{port}")
     )
     caller = ChainCaller(connection.invoke, transport="grpc", timeout=None)
-    with pytest.raises(Error, match="DEADLINE_EXCEEDED"):
-        await caller.client_stream(COLLECT, endless(), CallOptions(timeout=0.3))
+    call = asyncio.create_task(caller.client_stream(COLLECT, endless()))
+    await full.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
     # 64 KiB of the server's window, and as many that may wait.
     assert 60 < produced < 200
     await connection.aclose()
