@@ -23,7 +23,7 @@ from kratos_grpc.limits import Options, ServerLimits, pairs
 from kratos_grpc.protocols import Grpc
 from kratos_grpc.tls import ServerTls
 from kratos_http.listening import Place
-from kratos_http.protocols import HttpProtocol, Served, checked_protocols
+from kratos_http.protocols import Guards, HttpProtocol, Served, checked_protocols
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
@@ -214,24 +214,12 @@ class GrpcServer:
         for service in mount.services:
             dispatcher.add(service)
         dispatcher.check_names()
-        tools: list[Dispatcher] = []
-
-        def guarded() -> Dispatcher:
-            tools.append(
-                Dispatcher(
-                    transport=_TRANSPORT,
-                    middleware=middleware,
-                    timeout=None,
-                    cancel_grace=self._cancel_grace,
-                )
-            )
-            return tools[-1]
-
+        guards = Guards(_TRANSPORT, middleware, cancel_grace=self._cancel_grace)
         served = Served(
             mount=mount,
             operations=dict(dispatcher.operations),
             place=self._terms.place,
-            guarded=guarded,
+            guarded=guards,
         )
         if self._health:
             serve_health(served)
@@ -239,8 +227,7 @@ class GrpcServer:
             serve_reflection(served)
         self._engine.serve(served, dispatcher)
         # Of all that passes the selectors: a name that is misspelt would guard nothing.
-        known = dispatcher.names.union(*(each.names for each in tools))
-        require_known("use(...)", self._matcher.selectors, known)
+        require_known("use(...)", self._matcher.selectors, dispatcher.names | guards.names)
 
     async def bind(self) -> Sequence[str]:
         """Reserve the address and return the endpoint's URL; see ``Endpointer``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kratos.errors import ConfigError, StartupError
 from kratos.transport import Dispatcher, Mount, Operation
@@ -14,7 +14,18 @@ from kratos_http._endpoints import Constant
 from kratos_http.engine import VERSIONS
 from kratos_http.rest import Place
 
-__all__ = ["Constant", "HttpProtocol", "Protocols", "Served", "checked_protocols", "of_another_server"]
+if TYPE_CHECKING:
+    from kratos.middleware import AnyMiddleware
+
+__all__ = [
+    "Constant",
+    "Guards",
+    "HttpProtocol",
+    "Protocols",
+    "Served",
+    "checked_protocols",
+    "of_another_server",
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +47,42 @@ class Served:
     place: Place
     guarded: Callable[[], Dispatcher]
     aside: list[Dispatcher] = field(default_factory=list[Dispatcher])
+
+
+class Guards:
+    """Makes dispatchers within a server's middleware, without time limit: for what protocols bring.
+
+    Args:
+        transport: What calls are told that carries them.
+        middleware: The chain of application and server.
+        cancel_grace: Seconds that cancelled calls get to clean up.
+    """
+
+    __slots__ = ("_cancel_grace", "_made", "_middleware", "_transport")
+
+    def __init__(
+        self, transport: str, middleware: Sequence[AnyMiddleware], *, cancel_grace: float
+    ) -> None:
+        self._transport = transport
+        self._middleware = middleware
+        self._cancel_grace = cancel_grace
+        self._made: list[Dispatcher] = []
+
+    def __call__(self) -> Dispatcher:
+        """Return another one."""
+        made = Dispatcher(
+            transport=self._transport,
+            middleware=self._middleware,
+            timeout=None,
+            cancel_grace=self._cancel_grace,
+        )
+        self._made.append(made)
+        return made
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all operations that came to pass the middleware in this way."""
+        return frozenset[str]().union(*(each.names for each in self._made))
 
 
 class HttpProtocol(Protocol):

@@ -37,7 +37,7 @@ from kratos_http.engine import VERSIONS, Engine
 from kratos_http.health import HealthPaths, probe
 from kratos_http.limits import Limits
 from kratos_http.openapi import OpenApi
-from kratos_http.protocols import HttpProtocol, Protocols, Served, checked_protocols
+from kratos_http.protocols import Guards, HttpProtocol, Protocols, Served, checked_protocols
 from kratos_http.rest import Place, RestOptions
 from kratos_http.router import Route, Router
 from kratos_http.routes import H, Plain, RouteGroup
@@ -400,29 +400,17 @@ class HttpServer:
         self, mount: Mount, dispatcher: Dispatcher, middleware: Sequence[AnyMiddleware]
     ) -> frozenset[str]:
         """Give all that is served to the protocols; return the names of what they bring."""
-        guarded: list[Dispatcher] = []
-
-        def guard() -> Dispatcher:
-            guarded.append(
-                Dispatcher(
-                    transport=TRANSPORT,
-                    middleware=middleware,
-                    timeout=None,
-                    cancel_grace=self._cancel_grace,
-                )
-            )
-            return guarded[-1]
-
+        guards = Guards(TRANSPORT, middleware, cancel_grace=self._cancel_grace)
         served = Served(
             mount=mount,
             operations=dict(dispatcher.operations),
             place=self._options.place,
-            guarded=guard,
+            guarded=guards,
         )
         for protocol in self._protocols:
             protocol.mount(served)
         self._listening.aside = served.aside
-        return frozenset[str]().union(*(each.names for each in guarded))
+        return guards.names
 
     @property
     def openapi(self) -> OpenApi | None:
