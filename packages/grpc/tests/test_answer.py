@@ -16,7 +16,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from kratos.errors import Error
 from kratos.testing.echo import COLLECT, ECHO, EchoService, text
 from kratos.transport import Cause, server_call
-from kratos_grpc._answer import Answer
+from kratos_grpc._grpcio.answer import Answer
 from kratos_grpc.status import WireStatus
 
 pytestmark = pytest.mark.engine("grpcio")  # whose insides these are about
@@ -144,7 +144,7 @@ async def test_defect_of_the_server_itself_is_answered_and_logged(
         raise RuntimeError("a defect")
 
     async with serve(EchoService()) as served:
-        monkeypatch.setattr("kratos_grpc._exchange.SingleReply._new_call", broken)
+        monkeypatch.setattr("kratos_grpc._grpcio.exchange.SingleReply._new_call", broken)
         with pytest.raises(Error) as failure:
             await served.caller.unary(ECHO, text("ok"))
     assert (failure.value.code, failure.value.message) == (500, "unknown request error")
@@ -161,7 +161,7 @@ async def test_answer_that_the_core_refuses_is_an_error_in_the_log(
     async def refuse(*_: object) -> None:
         raise _cygrpc.ExecuteBatchError(told)
 
-    monkeypatch.setattr("kratos_grpc._answer._execute", refuse)
+    monkeypatch.setattr("kratos_grpc._grpcio.answer._execute", refuse)
     caplog.set_level(logging.DEBUG, "kratos.grpc")
     answer = Answer(object(), asyncio.get_running_loop())
     await answer.send(status=WireStatus(code=5, message="no"))

@@ -26,8 +26,8 @@ from kratos.transport import (
     detached,
     server_call,
 )
-from kratos_grpc._attempt import Attempt
-from kratos_grpc._exchange import SingleReply, StreamedReplies
+from kratos_grpc._grpcio.attempt import Attempt
+from kratos_grpc._grpcio.exchange import SingleReply, StreamedReplies
 from kratos_grpc._terms import Terms
 
 ARITIES = (ECHO, COLLECT, WATCH, CHAT)

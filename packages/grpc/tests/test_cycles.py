@@ -14,7 +14,7 @@ import pytest
 from kratos.errors import Error
 from kratos.testing.echo import ALL, CHAT, WATCH, EchoService, text
 from kratos.transport import Call, ChainCaller, Method
-from kratos_grpc._attempt import Attempt
+from kratos_grpc._grpcio.attempt import Attempt
 from kratos_grpc._http2_attempt import Http2Attempt
 
 Left: TypeAlias = Callable[[], bool]

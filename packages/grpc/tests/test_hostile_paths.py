@@ -17,7 +17,7 @@ import pytest
 from kratos.testing.echo import CHAT, ECHO, EchoService, text
 from kratos.transport import Mount, server_call
 from kratos_grpc import GrpcServer
-from kratos_grpc._acceptor import acceptor
+from kratos_grpc._grpcio.acceptor import acceptor
 
 HEADERS, RST_STREAM, SETTINGS = 1, 3, 4
 END_OF_BOTH = 5  # of the headers, and of the stream
@@ -181,7 +181,7 @@ async def test_start_fails_when_grpc_stops_accepting_calls(
     async def broken(_acceptor: object, *_method: bytes) -> None:
         raise RuntimeError("no calls any more")
 
-    monkeypatch.setattr(f"kratos_grpc._acceptor._Acceptor.{name}", broken)
+    monkeypatch.setattr(f"kratos_grpc._grpcio.acceptor._Acceptor.{name}", broken)
     server = GrpcServer("127.0.0.1:0")
     server.mount(Mount(services=[EchoService()]))
     with pytest.raises(RuntimeError, match="no calls any more"):
@@ -209,7 +209,7 @@ async def test_stops_that_overlap_all_end() -> None:
 async def test_grpc_with_other_insides_is_used_as_it_is_with_a_warning(
     serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("kratos_grpc._answer._EXECUTE", "something else")
+    monkeypatch.setattr("kratos_grpc._grpcio.answer._EXECUTE", "something else")
     async with serve(EchoService()) as served:
         assert (await served.caller.unary(ECHO, text("ok"))).value == "ok"
     assert f"grpcio {grpc.__version__} is new to kratos-grpc" in caplog.text

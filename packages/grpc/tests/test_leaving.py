@@ -20,7 +20,8 @@ from kratos.testing.echo import CHAT, ECHO, EchoService, text
 from kratos.transport import Call, CallOptions, ChainCaller, Mount, server_call
 from kratos_grpc import ClientLimits, ClientTls, GrpcConnector, GrpcServer
 from kratos_grpc._connection import GrpcConnection
-from kratos_grpc._dialing import GrpcioDialing, Http2Dialing
+from kratos_grpc._dialing import Http2Dialing
+from kratos_grpc._grpcio.dialing import GrpcioDialing
 from kratos_grpc._line import Line
 
 REPEATABLE = dataclasses.replace(ECHO, idempotent=True)

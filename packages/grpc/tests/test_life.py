@@ -28,7 +28,7 @@ from kratos.transport import (
 from kratos.transport.listening import allow_sharing
 from kratos.transport.listening import reserve as reserve_socket
 from kratos_grpc import GrpcServer, ServerLimits, ServerTls
-from kratos_grpc._reservation import Reservation, reserve
+from kratos_grpc._grpcio.reservation import Reservation, reserve
 
 
 class Occupied:
@@ -304,7 +304,7 @@ async def test_server_that_cannot_have_its_address_after_all_says_so(
     async def reserve_once(_address: Address, *, shared: bool) -> Reservation:
         return lost.pop() if lost else await reserve(address, shared=shared)
 
-    monkeypatch.setattr("kratos_grpc._grpcio_engine.reserve", reserve_once)
+    monkeypatch.setattr("kratos_grpc._grpcio.engine.reserve", reserve_once)
     server = GrpcServer(occupied.address)
     with pytest.raises(StartupError, match=f"{occupied.address}: the address is in use"):
         await server.start()

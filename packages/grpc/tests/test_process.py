@@ -1,4 +1,4 @@
-"""A fork after gRPC was used is told from one before it."""
+"""A fork after grpcio was used is told from one before it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from kratos.testing.echo import ECHO, EchoService, text
 from kratos_grpc import GrpcConnector, GrpcServer
 
 async def serve():
-    app = App(services=[EchoService()], servers=[GrpcServer("127.0.0.1:0")], signals=())
+    server = GrpcServer("127.0.0.1:0", engine="grpcio")
+    app = App(services=[EchoService()], servers=[server], signals=())
     async with running(app):
         pass
 
@@ -65,7 +66,8 @@ from kratos.testing.app import running
 from kratos.testing.echo import EchoService
 
 def build():
-    return App(services=[EchoService()], servers=[kratos_grpc.GrpcServer("127.0.0.1:0")])
+    server = kratos_grpc.GrpcServer("127.0.0.1:0", engine="grpcio")
+    return App(services=[EchoService()], servers=[server])
 
 async def serve():
     async with running(build()):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kratos_grpc._resumable import Resumable
+from kratos_grpc._grpcio.resumable import Resumable
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from kratos.testing.echo import ALL, CHAT, ECHO, EchoService, text
 from kratos.tls import PeerCertificate
 from kratos.transport import Call, ChainCaller, Handler, Method, server_call
 from kratos_grpc import ClientTls, GrpcConnector, GrpcServer, ServerTls
-from kratos_grpc.tls import channel_credentials
+from kratos_grpc.credentials import channel_credentials
 
 
 def chain(certificate: trustme.LeafCert) -> bytes:

@@ -34,7 +34,8 @@ from kratos.errors import to_grpc_code
 from kratos.tls import ClientTls
 from kratos.transport import Arity, Call, CallOptions, Method
 from kratos.transport import Header as CallHeader
-from kratos_grpc import GrpcConnector, _attempt, _http2_attempt
+from kratos_grpc import GrpcConnector, _http2_attempt
+from kratos_grpc._grpcio import attempt
 from kratos_grpc.connect import asking, wire_stream
 from kratos_grpc.connect.connector import ConnectConnector
 from kratos_grpc.limits import ClientLimits
@@ -264,7 +265,7 @@ async def main(engine: str) -> None:
 
 def compress_all() -> None:
     """Compress short messages, too: the runner has none that are long enough to be worth it."""
-    for module in (_attempt, _http2_attempt, asking, web_client, wire_stream):
+    for module in (attempt, _http2_attempt, asking, web_client, wire_stream):
         assert "MINIMUM" in vars(module)
         vars(module)["MINIMUM"] = 0
 

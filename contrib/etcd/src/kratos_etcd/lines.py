@@ -13,8 +13,9 @@ from google.protobuf.message import Message
 from kratos.tls import Rotation
 from kratos_etcd.rpc import Rpc
 from kratos_etcd.stream import Stream, next_of
+from kratos_grpc.credentials import channel_credentials
 from kratos_grpc.limits import ClientLimits
-from kratos_grpc.tls import ClientTls, channel_credentials
+from kratos_grpc.tls import ClientTls
 
 __all__ = ["Line", "Lines", "Metadata"]
 

@@ -9,8 +9,8 @@ import grpc
 import grpc.aio
 
 from kratos.tls import ClientTls, Material, Rotation, client_context
+from kratos_grpc.credentials import channel_credentials
 from kratos_grpc.limits import ClientLimits
-from kratos_grpc.tls import channel_credentials
 
 __all__ = ["Dialler"]
 

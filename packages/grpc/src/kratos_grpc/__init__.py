@@ -1,5 +1,7 @@
 """gRPC, gRPC-Web and Connect for Kratos: servers and clients, on HTTP/2 of our own or on grpcio."""
+"""gRPC server and client of Kratos, on HTTP/2 of our own or on grpcio; gRPC-Web and Connect."""
 
+from kratos_grpc import _process as _process  # asks for grpcio's objects before a fork
 from kratos_grpc.connector import GrpcConnector
 from kratos_grpc.health import health_check
 from kratos_grpc.limits import ClientLimits, ServerLimits

@@ -1,83 +1,24 @@
-"""How a client's engines make lines to nodes."""
+"""How a client makes lines to nodes on HTTP/2 of our own."""
 
 from __future__ import annotations
 
 import ssl
 from functools import partial
-from typing import Any, Final
-
-import grpc
-import grpc.aio
+from typing import Final
 
 from kratos.selector import Node
 from kratos.tls import Rotation, client_context
 from kratos_grpc._asking import Asking
 from kratos_grpc._codings import coding_named
-from kratos_grpc._compression import coding_of
-from kratos_grpc._grpcio_line import GrpcioLine
 from kratos_grpc._http2_line import Http2Line, LineOptions
-from kratos_grpc._process import claim
 from kratos_grpc.limits import ClientLimits
-from kratos_grpc.tls import ClientTls, channel_credentials
+from kratos_grpc.tls import ClientTls
 from kratos_http.http2 import ConnectionOptions, Dialer, Http2Channel
 from kratos_http.proxies import Proxies
 
-__all__ = ["GrpcioDialing", "Http2Dialing"]
+__all__ = ["Http2Dialing"]
 
 _IDLE: Final = 1800.0  # seconds without a call, after which gRPC's core lets a connection go, too
-
-
-class GrpcioDialing:
-    """Makes channels of grpcio.
-
-    Args:
-        tls: How secure nodes are reached.
-        limits: What servers may do, and how connections are kept.
-        compression: Coding of requests.
-        options: Further channel arguments.
-
-    Raises:
-        ConfigError: There is no such coding.
-    """
-
-    def __init__(
-        self,
-        tls: ClientTls,
-        limits: ClientLimits,
-        compression: str,
-        options: tuple[tuple[str, str | int], ...],
-    ) -> None:
-        self._tls = tls
-        self._compression = coding_of(compression)
-        self._credentials: grpc.ChannelCredentials | None = None
-        self._options: list[tuple[str, Any]] = [
-            ("grpc.use_local_subchannel_pool", 1),  # else clients would share connections
-            ("grpc.service_config_disable_resolution", 1),
-            ("grpc.enable_http_proxy", 0),
-            *limits.options(),
-            *options,
-        ]
-
-    def dial(self, node: Node) -> GrpcioLine:
-        """Return a line to a node.
-
-        Raises:
-            ConfigError: A certificate cannot be used; names it and says why.
-        """
-        return GrpcioLine(self._channel(node), compression=self._compression)
-
-    def _channel(self, node: Node) -> grpc.aio.Channel:
-        claim()
-        target = node.address if node.unix_path is not None else f"dns:///{node.address}"
-        options = list(self._options)
-        if not node.secure:
-            return grpc.aio.insecure_channel(target, options=options)
-        name = self._tls.server_name or node.name
-        if name:
-            options.append(("grpc.ssl_target_name_override", name))
-        if self._credentials is None:
-            self._credentials = channel_credentials(self._tls)
-        return grpc.aio.secure_channel(target, self._credentials, options=options)
 
 
 class Http2Dialing:

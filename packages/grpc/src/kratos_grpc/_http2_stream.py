@@ -8,9 +8,9 @@ from typing import Any, Final
 from kratos.errors import Error
 from kratos.transport import converse
 from kratos_grpc._answers import End, Start, end_of, start_of
-from kratos_grpc._calls import collect
 from kratos_grpc._codec import decode_reply, encode
 from kratos_grpc._codings import Coding
+from kratos_grpc._collect import collect
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes
 from kratos_grpc._failures import end_of_failure, wrong_number
 from kratos_grpc._http2_attempt import Http2Attempt, inflated

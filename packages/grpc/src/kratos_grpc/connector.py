@@ -8,13 +8,14 @@ from kratos.errors import ConfigError
 from kratos.options import require_instance
 from kratos.selector import Node
 from kratos_grpc._connection import GrpcConnection
-from kratos_grpc._dialing import GrpcioDialing, Http2Dialing
+from kratos_grpc._dialing import Http2Dialing
 from kratos_grpc.limits import ClientLimits, Options, pairs
 from kratos_grpc.tls import ClientTls
 from kratos_http.proxies import Proxies
 
 if TYPE_CHECKING:
     from kratos.transport import Connector
+    from kratos_grpc._grpcio.dialing import GrpcioDialing
 
 __all__ = ["GrpcConnector"]
 
@@ -61,6 +62,8 @@ class GrpcConnector:
                     "proxy= is for engine='kratos'; that of grpcio takes what the environment "
                     'names, with options=[("grpc.enable_http_proxy", 1)]'
                 )
+            from kratos_grpc._grpcio.dialing import GrpcioDialing  # and with it, grpcio
+
             self._dialing = GrpcioDialing(checked, limits, compression, arguments)
         elif engine == "kratos":
             if arguments:

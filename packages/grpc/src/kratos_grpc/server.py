@@ -27,7 +27,7 @@ from kratos_http.protocols import Guards, HttpProtocol, Served, checked_protocol
 
 if TYPE_CHECKING:
     from kratos.middleware import AnyMiddleware
-    from kratos_grpc._grpcio_engine import GrpcioEngine
+    from kratos_grpc._grpcio.engine import GrpcioEngine
     from kratos_grpc._kratos_engine import KratosEngine
 
 __all__ = ["GrpcServer"]
@@ -130,7 +130,7 @@ class GrpcServer:
         if engine == "grpcio":
             if further:
                 raise ConfigError("further protocols on the port need engine='kratos'")
-            from kratos_grpc._grpcio_engine import GrpcioEngine
+            from kratos_grpc._grpcio.engine import GrpcioEngine
 
             self._engine = GrpcioEngine(
                 where,

@@ -13,7 +13,7 @@ from kratos.errors import Error
 from kratos.limit import is_cancelled_from_outside
 from kratos.transport import Call, Cause, Header
 from kratos_grpc._codings import MINIMUM
-from kratos_grpc._compression import coding_of
+from kratos_grpc._grpcio.compression import coding_of
 from kratos_grpc._metadata import received, to_metadata
 from kratos_grpc._refusals import named
 from kratos_grpc.status import DETAILS_KEY, WireStatus, from_status

@@ -15,17 +15,18 @@ from kratos.address import Address
 from kratos.errors import StartupError
 from kratos.registry.endpoint import advertised_address, make_endpoint
 from kratos.transport import Cause, Dispatcher, Operation
-from kratos_grpc._acceptor import acceptor
-from kratos_grpc._compression import server_options
-from kratos_grpc._exchange import SingleReply, StreamedReplies, Unserved
+from kratos_grpc._grpcio.acceptor import acceptor
+from kratos_grpc._grpcio.compression import server_options
+from kratos_grpc._grpcio.exchange import SingleReply, StreamedReplies, Unserved
+from kratos_grpc._grpcio.reservation import Reservation, reserve
 from kratos_grpc._json import json_starts
 from kratos_grpc._metadata import Metadata
 from kratos_grpc._process import claim
-from kratos_grpc._reservation import Reservation, reserve
 from kratos_grpc._terms import Terms
 from kratos_grpc._unserved import unserved
+from kratos_grpc.credentials import server_credentials
 from kratos_grpc.limits import ServerLimits
-from kratos_grpc.tls import ServerTls, server_credentials
+from kratos_grpc.tls import ServerTls
 from kratos_http.protocols import Served
 
 __all__ = ["GrpcioEngine"]

@@ -11,9 +11,10 @@ import grpc
 import grpc.aio
 
 from kratos.transport import Arity, Call, Method
-from kratos_grpc._attempt import Attempt, Stub
-from kratos_grpc._calls import collect, converse_on, single
 from kratos_grpc._codec import encode
+from kratos_grpc._collect import collect
+from kratos_grpc._grpcio.attempt import Attempt, Stub
+from kratos_grpc._grpcio.calls import converse_on, single
 
 if TYPE_CHECKING:
     from kratos_grpc._line import Line

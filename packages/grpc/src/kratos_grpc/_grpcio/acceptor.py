@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import grpc
 import grpc.aio
 
-from kratos_grpc._answer import Answer, is_familiar, parameters
+from kratos_grpc._grpcio.answer import Answer, is_familiar, parameters
 from kratos_grpc.status import WireStatus
 
 __all__ = ["acceptor"]

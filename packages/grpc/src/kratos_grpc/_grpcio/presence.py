@@ -13,7 +13,7 @@ from types import coroutine
 from typing import Any, Final, TypeVar
 
 from kratos.transport import Call, Cause
-from kratos_grpc._answer import Answer
+from kratos_grpc._grpcio.answer import Answer
 
 __all__ = ["attended"]
 

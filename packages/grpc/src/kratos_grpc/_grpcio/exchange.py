@@ -16,16 +16,16 @@ from google.protobuf.message import Message
 from kratos.errors import Error
 from kratos.limit import is_cancelled_from_outside
 from kratos.transport import Call, Cause, Header, Operation, Side
-from kratos_grpc._answer import Answer
 from kratos_grpc._codec import decode_request, encode
+from kratos_grpc._grpcio.answer import Answer
+from kratos_grpc._grpcio.presence import attended
 from kratos_grpc._inward import wrong_number
 from kratos_grpc._json import decode_json, encode_json
 from kratos_grpc._metadata import LEAVING, Metadata, received, to_metadata
-from kratos_grpc._presence import attended
 from kratos_grpc._sizes import reply_not_sent
 from kratos_grpc._terms import Terms
+from kratos_grpc.credentials import peer_certificate
 from kratos_grpc.status import DETAILS_KEY, WireStatus, to_status
-from kratos_grpc.tls import peer_certificate
 
 __all__ = ["SingleReply", "StreamedReplies", "Unserved"]
 
@@ -271,7 +271,7 @@ class SingleReply(_Exchange):
             else:
                 await self._refuse(answer, error)
         finally:
-            self.context = _OVER  # see _acceptor
+            self.context = _OVER  # see acceptor
             del context
 
     async def _refuse(self, answer: Answer, error: Error) -> None:
