@@ -14,7 +14,7 @@ from kratos.errors import Error
 from kratos.transport import Header
 from kratos.transport.http import WireHeaders
 from kratos_grpc._codings import CODINGS, IDENTITY, Coding
-from kratos_grpc._metadata import arrived
+from kratos_grpc._metadata import OF_ANSWERS, arrived
 from kratos_grpc.status import DETAILS_KEY
 from kratos_http2 import HeaderBlock
 
@@ -25,18 +25,6 @@ _MESSAGE: Final = b"grpc-message"
 _DETAILS: Final = DETAILS_KEY.encode()
 _ENCODING: Final = b"grpc-encoding"
 _CONTENT_TYPE: Final = b"content-type"
-_OWN: Final = frozenset(
-    (
-        _STATUS,
-        _MESSAGE,
-        _DETAILS,
-        _ENCODING,
-        _CONTENT_TYPE,
-        b"content-length",
-        b"date",
-        b"grpc-accept-encoding",
-    )
-)
 _KIND: Final = b"application/grpc"
 _UNKNOWN: Final = 2
 _FINE: Final = b"200"
@@ -163,7 +151,7 @@ def end_in(trailers: WireHeaders) -> End:
 def _metadata(fields: WireHeaders) -> tuple[Header, str]:
     """Return metadata, and what is wrong with it."""
     try:
-        kept = arrived(fields, _OWN)
+        kept = arrived(fields, OF_ANSWERS)
     except Error as error:
         return _NOTHING, error.message
     if not kept:

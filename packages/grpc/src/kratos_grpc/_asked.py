@@ -10,7 +10,7 @@ from kratos_grpc._codings import ACCEPTED, CODINGS, IDENTITY, Coding, listed_in
 from kratos_grpc._deadline import seconds_of
 from kratos_grpc._formats import Format
 from kratos_grpc._framing import Framing
-from kratos_grpc._metadata import arrived
+from kratos_grpc._metadata import OF_REQUESTS, arrived
 
 __all__ = ["Asked"]
 
@@ -18,18 +18,6 @@ _TIMEOUT: Final = b"grpc-timeout"
 _ENCODING: Final = b"grpc-encoding"
 _ACCEPT: Final = b"grpc-accept-encoding"
 _LENGTH: Final = b"content-length"
-_OWN: Final = frozenset(
-    (
-        _ACCEPT,
-        _ENCODING,
-        _TIMEOUT,
-        _LENGTH,
-        b"content-type",
-        b"grpc-message-type",
-        b"host",
-        b"te",
-    )
-)
 
 
 class Asked:
@@ -99,8 +87,8 @@ class Asked:
                 name = pair[0]
                 if name == _TIMEOUT:
                     seconds = seconds_of(pair[1])
-                elif name not in _OWN:
-                    metadata = [*metadata, *arrived((pair,), _OWN)]
+                elif name not in OF_REQUESTS:
+                    metadata = [*metadata, *arrived((pair,), OF_REQUESTS)]
                 elif name != _LENGTH:
                     return None
         except Error:
@@ -118,7 +106,7 @@ class Asked:
                 accepted = accepted + b"," + value if accepted else value
         self._choose(coding, accepted)
         self.seconds = seconds_of(timeout)
-        self.metadata = arrived(headers, _OWN)
+        self.metadata = arrived(headers, OF_REQUESTS)
         if encoding in (b"", IDENTITY):
             return
         self.coding = CODINGS.get(encoding)

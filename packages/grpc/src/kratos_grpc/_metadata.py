@@ -10,12 +10,34 @@ from kratos.errors import Error
 from kratos.transport import Header
 from kratos.transport.http import WireHeaders
 
-__all__ = ["LEAVING", "Metadata", "arrived", "received", "to_metadata", "to_wire"]
+__all__ = [
+    "LEAVING",
+    "OF_ANSWERS",
+    "OF_REQUESTS",
+    "Metadata",
+    "arrived",
+    "received",
+    "to_metadata",
+    "to_wire",
+]
 
 Metadata: TypeAlias = "tuple[tuple[str, str | bytes], ...]"
 
 LEAVING: Final = "kratos-leaving"
 """The trailer by which a server that is about to stop tells clients to connect anew."""
+
+_OF_BOTH: Final = frozenset(
+    (b"content-length", b"content-type", b"grpc-accept-encoding", b"grpc-encoding")
+)
+OF_REQUESTS: Final = _OF_BOTH | {b"grpc-message-type", b"grpc-timeout", b"host", b"te"}
+"""What the protocol itself says in the head of a request."""
+OF_ANSWERS: Final = _OF_BOTH | {
+    b"date",
+    b"grpc-message",
+    b"grpc-status",
+    b"grpc-status-details-bin",
+}
+"""What it says in the head and in the trailers of an answer."""
 
 _BINARY: Final = "-bin"
 _BINARY_BYTES: Final = b"-bin"
