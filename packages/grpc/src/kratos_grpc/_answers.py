@@ -14,11 +14,12 @@ from kratos.errors import Error
 from kratos.transport import Header
 from kratos.transport.http import WireHeaders
 from kratos_grpc._codings import CODINGS, IDENTITY, Coding
+from kratos_grpc._http_status import inferred
 from kratos_grpc._metadata import OF_ANSWERS, arrived
 from kratos_grpc.status import DETAILS_KEY
 from kratos_http2 import HeaderBlock
 
-__all__ = ["End", "Start", "end_in", "end_of", "start_of"]
+__all__ = ["NO_STATUS", "End", "Start", "end_in", "end_of", "start_of"]
 
 _STATUS: Final = b"grpc-status"
 _MESSAGE: Final = b"grpc-message"
@@ -28,18 +29,6 @@ _CONTENT_TYPE: Final = b"content-type"
 _KIND: Final = b"application/grpc"
 _UNKNOWN: Final = 2
 _FINE: Final = b"200"
-
-_OF_HTTP: Final = {
-    b"400": 13,
-    b"401": 16,
-    b"403": 7,
-    b"404": 12,
-    b"429": 14,
-    b"502": 14,
-    b"503": 14,
-    b"504": 14,
-}
-"""Codes of answers that no server of gRPC gave (gRPC, HTTP to gRPC status code mapping)."""
 
 _NOTHING: Final = Header()
 _NOTHING.freeze()
@@ -70,6 +59,11 @@ class End:
         self.details = details
         self.metadata = metadata
         self.fine = code == 0
+
+
+_NO_STATUS: Final = "the call ended without a status"
+NO_STATUS: Final = End(_UNKNOWN, _NO_STATUS)
+"""The end of a call whose trailers did not come."""
 
 
 class Start:
@@ -120,7 +114,7 @@ def _read_start(block: HeaderBlock) -> Start:
         coding = CODINGS.get(fields.get(_ENCODING, IDENTITY))
         return Start(end.metadata, coding, end, alone=True)
     if block.status != _FINE or not spoken:
-        code = _OF_HTTP.get(block.status, _UNKNOWN)
+        code = inferred(int(block.status))
         shown = kind.decode("latin-1") or "no content type"
         text = f"the answer is none of gRPC: HTTP {block.status.decode()}, {shown}"
         return Start(_metadata(block.fields)[0], None, End(code, text))
@@ -140,7 +134,7 @@ def end_in(trailers: WireHeaders) -> End:
     if problem:
         return End(13, problem)
     if status is None:
-        return End(_UNKNOWN, "the call ended without a status", b"", metadata)
+        return End(_UNKNOWN, _NO_STATUS, b"", metadata)
     if not status.isdigit() or len(status) > 9:
         shown = status.decode("latin-1")
         return End(_UNKNOWN, f"the call ended with the status {shown!r}, which is none")

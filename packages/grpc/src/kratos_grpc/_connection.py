@@ -12,6 +12,7 @@ from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
 from kratos.transport import Arity, Call, Method
+from kratos_grpc._failures import closed
 from kratos_grpc._line import Attempt, Line
 from kratos_grpc._metadata import LEAVING
 
@@ -71,7 +72,7 @@ class GrpcConnection:
         """
         if not await self._open().connect():
             if self._closing:
-                raise self._closed()
+                raise closed(self._node.address)
             raise Error(503, "UNREACHABLE", f"no connection to {self._node.address}")
 
     async def invoke(self, call: Call, request: Any, /) -> Any:
@@ -96,7 +97,13 @@ class GrpcConnection:
         return await self._again(call, request)
 
     async def aclose(self, *, drain: float = 0.0) -> None:
-        """Refuse new calls, let those in flight end, close the channel; see ``Connection``."""
+        """Refuse new calls, let those in flight end, close the line; see ``Connection``.
+
+        Args:
+            drain: Seconds for calls to end.
+
+        Cancellation: cuts off at once.
+        """
         self._closing = True
         line, self._line = self._line, None
         async with asyncio.TaskGroup() as closing:
@@ -106,7 +113,7 @@ class GrpcConnection:
 
     def _open(self) -> Line[Any]:
         if self._closing:
-            raise self._closed()
+            raise closed(self._node.address)
         if self._line is None:
             self._line = self._dial(self._node)
         return self._line
@@ -172,7 +179,3 @@ class GrpcConnection:
                 await asyncio.wait(moves, timeout=drain)
         finally:
             await cancel_and_wait(*moves)
-
-    def _closed(self) -> Error:
-        address = self._node.address
-        return Error(503, "CONNECTION_CLOSED", f"the connection to {address} was closed")

@@ -13,6 +13,7 @@ from kratos_http.http2 import Reset, TooLarge
 from kratos_http2 import ErrorCode
 
 __all__ = [
+    "closed",
     "end_of_failure",
     "failed",
     "is_unanswered",
@@ -59,12 +60,15 @@ def end_of_failure(call: Call, error: Exception) -> End:
     return End(_UNAVAILABLE, text)
 
 
+def closed(address: str) -> Error:
+    """Return the error of a call whose connection was closed from this side."""
+    return Error(503, "CONNECTION_CLOSED", f"the connection to {address} was closed")
+
+
 def failed(call: Call, end: End) -> Error:
     """Return the error of a call that did not end well."""
-    if end.code in _TOO_LATE and not end.details:
-        left = call.remaining()
-        if left is not None and left < _TOO_LATE[end.code]:
-            return Cause.DEADLINE.error()
+    if _is_late(call, end):
+        return Cause.DEADLINE.error()
     error = from_status(WireStatus(code=end.code, message=end.message, details=end.details))
     return error if end.details else named(error)
 
@@ -72,7 +76,13 @@ def failed(call: Call, end: End) -> Error:
 def is_unanswered(call: Call, end: End) -> bool:
     """Tell whether a call was ended, and neither by the service nor by its time limit."""
     told = end.details or call.reply_headers or call.trailers
-    return end.code in (_CANCELLED, _UNAVAILABLE) and not told
+    return end.code in (_CANCELLED, _UNAVAILABLE) and not told and not _is_late(call, end)
+
+
+def _is_late(call: Call, end: End) -> bool:
+    """Tell whether a call ended because its time is over, whatever the server calls that."""
+    left = call.remaining() if end.code in _TOO_LATE and not end.details else None
+    return left is not None and left < _TOO_LATE[end.code]
 
 
 def wrong_number(told: str) -> Error:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kratos.errors import Error
 from kratos.transport import Call
-from kratos_grpc._answers import End, end_of, start_of
+from kratos_grpc._answers import NO_STATUS, End, end_of, start_of
 from kratos_grpc._codec import decode_reply
 from kratos_grpc._codings import MINIMUM, Coding, compressed, decompressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, envelope
 from kratos_grpc._failures import (
+    closed,
     end_of_failure,
     failed,
     is_unanswered,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Http2Attempt", "inflated"]
 
 _PREFIX: Final = 5  # bytes before a message
-_NO_STATUS: Final = End(2, "the call ended without a status")
 
 
 class Http2Attempt:
@@ -101,8 +101,7 @@ class Http2Attempt:
         if isinstance(error, Error):
             return error
         if self.line.cut:
-            peer = self.call.peer
-            return Error(503, "CONNECTION_CLOSED", f"the connection to {peer} was closed")
+            return closed(self.call.peer)
         return self.refused(end_of_failure(self.call, error))
 
     def refused(self, end: End) -> Error:
@@ -164,7 +163,7 @@ class Http2Attempt:
         call.reply_headers = start.metadata
         end = start.end
         if end is None or (start.alone and (answer or whole.trailers is not None)):
-            end = end_of(whole.trailers) if whole.trailers is not None else _NO_STATUS
+            end = end_of(whole.trailers) if whole.trailers is not None else NO_STATUS
         call.trailers = end.metadata
         if not end.fine:
             return self.refused(end)

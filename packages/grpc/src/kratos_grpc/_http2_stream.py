@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kratos.errors import Error
 from kratos.transport import converse
-from kratos_grpc._answers import End, Start, end_of, start_of
+from kratos_grpc._answers import NO_STATUS, End, Start, end_of, start_of
 from kratos_grpc._codec import decode_reply, encode
 from kratos_grpc._codings import Coding
 from kratos_grpc._collect import collect
@@ -21,7 +21,6 @@ from kratos_http.http2 import ClientStream, Refused, TooLarge
 __all__ = ["Exchange", "collect_over", "converse_over"]
 
 _MANY: Final = 64  # requests in a row, after which others have their turn
-_NO_STATUS: Final = End(2, "the call ended without a status")
 
 
 class Exchange:
@@ -180,7 +179,7 @@ class Exchange:
         if stream.trailers is not None:
             return self._ended(end_of(stream.trailers))
         alone = start.end if start.alone and self._empty else None
-        return self._ended(alone or _NO_STATUS)
+        return self._ended(alone or NO_STATUS)
 
     def _ended(self, end: End) -> Error | None:
         attempt = self._attempt

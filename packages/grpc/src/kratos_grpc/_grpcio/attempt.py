@@ -11,12 +11,13 @@ import grpc.aio
 
 from kratos.errors import Error
 from kratos.limit import is_cancelled_from_outside
-from kratos.transport import Call, Cause, Header
+from kratos.transport import Call, Header
+from kratos_grpc._answers import End
 from kratos_grpc._codings import MINIMUM
+from kratos_grpc._failures import closed, failed, is_unanswered
 from kratos_grpc._grpcio.compression import coding_of
 from kratos_grpc._metadata import received, to_metadata
-from kratos_grpc._refusals import named
-from kratos_grpc.status import DETAILS_KEY, WireStatus, from_status
+from kratos_grpc.status import DETAILS_KEY
 
 __all__ = ["Attempt", "Rpc", "Stub"]
 
@@ -26,16 +27,9 @@ _ENDED: Final = (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateE
 Rpc: TypeAlias = Any  # one of grpc.aio's four calls; what differs is which methods they have
 Stub: TypeAlias = Callable[..., Rpc]
 
-_UNANSWERED: Final = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
-_DEADLINE_EXCEEDED: Final = grpc.StatusCode.DEADLINE_EXCEEDED
-
 # Seconds. The core writes time limits on the wire rounded up, to three digits or so: without
 # this, a limit of 5 s would be one of 5.01 s at the server.
 _ROUNDING: Final = 0.001
-_ABOUT_NOW: Final = 0.01
-# Seconds left, below which a bare status means that the time is over. Servers whose own clock was
-# first may call it cancelled.
-_TOO_LATE: Final = {_DEADLINE_EXCEEDED: _ABOUT_NOW, grpc.StatusCode.CANCELLED: 1e-6}
 
 _NOTHING: Final = Header()
 _NOTHING.freeze()
@@ -161,20 +155,14 @@ class Attempt:
         details = next((value for name, value in trailers if name == DETAILS_KEY), b"")
         call.reply_headers = _frozen(answer.initial_metadata())
         call.trailers = _frozen(item for item in trailers if item[0] != DETAILS_KEY)
-        if answer.code() in _TOO_LATE and not details:
-            left = call.remaining()
-            if left is not None and left < _TOO_LATE[answer.code()]:
-                return Cause.DEADLINE.error()
-        told = details or call.reply_headers or call.trailers
-        self.unanswered = answer.code() in _UNANSWERED and not told
         code: int = answer.code().value[0]
-        message = answer.details() or ""
-        error = from_status(WireStatus(code=code, message=message, details=_bytes(details)))
-        return error if details else named(error)
+        end = End(code, answer.details() or "", _bytes(details))
+        self.unanswered = is_unanswered(call, end)
+        return failed(call, end)
 
     def closed(self) -> Error:
         """Return the error of a call that goes on with a connection that was closed."""
-        return Error(503, "CONNECTION_CLOSED", f"the connection to {self.call.peer} was closed")
+        return closed(self.call.peer)
 
 
 def _frozen(metadata: Iterable[tuple[str, str | bytes]] | None) -> Header:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["code_of", "inferred", "name_of", "status_of"]
+__all__ = ["code_of", "name_of", "status_of"]
 
 _UNKNOWN: Final = 2
 
@@ -30,9 +30,6 @@ _CODES: Final[dict[int, tuple[str, int]]] = {
 
 _NUMBERS: Final = {name: number for number, (name, _) in _CODES.items()}
 
-# What an answer without a code means, which something between client and service has given.
-_INFERRED: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
-
 
 def name_of(code: int) -> str:
     """Return the name of a gRPC status code; ``unknown`` for one that there is not."""
@@ -47,8 +44,3 @@ def status_of(code: int) -> int:
 def code_of(name: object) -> int | None:
     """Return the gRPC status code of a name; ``None`` if there is none of that name."""
     return _NUMBERS.get(name) if isinstance(name, str) else None
-
-
-def inferred(status: int) -> int:
-    """Return the gRPC status code of an answer that tells nothing but its HTTP status."""
-    return _INFERRED.get(status, _UNKNOWN)

@@ -9,9 +9,9 @@ from kratos.errors import Error
 from kratos.transport import Call, Header
 from kratos.transport.http import WireHeaders
 from kratos_grpc._codings import CODINGS, IDENTITY, Coding, decompressed
+from kratos_grpc._http_status import inferred
 from kratos_grpc._metadata import arrived
 from kratos_grpc._sizes import TOO_LARGE, reply_not_taken
-from kratos_grpc.connect.codes import inferred
 from kratos_grpc.connect.errors import read_error
 from kratos_grpc.connect.formats import Format
 from kratos_grpc.status import WireStatus, from_status

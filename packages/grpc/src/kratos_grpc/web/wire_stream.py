@@ -8,7 +8,7 @@ from kratos.errors import Error
 from kratos.transport.http import WireHeaders
 from kratos_grpc._answers import End, end_in
 from kratos_grpc._failures import failed
-from kratos_grpc.connect.codes import inferred
+from kratos_grpc._http_status import inferred
 from kratos_grpc.connect.reading import frozen, named_coding, value_of
 from kratos_grpc.connect.wire_stream import ConnectStream
 
