@@ -70,7 +70,7 @@ class GrpcConnector:
                 raise ConfigError("options= are channel arguments of grpcio: engine='grpcio'")
             self._dialing = Http2Dialing(checked, limits, compression, proxy)
         else:
-            raise ConfigError(f"engine {engine!r} is none: write 'kratos' or 'grpcio'")
+            raise ConfigError(f"engine {engine!r} is none: it is 'kratos' or 'grpcio'")
 
     @property
     def scheme(self) -> str:
