@@ -1,4 +1,3 @@
-"""gRPC, gRPC-Web and Connect for Kratos: servers and clients, on HTTP/2 of our own or on grpcio."""
 """gRPC server and client of Kratos, on HTTP/2 of our own or on grpcio; gRPC-Web and Connect."""
 
 from kratos_grpc import _process as _process  # asks for grpcio's objects before a fork

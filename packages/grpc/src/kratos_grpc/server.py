@@ -17,10 +17,10 @@ from kratos.transport.naming import require_known
 from kratos.transport.operation import CANCEL_GRACE, DEFAULT_TIMEOUT
 from kratos.transport.wheel import time_limit
 from kratos_grpc._codings import MINIMUM, coding_named
+from kratos_grpc._rpc_protocol import BareGrpc
 from kratos_grpc._services import serve_health, serve_reflection
 from kratos_grpc._terms import Terms
 from kratos_grpc.limits import Options, ServerLimits, pairs
-from kratos_grpc.protocols import Grpc
 from kratos_grpc.tls import ServerTls
 from kratos_http.listening import Place
 from kratos_http.protocols import Guards, HttpProtocol, Served, checked_protocols
@@ -154,7 +154,7 @@ class GrpcServer:
                 limits=limits,
                 terms=self._terms,
                 share_port=share_port,
-                protocols=(Grpc.within(self._terms), *further),
+                protocols=(BareGrpc(self._terms), *further),
                 cancel_grace=cancel_grace,
             )
         else:
