@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import ClassVar, Final
 
 from kratos.options import require_number
 from kratos.selector import Node
@@ -25,11 +25,14 @@ class RpcConnector:
     """A connector of an RPC protocol on HTTP; see ``ConnectConnector`` for its options.
 
     Attributes:
+        around: Bytes that a body may have besides its one message.
         terms: What its connections have in common.
 
     Raises:
         ConfigError: An option has no such value.
     """
+
+    around: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -40,11 +43,9 @@ class RpcConnector:
         prefix: str = "",
         json: bool = False,
         compression: str = "",
-        get: bool = False,
         max_receive: int = 4 * _MEBIBYTE,
         max_connections: int = 256,
         connect_timeout: float = 5.0,
-        room: int = 0,
     ) -> None:
         require_number("max_receive", max_receive, above=0)
         self._http2 = http2
@@ -53,7 +54,7 @@ class RpcConnector:
             coding=coding_named(compression),
             accepting=Accepting(b",".join(CODINGS)),
             max_receive=max_receive,
-            get=get,
+            get=False,
         )
         self._http = HttpConnector(
             tls=tls,
@@ -62,7 +63,7 @@ class RpcConnector:
             user_agent=_USER_AGENT,
             max_connections=max_connections,
             connect_timeout=connect_timeout,
-            max_reply=max_receive + room,
+            max_reply=max_receive + self.around,
         )
 
     @property

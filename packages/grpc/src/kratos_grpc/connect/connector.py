@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kratos.selector import Node
@@ -68,11 +69,11 @@ class ConnectConnector(RpcConnector):
             prefix=prefix,
             json=json,
             compression=compression,
-            get=get,
             max_receive=max_receive,
             max_connections=max_connections,
             connect_timeout=connect_timeout,
         )
+        self.terms = replace(self.terms, get=get)
 
     @property
     def transport(self) -> str:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from kratos.selector import Node
-from kratos.tls import ClientTls
 from kratos_grpc.connect.base import RpcConnector
 from kratos_grpc.web.client import WebConnection
-from kratos_http import Proxies
 
 if TYPE_CHECKING:
     from kratos.transport import Connector
 
 __all__ = ["GrpcWebConnector"]
-
-_MEBIBYTE: Final = 1024 * 1024
-_AROUND: Final = 64 * 1024  # bytes of a body besides its message: trailers, and what goes before
 
 
 class GrpcWebConnector(RpcConnector):
@@ -40,31 +34,7 @@ class GrpcWebConnector(RpcConnector):
         ConfigError: An option has no such value.
     """
 
-    def __init__(
-        self,
-        *,
-        tls: ssl.SSLContext | ClientTls | None = None,
-        http2: bool = False,
-        proxy: str | Proxies | None = None,
-        prefix: str = "",
-        json: bool = False,
-        compression: str = "",
-        max_receive: int = 4 * _MEBIBYTE,
-        max_connections: int = 256,
-        connect_timeout: float = 5.0,
-    ) -> None:
-        super().__init__(
-            tls=tls,
-            http2=http2,
-            proxy=proxy,
-            prefix=prefix,
-            json=json,
-            compression=compression,
-            max_receive=max_receive,
-            max_connections=max_connections,
-            connect_timeout=connect_timeout,
-            room=_AROUND,
-        )
+    around: ClassVar[int] = 64 * 1024  # trailers, and what goes before a message
 
     @property
     def transport(self) -> str:
