@@ -12,19 +12,21 @@ from typing import Final
 from kratos.errors import Error
 from kratos_grpc._sizes import request_not_taken
 
-__all__ = ["COMPRESSED", "PLAIN", "Envelopes", "cut_off", "envelope", "whole"]
+__all__ = ["COMPRESSED", "OVERHEAD", "PLAIN", "PREFIX", "Envelopes", "cut_off", "envelope", "whole"]
 
 PLAIN: Final = 0
 COMPRESSED: Final = 1
 """The flag of a compressed message, the same in all three protocols."""
 
-_PREFIX: Final = Struct(">BI")
-_SIZE: Final = _PREFIX.size
+PREFIX: Final = Struct(">BI")
+"""Flags and size, before each message."""
+
+OVERHEAD: Final = PREFIX.size  # bytes
 
 
 def envelope(data: bytes, flags: int = PLAIN) -> bytes:
     """Return a message as it travels."""
-    return _PREFIX.pack(flags, len(data)) + data
+    return PREFIX.pack(flags, len(data)) + data
 
 
 class Envelopes:
@@ -48,7 +50,7 @@ class Envelopes:
         self._at = 0  # where in it the next message begins
         self._pieces: list[bytes] = []  # what came after it, joined once there is enough
         self._held = 0  # bytes in both that were not taken
-        self._due = _SIZE  # bytes that the next step needs
+        self._due = OVERHEAD  # bytes that the next step needs
 
     @property
     def begun(self) -> bool:
@@ -70,16 +72,16 @@ class Envelopes:
             return None
         if self._pieces:
             self._join()
-        start = self._at + _SIZE
-        flags, size = _PREFIX.unpack_from(self._data, self._at)
+        start = self._at + OVERHEAD
+        flags, size = PREFIX.unpack_from(self._data, self._at)
         if size > self._most:
             raise self._too_large(size, self._most)
-        if self._held < _SIZE + size:
-            self._due = _SIZE + size
+        if self._held < OVERHEAD + size:
+            self._due = OVERHEAD + size
             return None
         self._at = start + size
-        self._held -= _SIZE + size
-        self._due = _SIZE
+        self._held -= OVERHEAD + size
+        self._due = OVERHEAD
         return flags, self._data[start : self._at]
 
     def _join(self) -> None:

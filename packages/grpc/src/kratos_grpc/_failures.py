@@ -17,7 +17,7 @@ __all__ = [
     "end_of_failure",
     "failed",
     "is_unanswered",
-    "wrong_number",
+    "wrong_replies",
 ]
 
 _CANCELLED: Final = 1
@@ -85,7 +85,7 @@ def _is_late(call: Call, end: End) -> bool:
     return left is not None and left < _TOO_LATE[end.code]
 
 
-def wrong_number(told: str) -> Error:
+def wrong_replies(told: str) -> Error:
     """Return the error for an answer that has not the one reply that its method has.
 
     To peers it is UNIMPLEMENTED: the server has another method of this name.

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kratos.errors import Error
 from kratos.transport import Call
 from kratos_grpc._answers import NO_STATUS, End, end_of, start_of
 from kratos_grpc._codec import decode_reply
 from kratos_grpc._codings import MINIMUM, Coding, compressed, decompressed
-from kratos_grpc._envelopes import COMPRESSED, PLAIN, envelope
+from kratos_grpc._envelopes import COMPRESSED, OVERHEAD, PLAIN, envelope
 from kratos_grpc._failures import (
     closed,
     end_of_failure,
     failed,
     is_unanswered,
-    wrong_number,
+    wrong_replies,
 )
 from kratos_grpc._sizes import TOO_LARGE, reply_not_taken, request_not_sent
 from kratos_http.http2 import Refused, TooLarge, Whole
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kratos_grpc._http2_stream import Exchange
 
 __all__ = ["Http2Attempt", "inflated"]
-
-_PREFIX: Final = 5  # bytes before a message
 
 
 class Http2Attempt:
@@ -140,7 +138,7 @@ class Http2Attempt:
                 body, coding = envelope(self.data), None
             else:
                 body, coding = await self.body()
-            channel, most = line.channel, line.options.max_receive + _PREFIX
+            channel, most = line.channel, line.options.max_receive + OVERHEAD
             whole = Whole(channel.current() or await channel.open(), most)
             try:
                 answer = await whole.exchange(line.asking.block(self.call, coding), body)
@@ -169,15 +167,15 @@ class Http2Attempt:
             return self.refused(end)
         size = len(answer)
         if not size:
-            return wrong_number("without a reply")
-        length = int.from_bytes(answer[1:_PREFIX])
-        if size - _PREFIX < length or size < _PREFIX:
+            return wrong_replies("without a reply")
+        length = int.from_bytes(answer[1:OVERHEAD])
+        if size - OVERHEAD < length or size < OVERHEAD:
             return Error(500, "CODEC", "the call ended well, in the middle of a reply")
-        if size - _PREFIX > length:
-            return wrong_number("with more than one reply")
+        if size - OVERHEAD > length:
+            return wrong_replies("with more than one reply")
         flags = answer[0]
         if flags == PLAIN:
-            return answer[_PREFIX:]
+            return answer[OVERHEAD:]
         if flags == COMPRESSED and start.coding is not None:
             return None
         return Error(500, "CODEC", f"the reply has the flags {flags:#x}, and no coding")
@@ -187,15 +185,15 @@ class Http2Attempt:
         coding = start_of(whole.head).coding
         assert coding is not None, "it is compressed"
         try:
-            return await inflated(answer[_PREFIX:], coding, self.line.options.max_receive)
+            return await inflated(answer[OVERHEAD:], coding, self.line.options.max_receive)
         except Error as error:
             return error
 
     def _too_large(self, whole: Whole | None, error: TooLarge) -> Error:
         begin, most = b"" if whole is None else whole.begin, self.line.options.max_receive
-        if len(begin) <= most + _PREFIX:  # it is headers or trailers that exceed their limit
+        if len(begin) <= most + OVERHEAD:  # it is headers or trailers that exceed their limit
             return self.refused(end_of_failure(self.call, error))
-        return reply_not_taken(int.from_bytes(begin[1:_PREFIX]), most)
+        return reply_not_taken(int.from_bytes(begin[1:OVERHEAD]), most)
 
 
 async def inflated(data: bytes, coding: Coding, most: int) -> bytes:

@@ -12,13 +12,14 @@ from kratos_grpc._codec import decode_reply, encode
 from kratos_grpc._codings import Coding
 from kratos_grpc._collect import collect
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes
-from kratos_grpc._failures import end_of_failure, wrong_number
+from kratos_grpc._failures import end_of_failure, wrong_replies
 from kratos_grpc._http2_attempt import Http2Attempt, inflated
 from kratos_grpc._sizes import reply_not_taken
 from kratos_grpc._turns import Turns
 from kratos_http.http2 import ClientStream, Refused, TooLarge
 
 __all__ = ["Exchange", "collect_over", "converse_over"]
+
 
 _MANY: Final = 64  # requests in a row, after which others have their turn
 
@@ -220,9 +221,9 @@ async def _only_reply(attempt: Http2Attempt, exchange: Exchange) -> Any:
             return decode_reply(attempt.call.method, outcome)
         outcome = end
     if isinstance(outcome, bytes):
-        raise wrong_number("with more than one reply")
+        raise wrong_replies("with more than one reply")
     if outcome is None:
-        raise wrong_number("without a reply")
+        raise wrong_replies("without a reply")
     try:
         raise outcome  # out here, so that what the wire said is not kept with it
     finally:

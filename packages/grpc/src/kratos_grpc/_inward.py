@@ -15,7 +15,7 @@ from kratos_grpc._codings import Coding, decompressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, cut_off
 from kratos_grpc._turns import Turns
 
-__all__ = ["Reading", "StreamedRequests", "message_of", "wrong_number"]
+__all__ = ["Reading", "StreamedRequests", "message_of", "wrong_requests"]
 
 
 class Reading(Protocol):
@@ -42,7 +42,7 @@ async def message_of(flags: int, data: bytes, coding: Coding | None, most: int) 
     return await decompressed(data, coding, most)
 
 
-def wrong_number(method: Method[Any, Any], number: int) -> Error:
+def wrong_requests(method: Method[Any, Any], number: int) -> Error:
     """Return the error for a call with as many requests as its method does not take."""
     text = f"{method.operation} takes one request, not {number or 'none'}"
     return Error(501, "UNIMPLEMENTED", text)
@@ -109,9 +109,9 @@ class StreamedRequests(AsyncIterator[Message]):
         try:
             request = await self.__anext__()
         except StopAsyncIteration:
-            raise wrong_number(self._method, 0) from None
+            raise wrong_requests(self._method, 0) from None
         try:
             await self.__anext__()
         except StopAsyncIteration:
             return request
-        raise wrong_number(self._method, 2)
+        raise wrong_requests(self._method, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from struct import Struct
 from typing import Final
 
 from google.protobuf.message import Message
@@ -13,9 +12,9 @@ from kratos.transport import Call, Header, Operation, Side
 from kratos.transport.http import Head, Reply, WireHeaders
 from kratos_grpc._asked import Asked
 from kratos_grpc._codings import compressed
-from kratos_grpc._envelopes import COMPRESSED, whole
+from kratos_grpc._envelopes import COMPRESSED, OVERHEAD, PREFIX, whole
 from kratos_grpc._failing import ending, headers_of, sendable, unexpected
-from kratos_grpc._inward import message_of, wrong_number
+from kratos_grpc._inward import message_of, wrong_requests
 from kratos_grpc._peer_call import PeerCall
 from kratos_grpc._sizes import reply_not_sent, request_not_taken
 from kratos_grpc._terms import Terms
@@ -23,8 +22,6 @@ from kratos_grpc._trailers import FINE
 
 __all__ = ["UnaryEndpoint"]
 
-_PREFIX: Final = Struct(">BI")
-_OVERHEAD: Final = _PREFIX.size
 _SERVER: Final = Side.SERVER  # members of enumerations are slow to look up
 
 
@@ -72,7 +69,7 @@ class UnaryEndpoint:
         self._place = terms.place
         self._max_send = terms.max_send
         self._plain = asked.compression is None
-        self.max_body = asked.framing.room(terms.max_receive + _OVERHEAD)
+        self.max_body = asked.framing.room(terms.max_receive + OVERHEAD)
 
     def varied(self, fields: WireHeaders, /) -> UnaryEndpoint | None:
         """Return one for a head with further fields; see ``HttpProtocol.route``."""
@@ -105,9 +102,9 @@ class UnaryEndpoint:
         try:
             if self._seconds is not None:
                 call.deadline = get_running_loop().time() + self._seconds
-            size = len(body) - _OVERHEAD
-            if size >= 0 and _PREFIX.unpack_from(body) == (0, size):
-                request = self._decode(method, body[_OVERHEAD:])
+            size = len(body) - OVERHEAD
+            if size >= 0 and PREFIX.unpack_from(body) == (0, size):
+                request = self._decode(method, body[OVERHEAD:])
             else:
                 request = await self._read(body)
             head.running = call
@@ -117,7 +114,7 @@ class UnaryEndpoint:
             if self._max_send is not None and len(data) > self._max_send:
                 raise reply_not_sent(method.operation, len(data), self._max_send)
             if self._plain and call.is_bare and not self._terms.leaving:
-                return self._reply(self._asked.headers, _PREFIX.pack(0, len(data)) + data, FINE)
+                return self._reply(self._asked.headers, PREFIX.pack(0, len(data)) + data, FINE)
             return await self._told(call, data)
         except Error as error:
             return self._failed(call, error)
@@ -133,7 +130,7 @@ class UnaryEndpoint:
         asked = self._asked
         messages = whole(asked.framing.whole(body), self._terms.max_receive)
         if len(messages) != 1:
-            raise wrong_number(self._method, len(messages))
+            raise wrong_requests(self._method, len(messages))
         flags, data = messages[0]
         most = self._terms.max_receive
         return self._decode(self._method, await message_of(flags, data, asked.coding, most))
@@ -147,7 +144,7 @@ class UnaryEndpoint:
             data = await compressed(data, asked.compression)
         headers = headers_of(call, headers)
         trailers = ending(call, None, leaving=self._terms.leaving)
-        return self._reply(headers, _PREFIX.pack(flags, len(data)) + data, trailers)
+        return self._reply(headers, PREFIX.pack(flags, len(data)) + data, trailers)
 
     def _failed(self, call: Call | None, error: Error) -> Reply:
         asked = self._asked

@@ -124,7 +124,7 @@ class GrpcServer:
             json=json,
         )
         arguments, further = pairs(options), checked_protocols(protocols)
-        if any(isinstance(each, Grpc) for each in further):
+        if any(isinstance(each, BareGrpc) for each in further):
             raise ConfigError("Grpc() is for HttpServer: this serves gRPC by options of its own")
         self._engine: GrpcioEngine | KratosEngine
         if engine == "grpcio":

@@ -268,6 +268,7 @@ async def stream_failure(reply: Answer) -> Error:
 
 
 JSON, PROTO, STREAM = "application/json", "application/proto", "application/connect+proto"
+UNIMPLEMENTED = 12
 OOPS = json.dumps({"code": "out_of_range", "message": "oops", "other": 1}).encode()
 
 
@@ -351,7 +352,8 @@ async def test_one_reply_is_neither_none_nor_two(replies: int) -> None:
     async with answered(answer(200, STREAM, enveloped(b"") * replies + ended({}))) as client:
         with pytest.raises(Error) as failure:
             await client.client_stream(COLLECT, [text("a")], None)
-    assert failure.value.code == 501
+    assert (failure.value.code, failure.value.reason) == (500, "CODEC")
+    assert failure.value.grpc_code == UNIMPLEMENTED
 
 
 async def test_malformed_trailers_are_passed_over() -> None:

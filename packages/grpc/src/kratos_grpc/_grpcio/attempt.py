@@ -15,7 +15,7 @@ from kratos.transport import Call, Header
 from kratos_grpc._answers import End
 from kratos_grpc._codings import MINIMUM
 from kratos_grpc._failures import closed, failed, is_unanswered
-from kratos_grpc._grpcio.compression import coding_of
+from kratos_grpc._grpcio.compression import core_coding
 from kratos_grpc._metadata import received, to_metadata
 from kratos_grpc.status import DETAILS_KEY
 
@@ -67,7 +67,7 @@ class Attempt:
         self.unanswered = False
         options = call.options
         if options is not None and options.compression is not None:
-            compression = coding_of(options.compression)
+            compression = core_coding(options.compression)
         if compression is not None and request and len(request[0]) < MINIMUM:
             compression = None
         left = call.remaining()

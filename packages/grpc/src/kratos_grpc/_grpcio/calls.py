@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from kratos.errors import Error
 from kratos.transport import converse
 from kratos_grpc._codec import decode_reply, encode
+from kratos_grpc._failures import wrong_replies
 from kratos_grpc._grpcio.attempt import Attempt
 from kratos_grpc._grpcio.resumable import Resumable
 
@@ -33,7 +33,7 @@ async def single(attempt: Attempt) -> Any:
             raise
     else:
         if data is None:
-            raise Error(500, "CODEC", "the call ended well, and without a reply")
+            raise wrong_replies("without a reply")
         return decode_reply(attempt.call.method, data)
     try:
         raise failure  # out here, so that grpc's own error is not kept with it

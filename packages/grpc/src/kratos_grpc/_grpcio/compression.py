@@ -6,33 +6,22 @@ from typing import Final
 
 import grpc
 
-from kratos.errors import ConfigError
-from kratos_grpc._codings import Coding
+from kratos_grpc._codings import Coding, coding_named
 
-__all__ = ["coding_of", "server_options"]
+__all__ = ["core_coding", "server_options"]
 
-_CODINGS: Final = {
-    "": None,
-    "identity": None,
-    "gzip": grpc.Compression.Gzip,
-    "deflate": grpc.Compression.Deflate,
-}
-
+_CODINGS: Final = {b"gzip": grpc.Compression.Gzip, b"deflate": grpc.Compression.Deflate}
 _LEVELS: Final = {b"gzip": 1, b"deflate": 3}
 
 
-def coding_of(name: str) -> grpc.Compression | None:
+def core_coding(name: str) -> grpc.Compression | None:
     """Return what gRPC calls a coding; ``None`` for none.
 
     Raises:
         ConfigError: There is no such coding.
     """
-    try:
-        return _CODINGS[name]
-    except (KeyError, TypeError):  # what is no text may have no hash
-        raise ConfigError(
-            f"compression {name!r} is none of gRPC: it is 'gzip', 'deflate', or empty for none"
-        ) from None
+    coding = coding_named(name)
+    return None if coding is None else _CODINGS[coding.name]
 
 
 def server_options(coding: Coding | None) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from kratos.selector import Node
-from kratos_grpc._grpcio.compression import coding_of
+from kratos_grpc._grpcio.compression import core_coding
 from kratos_grpc._grpcio.line import GrpcioLine
 from kratos_grpc._process import claim
 from kratos_grpc.credentials import channel_credentials
@@ -39,7 +39,7 @@ class GrpcioDialing:
         options: tuple[tuple[str, str | int], ...],
     ) -> None:
         self._tls = tls
-        self._compression = coding_of(compression)
+        self._compression = core_coding(compression)
         self._credentials: grpc.ChannelCredentials | None = None
         self._options: list[tuple[str, Any]] = [
             ("grpc.use_local_subchannel_pool", 1),  # else clients would share connections

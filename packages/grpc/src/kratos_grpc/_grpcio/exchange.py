@@ -19,7 +19,7 @@ from kratos.transport import Call, Cause, Header, Operation, Side
 from kratos_grpc._codec import decode_request, encode
 from kratos_grpc._grpcio.answer import Answer
 from kratos_grpc._grpcio.presence import attended
-from kratos_grpc._inward import wrong_number
+from kratos_grpc._inward import wrong_requests
 from kratos_grpc._json import decode_json, encode_json
 from kratos_grpc._metadata import LEAVING, Metadata, received, to_metadata
 from kratos_grpc._sizes import reply_not_sent
@@ -377,7 +377,7 @@ class _Requests(AsyncIterator[Message]):
         if isinstance(data, bytes):
             return self._parsed(data)
         await self._confirm_end()
-        raise wrong_number(self._call.method, 0)
+        raise wrong_requests(self._call.method, 0)
 
     async def __anext__(self) -> Message:
         if self._ended:

@@ -15,7 +15,7 @@ from kratos_grpc._deadline import limited
 from kratos_grpc._metadata import arrived
 from kratos_grpc.connect.terms import READABLE, Terms
 
-__all__ = ["STREAM", "UNARY", "Asked", "Names", "coding_of", "require_version"]
+__all__ = ["STREAM", "UNARY", "Asked", "Names", "request_coding", "require_version"]
 
 _TRANSPORT: Final = "connect"
 
@@ -121,7 +121,7 @@ def require_version(version: bytes, terms: Terms) -> None:
         raise Error(400, "CODEC", f"Connect-Protocol-Version has to be 1, not {shown!r}")
 
 
-def coding_of(name: bytes) -> Coding | None:
+def request_coding(name: bytes) -> Coding | None:
     """Return how messages are compressed that a client sends; ``None`` for not at all.
 
     Raises:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from kratos.errors import Error
 from kratos.limit import cancel_and_wait
 from kratos.selector import Node
 from kratos.transport import Arity, Call, converse
 from kratos.transport.client_stream import outgoing_requests
 from kratos_grpc._codings import Coding, coding_named
+from kratos_grpc._failures import wrong_replies
 from kratos_grpc.connect.asking import Accepting, get_request, post_request, stream_request
 from kratos_grpc.connect.formats import Format, client_format
 from kratos_grpc.connect.reading import lost, read_unary
@@ -151,7 +151,7 @@ async def _collect(call: Call, stream: ConnectStream, requests: Any) -> Any:
     """Send a stream of requests and return the one reply.
 
     Raises:
-        Error: What the service answered; 501 for another number of replies.
+        Error: What the service answered; 500 CODEC for another number of replies.
         Exception: Whatever the caller's iterator raised; it cancels the call.
     """
     feeding = asyncio.create_task(_feed(call, stream, requests))
@@ -173,22 +173,18 @@ async def _feed(call: Call, stream: ConnectStream, requests: Any) -> None:
     await stream.end()
 
 
-_NONE: Final = "the call ended well, and without a reply"
-_SEVERAL: Final = "the call has more than one reply"
-
-
 async def only(stream: ConnectStream) -> Any:
     """Return the reply of a call that has one.
 
     Raises:
-        Error: What the service answered; 501 for another number of replies.
+        Error: What the service answered; 500 CODEC for another number of replies.
     """
     try:
         reply = await stream.receive()
     except StopAsyncIteration:
-        raise Error(501, "UNIMPLEMENTED", _NONE) from None
+        raise wrong_replies("without a reply") from None
     try:
         await stream.receive()
     except StopAsyncIteration:
         return reply
-    raise Error(501, "UNIMPLEMENTED", _SEVERAL)
+    raise wrong_replies("with more than one reply")

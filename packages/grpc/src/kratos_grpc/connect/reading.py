@@ -21,11 +21,11 @@ __all__ = [
     "expanded",
     "frozen",
     "lost",
-    "named_coding",
     "of_reply",
     "parsed",
     "read_unary",
     "refused",
+    "reply_coding",
     "require_type",
     "value_of",
 ]
@@ -64,7 +64,7 @@ async def read_unary(call: Call, form: Format, reply: RawReply, most: int) -> An
     if reply.status == _OK:
         require_type(kind, form.content_type)
     body = reply.body
-    coding = named_coding(name) if name else None
+    coding = reply_coding(name) if name else None
     if coding is not None and body:
         body = await expanded(body, coding, most)
     if reply.status != _OK:
@@ -110,7 +110,7 @@ def require_type(kind: bytes, expected: WireHeaders) -> None:
     raise error
 
 
-def named_coding(name: bytes) -> Coding | None:
+def reply_coding(name: bytes) -> Coding | None:
     """Return how an answer is compressed; ``None`` for not at all.
 
     Raises:

@@ -15,10 +15,10 @@ from kratos.transport.http import Head, Wire
 from kratos_grpc._codings import MINIMUM, Coding, compressed, decompressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, cut_off, envelope
 from kratos_grpc._failing import unexpected
-from kratos_grpc._inward import wrong_number
+from kratos_grpc._inward import wrong_requests
 from kratos_grpc._sizes import reply_not_sent
 from kratos_grpc._turns import Turns
-from kratos_grpc.connect.asked import Asked, coding_of, require_version
+from kratos_grpc.connect.asked import Asked, request_coding, require_version
 from kratos_grpc.connect.errors import dumped, error_object
 from kratos_grpc.connect.formats import Format
 from kratos_grpc.connect.metadata import leading, listed
@@ -72,7 +72,7 @@ class StreamEndpoint:
             if asked.failure is not None:
                 raise asked.failure.clone()
             require_version(asked.version, terms)
-            requests = _Requests(wire, self._form, coding_of(asked.coding), terms.max_receive)
+            requests = _Requests(wire, self._form, request_coding(asked.coding), terms.max_receive)
             head.running = call
             request: Any = requests
             if not arity.client_streams:
@@ -223,10 +223,10 @@ async def _only(requests: _Requests, method: Method[Any, Any], timeout: float) -
         async with asyncio.timeout(timeout):
             async for request in requests:
                 if only is not None:
-                    raise wrong_number(method, 2)
+                    raise wrong_requests(method, 2)
                 only = request
     except TimeoutError as error:
         raise Error(408, "REQUEST_TIMEOUT", "the request came too slowly") from error
     if only is None:
-        raise wrong_number(method, 0)
+        raise wrong_requests(method, 0)
     return only

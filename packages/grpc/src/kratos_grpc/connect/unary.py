@@ -11,7 +11,7 @@ from kratos.transport.http import Head, Reply, WireHeaders
 from kratos_grpc._codings import MINIMUM, compressed, decompressed
 from kratos_grpc._failing import unexpected
 from kratos_grpc._sizes import reply_not_sent, request_not_taken
-from kratos_grpc.connect.asked import Asked, coding_of, require_version
+from kratos_grpc.connect.asked import Asked, request_coding, require_version
 from kratos_grpc.connect.codes import status_of
 from kratos_grpc.connect.errors import dumped, error_object
 from kratos_grpc.connect.formats import Format
@@ -48,7 +48,7 @@ class _Unary:
 
     async def _inflated(self, body: bytes, name: bytes) -> bytes:
         """Return a message as it was before it was compressed."""
-        coding = coding_of(name)
+        coding = request_coding(name)
         if coding is None or not body:
             return body
         return await decompressed(body, coding, self._terms.max_receive)

@@ -17,10 +17,10 @@ from kratos_grpc.connect.reading import (
     expanded,
     frozen,
     lost,
-    named_coding,
     of_reply,
     parsed,
     refused,
+    reply_coding,
     require_type,
     value_of,
 )
@@ -137,7 +137,7 @@ class ConnectStream:
         if status != _OK:
             raise refused(status, kind, b"")
         require_type(kind, self._form.stream_type)
-        self._reply_coding = named_coding(value_of(headers, b"connect-content-encoding"))
+        self._reply_coding = reply_coding(value_of(headers, b"connect-content-encoding"))
         self._opened = True
 
     async def _next(self) -> tuple[int, bytes]:

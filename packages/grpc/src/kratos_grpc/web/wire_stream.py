@@ -9,7 +9,7 @@ from kratos.transport.http import WireHeaders
 from kratos_grpc._answers import End, end_in
 from kratos_grpc._failures import failed
 from kratos_grpc._http_status import inferred
-from kratos_grpc.connect.reading import frozen, named_coding, value_of
+from kratos_grpc.connect.reading import frozen, reply_coding, value_of
 from kratos_grpc.connect.wire_stream import ConnectStream
 
 __all__ = ["WebStream"]
@@ -52,7 +52,7 @@ class WebStream(ConnectStream):
         if kind not in (_KIND, wanted):
             text = f"the answer is {kind.decode('latin-1')!r}, where {wanted.decode()} is due"
             raise failed(self._call, End(_INTERNAL, text))
-        self._reply_coding = named_coding(value_of(headers, _ENCODING))
+        self._reply_coding = reply_coding(value_of(headers, _ENCODING))
         self._opened = True
 
     def _end(self, data: bytes) -> None:
