@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from kratos.errors import Error
 from kratos.transport import converse
@@ -15,13 +15,10 @@ from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes
 from kratos_grpc._failures import end_of_failure, wrong_replies
 from kratos_grpc._http2_attempt import Http2Attempt, inflated
 from kratos_grpc._sizes import reply_not_taken
-from kratos_grpc._turns import Turns
+from kratos_grpc._turns import MANY, Turns
 from kratos_http.http2 import ClientStream, Refused, TooLarge
 
 __all__ = ["Exchange", "collect_over", "converse_over"]
-
-
-_MANY: Final = 64  # requests in a row, after which others have their turn
 
 
 class Exchange:
@@ -122,7 +119,7 @@ class Exchange:
         self._sent += 1
         if not await stream.send(message):
             return False
-        if self._sent % _MANY == 0:
+        if self._sent % MANY == 0:
             await asyncio.sleep(0)
         return True
 

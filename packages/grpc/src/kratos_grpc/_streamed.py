@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import get_running_loop
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -20,12 +20,11 @@ from kratos_grpc._inward import StreamedRequests
 from kratos_grpc._peer_call import PeerCall
 from kratos_grpc._sizes import reply_not_sent
 from kratos_grpc._terms import Terms
+from kratos_grpc._turns import MANY
 
 __all__ = ["RefusalEndpoint", "StreamedEndpoint"]
 
 _log = logging.getLogger("kratos.grpc")
-
-_MANY: Final = 64  # messages after which others have a turn, however fast the peer is
 
 
 class StreamedEndpoint:
@@ -171,7 +170,7 @@ class _Replies:
         finally:
             self._sending.release()
         self._sent += 1
-        if self._sent % _MANY == 0:
+        if self._sent % MANY == 0:
             await asyncio.sleep(0)
 
     async def end(self, error: Error | None) -> None:

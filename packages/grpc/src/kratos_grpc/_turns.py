@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Turns"]
+__all__ = ["MANY", "Turns"]
 
-_MANY: Final = 64  # messages
+MANY: Final = 64
+"""Messages in a row, after which others have their turn."""
+
 _COMPRESSED: Final = 16  # what one counts that has to be inflated: to megabytes, it may be
 
 
@@ -25,7 +27,7 @@ class Turns:
     @property
     def over(self) -> bool:
         """Whether it is the others' turn: let them have it, by ``asyncio.sleep(0)``."""
-        if self._taken < _MANY:
+        if self._taken < MANY:
             return False
         self._taken = 0
         return True

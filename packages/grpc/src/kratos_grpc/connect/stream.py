@@ -17,7 +17,7 @@ from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, cut_off, envelo
 from kratos_grpc._failing import unexpected
 from kratos_grpc._inward import wrong_requests
 from kratos_grpc._sizes import reply_not_sent
-from kratos_grpc._turns import Turns
+from kratos_grpc._turns import MANY, Turns
 from kratos_grpc.connect.asked import Asked, request_coding, require_version
 from kratos_grpc.connect.errors import dumped, error_object
 from kratos_grpc.connect.formats import Format
@@ -134,7 +134,7 @@ class _Replies:
         coding: How messages are compressed; ``None`` for not at all.
     """
 
-    __slots__ = ("_form", "_sending", "_started", "_terms", "_wire", "call", "coding")
+    __slots__ = ("_form", "_sending", "_sent", "_started", "_terms", "_wire", "call", "coding")
 
     call: Call
 
@@ -143,6 +143,7 @@ class _Replies:
         self._form = form
         self._terms = terms
         self._sending = asyncio.Lock()  # a handler may send from several tasks
+        self._sent = 0
         self._started = False
         self.coding: Coding | None = None
 
@@ -168,6 +169,9 @@ class _Replies:
             await self._wire.write(envelope(data, flags))
         finally:
             self._sending.release()
+        self._sent += 1
+        if self._sent % MANY == 0:
+            await asyncio.sleep(0)
 
     async def end(self, error: Error | None) -> None:
         """End the answer, and tell what failed."""

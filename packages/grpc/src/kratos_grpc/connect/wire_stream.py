@@ -10,7 +10,7 @@ from kratos.transport import Call
 from kratos.transport.http import WireHeaders
 from kratos_grpc._codings import MINIMUM, Coding, compressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, envelope
-from kratos_grpc._turns import Turns
+from kratos_grpc._turns import MANY, Turns
 from kratos_grpc.connect.errors import encodable, read_error
 from kratos_grpc.connect.formats import Format
 from kratos_grpc.connect.reading import (
@@ -51,7 +51,7 @@ class ConnectStream:
 
     __slots__ = (
         "_call", "_coding", "_ended", "_envelopes", "_form", "_half_closed", "_most", "_opened",
-        "_reply_coding", "_sending", "_transmission", "_turns",
+        "_reply_coding", "_sending", "_sent", "_transmission", "_turns",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class ConnectStream:
         self._half_closed = False
         self._sending = asyncio.Lock()
         self._turns = Turns()
+        self._sent = 0
 
     async def receive(self) -> Any:
         """Return the next reply; see ``WireStream``.
@@ -116,7 +117,11 @@ class ConnectStream:
                 raise RuntimeError(f"{self._call.method.operation}: the requests have ended")
             if self._coding is not None and len(data) >= MINIMUM:
                 data, flags = await compressed(data, self._coding), COMPRESSED
-            return await self._transmission.send(envelope(data, flags))
+            taken = await self._transmission.send(envelope(data, flags))
+        self._sent += 1
+        if self._sent % MANY == 0:
+            await asyncio.sleep(0)
+        return taken
 
     async def end(self) -> None:
         """Say that no request follows; see ``WireStream``."""
