@@ -294,13 +294,16 @@ class Line:
         raise AssertionError("no stream is broken off here")
 
 
-def conversation(service: Service, operation: str, line: Line, **terms: Any) -> asyncio.Task[None]:
+def conversation(
+    service: Service, operation: str, line: Line, *headers: tuple[bytes, bytes], **terms: Any
+) -> asyncio.Task[None]:
     """Begin a call in JSON."""
     dispatcher = Dispatcher(transport="http")
     dispatcher.add(service)
     served = dispatcher.operations[operation]
     form = formats_of(served.method)[JSON_FORMAT]
-    endpoint = StreamEndpoint(served, form, Asked([], STREAM), Terms(max_receive=1000, **terms))
+    asked = Asked(headers, STREAM)
+    endpoint = StreamEndpoint(served, form, asked, Terms(max_receive=1000, **terms))
     head = Head("POST", operation.encode(), b"", [], version="2")
     return asyncio.create_task(endpoint.converse(head, line))
 
@@ -343,6 +346,14 @@ async def test_a_request_that_does_not_come_is_not_waited_for() -> None:
     ((flags, end),) = opened(line.sent.get_nowait())
     assert flags == END
     assert json.loads(end)["error"]["message"] == "the request came too slowly"
+
+
+async def test_a_request_is_waited_for_no_longer_than_its_caller_waits() -> None:
+    line = Line()
+    await conversation(EchoService(), WATCH, line, (b"connect-timeout-ms", b"10"))
+    ((flags, end),) = opened(line.sent.get_nowait())
+    assert flags == END
+    assert json.loads(end)["error"]["code"] == "deadline_exceeded"
 
 
 async def test_a_stop_ends_streams_with_an_error_of_its_own() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from kratos.errors import Error
-from kratos.transport import Call, Method, Operation
+from kratos.transport import Call, Cause, Operation
 from kratos.transport.http import Head, Wire
 from kratos_grpc._codings import MINIMUM, Coding, compressed, decompressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, cut_off, envelope
@@ -76,7 +76,7 @@ class StreamEndpoint:
             head.running = call
             request: Any = requests
             if not arity.client_streams:
-                request = await _only(requests, call.method, terms.request_timeout)
+                request = await _only(requests, call, terms.request_timeout)
             reply = await self._operation.run(call, request)
             if not arity.server_streams:
                 await replies.send(reply)
@@ -216,21 +216,26 @@ class _Replies:
         return None
 
 
-async def _only(requests: _Requests, method: Method[Any, Any], timeout: float) -> Message:
+async def _only(requests: _Requests, call: Call, timeout: float) -> Message:
     """Return the request of a call that has one.
 
     Raises:
-        Error: 501 UNIMPLEMENTED: it has another number of them. 408: it came too slowly.
+        Error: 501 UNIMPLEMENTED: it has another number of them. 408: it came too slowly. 504: the
+            caller's time was over before.
     """
     only: Message | None = None
+    latest = asyncio.get_running_loop().time() + timeout
+    late = call.deadline is not None and call.deadline < latest
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout_at(call.deadline if late else latest):
             async for request in requests:
                 if only is not None:
-                    raise wrong_requests(method, 2)
+                    raise wrong_requests(call.method, 2)
                 only = request
     except TimeoutError as error:
+        if late:
+            raise Cause.DEADLINE.error() from None
         raise Error(408, "REQUEST_TIMEOUT", "the request came too slowly") from error
     if only is None:
-        raise wrong_requests(method, 0)
+        raise wrong_requests(call.method, 0)
     return only
