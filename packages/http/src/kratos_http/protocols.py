@@ -192,8 +192,8 @@ def checked_protocols(
             raise ConfigError(f"{each!r} is no protocol: pass an instance, such as Grpc()")
         needed = getattr(each, "needs_version", None)
         if needed is not None and needed not in versions:
-            name = type(each).__name__
-            raise ConfigError(f"{name}() needs HTTP/{needed}, which versions={versions!r} leaves out")
+            name = f"{type(each).__name__}()"
+            raise ConfigError(f"{name} needs HTTP/{needed}, which versions={versions!r} leaves out")
     return given
 
 
