@@ -20,6 +20,7 @@ from kratos.tls import ServerTls
 from kratos.transport import ChainCaller, Mount
 from kratos_grpc import Grpc, GrpcConnector, GrpcServer, GrpcWeb, ServerLimits
 from kratos_grpc._envelopes import envelope
+from kratos_grpc.connect import Connect
 from kratos_http import HttpServer
 from kratos_http.protocols import HttpProtocol
 from kratos_http.testing import SocketPeer, running
@@ -237,5 +238,6 @@ def test_option_that_an_engine_does_not_know_is_refused(
 
 
 def test_protocols_are_what_the_seam_says() -> None:
-    protocols: list[HttpProtocol] = [Grpc(), GrpcWeb()]
-    assert [each.scheme for each in protocols] == ["grpc", ""]
+    found = [Grpc(), GrpcWeb(), Connect()]  # type checkers see what they have in common
+    protocols: list[HttpProtocol] = found
+    assert [each.scheme for each in protocols] == ["grpc", "", ""]

@@ -13,14 +13,14 @@ from kratos_grpc._streamed import RefusalEndpoint, StreamedEndpoint
 from kratos_grpc._terms import Terms
 from kratos_grpc._unary import UnaryEndpoint
 from kratos_grpc._unserved import unserved
-from kratos_http.protocols import Constant, Served, of_another_server
+from kratos_http.protocols import Constant, HttpProtocol, Served, of_another_server
 
 __all__ = ["BareGrpc", "RpcProtocol"]
 
 _TRAILERS_SINCE: Final = "2"
 
 
-class RpcProtocol:
+class RpcProtocol(HttpProtocol):
     """A protocol whose calls end with a status of gRPC, and travel in one way or another.
 
     Args:

@@ -11,14 +11,14 @@ from kratos.transport.http import Endpoint, Head
 from kratos_grpc._codings import coding_named
 from kratos_grpc.connect.routes import Routes
 from kratos_grpc.connect.terms import Terms
-from kratos_http.protocols import Served, of_another_server
+from kratos_http.protocols import HttpProtocol, Served, of_another_server
 
 __all__ = ["Connect"]
 
 _MEBIBYTE: Final = 1024 * 1024
 
 
-class Connect:
+class Connect(HttpProtocol):
     """The Connect protocol, for ``HttpServer(protocols=[Connect()])``.
 
     It serves every method of the server's services at ``/package.Service/Method``, in the same
