@@ -38,7 +38,7 @@ def build() -> App:
     http.route("GET", "/calls")(calls)
     # Around the services alone: who asks is no call.
     http.use("/kratos.testing.Echo/*", [open_calls])
-    grpc = GrpcServer("127.0.0.1:0")
+    grpc = GrpcServer("127.0.0.1:0", engine="grpcio")
     grpc.use("/kratos.testing.Echo/*", [open_calls])
     return App(
         name="endless",

@@ -60,7 +60,7 @@ def build() -> App:
         name="soak",
         services=[Steady()],
         middleware=[recovery(), metadata()],
-        servers=[http, GrpcServer("127.0.0.1:0")],
+        servers=[http, GrpcServer("127.0.0.1:0", engine="grpcio")],
         after_start=[tell],
     )
 

@@ -38,7 +38,7 @@ def server_for(request: ServerCompatRequest, engine: str) -> Any:
     most = request.message_receive_limit
     if engine == "grpcio":
         limits = ServerLimits(max_receive=most) if most else ServerLimits()
-        return GrpcServer("127.0.0.1:0", timeout=None, tls=tls, limits=limits)
+        return GrpcServer("127.0.0.1:0", timeout=None, tls=tls, limits=limits, engine="grpcio")
     more: dict[str, Any] = {"max_receive": most} if most else {}
     protocols: list[HttpProtocol] = [Grpc(**more), GrpcWeb(**more), Connect(**more)]
     return HttpServer("127.0.0.1:0", timeout=None, tls=tls, protocols=protocols)
