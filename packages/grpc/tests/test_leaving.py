@@ -164,6 +164,32 @@ async def test_client_that_finds_no_other_server_stays_and_soon_gives_up_looking
         assert dialled < 20
 
 
+async def test_server_that_leaves_without_another_one_is_no_warning(
+    caplog: pytest.LogCaptureFixture, client_engine: str
+) -> None:
+    async with worker("only") as (only, address):
+        dial_plainly = dialing(client_engine)
+        sought = asyncio.Event()
+
+        def dial(node: Node) -> Line[Any]:
+            if only.health.phase is Phase.STOPPING:
+                sought.set()
+                raise Error(503, "UNREACHABLE", "nobody listens there")
+            return dial_plainly(node)
+
+        connection = GrpcConnection(Node(scheme="grpc", address=address), dial)
+        caller = ChainCaller(connection.invoke, transport="grpc", timeout=None)
+        with caplog.at_level("DEBUG", "kratos.grpc"):
+            assert await who(caller) == "only"
+            only.health.advance(Phase.STOPPING)
+            assert await who(caller) == "only"
+            await sought.wait()
+            await connection.aclose()
+    found = [record for record in caplog.records if "nobody listens there" in record.message]
+    assert found
+    assert {record.levelname for record in found} == {"DEBUG"}
+
+
 async def test_connection_that_is_closed_while_it_moves_leaves_nothing_open() -> None:
     async with worker("old") as (old, address), connected(address) as (connection, caller):
         old.health.advance(Phase.STOPPING)

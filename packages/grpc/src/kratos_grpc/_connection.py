@@ -167,6 +167,8 @@ class GrpcConnection:
             finally:
                 self._moving = False  # not when the calls of the other have ended, but now
                 await left.aclose(drain=None)
+        except Error as error:  # nobody takes its place: ordinary, and told if calls come to it
+            _log.debug("%s leaves, and no other comes: %s", self._node.address, error.message)
         except Exception:
             _log.exception("cannot connect anew to %s, which leaves", self._node.address)
         finally:
