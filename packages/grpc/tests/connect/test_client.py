@@ -301,6 +301,11 @@ async def test_answers_that_are_none_of_a_method(
     assert error.message.startswith(message)
 
 
+async def test_page_that_is_no_error_is_the_cause_of_one() -> None:
+    error = await unary_failure(answer(415, "text/plain", b"gRPC is served here"))
+    assert str(error.cause) == "gRPC is served here"
+
+
 async def test_a_compressed_error_is_read() -> None:
     packed = zlib.compress(OOPS, wbits=31)
     error = await unary_failure(answer(400, JSON, packed, ["content-encoding: gzip"]))

@@ -34,6 +34,7 @@ _OK: Final = 200
 _UNKNOWN: Final = 2
 _TRAILER: Final = b"trailer-"
 _JSON: Final = b"application/json"
+_EXCERPT: Final = 512  # bytes
 _NONE: Final = frozenset[bytes]()
 _BINARY: Final = b"-bin"
 _NOTHING: Final = Header()
@@ -73,13 +74,19 @@ async def read_unary(call: Call, form: Format, reply: RawReply, most: int) -> An
 
 
 def refused(status: int, kind: bytes, body: bytes) -> Error:
-    """Return the error that an answer with another status than 200 is."""
+    """Return the error that an answer with another status than 200 is.
+
+    What is no error of Connect, such as a proxy's page, is its cause, for logs.
+    """
     code = inferred(status)
     if kind.partition(b";")[0].strip().lower() == _JSON:
         found = read_error(parsed(body), otherwise=code)
         if found is not None:
             return found
-    return from_status(WireStatus(code=code, message=f"the server answered with HTTP {status}"))
+    error = from_status(WireStatus(code=code, message=f"the server answered with HTTP {status}"))
+    if not body:
+        return error
+    return error.with_cause(ValueError(body[:_EXCERPT].decode("utf-8", "replace")))
 
 
 def parsed(data: bytes) -> Any:
