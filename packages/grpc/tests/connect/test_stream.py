@@ -7,23 +7,26 @@ import json
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from struct import pack
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from packages.grpc.tests.connect.conftest import Speak
 
 from kratos.errors import Error
+from kratos.testing import echo
 from kratos.testing.echo import EchoService
-from kratos.transport import Arity, Call, Cause, Handler, Method, Service, server_call
+from kratos.transport import Arity, Call, Cause, Handler, Method, Service, Side, server_call
 from kratos.transport.http import Head, WireHeaders
 from kratos.transport.operation import Dispatcher
 from kratos_grpc.connect.asked import STREAM, Asked
 from kratos_grpc.connect.formats import JSON as JSON_FORMAT
-from kratos_grpc.connect.formats import formats_of
+from kratos_grpc.connect.formats import client_format, formats_of
 from kratos_grpc.connect.stream import StreamEndpoint
 from kratos_grpc.connect.terms import Terms
+from kratos_grpc.connect.wire_stream import ConnectStream
 from kratos_grpc.testing import turns_during
+from kratos_http.carrier import Transmission
 from kratos_http.testing import Answer, SocketPeer
 
 JSON = ("Content-Type", "application/connect+json")
@@ -338,6 +341,36 @@ async def test_a_slow_reader_holds_the_handler() -> None:
     line.coming.put_nowait(b"")
     await task
     assert service.seen == ["one", "two", "three"]
+
+
+async def test_a_handler_with_many_replies_lets_others_have_their_turn() -> None:
+    line = Line()
+    task = conversation(EchoService(), WATCH, line)
+    line.coming.put_nowait(words("x " * 400))
+    line.coming.put_nowait(b"")
+    await line.sent.get()
+    assert line.sent.qsize() < 100
+    await task
+    assert line.sent.qsize() == 400  # of which one is the end
+
+
+async def test_a_caller_with_many_requests_lets_others_have_their_turn() -> None:
+    class Taking:
+        """What takes all that is sent."""
+
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"{name} is not asked for here")
+
+        async def send(self, _data: bytes, /) -> bool:
+            return True
+
+    other = asyncio.create_task(asyncio.sleep(0))
+    call = Call(echo.COLLECT, Side.CLIENT, "connect")
+    form = client_format(echo.COLLECT, JSON_FORMAT)
+    stream = ConnectStream(call, form, cast("Transmission", Taking()), None, 1000)
+    for _ in range(200):
+        assert await stream.offer(StringValue(value="x"))
+    assert other.done()
 
 
 async def test_a_request_that_does_not_come_is_not_waited_for() -> None:
