@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "config": "kratos_cli.commands.config",
     "demo": "kratos_cli.commands.demo",
     "doctor": "kratos_cli.commands.doctor",
+    "new": "kratos_cli.commands.new",
     "openapi": "kratos_cli.commands.openapi",
     "proto": "kratos_cli.commands.proto",
     "run": "kratos_cli.commands.run",

@@ -1,0 +1,1 @@
+"""Projects from templates: names, rendering, where templates are, and updates."""

@@ -1,0 +1,140 @@
+"""A folder of templates, and the project that it makes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, cast
+
+from kratos_cli.failure import CommandFailure
+from kratos_cli.new.render import render, replace
+
+__all__ = ["Generation", "Template"]
+
+SETTINGS: Final = "kratos-template.toml"
+_SUFFIX: Final = ".tmpl"
+_SKIPPED: Final = frozenset(
+    {".git", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """Code that is generated in the new project, as by ``kratos proto PROTOS -I ROOT -o OUT``.
+
+    Attributes:
+        protos: Folder of definitions.
+        root: Folder that their names start from.
+        out: Folder to write into.
+        shared: A repository has it once, for all of its services.
+    """
+
+    protos: str
+    root: str
+    out: str
+    shared: bool = False
+
+
+class Template:
+    """A folder of templates.
+
+    All of its text files are rendered, names and contents; an ending ``.tmpl`` is dropped. A file
+    of which nothing is left is left out. ``kratos-template.toml`` says the rest.
+
+    Args:
+        folder: Where it is.
+
+    Raises:
+        CommandFailure: What it says of itself is wrong.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        file = folder / SETTINGS
+        try:
+            text = file.read_text(encoding="utf-8") if file.is_file() else ""
+            self._settings = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise CommandFailure(f"the template's {SETTINGS} is wrong: {error}") from error
+        self._without = _texts(self._settings.get("service", {}), "without")
+        self._rename = str(self._settings.get("rename", ""))
+
+    def files(
+        self, values: Mapping[str, str], flags: Mapping[str, bool]
+    ) -> Iterator[tuple[PurePosixPath, bytes, bool]]:
+        """Yield path, content and whether it is a program, of each file of the project.
+
+        Raises:
+            CommandFailure: A file cannot be rendered, or is a link.
+        """
+        for path in sorted(self._folder.rglob("*")):
+            inside = path.relative_to(self._folder)
+            if inside.parts[0] == SETTINGS or not _SKIPPED.isdisjoint(inside.parts):
+                continue
+            if path.is_symlink():
+                raise CommandFailure(f"the template's {inside} is a link; links are not copied")
+            if not path.is_file():
+                continue
+            name = self._named(replace(inside.as_posix(), values), values).removesuffix(_SUFFIX)
+            target = PurePosixPath(name)
+            if flags["service"] and any(target.is_relative_to(item) for item in self._without):
+                continue
+            content = path.read_bytes()
+            rendered = self._rendered(content, values, flags, where=str(inside))
+            if rendered or not content:
+                yield target, rendered, rendered.startswith(b"#!") or _is_program(path)
+
+    def generations(self, values: Mapping[str, str]) -> Iterator[Generation]:
+        """Yield what to generate, in this order.
+
+        Raises:
+            CommandFailure: What the template says of it is wrong.
+        """
+        tables: object = self._settings.get("generate", [])
+        for table in cast("list[object]", tables) if isinstance(tables, list) else [tables]:
+            try:
+                given = cast("dict[str, Any]", table)
+                texts = {key: replace(given[key], values) for key in ("protos", "root", "out")}
+                yield Generation(**texts, shared=given.get("shared") is True)
+            except (KeyError, TypeError) as error:
+                raise CommandFailure(
+                    f"the template's {SETTINGS}: a table [[generate]] has the texts protos, root "
+                    "and out, and perhaps shared = true"
+                ) from error
+
+    def _rendered(
+        self, content: bytes, values: Mapping[str, str], flags: Mapping[str, bool], *, where: str
+    ) -> bytes:
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError:
+            return content  # a picture, say
+        text = render(text, values, flags, where=where)
+        return self._named(text, values).encode("utf-8")
+
+    def _named(self, text: str, values: Mapping[str, str]) -> str:
+        """Return a text of a template that is a project itself, with the new project's name."""
+        if not self._rename:
+            return text
+        package = self._rename.replace("-", "_")
+        names = {self._rename: values["name"], package: values["package"]}
+        words = "|".join(re.escape(name) for name in names)
+        text = re.sub(rf"(?<![\w-])(?:{words})(?![\w-])", lambda found: names[found[0]], text)
+        return re.sub(rf"(?<!\w){re.escape(package.upper())}_", values["PREFIX"], text)
+
+
+def _texts(table: object, key: str) -> tuple[str, ...]:
+    given = cast("dict[str, object]", table) if isinstance(table, dict) else {key: None}
+    found = given.get(key, [])
+    if not isinstance(found, list) or not all(
+        isinstance(item, str) for item in cast("list[object]", found)
+    ):
+        raise CommandFailure(f"the template's {SETTINGS}: {key!r} has to be a list of texts")
+    return tuple(cast("list[str]", found))
+
+
+def _is_program(path: Path) -> bool:
+    return path.stat().st_mode & 0o100 != 0

@@ -1,0 +1,209 @@
+"""Templates of others: folders, repositories, projects that are templates as they stand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+Kratos = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+
+
+def write(folder: Path, texts: Mapping[str, str]) -> Path:
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=n", "-c", "user.email=n@example.com")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    texts = {"src/{{package}}/__init__.py.tmpl": "NAME = '{{name}}'\n", "README.md": "{{name}}\n"}
+    return write(tmp_path / "template", texts)
+
+
+@pytest.fixture
+def repository(template: Path) -> Path:
+    """A repository of git with the template on ``main``, and another on ``next``."""
+    git(template, "init", "--quiet", "--initial-branch", "main")
+    git(template, "add", ".")
+    git(template, "commit", "--quiet", "-m", "first")
+    git(template, "switch", "--quiet", "-c", "next")
+    write(template, {"README.md": "next {{name}}\n"})
+    git(template, "commit", "--quiet", "-a", "-m", "second")
+    git(template, "switch", "--quiet", "main")
+    return template
+
+
+def test_folder_is_a_template(here: Path, new: Kratos, template: Path) -> None:
+    assert new("my-shop", "--repo", str(template)) == 0
+    assert (here / "my-shop/src/my_shop/__init__.py").read_text() == "NAME = 'my-shop'\n"
+    assert (here / "my-shop/README.md").read_text() == "my-shop\n"
+
+
+def test_environment_names_the_template(
+    here: Path, new: Kratos, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KRATOS_LAYOUT_REPO", str(template))
+    assert new("shop") == 0
+    assert (here / "shop/README.md").read_text() == "shop\n"
+
+
+def test_folder_of_a_checkout_is_taken_as_it_stands(
+    here: Path, new: Kratos, repository: Path
+) -> None:
+    write(repository, {"README.md": "not committed\n"})
+    assert new("shop", "--repo", str(repository)) == 0
+    assert (here / "shop/README.md").read_text() == "not committed\n"
+    assert not (here / "shop/.git").exists()
+
+
+@pytest.mark.parametrize(("branch", "text"), [((), "shop\n"), (("-b", "next"), "next shop\n")])
+def test_repository_is_cloned(
+    here: Path, new: Kratos, repository: Path, branch: tuple[str, ...], text: str
+) -> None:
+    assert new("shop", "--repo", f"file://{repository}", *branch) == 0
+    assert (here / "shop/README.md").read_text() == text
+    assert not (here / "shop/.git").exists()
+
+
+def test_branch_of_a_folder_is_what_is_committed(here: Path, new: Kratos, repository: Path) -> None:
+    write(repository, {"README.md": "not committed\n"})
+    assert new("shop", "--repo", str(repository), "--branch", "main") == 0
+    assert (here / "shop/README.md").read_text() == "shop\n"
+
+
+def test_repository_that_is_not_there_is_told(
+    here: Path, new: Kratos, tmp_path: Path, capsys: Captured
+) -> None:
+    assert new("shop", "--repo", f"file://{tmp_path}/nowhere") == 1
+    assert f"cannot be had from file://{tmp_path}/nowhere" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_branch_that_is_not_there_is_told(
+    here: Path, new: Kratos, repository: Path, capsys: Captured
+) -> None:
+    assert new("shop", "--repo", str(repository), "--branch", "lost") == 1
+    assert "lost" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_branch_needs_a_repository(new: Kratos, capsys: Captured) -> None:
+    assert new("shop", "--branch", "next") == 2
+    assert "name it with --repo" in capsys.readouterr().err
+
+
+def test_url_is_no_option_of_git(here: Path, new: Kratos, tmp_path: Path, capsys: Captured) -> None:
+    assert new("shop", f"--repo=--upload-pack=touch {tmp_path}/hacked") == 1
+    assert "cannot be had" in capsys.readouterr().err
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_git_that_takes_too_long_is_ended(
+    here: Path, new: Kratos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    slow = write(tmp_path, {"bin/git": "#!/bin/sh\nexec sleep 60\n"}) / "bin"
+    (slow / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow}{os.pathsep}{os.environ['PATH']}")
+    assert new("shop", "--repo", "https://example.com/x.git", "--timeout", "0.1") == 1
+    assert "was not cloned within 0.1 s; --timeout gives it longer" in capsys.readouterr().err
+
+
+def test_machine_without_git_is_told(
+    new: Kratos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert new("shop", "--repo", "https://example.com/x.git") == 1
+    assert "no git to clone it with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "inf", "nan"])
+def test_time_limit_is_a_number_of_seconds(new: Kratos, capsys: Captured, seconds: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        new("shop", f"--timeout={seconds}")
+    assert caught.value.code == 2
+    assert "is no number of seconds above 0" in capsys.readouterr().err
+
+
+def test_project_that_stands_as_it_is_gets_the_new_name(
+    here: Path, new: Kratos, tmp_path: Path
+) -> None:
+    template = write(
+        tmp_path / "template",
+        {
+            "kratos-template.toml": 'rename = "our-layout"\n',
+            "src/our_layout/app.py": "from our_layout import x  # our-layout, OUR_LAYOUT_CONF\n",
+            "other.txt": "our-layout-2 hour_layout our_layouts YOUR_LAYOUT_X\n",
+        },
+    )
+    assert new("my-shop", "--repo", str(template)) == 0
+    app = (here / "my-shop/src/my_shop/app.py").read_text()
+    assert app == "from my_shop import x  # my-shop, MY_SHOP_CONF\n"
+    assert (here / "my-shop/other.txt").read_text() == (template / "other.txt").read_text()
+    assert not (here / "my-shop/kratos-template.toml").exists()
+
+
+def test_pictures_are_copied_and_programs_stay_programs(
+    here: Path, new: Kratos, template: Path
+) -> None:
+    picture = b"\x89PNG\xff{{name}}"
+    (template / "logo.png").write_bytes(picture)
+    write(template, {"run.tmpl": "#!/bin/sh\n", "tool": "x\n", "empty.tmpl": ""})
+    (template / "tool").chmod(0o755)
+    assert new("shop", "--repo", str(template)) == 0
+    assert (here / "shop/logo.png").read_bytes() == picture
+    assert (here / "shop/empty").read_bytes() == b""
+    programs = {path.name for path in (here / "shop").iterdir() if os.access(path, os.X_OK)}
+    assert programs == {"run", "tool", "src"}
+
+
+def test_left_overs_of_tools_are_no_part_of_a_template(
+    here: Path, new: Kratos, template: Path
+) -> None:
+    write(template, {"src/__pycache__/x.pyc": "", ".venv/y": "", ".ruff_cache/z": ""})
+    assert new("shop", "--repo", str(template)) == 0
+    assert not {path.name for path in (here / "shop").rglob("*")} & {"x.pyc", "y", "z"}
+
+
+def test_links_are_refused(here: Path, new: Kratos, template: Path, capsys: Captured) -> None:
+    (template / "link").symlink_to("/etc/hostname")
+    assert new("shop", "--repo", str(template)) == 1
+    assert "the template's link is a link" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("not toml", "kratos-template.toml is wrong"),
+        ("[[generate]]\nproto = 'api'\n", "has the texts protos, root and out"),
+        ("generate = 3\n", "has the texts protos, root and out"),
+        ("[service]\nwithout = 'api'\n", "'without' has to be a list of texts"),
+        ("service = 3\n", "'without' has to be a list of texts"),
+    ],
+)
+def test_settings_that_are_wrong_are_told(
+    here: Path, new: Kratos, template: Path, capsys: Captured, settings: str, told: str
+) -> None:
+    write(template, {"kratos-template.toml": settings})
+    assert new("shop", "--repo", str(template)) == 1
+    assert told in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_template_that_says_nothing_of_hatch_says_how_to_go_on(
+    new: Kratos, template: Path, capsys: Captured
+) -> None:
+    assert new("shop", "--repo", str(template)) == 0
+    assert "said by the template's author" in capsys.readouterr().out
