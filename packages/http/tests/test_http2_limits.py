@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -246,7 +247,8 @@ async def test_idle_connection_remembers_nothing_of_its_requests() -> None:
         assert isinstance(connection, Http2Connection)
         for _ in range(3):
             assert (await peer.request("GET", "/")).status == 200
-        reader = connection.h2._reader
+        inner: Any = connection.h2
+        reader = inner._reader
         assert reader.known
         await eventually(lambda: connection.is_idle)
         opened.engine.sweep(asyncio.get_running_loop().time() + 15)

@@ -6,7 +6,7 @@ Costs are counted, not timed: frames until the end, objects kept, bytes of outpu
 from __future__ import annotations
 
 import gc
-import re
+from typing import Any
 
 import pytest
 from packages.http2.tests.peers.wire import (
@@ -234,9 +234,10 @@ def test_list_that_is_far_too_large_is_not_even_looked_at(
     """To check each of its values takes a thousand times as long as to send it."""
     server.receive(headers(1, REQUEST + b"\x40\x01a\x7f\xa1\x1e" + b"v" * 4000, end=True))
     checked: list[bytes] = []
-    check = header_blocks._VALUE
+    module: Any = header_blocks
+    check = module._VALUE
 
-    def noting(value: bytes) -> re.Match[bytes] | None:
+    def noting(value: bytes) -> Any:
         checked.append(value)
         return check(value)
 
