@@ -162,7 +162,7 @@ def test_further_file_that_contradicts_a_service_is_left_out() -> None:
     other = pool(file("base", messages=["Why", "What"]))
     prices = method(served, "/shop.Prices/Do", "Why")
     definitions = Definitions([prices], files=[other.FindFileByName("base.proto")])
-    assert definitions.pool.FindFileByName("base.proto").message_types_by_name.keys() == ["Why"]
+    assert list(definitions.pool.FindFileByName("base.proto").message_types_by_name) == ["Why"]
 
 
 def test_service_whose_definition_contradicts_another_is_told_by_name_alone(
