@@ -18,8 +18,7 @@ from kratos.testing.app import running
 from kratos.testing.echo import ALL, CHAT, COLLECT, ECHO, WATCH, EchoService, text
 from kratos.transport import Arity, Call, CallOptions, Handler, Method, Mount
 from kratos_grpc import GrpcConnector, GrpcServer
-from kratos_grpc.connect import Connect
-from kratos_grpc.connect.connector import ConnectConnector
+from kratos_grpc.connect import Connect, ConnectConnector
 from kratos_http import Asgi, HttpServer
 from kratos_http.testing import HANDSHAKE, OpenPeer, asgi_peer, eventually, socket_peer
 

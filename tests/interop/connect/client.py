@@ -36,11 +36,10 @@ from kratos.transport import Arity, Call, CallOptions, Method
 from kratos.transport import Header as CallHeader
 from kratos_grpc import GrpcConnector, _http2_attempt
 from kratos_grpc._grpcio import attempt
-from kratos_grpc.connect import asking, wire_stream
-from kratos_grpc.connect.connector import ConnectConnector
+from kratos_grpc.connect import ConnectConnector, _asking, _wire_stream
 from kratos_grpc.limits import ClientLimits
 from kratos_grpc.web import GrpcWebConnector
-from kratos_grpc.web import client as web_client
+from kratos_grpc.web import _client as web_client
 
 ENGINES = ("grpcio", "kratos")
 AT_ONCE = 8  # more, and calls would wait for the processor, and not for the server
@@ -265,7 +264,7 @@ async def main(engine: str) -> None:
 
 def compress_all() -> None:
     """Compress short messages, too: the runner has none that are long enough to be worth it."""
-    for module in (attempt, _http2_attempt, asking, web_client, wire_stream):
+    for module in (attempt, _http2_attempt, _asking, web_client, _wire_stream):
         assert "MINIMUM" in vars(module)
         vars(module)["MINIMUM"] = 0
 

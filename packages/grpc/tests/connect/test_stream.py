@@ -19,12 +19,12 @@ from kratos.testing.echo import EchoService
 from kratos.transport import Arity, Call, Cause, Handler, Method, Service, Side, server_call
 from kratos.transport.http import Head, WireHeaders
 from kratos.transport.operation import Dispatcher
-from kratos_grpc.connect.asked import STREAM, Asked
-from kratos_grpc.connect.formats import JSON as JSON_FORMAT
-from kratos_grpc.connect.formats import client_format, formats_of
-from kratos_grpc.connect.stream import StreamEndpoint
-from kratos_grpc.connect.terms import Terms
-from kratos_grpc.connect.wire_stream import ConnectStream
+from kratos_grpc.connect._asked import STREAM, Asked
+from kratos_grpc.connect._formats import JSON as JSON_FORMAT
+from kratos_grpc.connect._formats import client_format, formats_of
+from kratos_grpc.connect._stream import StreamEndpoint
+from kratos_grpc.connect._terms import Terms
+from kratos_grpc.connect._wire_stream import ConnectStream
 from kratos_grpc.testing import turns_during
 from kratos_http.carrier import Transmission
 from kratos_http.testing import Answer, SocketPeer

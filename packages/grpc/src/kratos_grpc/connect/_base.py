@@ -9,9 +9,9 @@ from kratos.options import require_number
 from kratos.selector import Node
 from kratos.tls import ClientTls
 from kratos_grpc._codings import CODINGS, coding_named
-from kratos_grpc.connect.asking import Accepting
-from kratos_grpc.connect.client import ClientTerms
-from kratos_grpc.connect.formats import JSON, PROTO
+from kratos_grpc.connect._asking import Accepting
+from kratos_grpc.connect._client import ClientTerms
+from kratos_grpc.connect._formats import JSON, PROTO
 from kratos_http import HttpConnector, Proxies
 from kratos_http.carrier import Carrier
 

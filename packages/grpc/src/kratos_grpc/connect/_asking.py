@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 from kratos.transport import Call, Cause
 from kratos.transport.safe import is_safe
 from kratos_grpc._codings import MINIMUM, Coding, compressed
-from kratos_grpc.connect.formats import JSON, Format
-from kratos_grpc.connect.metadata import leading
+from kratos_grpc.connect._formats import JSON, Format
+from kratos_grpc.connect._metadata import leading
 from kratos_http.carrier import Request
 
 __all__ = ["Accepting", "get_request", "post_request", "stream_request"]

@@ -13,10 +13,10 @@ from kratos.transport import Arity, Call, converse
 from kratos.transport.client_stream import outgoing_requests
 from kratos_grpc._codings import Coding, coding_named
 from kratos_grpc._failures import wrong_replies
-from kratos_grpc.connect.asking import Accepting, get_request, post_request, stream_request
-from kratos_grpc.connect.formats import Format, client_format
-from kratos_grpc.connect.reading import lost, read_unary
-from kratos_grpc.connect.wire_stream import ConnectStream
+from kratos_grpc.connect._asking import Accepting, get_request, post_request, stream_request
+from kratos_grpc.connect._formats import Format, client_format
+from kratos_grpc.connect._reading import lost, read_unary
+from kratos_grpc.connect._wire_stream import ConnectStream
 from kratos_http.carrier import Carrier, Request, TooLarge, Transmission
 
 __all__ = ["ClientTerms", "ConnectConnection", "only"]

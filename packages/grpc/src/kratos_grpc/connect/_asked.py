@@ -13,7 +13,7 @@ from kratos.transport.http import Head, WireHeaders
 from kratos_grpc._codings import CODINGS, IDENTITY, Coding
 from kratos_grpc._deadline import limited
 from kratos_grpc._metadata import arrived
-from kratos_grpc.connect.terms import READABLE, Terms
+from kratos_grpc.connect._terms import READABLE, Terms
 
 __all__ = ["STREAM", "UNARY", "Asked", "Names", "request_coding", "require_version"]
 

@@ -12,8 +12,8 @@ from kratos_grpc._codings import CODINGS, IDENTITY, Coding, decompressed
 from kratos_grpc._http_status import inferred
 from kratos_grpc._metadata import arrived
 from kratos_grpc._sizes import TOO_LARGE, reply_not_taken
-from kratos_grpc.connect.errors import read_error
-from kratos_grpc.connect.formats import Format
+from kratos_grpc.connect._errors import read_error
+from kratos_grpc.connect._formats import Format
 from kratos_grpc.status import WireStatus, from_status
 from kratos_http.carrier import RawReply, TooLarge
 

@@ -10,9 +10,9 @@ from kratos.transport.timeout import format_timeout
 from kratos_grpc._codings import ACCEPTED, MINIMUM, Coding, compressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, envelope
 from kratos_grpc._metadata import to_wire
-from kratos_grpc.connect.client import ConnectConnection, only
-from kratos_grpc.connect.formats import Format
-from kratos_grpc.web.wire_stream import WebStream
+from kratos_grpc.connect._client import ConnectConnection, only
+from kratos_grpc.connect._formats import Format
+from kratos_grpc.web._wire_stream import WebStream
 from kratos_http.carrier import RawReply, Request, Transmission
 
 __all__ = ["WebConnection"]

@@ -18,11 +18,11 @@ from kratos_grpc._failing import unexpected
 from kratos_grpc._inward import wrong_requests
 from kratos_grpc._sizes import reply_not_sent
 from kratos_grpc._turns import MANY, Turns
-from kratos_grpc.connect.asked import Asked, request_coding, require_version
-from kratos_grpc.connect.errors import dumped, error_object
-from kratos_grpc.connect.formats import Format
-from kratos_grpc.connect.metadata import leading, listed
-from kratos_grpc.connect.terms import Terms
+from kratos_grpc.connect._asked import Asked, request_coding, require_version
+from kratos_grpc.connect._errors import dumped, error_object
+from kratos_grpc.connect._formats import Format
+from kratos_grpc.connect._metadata import leading, listed
+from kratos_grpc.connect._terms import Terms
 
 __all__ = ["END", "StreamEndpoint"]
 

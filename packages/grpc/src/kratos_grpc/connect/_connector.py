@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from kratos.selector import Node
 from kratos.tls import ClientTls
-from kratos_grpc.connect.base import RpcConnector
-from kratos_grpc.connect.client import ConnectConnection
+from kratos_grpc.connect._base import RpcConnector
+from kratos_grpc.connect._client import ConnectConnection
 from kratos_http import Proxies
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from kratos.transport.http import Head, Reply, WireHeaders
 from kratos_grpc._codings import MINIMUM, compressed, decompressed
 from kratos_grpc._failing import unexpected
 from kratos_grpc._sizes import reply_not_sent, request_not_taken
-from kratos_grpc.connect.asked import Asked, request_coding, require_version
-from kratos_grpc.connect.codes import status_of
-from kratos_grpc.connect.errors import dumped, error_object
-from kratos_grpc.connect.formats import Format
-from kratos_grpc.connect.metadata import leading, trailing
-from kratos_grpc.connect.query import Query
-from kratos_grpc.connect.terms import Terms
+from kratos_grpc.connect._asked import Asked, request_coding, require_version
+from kratos_grpc.connect._codes import status_of
+from kratos_grpc.connect._errors import dumped, error_object
+from kratos_grpc.connect._formats import Format
+from kratos_grpc.connect._metadata import leading, trailing
+from kratos_grpc.connect._query import Query
+from kratos_grpc.connect._terms import Terms
 
 __all__ = ["GetEndpoint", "UnaryEndpoint", "error_reply"]
 

@@ -9,8 +9,8 @@ from kratos.transport.http import WireHeaders
 from kratos_grpc._answers import End, end_in
 from kratos_grpc._failures import failed
 from kratos_grpc._http_status import inferred
-from kratos_grpc.connect.reading import frozen, reply_coding, value_of
-from kratos_grpc.connect.wire_stream import ConnectStream
+from kratos_grpc.connect._reading import frozen, reply_coding, value_of
+from kratos_grpc.connect._wire_stream import ConnectStream
 
 __all__ = ["WebStream"]
 

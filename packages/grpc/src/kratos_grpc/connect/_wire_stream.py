@@ -11,9 +11,9 @@ from kratos.transport.http import WireHeaders
 from kratos_grpc._codings import MINIMUM, Coding, compressed
 from kratos_grpc._envelopes import COMPRESSED, PLAIN, Envelopes, envelope
 from kratos_grpc._turns import MANY, Turns
-from kratos_grpc.connect.errors import encodable, read_error
-from kratos_grpc.connect.formats import Format
-from kratos_grpc.connect.reading import (
+from kratos_grpc.connect._errors import encodable, read_error
+from kratos_grpc.connect._formats import Format
+from kratos_grpc.connect._reading import (
     expanded,
     frozen,
     lost,
@@ -24,7 +24,7 @@ from kratos_grpc.connect.reading import (
     require_type,
     value_of,
 )
-from kratos_grpc.connect.stream import END
+from kratos_grpc.connect._stream import END
 from kratos_http.carrier import TooLarge, Transmission
 
 __all__ = ["ConnectStream"]

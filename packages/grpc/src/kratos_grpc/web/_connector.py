@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from kratos.selector import Node
-from kratos_grpc.connect.base import RpcConnector
-from kratos_grpc.web.client import WebConnection
+from kratos_grpc.connect._base import RpcConnector
+from kratos_grpc.web._client import WebConnection
 
 if TYPE_CHECKING:
     from kratos.transport import Connector

@@ -9,8 +9,8 @@ from kratos.errors import ConfigError
 from kratos.options import require_number
 from kratos.transport.http import Endpoint, Head
 from kratos_grpc._codings import coding_named
-from kratos_grpc.connect.routes import Routes
-from kratos_grpc.connect.terms import Terms
+from kratos_grpc.connect._routes import Routes
+from kratos_grpc.connect._terms import Terms
 from kratos_http.protocols import HttpProtocol, Served, of_another_server
 
 __all__ = ["Connect"]

@@ -8,11 +8,11 @@ from typing import Final
 from kratos.transport import Arity, Operation
 from kratos.transport.http import Endpoint, Head, Reply
 from kratos.transport.safe import is_safe
-from kratos_grpc.connect.asked import STREAM, UNARY, Asked
-from kratos_grpc.connect.formats import Format, formats_of
-from kratos_grpc.connect.stream import StreamEndpoint
-from kratos_grpc.connect.terms import Terms
-from kratos_grpc.connect.unary import GetEndpoint, UnaryEndpoint
+from kratos_grpc.connect._asked import STREAM, UNARY, Asked
+from kratos_grpc.connect._formats import Format, formats_of
+from kratos_grpc.connect._stream import StreamEndpoint
+from kratos_grpc.connect._terms import Terms
+from kratos_grpc.connect._unary import GetEndpoint, UnaryEndpoint
 from kratos_http.protocols import Constant
 
 __all__ = ["Routes"]
