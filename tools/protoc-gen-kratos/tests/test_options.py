@@ -28,9 +28,18 @@ def test_a_switch_without_a_value_is_on() -> None:
     assert Options.parse("regenerate,absolute_root=true").absolute_root
 
 
+def test_further_output_is_asked_for() -> None:
+    options = Options.parse("mock,error_catalogue=docs/errors.md")
+    assert options == Options(mock=True, error_catalogue="docs/errors.md")
+
+
 @pytest.mark.parametrize(
     ("parameter", "reason"),
     [
+        ("mock=1", "mock is '1'"),
+        ("error_catalogue=errors", r"ends in \.md"),
+        ("error_catalogue=../errors.md", r"error_catalogue is '\.\./errors\.md'"),
+        ("error_catalogue=/errors.md", "give a path in the output"),
         ("omitemty=false", "no switch 'omitemty'"),
         ("omitempty=no", "omitempty is 'no'"),
         ("omitempty_prefix=api", "must start with '/'"),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import yaml
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGeneratorResponse
 from google.protobuf.descriptor_pb2 import Edition, FileDescriptorSet
 
-from protoc_gen_kratos import generate
+from protoc_gen_kratos import Options, generate
 from protoc_gen_kratos.main import respond
 
 PROGRAM = "import sys; from protoc_gen_kratos.main import main; sys.exit(main())"
@@ -71,6 +76,67 @@ def test_protoc_runs_it(protoc: Callable[..., str], tmp_path: Path) -> None:
     )
     made = {path.name for path in out.rglob("*.*")}
     assert made == {"errors_pb2.py", "errors_pb2.pyi", "errors_kratos.py"}
+
+
+def test_the_answer_is_the_same_in_every_process(zoo: tuple[bytes, list[str]]) -> None:
+    descriptor_set, names = zoo
+    request = CodeGeneratorRequest(
+        file_to_generate=names,
+        parameter="mock,error_catalogue=errors.md",
+        proto_file=FileDescriptorSet.FromString(descriptor_set).file,
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            input=request.SerializeToString(),
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("0", "1", "4711")
+    }
+    assert len(answers) == 1
+    found = {file.name for file in CodeGeneratorResponse.FromString(answers.pop()).file}
+    assert {"errors.md", "shop/v1/order_kratos_mock.py"} <= found
+
+
+@pytest.fixture
+def configuration() -> str:
+    """What the README has buf read."""
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    (found,) = re.findall(r"```yaml\n# buf\.gen\.yaml\n(.*?)```", readme, re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.slow
+def test_buf_runs_it(
+    zoo: tuple[bytes, list[str]], configuration: str, tmp_path: Path
+) -> None:
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    buf = shutil.which("buf", path=search)
+    if buf is None:
+        pytest.skip("there is no buf; pip install buf-bin")
+    (tmp_path / "buf.gen.yaml").write_text(configuration)
+    (tmp_path / "zoo.binpb").write_bytes(zoo[0])
+    wanted = [word for name in zoo[1] for word in ("--path", name)]
+    subprocess.run(
+        [buf, "generate", "zoo.binpb", *wanted],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": search},
+    )
+    made = tmp_path / "gen"
+    options = Options(mock=True, error_catalogue="errors.md")
+    assert {path.relative_to(made).as_posix() for path in made.rglob("*.*")} == {
+        file.path for file in generate(*zoo, options=options).files
+    }
+
+
+def test_buf_finds_it_by_the_name_in_the_readme(configuration: str) -> None:
+    (plugin,) = yaml.safe_load(configuration)["plugins"]
+    scripts = {point.name for point in entry_points(group="console_scripts")}
+    assert plugin["local"] in scripts
+    assert Options.parse(",".join(plugin["opt"])).error_catalogue == "errors.md"
 
 
 def test_other_input_is_refused() -> None:

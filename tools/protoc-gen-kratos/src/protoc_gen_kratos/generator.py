@@ -10,7 +10,9 @@ from protoc_gen_kratos._private import privatise
 from protoc_gen_kratos._registered import needed_imports, registered
 from protoc_gen_kratos._walk import all_messages
 from protoc_gen_kratos.elements import Path, SourceFile
-from protoc_gen_kratos.error_enums import read_errors
+from protoc_gen_kratos.error_enums import ErrorModel, read_errors
+from protoc_gen_kratos.error_page import write_error_page
+from protoc_gen_kratos.mock import write_mock
 from protoc_gen_kratos.modules import Modules, Provider, module_parts
 from protoc_gen_kratos.options import Options
 from protoc_gen_kratos.pb2 import write_pb2
@@ -101,6 +103,9 @@ def generate(
     wanted = sorted(name for name in set(targets) if not provided_elsewhere(name, options))
     run = _Run(schema, wanted, options, problems)
     files = [file for name in wanted for file in run.files(schema.files[name])]
+    if options.error_catalogue:
+        page = write_error_page(run.errors)
+        files.append(GeneratedFile(path=options.error_catalogue, content=page))
     _refuse_equal_paths(wanted, problems)
     problems.raise_errors()
     return Result(
@@ -122,6 +127,7 @@ class _Run:
         self._problems = problems
         self._modules = Modules(self._wanted, options)
         self.assumptions: list[Assumption] = []
+        self.errors: list[ErrorModel] = []
 
     def files(self, file: SourceFile) -> Iterator[GeneratedFile]:
         """Generate the modules of one definition."""
@@ -137,6 +143,10 @@ class _Run:
             package, name = module_parts(file.name, "_kratos")
             typed = write_typed(file, services, errors, self._modules)
             yield GeneratedFile(path="/".join((*package, f"{name}.py")), content=typed)
+            if services and self._options.mock:
+                mock = write_mock(file, services, self._modules)
+                yield GeneratedFile(path="/".join((*package, f"{name}_mock.py")), content=mock)
+        self.errors += errors
 
     def _pb2(self, file: SourceFile) -> str:
         imports = needed_imports(file, self._schema, self._modules)

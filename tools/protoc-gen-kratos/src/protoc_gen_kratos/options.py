@@ -9,6 +9,7 @@ from typing import Final
 
 __all__ = ["Options", "ParameterError"]
 
+_PAGE: Final = re.compile(r"(?:[\w.-]*[\w-][\w.-]*/)*[\w.-]+\.md", re.ASCII)
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -31,6 +32,9 @@ class Options:
         regenerate: Also generate definitions whose modules are already installed.
         absolute_root: The output folder is on the import path and no package: what leads
             from one of its top folders to another is imported by absolute names.
+        mock: Also write a mock of every service, ``x_kratos_mock.py``.
+        error_catalogue: Also write a page on all errors of the run, in Markdown, to this path
+            in the output.
     """
 
     omit_empty: bool = True
@@ -39,6 +43,8 @@ class Options:
     private_package: str = ""
     regenerate: bool = False
     absolute_root: bool = False
+    mock: bool = False
+    error_catalogue: str = ""
 
     def __post_init__(self) -> None:
         if self.private_package and not _DOTTED.fullmatch(self.private_package):
@@ -49,6 +55,11 @@ class Options:
         if self.omit_empty_prefix and not self.omit_empty_prefix.startswith("/"):
             raise ParameterError(
                 f"omitempty_prefix is {self.omit_empty_prefix!r}; it must start with '/'"
+            )
+        if self.error_catalogue and not _PAGE.fullmatch(self.error_catalogue):
+            raise ParameterError(
+                f"error_catalogue is {self.error_catalogue!r}; give a path in the output that "
+                "ends in .md, such as docs/errors.md"
             )
         for name, module in self.modules.items():
             if not name.endswith(".proto") or not _DOTTED.fullmatch(module):
@@ -86,11 +97,15 @@ class Options:
             private_package=switches.get("private_package", ""),
             regenerate=_truth("regenerate", switches, default=False),
             absolute_root=_truth("absolute_root", switches, default=False),
+            mock=_truth("mock", switches, default=False),
+            error_catalogue=switches.get("error_catalogue", ""),
         )
 
 
 _SWITCHES: Final = (
     "absolute_root",
+    "error_catalogue",
+    "mock",
     "omitempty",
     "omitempty_prefix",
     "private_package",

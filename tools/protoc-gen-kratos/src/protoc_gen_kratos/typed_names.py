@@ -32,12 +32,13 @@ _ORIGINS: Final = {
     "Messages": "kratos.transport",
     "Method": "kratos.transport",
     "Opening": "kratos.transport",
+    "Script": "kratos.testing.script",
     "Service": "kratos.transport",
     "abstractmethod": "abc",
     "from_error": "kratos.errors",
 }
 _STANDARD: Final = ("abc", "collections.abc", "typing")
-_KRATOS: Final = ("kratos.errors", "kratos.transport")
+_KRATOS: Final = ("kratos.errors", "kratos.testing.script", "kratos.transport")
 
 
 class TypedNames:
@@ -64,6 +65,7 @@ class TypedNames:
         self._known: dict[str, str] = {}
         self._direct: dict[str, str] = {}
         self._qualified: dict[str, str] = {}
+        self._beside: dict[str, list[str]] = {}
 
     def known(self, name: str) -> str:
         """Return a name of the standard library or of Kratos, importing it."""
@@ -86,6 +88,11 @@ class TypedNames:
             names.insert(0, self._module(file))
         return ".".join(names)
 
+    def typed(self, module: str, name: str) -> str:
+        """Return what a generated module in the same package defines, importing it."""
+        self._beside.setdefault(module, []).append(name)
+        return name
+
     def write_imports(self, source: Source) -> None:
         """Add every import that was needed so far."""
         source.line("from __future__ import annotations")
@@ -102,6 +109,8 @@ class TypedNames:
         for relative in (False, True):
             source.gap()
             self._write_message_imports(source, relative=relative)
+        for module, own in self._beside.items():
+            source.imports(f".{module}", sorted(set(own), key=_exported_order))
 
     def _write_message_imports(self, source: Source, *, relative: bool) -> None:
         for file in sorted({*self._direct_files(), *self._qualified}):
@@ -128,3 +137,8 @@ class TypedNames:
 def _order(name: str) -> tuple[bool, str]:
     """Classes first, then functions, as formatters sort."""
     return not name[:1].isupper(), name.lower()
+
+
+def _exported_order(name: str) -> tuple[bool, str]:
+    """Constants first, then classes, as formatters sort."""
+    return not name.isupper(), name

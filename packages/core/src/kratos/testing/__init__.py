@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kratos.testing.leaks import LeakCheck
     from kratos.testing.log import MemoryLogger
     from kratos.testing.proxy import FaultProxy
+    from kratos.testing.script import Script
     from kratos.testing.service import serving
     from kratos.testing.topology import Topology
     from kratos.testing.tracing import MemoryTracer
@@ -46,6 +47,7 @@ __all__ = [
     "MemoryRegistry",
     "MemorySource",
     "MemoryTracer",
+    "Script",
     "Topology",
     "VirtualTimeLoop",
     "client_of",
@@ -71,6 +73,7 @@ _HOMES: Final = {
     "MemoryMeter": "kratos.metrics",
     "MemoryRegistry": "kratos.registry.memory",
     "MemorySource": "kratos.config",
+    "Script": "kratos.testing.script",
     "Topology": "kratos.testing.topology",
     "MemoryTracer": "kratos.testing.tracing",
     "VirtualTimeLoop": "kratos.testing.virtual_time",
