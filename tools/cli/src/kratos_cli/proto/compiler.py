@@ -15,6 +15,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from kratos_cli.failure import CommandFailure
 from kratos_cli.proto.inputs import Inputs
+from kratos_cli.proto.installed import installed_packages
 
 __all__ = ["compile_definitions", "imported_names", "installed_roots"]
 
@@ -82,6 +83,7 @@ def installed_roots() -> Iterator[Path]:
                 root /= "_proto"
             if (root / known).is_file():
                 yield root
+    yield from installed_packages().values()
 
 
 def _compiler(protoc: str | None) -> Sequence[str]:

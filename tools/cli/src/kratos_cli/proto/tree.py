@@ -40,7 +40,8 @@ class Tree:
         Every folder on the way to a module is a package. ``out`` itself is one if it has been
         one, if it lies in one, or if modules in it import each other across its top.
         """
-        generated = tuple(files)
+        written = tuple(files)
+        generated = [file for file in written if not file.path.endswith(".md")]
         was_package = any((folder / _INIT).is_file() for folder in (out, out.absolute().parent))
         must_be = any(_crosses_root(file) for file in generated)
         folders = {
@@ -54,7 +55,7 @@ class Tree:
         markers += [out / top / _TYPED for top in tops]
         return cls(
             out=out,
-            modules={out / file.path: file.content for file in generated},
+            modules={out / file.path: file.content for file in written},
             markers=sorted(path for path in markers if not path.exists()),
             root_became_package=must_be and not was_package,
         )

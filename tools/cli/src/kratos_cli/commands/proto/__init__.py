@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Final
 
-from kratos_cli.commands.proto import add, client, server
+from kratos_cli.commands.proto import add, client, server, wheel
 from kratos_cli.parsing import Subparsers
 
 __all__ = ["register", "run"]
@@ -16,6 +16,7 @@ _VERBS: Final[Mapping[str, ModuleType]] = {
     "add": add,
     "client": client,
     "server": server,
+    "wheel": wheel,
 }
 _DESCRIPTION: Final = """\
 Work with protobuf definitions.

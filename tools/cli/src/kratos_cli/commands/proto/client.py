@@ -80,6 +80,15 @@ def register(subparsers: Subparsers) -> None:
         help="DIR of --out is on the import path and no package",
     )
     parser.add_argument(
+        "--mock", action="store_true", help="also write x_kratos_mock.py, services for tests"
+    )
+    parser.add_argument(
+        "--error-catalogue",
+        default="",
+        metavar="FILE",
+        help="also write a page on all errors, in Markdown, to this path in the output",
+    )
+    parser.add_argument(
         "--regenerate", action="store_true", help="also generate what is installed already"
     )
     parser.add_argument(
@@ -94,11 +103,11 @@ def run(args: argparse.Namespace) -> int:
     from kratos_cli.proto.tree import Tree
     from protoc_gen_kratos import DefinitionError, ParameterError, generate
 
+    inputs = find_inputs(args.inputs, args.proto_path)
     try:
-        options = _options(args)
+        options = _options(args, inputs)
     except ParameterError as error:
         raise CommandFailure(str(error), status=2) from error
-    inputs = find_inputs(args.inputs, args.proto_path)
     targets = _targets(inputs, options)
     compiled = compile_definitions(targets, inputs, protoc=args.protoc)
     if args.include_imports:
@@ -120,10 +129,11 @@ def run(args: argparse.Namespace) -> int:
         raise CommandFailure(f"{error.filename or out}: {error.strerror}; {_OUT}") from error
 
 
-def _options(args: argparse.Namespace) -> Options:
+def _options(args: argparse.Namespace, inputs: Inputs) -> Options:
+    from kratos_cli.proto.installed import installed_modules
     from protoc_gen_kratos import Options, ParameterError
 
-    modules: dict[str, str] = {}
+    modules = installed_modules(besides=inputs.paths)
     for item in args.module:
         name, equals, module = item.partition("=")
         if not equals:
@@ -136,6 +146,8 @@ def _options(args: argparse.Namespace) -> Options:
         private_package=args.private_package,
         regenerate=args.regenerate,
         absolute_root=args.absolute_root,
+        mock=args.mock,
+        error_catalogue=args.error_catalogue,
     )
 
 
