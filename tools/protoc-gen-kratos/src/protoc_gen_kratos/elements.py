@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -37,6 +37,7 @@ __all__ = [
     "Path",
     "ServiceElement",
     "SourceFile",
+    "Span",
     "enum_values",
     "extensions",
     "fields",
@@ -50,6 +51,9 @@ __all__ = [
 ]
 
 Path: TypeAlias = tuple[int, ...]
+
+Span: TypeAlias = tuple[int, int, int, int]
+"""First line and column, last line and the column behind it, from 1; line 0 for unknown."""
 
 DescriptorT = TypeVar("DescriptorT")
 RawT = TypeVar(
@@ -73,6 +77,7 @@ _NESTED_ENUM: Final = DescriptorProto.ENUM_TYPE_FIELD_NUMBER
 _NESTED_EXTENSION: Final = DescriptorProto.EXTENSION_FIELD_NUMBER
 _VALUE: Final = EnumDescriptorProto.VALUE_FIELD_NUMBER
 _METHOD: Final = ServiceDescriptorProto.METHOD_FIELD_NUMBER
+_NOWHERE: Final = (0, 0, 0, 0)
 
 
 class SourceFile:
@@ -97,23 +102,40 @@ class SourceFile:
         for length in range(len(path), -1, -1):
             found = self._locations.get(path[:length])
             if found is not None:
-                return found[0]
+                return found[0][0]
         return 0
+
+    def span(self, path: Path) -> Span:
+        """Return where what lies at ``path``, or the nearest around it, begins and ends."""
+        for length in range(len(path), 0, -1):
+            found = self._locations.get(path[:length])
+            if found is not None:
+                return found[0]
+        return _NOWHERE
+
+    def span_at(self, line: int) -> Span:
+        """Return the span of the innermost of what begins on a line."""
+        found = [span for span, _ in self._locations.values() if span[0] == line]
+        return found[-1] if found else (line, 1, line, 1)
 
     def comment(self, path: Path) -> str:
         """Return the comment in front of what lies at ``path``, else the one behind it."""
         found = self._locations.get(path)
         return found[1] if found is not None else ""
 
+    def comments(self) -> Iterator[tuple[Span, str]]:
+        """Yield what has a comment: where it begins and ends, and the comment."""
+        return ((span, comment) for span, comment in self._locations.values() if comment)
+
     def spells(self, path: Path) -> bool:
         """Whether the definition writes out what lies at ``path``."""
         return path in self._locations
 
     @cached_property
-    def _locations(self) -> dict[Path, tuple[int, str]]:
+    def _locations(self) -> dict[Path, tuple[Span, str]]:
         return {
             tuple(location.path): (
-                location.span[0] + 1,
+                _span(location.span),
                 location.leading_comments or location.trailing_comments,
             )
             for location in self.raw.source_code_info.location
@@ -224,3 +246,9 @@ def _elements(
     for index, raw in enumerate(raws):
         path = (*outer, number, index)
         yield Element(file=file, path=path, raw=raw, descriptor=linked[raw.name])
+
+
+def _span(raw: Sequence[int]) -> Span:
+    """Return a span as people count; raw ones that end where they begin leave the line out."""
+    first, column, *middle, end = raw
+    return (first + 1, column + 1, (middle[0] if middle else first) + 1, end + 1)

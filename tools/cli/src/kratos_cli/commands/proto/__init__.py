@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Final
 
-from kratos_cli.commands.proto import add, client, server, wheel
+from kratos_cli.commands.proto import add, breaking, client, lint, server, wheel
 from kratos_cli.parsing import Subparsers
 
 __all__ = ["register", "run"]
 
 _VERBS: Final[Mapping[str, ModuleType]] = {
     "add": add,
+    "breaking": breaking,
     "client": client,
+    "lint": lint,
     "server": server,
     "wheel": wheel,
 }
