@@ -6,10 +6,45 @@ import argparse
 import difflib
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn, Protocol, cast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
 
-__all__ = ["Parser", "Subparsers", "nearest", "seconds"]
+__all__ = ["Option", "Outline", "Parser", "Subparsers", "nearest", "seconds"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """An option of a command.
+
+    Attributes:
+        flags: Its names, with their dashes.
+        help: What it does, in a line.
+        takes_value: Whether a word follows it.
+        choices: The words that may follow it; empty for any.
+    """
+
+    flags: tuple[str, ...]
+    help: str
+    takes_value: bool
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What a command takes.
+
+    Attributes:
+        name: What is typed; the last word of it for a subcommand.
+        help: What it does, in a line.
+        options: Its options.
+        commands: Its subcommands, by name.
+    """
+
+    name: str
+    help: str
+    options: tuple[Option, ...]
+    commands: Mapping[str, Outline]
 
 
 class Subparsers(Protocol):
@@ -18,6 +53,20 @@ class Subparsers(Protocol):
     def add_parser(self, name: str, /, *, help: str, description: str) -> Parser:  # noqa: A002
         """Return a new parser for ``name``."""
         ...
+
+
+class _Commands:
+    """Subparsers of ``argparse``, remembered with what each is for."""
+
+    def __init__(self, subparsers: Any) -> None:
+        self._subparsers = subparsers
+        self.children: dict[str, tuple[Parser, str]] = {}
+
+    def add_parser(self, name: str, /, *, help: str, description: str) -> Parser:  # noqa: A002
+        """Return a new parser for ``name``."""
+        parser: Parser = self._subparsers.add_parser(name, help=help, description=description)
+        self.children[name] = parser, help
+        return parser
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,15 +86,22 @@ class Parser(argparse.ArgumentParser):
         )
         self._default: str | None = None
         self._choices: frozenset[str] = frozenset()
+        self._rest: str | None = None
+        self._commands: _Commands | None = None
 
     def add_commands(self, dest: str, metavar: str) -> Subparsers:
         """Let this parser have subcommands; ``dest`` of the result names the chosen one."""
-        return cast("Subparsers", self.add_subparsers(dest=dest, metavar=metavar))
+        self._commands = _Commands(self.add_subparsers(dest=dest, metavar=metavar))
+        return self._commands
 
     def default_command(self, name: str, choices: Iterable[str]) -> None:
         """Take words that begin with none of ``choices`` as meant for ``name``."""
         self._default = name
         self._choices = frozenset(choices)
+
+    def take_rest(self, dest: str) -> None:
+        """Leave what follows ``--`` to others: ``dest`` of the result has those words."""
+        self._rest = dest
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -55,10 +111,27 @@ class Parser(argparse.ArgumentParser):
         first = words[0] if words else ""
         if self._default and first not in self._choices and first not in ("-h", "--help"):
             words.insert(0, self._default)
+        left: list[str] = []
+        if self._rest is not None and "--" in words:
+            left = words[words.index("--") + 1 :]
+            del words[words.index("--") :]
         parsed, rest = super().parse_known_args(words, namespace)
+        if self._rest is not None:
+            setattr(parsed, self._rest, left)
         if rest and self._subparsers is None:  # said here, where the options are known
             self.error(f"there is no option {' '.join(rest)}")
         return parsed, rest
+
+    def outline(self, help: str = "") -> Outline:  # noqa: A002
+        """Return what this parser takes; ``help`` tells what it does, in a line."""
+        children = {} if self._commands is None else self._commands.children
+        commands = {name: parser.outline(told) for name, (parser, told) in children.items()}
+        return Outline(
+            name=self.prog.rpartition(" ")[2],
+            help=_in_a_line(help),
+            options=tuple(_option(each) for each in self._actions if each.option_strings),
+            commands=commands,
+        )
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and where to read on, and exit with 2."""
@@ -72,6 +145,19 @@ class Parser(argparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings]
         words = (word.partition("=")[0] for word in message.split() if word.startswith("-"))
         return next((nearest(word, known) for word in words if word not in known), "")
+
+
+def _option(action: argparse.Action) -> Option:
+    return Option(
+        flags=tuple(action.option_strings),
+        help=_in_a_line(action.help or ""),
+        takes_value=action.nargs != 0,
+        choices=tuple(str(each) for each in action.choices or ()),
+    )
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
+import runpy
 import sys
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
+from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Subparsers
+
+if TYPE_CHECKING:
+    from kratos_cli.running.services import Service
 
 __all__ = ["register", "run"]
 
+_PATH: Final = "PYTHONPATH"
+
 _DESCRIPTION = """\
-Serve what a factory builds: module:build, or path/service.py:build. The name is 'build' if it
-is left out. Modules are looked for in the current folder first.
+Serve an application: what a factory builds, module:build or path/service.py:build, where 'build'
+may be left out and modules are looked for in the current folder first; or the service of the
+project in a folder, by default the current one.
+
+In a project, that is a package in src with 'def build' in its app.py, service.py, main.py or
+__main__.py; it is served from the project's folder. With arguments after '--', its __main__ is
+run with them instead. Of several services one is asked for.
 
 With workers, this process supervises them: SIGTERM and Ctrl-C end them in order, SIGHUP
 replaces them one after another, and one that dies is started again."""
@@ -21,7 +37,13 @@ replaces them one after another, and one that dies is started again."""
 def register(subparsers: Subparsers) -> None:
     """Add ``run``."""
     parser = subparsers.add_parser("run", help="serve an application", description=_DESCRIPTION)
-    parser.add_argument("target", metavar="MODULE:BUILD", help="function that returns the App")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        default=".",
+        help="module:build, or a folder (default: .)",
+    )
     parser.add_argument(
         "-w",
         "--workers",
@@ -30,15 +52,133 @@ def register(subparsers: Subparsers) -> None:
         help="processes; 'auto' for one on each core, 0 for none but this; default: what the App "
         "says",
     )
+    parser.add_argument(
+        "-r",
+        "--reload",
+        action="store_true",
+        help="start anew when Python or definitions change; these are generated again",
+    )
+    parser.add_argument(
+        "--generate",
+        metavar="COMMAND",
+        help="with --reload, what generates from definitions, '' for nothing; default: as it was "
+        "generated before",
+    )
+    parser.add_argument(
+        "--work", metavar="DIR", help="folder to serve from (default: that of the project)"
+    )
+    parser.take_rest("arguments")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
+    if args.generate is not None and not args.reload:
+        raise CommandFailure("--generate is about --reload: give both", status=2)
+    if args.work and not Path(args.work).is_dir():
+        raise CommandFailure(f"--work {args.work}: there is no such folder", status=2)
+    folder = Path(args.target)
+    if folder.is_dir():
+        service = _choose(folder)
+        os.chdir(args.work or service.folder)
+        _import_from(service.root)
+        if not service.target or args.arguments:
+            return _program(service, args)
+        args.target, folder = service.target, service.folder
+    else:
+        os.chdir(args.work or ".")
+        folder = Path.cwd()
+    if not args.reload:
+        return _serve(args)
+    command = ["run", args.target]
+    if args.workers is not None:
+        command += ["--workers", str(args.workers)]
+    return _reload([*command, "--", *args.arguments], folder, args.generate)
+
+
+def _serve(args: argparse.Namespace) -> int:
     import kratos
 
     sys.path.insert(0, "")
+    sys.argv[1:] = args.arguments
     kratos.run(args.target, workers=args.workers)
     return 0
+
+
+def _program(service: Service, args: argparse.Namespace) -> int:
+    """Run the program of a service, as ``python -m`` does."""
+    if not service.program:
+        raise CommandFailure(
+            f"{service.name} has no __main__.py that could take arguments; it is built by "
+            f"{service.target}",
+            status=2,
+        )
+    if args.workers is not None:
+        raise CommandFailure(
+            f"{service.name} is run as a program, which says itself how many workers it has; "
+            "leave --workers out",
+            status=2,
+        )
+    words = [service.program, *args.arguments]
+    if args.reload:
+        return _reload(["-m", *words], service.folder, args.generate)
+    sys.argv[:] = words
+    runpy.run_module(service.program, run_name="__main__", alter_sys=True)
+    return 0
+
+
+def _import_from(root: Path) -> None:
+    """Have modules imported from a folder, here and in processes that are started from here."""
+    sys.path.insert(0, str(root))
+    inherited = os.environ.get(_PATH)
+    os.environ[_PATH] = os.pathsep.join([str(root), *([inherited] if inherited else [])])
+
+
+def _reload(command: Sequence[str], folder: Path, generate: str | None) -> int:
+    from kratos_cli.running.reloading import Reloading
+
+    if sys.platform == "win32":
+        raise CommandFailure("--reload needs a POSIX system")
+    reloading = Reloading(
+        command,
+        folder,
+        generate=generate,
+        tell=lambda text: print(f"kratos run: {text}", file=sys.stderr, flush=True),
+    )
+    return asyncio.run(reloading.run())
+
+
+def _choose(folder: Path) -> Service:
+    from kratos_cli.running.services import find_services
+
+    found = find_services(folder)
+    if not found:
+        raise CommandFailure(
+            f"there is no service in {folder.absolute()}: no package with 'def build' in app.py "
+            "or with a __main__.py, in src or beside pyproject.toml; write module:build",
+            status=2,
+        )
+    if len(found) == 1:
+        return found[0]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return _asked(found)
+    names = ", ".join(_shown(service) for service in found)
+    raise CommandFailure(f"there are several services: {names}; name the folder of one", status=2)
+
+
+def _asked(found: Sequence[Service]) -> Service:
+    for number, service in enumerate(found, 1):
+        print(f"{number:>3}  {_shown(service)}")
+    while True:
+        try:
+            answer = input(f"which one is to be run? 1 to {len(found)}: ").strip()
+        except EOFError:
+            raise CommandFailure("no service was chosen", status=2) from None
+        if answer.isascii() and answer.isdigit() and 0 < int(answer) <= len(found):
+            return found[int(answer) - 1]
+
+
+def _shown(service: Service) -> str:
+    return f"{service.name} in {os.path.relpath(service.folder)}"
 
 
 def _workers(text: str) -> int | Literal["auto"]:

@@ -1,0 +1,1 @@
+"""What ``kratos run`` is made of: which service, what changes, what is done about it."""
