@@ -12,10 +12,12 @@ from kratos.errors import KratosError
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Parser, Subparsers, nearest
 
-__all__ = ["COMMANDS", "Command", "main"]
+__all__ = ["COMMANDS", "Command", "main", "whole_parser"]
 
 COMMANDS: Final[Mapping[str, str]] = {
     "call": "kratos_cli.commands.call",
+    "changelog": "kratos_cli.commands.changelog",
+    "completion": "kratos_cli.commands.completion",
     "config": "kratos_cli.commands.config",
     "demo": "kratos_cli.commands.demo",
     "doctor": "kratos_cli.commands.doctor",
@@ -23,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "openapi": "kratos_cli.commands.openapi",
     "proto": "kratos_cli.commands.proto",
     "run": "kratos_cli.commands.run",
+    "upgrade": "kratos_cli.commands.upgrade",
 }
 """Modules of the subcommands, by name. They import what they need when they run."""
 
@@ -57,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = nearest(word, known) or f"; there are {', '.join(known)}"
         sys.stderr.write(f"kratos: error: there is no command {word!r}{hint}\n")
         return 2
-    parser = Parser(prog="kratos", description="Build microservices with Kratos for Python.")
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    subparsers = parser.add_commands("command", "COMMAND")
+    parser, subparsers = _root()
     commands = {name: _load(module) for name, module in COMMANDS.items()} | brought
     for command in commands.values():
         command.register(subparsers)
@@ -73,6 +74,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     return _run(commands[args.command], args)
+
+
+def whole_parser() -> Parser:
+    """Return a parser of all commands, those of other distributions included."""
+    parser, subparsers = _root()
+    for module in COMMANDS.values():
+        _load(module).register(subparsers)
+    _list(_others(), subparsers)
+    return parser
+
+
+def _root() -> tuple[Parser, Subparsers]:
+    """Return the parser of the command as such, and where subcommands go."""
+    parser = Parser(prog="kratos", description="Build microservices with Kratos for Python.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    return parser, parser.add_commands("command", "COMMAND")
 
 
 def _others() -> Sequence[str]:

@@ -1,0 +1,1 @@
+"""What ``kratos completion`` is made of."""

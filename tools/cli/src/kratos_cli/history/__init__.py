@@ -1,0 +1,1 @@
+"""What ``kratos changelog`` is made of."""
