@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kratos.transport.cause import Cause
 from kratos.transport.http import Reply
@@ -42,6 +40,7 @@ class Http2Answering(Link):
     Attributes:
         h2: The protocol itself.
         replies: Header blocks of answers.
+        spawn: Runs the answering of a request, which may be done when this returns.
         uploads: Bodies that are read whole.
     """
 
@@ -49,17 +48,21 @@ class Http2Answering(Link):
         "_advancing",
         "_conduct",
         "_deaf",
+        "_due",
         "_exchanges",
+        "_gathering",
         "_leave_by",
         "_leaving",
         "_lingering",
-        "_loop",
+        "_ready",
         "_resumed",
         "_since",
         "_slow",
+        "_turn",
         "_waiting",
         "h2",
         "replies",
+        "spawn",
         "uploads",
     )
 
@@ -79,7 +82,11 @@ class Http2Answering(Link):
         )
         self.replies: ReplyBlocks = engine.replies
         self.uploads = Uploads(limits.max_bodies)
-        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self._turn = engine.turn
+        self.spawn = self._turn.starter.start
+        self._gathering = False  # what came is being read, and what follows is for later
+        self._ready: list[Exchange] = []  # to be started
+        self._due = False  # something is to be written
         self._advancing = False
         self._conduct: Conduct | None = None
         self._exchanges: set[Exchange] = set()
@@ -107,7 +114,7 @@ class Http2Answering(Link):
         """Go on: the peer has taken enough."""
         self._stalled = None
         self.h2.resume()
-        self._flush()
+        self.flush()
         self._advance()
 
     # Called by exchanges and their wires.
@@ -127,21 +134,16 @@ class Http2Answering(Link):
         """What peers may do."""
         return self._limits
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run the answering of a request; see ``Engine.spawn``."""
-        return self._engine.spawn_eagerly(work)
-
     def note(self, exchange: Exchange) -> None:
         """Note that a request is under way."""
         self._exchanges.add(exchange)
         self._engine.requests += 1
 
     def begin(self, exchange: Exchange) -> None:
-        """Start an exchange, when the peer has taken enough of what it was sent before."""
-        if self._waiting or not self._may_begin():
-            self._waiting.append(exchange)
-        else:
-            exchange.start()
+        """Start an exchange, once what came is read, and the peer takes what it was sent."""
+        self._ready.append(exchange)
+        if not self._gathering:
+            self.begin_ready()
 
     def say(self, stream: Stream, method: str, reply: Reply) -> None:
         """Send a whole answer."""
@@ -191,6 +193,29 @@ class Http2Answering(Link):
                 self._engine.forget(self)
         elif self._leaving:
             self._end_if_done()
+
+    # Called by what all connections do together.
+
+    def begin_ready(self) -> None:
+        """Start the requests that have come."""
+        ready, self._ready = self._ready, []
+        exchanges, waiting = self._exchanges, self._waiting
+        for exchange in ready:
+            if exchange not in exchanges:  # it was broken off meanwhile
+                continue
+            if waiting or not self._may_begin():
+                waiting.append(exchange)
+            else:
+                exchange.start()
+
+    def flush(self) -> None:
+        """Write what there is to write."""
+        transport = self._transport
+        if transport is None or self._deaf or self._stalled is not None:
+            return
+        data = self.h2.take()
+        if data and not transport.is_closing():
+            transport.write(data)
 
     # Called by the engine, and by what conducts the connection.
 
@@ -282,13 +307,24 @@ class Http2Answering(Link):
                 block += length_field(len(body))
             self.h2.send_headers(stream, block, end=True)
 
-    def _flush(self) -> None:
-        transport = self._transport
-        if transport is None or self._deaf or self._stalled is not None:
+    def _act(self) -> None:
+        """Do what follows from what came: at once, or together with other connections."""
+        turn = self._turn
+        if turn.latest is self:
+            if self._ready:
+                self._gathering = True  # what is to be written
+                turn.begin(self)
+                self._gathering = False
+            if self._due:
+                self._due = False
+                self.flush()
             return
-        data = self.h2.take()
-        if data and not transport.is_closing():
-            transport.write(data)
+        turn.latest = self
+        if self._ready:
+            turn.begin_soon(self)
+        if self._due:
+            self._due = False
+            turn.flush_soon(self)
 
     def _lose_all(self) -> None:
         for exchange in tuple(self._exchanges):
@@ -307,6 +343,7 @@ class Http2Answering(Link):
         self._slow.clear()
         self._lingering.clear()
         self._waiting.clear()
+        self._ready.clear()
         data = self.h2.take()
         if data and not transport.is_closing():
             transport.write(data)

@@ -116,7 +116,12 @@ class Http2Connection(Http2Answering):
             return
         h2 = self.h2
         before = h2.buffered
-        h2.receive(data)
+        self._gathering = True
+        try:
+            h2.receive(data)
+        finally:
+            self._gathering = False
+        self._act()
         after = h2.buffered
         if not (after or h2.in_headers):
             self._partial = None
@@ -136,6 +141,9 @@ class Http2Connection(Http2Answering):
         self._slow.clear()
         self._lingering.clear()
         self._waiting.clear()
+        self._ready.clear()
+        if self._turn.latest is self:
+            self._turn.latest = None
         if self._conduct is not None:
             self._conduct.close()
         self._lose_all()
@@ -145,8 +153,11 @@ class Http2Connection(Http2Answering):
     # Called by the protocol.
 
     def on_output(self) -> None:
-        """Write at the end of the loop's turn, all that came together until then."""
-        self._loop.call_soon(self._flush, context=self._engine.context)
+        """Write all at once, after what comes together, or at the end of the loop's turn."""
+        if self._gathering:
+            self._due = True
+        else:
+            self._turn.flush_soon(self)
 
     def on_headers(self, stream: Stream, block: HeaderBlock, /) -> None:
         """Route a request, and answer it at once if there is no body to wait for."""

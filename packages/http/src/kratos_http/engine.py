@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
@@ -21,6 +20,7 @@ from kratos_http._format import date_line
 from kratos_http._http2_connection import Http2Connection
 from kratos_http._http2_replies import ReplyBlocks
 from kratos_http._link import Link
+from kratos_http._turn import Turn
 from kratos_http._version_choice import ALPN, VersionChoice
 from kratos_http.conduct import Conductor
 from kratos_http.limits import Limits
@@ -88,6 +88,7 @@ class Engine:
         self._sent_away = False
         self._crowded = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn: Turn | None = None
         self._versions = _checked(versions)
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event = asyncio.Event()
@@ -96,7 +97,14 @@ class Engine:
         """Begin to keep time; called in the loop that will serve."""
         self._loop = asyncio.get_running_loop()
         self.context = copy_context()
+        self._turn = Turn(self._loop, self.context)
         self._tick()
+
+    @property
+    def turn(self) -> Turn:
+        """What HTTP/2 connections do together."""
+        assert self._turn is not None, "started before"
+        return self._turn
 
     @property
     def alpn(self) -> Sequence[str]:
@@ -114,14 +122,6 @@ class Engine:
         loop = self._loop
         assert loop is not None, "started before"
         # Not the caller's context: that may be of the request answered before on a connection.
-        return loop.create_task(work, context=self.context.copy())
-
-    def spawn_eagerly(self, work: Coroutine[Any, Any, None], /) -> asyncio.Task[None]:
-        """Do so, and begin at once where Python can (3.12): it may be done when this returns."""
-        loop = self._loop
-        assert loop is not None, "started before"
-        if sys.version_info >= (3, 12):
-            return asyncio.Task(work, loop=loop, context=self.context.copy(), eager_start=True)
         return loop.create_task(work, context=self.context.copy())
 
     def detached(self, call: Callable[[], None], /) -> None:
