@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from abc import abstractmethod
 from collections import deque
@@ -54,6 +55,7 @@ class Http2Answering(Link):
         "_leave_by",
         "_leaving",
         "_lingering",
+        "_loop",
         "_ready",
         "_resumed",
         "_since",
@@ -82,6 +84,7 @@ class Http2Answering(Link):
         )
         self.replies: ReplyBlocks = engine.replies
         self.uploads = Uploads(limits.max_bodies)
+        self._loop = asyncio.get_running_loop()
         self._turn = engine.turn
         self.spawn = self._turn.starter.start
         self._gathering = False  # what came is being read, and what follows is for later
