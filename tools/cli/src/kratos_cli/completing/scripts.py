@@ -44,8 +44,7 @@ _{name}() {{
     case "$at" in
 {words}
     esac
-    _describe {name} found
-    _files
+    _describe {name} found || _files
 }}
 if [ "$funcstack[1]" = _{name} ]; then _{name} "$@"; else compdef _{name} {name}; fi
 """
