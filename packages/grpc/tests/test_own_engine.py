@@ -239,5 +239,5 @@ def test_option_that_an_engine_does_not_know_is_refused(
 
 def test_protocols_are_what_the_seam_says() -> None:
     found = [Grpc(), GrpcWeb(), Connect()]  # type checkers see what they have in common
-    protocols: list[HttpProtocol] = found
+    protocols: Sequence[HttpProtocol] = found
     assert [each.scheme for each in protocols] == ["grpc", "", ""]
