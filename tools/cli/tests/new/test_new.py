@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,14 @@ def test_tells_what_it_made_and_what_comes_next(here: Path, new: Kratos, capsys:
     assert f"CREATED pyproject.toml ({size} bytes)" in told
     assert told[-4:] == ["Next:", "    cd shop", "    ./hatchw run test", "    ./hatchw run dev"]
     assert len([line for line in told if line.startswith("CREATED ")]) == len(tree(here / "shop"))
+
+
+def test_recorded_session_shows_what_is_made(made: Path) -> None:
+    page = (ROOT / "docs/first-minute.md").read_text(encoding="utf-8")
+    recorded = re.findall(r"^CREATED (\S+) \(\d+ bytes\)$", page, re.MULTILINE)
+    assert recorded == sorted(
+        (path.replace("my_shop", "shop") for path in tree(made)), key=lambda path: Path(path).parts
+    )
 
 
 @pytest.mark.parametrize(("option", "gone"), [("--http-only", "grpc"), ("--grpc-only", "http")])
