@@ -109,9 +109,7 @@ def configuration() -> str:
 
 
 @pytest.mark.slow
-def test_buf_runs_it(
-    zoo: tuple[bytes, list[str]], configuration: str, tmp_path: Path
-) -> None:
+def test_buf_runs_it(zoo: tuple[bytes, list[str]], configuration: str, tmp_path: Path) -> None:
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     buf = shutil.which("buf", path=search)
     if buf is None:

@@ -46,6 +46,11 @@ sys.exit({status})
 """
 
 
+def not_found(name: str, *, path: str | None = None) -> str | None:
+    """Stand for ``shutil.which`` where nothing is installed."""
+    return None
+
+
 @pytest.fixture
 def buf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Install a program that answers like buf, with a status."""
@@ -159,6 +164,6 @@ def test_wrong_arguments_are_answered_with_the_reason(
 ) -> None:
     write({PATH: SHOP, "broken.proto": "nonsense"})
     (folder / "empty").mkdir()
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("shutil.which", not_found)
     assert main(["proto", "lint", *arguments]) == status
     assert reason in capsys.readouterr().err

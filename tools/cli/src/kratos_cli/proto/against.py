@@ -110,8 +110,11 @@ def _checked_out(revision: str) -> Generator[tuple[Path, Path], None, None]:
     with tempfile.TemporaryDirectory(prefix="kratos-against-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             for member in tar:
-                if member.isfile() and member.name.endswith(".proto"):
-                    tar.extract(member, folder, filter="data")
+                content = tar.extractfile(member) if member.name.endswith(".proto") else None
+                if content is not None:
+                    path = Path(folder, member.name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content.read())
         yield top, Path(folder)
 
 
