@@ -17,6 +17,7 @@ from kratos_nacos.layout import entries_of
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # an interpreter of its own
 @pytest.mark.service("nacos")
 def test_example_of_the_readme_prints_what_it_says(address: str) -> None:
     found = re.search(r"```python\n(.*?)```", README, re.DOTALL)

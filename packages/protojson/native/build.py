@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[Path]:
+def _alone(home: Path) -> Generator[Path]:
     """Wait until no other checkout builds there."""
     home.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":
