@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "config": "kratos_cli.commands.config",
     "demo": "kratos_cli.commands.demo",
     "doctor": "kratos_cli.commands.doctor",
+    "lint": "kratos_cli.commands.lint",
     "new": "kratos_cli.commands.new",
     "openapi": "kratos_cli.commands.openapi",
     "proto": "kratos_cli.commands.proto",
