@@ -204,6 +204,14 @@ def test_definition_that_does_not_compile_is_a_finding(write: Write, lint: Lint)
     ]
 
 
+@pytest.mark.parametrize("deep", [f"{'-' * 20_000}1", " + ".join("1" * 5_000)])
+def test_code_that_is_nested_too_deeply_is_a_finding(write: Write, lint: Lint, deep: str) -> None:
+    write({"deep.py": f"a = {deep}", "lost.py": LOST})
+    found = lint()
+    assert found[0].startswith("deep.py")
+    assert [line.rpartition("(")[2] for line in found] == ["KR001)", "KR202)"]
+
+
 def test_rules_are_listed(lint: Lint) -> None:
     assert [line.split()[0] for line in lint("--rules", status=0)] == list(RULES)
 

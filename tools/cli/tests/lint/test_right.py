@@ -118,6 +118,17 @@ def fail(code, reason):
     "one folder called data": """
 from data import something
 """,
+    "a name that leads back to itself": """
+from kratos import App
+class Node:
+    def __init__(self):
+        self.next = self.next.next()
+async def handler(self):
+    node = node.next()
+    node.run()
+    first, second = Node(), second.first()
+    Node().next.run()
+""",
     "circles": """
 from right import again
 from right import again as right

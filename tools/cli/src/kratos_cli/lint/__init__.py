@@ -60,14 +60,12 @@ def _in_code(group: Group, project: Project) -> Iterator[Found]:
     for path in group.code:
         try:
             source = Source.read(path)
-        except (OSError, SyntaxError, ValueError) as error:
+            checked = list(_checked(source, project, group.settings))
+        except (OSError, SyntaxError, ValueError, RecursionError) as error:
             yield unreadable(path, error)
             continue
-        kept = group.rules
-        found = [
-            each for each in _checked(source, project, group.settings) if each.finding.rule in kept
-        ]
-        yield from without_ignored(source, found, kept)
+        found = [each for each in checked if each.finding.rule in group.rules]
+        yield from without_ignored(source, found, group.rules)
 
 
 def _checked(source: Source, project: Project, settings: Settings) -> Iterator[Found]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,7 @@ class Project:
     def __init__(self, files: Iterable[Path]) -> None:
         self._roots = sorted({module_of(file)[0] for file in files})
         self._read: dict[str, tuple[Source, Scopes] | None] = {}
+        self._asked: set[tuple[Scope | str, str]] = set()
         self.installed = Installed(self)
 
     def add(self, source: Source) -> Scopes:
@@ -92,16 +94,32 @@ class Project:
             found = self.resolved(expression.func, scope)
             return found if found is not None and self._is_class(found) else None
         if isinstance(expression, ast.Name):
-            return self._kind_of_name(expression.id, scope)
+            holder = scope.holder(expression.id)
+            if holder is None:
+                return None
+            with self._asking(holder, expression.id) as is_new:
+                return self._kind_of_name(expression.id, holder) if is_new else None
         if isinstance(expression, ast.Attribute):
             owner = self.kind(expression.value, scope)
-            return None if owner is None else self._kind_of_attribute(owner, expression.attr)
+            if owner is None:
+                return None
+            with self._asking(owner, expression.attr) as is_new:
+                return self._kind_of_attribute(owner, expression.attr) if is_new else None
         return None
 
-    def _kind_of_name(self, name: str, scope: Scope) -> str | None:
-        holder = scope.holder(name)
-        if holder is None:
-            return None
+    @contextmanager
+    def _asking(self, where: Scope | str, name: str) -> Generator[bool]:
+        """Tell whether a question is new; ``x = x.next()`` leads back to itself."""
+        question = where, name
+        is_new = question not in self._asked
+        self._asked.add(question)
+        try:
+            yield is_new
+        finally:
+            if is_new:
+                self._asked.discard(question)
+
+    def _kind_of_name(self, name: str, holder: Scope) -> str | None:
         value = holder.values.get(name)
         node = holder.node
         if value is not None:
@@ -192,7 +210,7 @@ class Project:
             if path.is_file():
                 try:
                     source = Source.read(path)
-                except (OSError, SyntaxError, ValueError):
+                except (OSError, SyntaxError, ValueError, RecursionError):
                     return None
                 return source, Scopes(source)
         return None

@@ -6,10 +6,13 @@ import ast
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from protoc_gen_kratos.findings import Finding
 
 __all__ = ["Edit", "Found", "Source", "module_of", "unreadable"]
+
+_TOO_DEEP: Final = "it is nested too deeply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -60,14 +63,18 @@ class Source:
         Raises:
             OSError: It cannot be read.
             SyntaxError: It is not Python.
-            ValueError: It is not UTF-8, or holds a zero.
+            ValueError: It is not UTF-8, holds a zero, or is nested too deeply.
         """
         text = path.read_bytes().decode("utf-8-sig")
+        try:
+            tree = ast.parse(text)
+        except (MemoryError, RecursionError) as error:  # which it is depends on the version
+            raise ValueError(_TOO_DEEP) from error
         return cls(
             path=path,
             module=module_of(path)[1],
             text=text,
-            tree=ast.parse(text),
+            tree=tree,
             is_package=path.name == "__init__.py",
         )
 
@@ -138,6 +145,8 @@ def unreadable(path: Path, error: Exception) -> Found:
         line, column, why = error.lineno or 0, max(error.offset or 1, 1), error.msg
     elif isinstance(error, UnicodeDecodeError):
         why = "it is not UTF-8; save it as that"
+    elif isinstance(error, RecursionError):
+        why = _TOO_DEEP
     elif isinstance(error, OSError):
         why = error.strerror or why
     finding = Finding(
