@@ -162,7 +162,11 @@ def _order(root: Path, member: Member) -> Iterator[str]:
 
 
 def build(member: Member, root: Path, out: Path) -> tuple[Path, Path]:
-    """Build sdist and wheel, the wheel from the sdist, and return their paths."""
+    """Build sdist and wheel, the wheel from the sdist, and return their paths.
+
+    Raises:
+        Refusal: They cannot be built.
+    """
     sdist = _built(root / member.folder, "sdist", out)
     with tempfile.TemporaryDirectory() as folder, tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
@@ -172,7 +176,9 @@ def build(member: Member, root: Path, out: Path) -> tuple[Path, Path]:
 def _built(folder: Path, kind: str, out: Path) -> Path:
     with tempfile.TemporaryDirectory() as new:
         command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", new]
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Refusal(f"{kind} of {folder} cannot be built: {done.stderr.strip()}")
         [built] = Path(new).iterdir()
         out.mkdir(parents=True, exist_ok=True)
         return Path(shutil.move(built, out / built.name))

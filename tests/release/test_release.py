@@ -191,6 +191,13 @@ def test_what_is_built_is_looked_at(root: Path) -> None:
         assert part in told
 
 
+def test_what_cannot_be_built_is_told(root: Path) -> None:
+    change(root, "packages/http/pyproject.toml", "packages = ", "packages = 5 #")
+    [member] = [each for each in release.members(root) if each.name == "kratos-http"]
+    with pytest.raises(release.Refusal, match=r"wheel of .* cannot be built: (.|\n)*packages"):
+        release.build(member, root, root / "dist")
+
+
 def test_table_is_up_to_date() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert release.with_table(page, release.table(ROOT)) == page, "./hatchw run release --table"
