@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kratos_cli.main import main
+
 Lint = Callable[..., list[str]]
 Write = Callable[[Mapping[str, str]], None]
 
@@ -50,6 +52,9 @@ MENDED = {
     ),
 }  # fmt: skip
 
+# Which of the two comes out depends on the version of Python: see the test.
+WITHIN = "from kratos import App\na = 'drain_dely'\nb = f'{App(drain_dely=1)}'\n"
+
 LEFT = {
     "a value": "import time\nasync def f():\n    return time.sleep(1)\n",
     "asyncio is something else": "import time\nasyncio = 1\nasync def f():\n    time.sleep(1)\n",
@@ -75,6 +80,13 @@ def test_is_left_and_told(write: Write, lint: Lint, folder: Path, name: str) -> 
     assert (folder / "code.py").read_text() == LEFT[name]
 
 
+def test_text_that_is_not_meant_stays(write: Write, folder: Path) -> None:
+    write({"code.py": WITHIN})
+    main(["lint", "--fix"])
+    mended = WITHIN.replace("App(drain_dely", "App(drain_delay")
+    assert (folder / "code.py").read_text() in (WITHIN, mended)
+
+
 def test_mark_and_mode_of_a_file_stay(write: Write, lint: Lint, folder: Path) -> None:
     write({"code.py": "\ufeffasync def f():\n    f()\n"})
     (folder / "code.py").chmod(0o750)
@@ -89,8 +101,6 @@ def test_mark_and_mode_of_a_file_stay(write: Write, lint: Lint, folder: Path) ->
 def test_without_the_option_nothing_changes(
     write: Write, folder: Path, capsys: pytest.CaptureFixture[str], lint: Lint
 ) -> None:
-    from kratos_cli.main import main
-
     write({"code.py": "async def f():\n    f()\n"})
     assert main(["lint"]) == 1
     assert capsys.readouterr().err == "kratos lint: error: 1 finding; --fix mends 1\n"

@@ -60,8 +60,9 @@ def _unknown(source: Source, node: ast.Call, keyword: ast.keyword, left: Collect
     edits: list[Edit] = []
     if near:
         hint = f"did you mean {near[0]}?"
-        if len(near) == 1:  # else it would be a guess
-            start = source.index(keyword.lineno, keyword.col_offset)
+        start = source.index(keyword.lineno, keyword.col_offset)
+        # Of two it would be a guess; and Python before 3.12 tells other places within f-strings.
+        if len(near) == 1 and source.text.startswith(option, start):
             edits.append(Edit(start=start, end=start + len(option), text=near[0]))
     else:
         hint = f"what is left to give is {', '.join(left)}" if left else "it takes no more"
