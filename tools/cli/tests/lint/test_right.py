@@ -150,7 +150,7 @@ def test_is_left_alone(write: Write, lint: Lint, name: str) -> None:
 def test_layers_are_those_of_one_package(write: Write, lint: Lint) -> None:
     write({
         "src/shop/__init__.py": "",
-        "src/shop/biz/__init__.py": "import user.data\nimport shop.data_format",
+        "src/shop/biz/__init__.py": "import user.data\nimport shop.data_format\nimport shop.conf",
         "src/shop/data/__init__.py": "import shop.biz\nimport shop.conf",
         "src/shop/conf/__init__.py": "",
         "src/shop/service/__init__.py": "import kratos_http",
@@ -158,6 +158,15 @@ def test_layers_are_those_of_one_package(write: Write, lint: Lint) -> None:
         "src/user/data/__init__.py": "",
     })  # fmt: skip
     assert lint("src", status=0) == []
+
+
+def test_another_layout_has_no_layers(write: Write, lint: Lint) -> None:
+    write(
+        {"shop/__init__.py": "", "shop/data/__init__.py": "", "shop/server.py": "import shop.data"}
+    )
+    assert lint(status=0) == []
+    write({"shop/biz.py": ""})
+    assert len(lint()) == 1
 
 
 def test_code_of_the_project_is_never_imported(write: Write, lint: Lint, folder: Path) -> None:

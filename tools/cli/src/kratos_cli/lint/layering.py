@@ -14,10 +14,10 @@ from kratos_cli.lint.source import Found, Source
 __all__ = ["LAYERS", "check_layers"]
 
 LAYERS: Final[Mapping[str, Collection[str]]] = {
-    "biz": (),
+    "biz": ("conf",),
     "conf": (),
     "data": ("biz", "conf"),
-    "service": ("biz",),
+    "service": ("biz", "conf"),
     "server": ("biz", "conf", "service"),
 }
 """The layers, and which of the others each may import."""
@@ -74,10 +74,13 @@ def _place(module: str, layers: Collection[str]) -> _Place | None:
 
 
 def _is_layered(here: _Place, project: Project, layers: Collection[str]) -> bool:
-    """Tell whether there is a second layer: one folder called ``data`` makes none."""
+    """Tell whether there is a second layer: one folder called ``data`` makes none.
+
+    Where there may be ``biz`` it has to be there: ``service`` beside ``data`` is another layout.
+    """
     prefix = f"{here.package}." if here.package else ""
-    others = (f"{prefix}{layer}" for layer in layers if layer != here.layer)
-    return any(project.has_package(name) for name in others)
+    there = [layer for layer in layers if project.has_package(f"{prefix}{layer}")]
+    return len(there) > 1 and (_BUSINESS in there or _BUSINESS not in layers)
 
 
 def _imported(source: Source, node: ast.AST) -> Iterator[tuple[ast.stmt | ast.alias, str]]:
