@@ -269,6 +269,8 @@ def _imported(dotted: str) -> Any:
             found: Any = importlib.import_module(".".join(parts[:length]))
         except ImportError:  # no module, or one whose library is not installed
             continue
+        except Exception:  # what hinders it is for `kratos doctor` to tell; nothing is said of it
+            return None
         for name in parts[length:]:
             # Names of a module may be brought when they are asked for; descriptors are left alone.
             is_module = isinstance(found, ModuleType)
