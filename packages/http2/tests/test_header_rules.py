@@ -39,6 +39,7 @@ WELL_FORMED: list[Fields] = [
     GET,
     [*GET, (b"te", b"Trailers")],
     [*GET, (b"x", b"")],
+    [*GET, (b"grpc-message", b" as servers of Go and C send it ")],
     [*GET, (b"x", b"a\tb \x80\xff")],
     [*GET, (b"content-length", b"0")],
     [*GET, (b"content-length", b"0"), (b"content-length", b"0")],

@@ -57,6 +57,7 @@ _CONNECTION_FIELDS: Final = frozenset(
 )
 _REQUEST_FIELDS: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 _RESPONSE_FIELDS: Final = frozenset((b":status",))
+_TEXT: Final = b"grpc-message"
 _COLON: Final = 0x3A
 
 
@@ -191,7 +192,8 @@ class HeaderBlock:
             self.problem = self.problem or problem
         elif name not in VARYING and _NAME(name) is None:
             self.problem = f"{name!r} is no name of a field"
-        if _VALUE(value) is None:
+        # Servers of gRPC in Go and C end their texts with a blank where their users do.
+        if _VALUE(value.strip(b" ") if name == _TEXT else value) is None:
             self.problem = f"the value of {name!r} holds what it must not"
 
     def _request_problem(self) -> str:
