@@ -54,7 +54,7 @@ class Attempt:
         ValueError: gRPC cannot carry one of the headers, or does not have the coding.
     """
 
-    __slots__ = ("call", "rpc", "unanswered")
+    __slots__ = ("_begun", "call", "rpc", "unanswered")
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Attempt:
     ) -> None:
         self.call = call
         self.unanswered = False
+        self._begun = False  # its headers are on their way
         options = call.options
         if options is not None and options.compression is not None:
             compression = core_coding(options.compression)
@@ -101,7 +102,9 @@ class Attempt:
         if rpc is None:
             return False
         try:
-            await rpc.wait_for_connection()
+            if not self._begun:
+                await _begin(rpc)
+                self._begun = True
             # Not rpc.write: when the server ends the call meanwhile, that puts an error of its
             # own in place of the status, or of the reply, which is on its way.
             core: Any = getattr(rpc, "_cython_call", None)
@@ -163,6 +166,23 @@ class Attempt:
     def closed(self) -> Error:
         """Return the error of a call that goes on with a connection that was closed."""
         return closed(self.call.peer)
+
+
+async def _begin(rpc: Rpc) -> None:
+    """Wait until the headers of a call are on their way, or it has ended without them.
+
+    grpc.aio waits for the first alone, for ever if the time of the call was over before.
+
+    Raises:
+        grpc.aio.AioRpcError: It has ended.
+        asyncio.CancelledError: Likewise, without anybody to cancel the task; or somebody did.
+    """
+    waiting = asyncio.ensure_future(rpc.wait_for_connection())
+    rpc.add_done_callback(lambda _: waiting.cancel())
+    try:
+        await waiting
+    finally:
+        waiting.cancel()
 
 
 def _frozen(metadata: Iterable[tuple[str, str | bytes]] | None) -> Header:
