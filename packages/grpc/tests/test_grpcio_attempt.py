@@ -31,7 +31,10 @@ class EndedUnseen:
 
 
 def attempt_on(rpc: EndedUnseen) -> Attempt:
-    return Attempt(Call(CHAT, Side.CLIENT, "grpc"), lambda **_: rpc)
+    def stub(**_options: object) -> EndedUnseen:
+        return rpc
+
+    return Attempt(Call(CHAT, Side.CLIENT, "grpc"), stub)
 
 
 async def started(work: Any, rpc: EndedUnseen) -> asyncio.Task[bool]:

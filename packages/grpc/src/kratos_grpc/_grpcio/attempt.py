@@ -177,8 +177,12 @@ async def _begin(rpc: Rpc) -> None:
         grpc.aio.AioRpcError: It has ended.
         asyncio.CancelledError: Likewise, without anybody to cancel the task; or somebody did.
     """
-    waiting = asyncio.ensure_future(rpc.wait_for_connection())
-    rpc.add_done_callback(lambda _: waiting.cancel())
+    waiting: asyncio.Future[None] = asyncio.ensure_future(rpc.wait_for_connection())
+
+    def end(_rpc: Rpc) -> None:
+        waiting.cancel()
+
+    rpc.add_done_callback(end)
     try:
         await waiting
     finally:
