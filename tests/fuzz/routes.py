@@ -20,6 +20,7 @@ SEEDS: Final = (
     b"/\n\n/",
     b"/%41/{b.c}\n\n/A/%C3%A9",
     b"/a\n\n/a/",
+    b"/a%2f\n\n/a/",
 )
 WORDS: Final = (
     b"/{", b"}", b"=*}", b"=**}", b"/*", b"/**", b":undo", b"\n\n", b"%2F", b"%2f", b"%C3%A9",
@@ -104,11 +105,16 @@ def _pattern(template: PathTemplate) -> re.Pattern[str]:
 
 
 def _spellings(text: str) -> str:
-    """Return a pattern for a literal, each byte of which may be escaped."""
-    return "".join(
-        f"(?:{re.escape(letter)}|{''.join(f'%(?i:{byte:02x})' for byte in letter.encode())})"
-        for letter in text
-    )
+    """Return a pattern for a literal, each byte of which may be escaped; its slashes have to be."""
+    return "".join(f"(?:{_itself(letter)}{_escaped(letter)})" for letter in text)
+
+
+def _itself(letter: str) -> str:
+    return "" if letter == "/" else re.escape(letter) + "|"
+
+
+def _escaped(letter: str) -> str:
+    return "".join(f"%(?i:{byte:02x})" for byte in letter.encode())
 
 
 def _plain(piece: str) -> str:
