@@ -17,7 +17,7 @@ import pytest
 
 from kratos.errors import RegistryUnavailable
 from kratos.registry import RegistrationState, ServiceInstance, get_service
-from kratos.testing.convergence import eventually
+from kratos.testing.convergence import eventually, holds
 from kratos.testing.proxy import FaultProxy
 from kratos.testing.registry_contract import RegistryContract
 from kratos_zookeeper import ZooKeeperRegistry
@@ -177,6 +177,22 @@ async def test_watcher_whose_session_expired_follows_again(
         await seen.until(two)
         await second.withdraw()
         await seen.until()
+
+
+async def test_read_whose_session_expires_meanwhile_goes_on_in_another(
+    proxy: FaultProxy, make: Make
+) -> None:
+    peer = make(over(proxy), timeout=30.0)
+    assert await get_service(peer, "nobody") == ()
+    session, lost = session_of(peer), asyncio.Event()
+    session.hear("/nobody", lambda _path: lost.set())
+    proxy.cut()
+    await lost.wait()
+    reading = asyncio.create_task(get_service(peer, "nobody"))
+    await holds(lambda: session.over)
+    proxy.restore()
+    assert await reading == ()
+    assert session_of(peer) is not session
 
 
 async def test_killed_process_disappears_within_its_session_timeout(

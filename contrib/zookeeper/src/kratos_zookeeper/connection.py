@@ -116,20 +116,23 @@ class Connection:
     @asynccontextmanager
     async def asking(self, action: str, session: Session | None = None) -> AsyncGenerator[Session]:
         """Give the block a connected session, a limit of time, and errors that say what to do."""
-        session = session or self.session()
         errors = kazoo("exceptions")
         limit = Limit(self.clock, self._timeout)
         try:
             async with limit:
-                await session.live()
+                if session is None:
+                    session = await self._live()
+                else:
+                    await session.live()
                 yield session
         except KratosError:
             raise
         except TimeoutError as error:
-            if not limit.expired:
-                raise
+            if not limit.expired:  # of the socket of kazoo
+                raise self._failed(action, "the connection was lost") from error
             words = self._words.last if self.owned else "is the client of kazoo started?"
-            if not words and not session.number:  # kazoo waits for what it takes to be coming
+            session = session or self._session
+            if not words and not (session and session.number):  # kazoo waits for what it takes to be coming
                 words = "it has never answered: is that a ZooKeeper?"
             raise self._failed(
                 action, f"no answer within {self._timeout:g} s{words and f' ({words})'}"
@@ -141,6 +144,18 @@ class Connection:
             raise self._failed(action, f"{who} may not; see the ACL of the node") from error
         except errors.KazooException as error:
             raise self._failed(action, describe(error)) from error
+
+    async def _live(self) -> Session:
+        """Return a connected session, which is another one if the one at hand is found over."""
+        at_hand, session = self._session, self.session()
+        try:
+            await session.live()
+        except SessionOver:
+            if session is not at_hand:
+                raise  # a new one that is refused would be so again
+            session = self.session()
+            await session.live()
+        return session
 
     async def aclose(self) -> None:
         """End all sessions; idempotent."""
