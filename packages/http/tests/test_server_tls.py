@@ -167,6 +167,20 @@ async def test_protocol_is_agreed_upon(
         await writer.wait_closed()
 
 
+async def test_peer_that_is_refused_for_want_of_a_certificate_is_logged(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="kratos.http")
+    async with running(server_of(authority.tls(mutual=True))) as server:
+        with pytest.raises((OSError, EOFError)):
+            await asked(server, authority.client())
+        await eventually(lambda: "TLS with" in caplog.text)
+    lines = [record.getMessage() for record in caplog.records if "TLS with" in record.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].startswith("TLS with 127.0.0.1:")
+    assert "peer did not return a certificate" in lines[0].lower().replace("_", " ")
+
+
 async def test_requests_over_http2_know_that_they_are_secure(authority: Authority) -> None:
     context = authority.client()
     context.set_alpn_protocols(["h2"])

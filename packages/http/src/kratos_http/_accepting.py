@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from kratos.limit import describe
 from kratos_http.engine import Engine
 from kratos_http.limits import Limits
 
@@ -97,7 +98,7 @@ class Acceptor:
                 self._pause()
                 return
             try:
-                accepted, _ = self._sock.accept()
+                accepted, peer = self._sock.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except ConnectionError:
@@ -109,7 +110,7 @@ class Acceptor:
                     return
                 _log.debug("a connection was lost before it was accepted: %s", error)
                 continue  # what the network did to that one; see accept(2)
-            self._begin(accepted)
+            self._begin(accepted, peer)
         else:
             return  # there may be more of them: the loop will say so
         self._scarce = False
@@ -123,8 +124,8 @@ class Acceptor:
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _begin(self, accepted: socket.socket) -> None:
-        opening = self._loop.create_task(self._open(accepted))
+    def _begin(self, accepted: socket.socket, peer: Any) -> None:
+        opening = self._loop.create_task(self._open(accepted, peer))
         self._opening.add(opening)
 
         def done(_task: asyncio.Task[None]) -> None:
@@ -135,7 +136,7 @@ class Acceptor:
 
         opening.add_done_callback(done)
 
-    async def _open(self, accepted: socket.socket) -> None:
+    async def _open(self, accepted: socket.socket, peer: Any) -> None:
         """Hand a connection over, after its handshake if there is one."""
         limits = self._engine.limits
         options: dict[str, Any] = {}
@@ -145,7 +146,12 @@ class Acceptor:
             options["ssl_shutdown_timeout"] = limits.linger
         try:
             await self._loop.connect_accepted_socket(self._engine.protocol, accepted, **options)
-        except OSError as error:  # also of TLS, and of time
+        except ssl.SSLError as error:
+            # Whoever runs the server has to learn it: the peer may know no more than that it is
+            # refused, for instance for want of a certificate.
+            _log.info("TLS with %s: %s", _shown(peer), describe(error))
+            accepted.close()
+        except OSError as error:  # also of time
             _log.debug("a connection failed before its first request: %s", error)
             accepted.close()
 
@@ -187,6 +193,11 @@ def connections_allowed(limits: Limits) -> int:
         return limits.max_connections
     reserve = min(max(_LEAST_RESERVE, files // _RESERVED_PART), files // 2)
     return max(1, min(limits.max_connections, files - reserve))
+
+
+def _shown(peer: Any) -> str:
+    """Return the address of a peer as ``accept`` has it: a tuple, but of Unix sockets."""
+    return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else "a peer"
 
 
 def _open_files() -> int | None:
