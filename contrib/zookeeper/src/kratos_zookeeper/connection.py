@@ -132,7 +132,8 @@ class Connection:
                 raise self._failed(action, "the connection was lost") from error
             words = self._words.last if self.owned else "is the client of kazoo started?"
             session = session or self._session
-            if not words and not (session and session.number):  # kazoo waits for what it takes to be coming
+            if not words and not (session and session.number):
+                # kazoo waits for what it takes to be coming
                 words = "it has never answered: is that a ZooKeeper?"
             raise self._failed(
                 action, f"no answer within {self._timeout:g} s{words and f' ({words})'}"
