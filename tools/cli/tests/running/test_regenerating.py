@@ -66,6 +66,15 @@ def test_definition_that_is_wrong_is_told_and_changes_nothing(project: Path) -> 
     assert (project / "src/shop/api/shop/v1/order_pb2.py").read_text() == before
 
 
+def test_code_that_changed_with_a_definition_is_no_definition(project: Path) -> None:
+    order, code = project / "api/shop/v1/order.proto", project / "src/shop/app.py"
+    order.write_text(order.read_text().replace("a = 1", "named_anew = 1"))
+    code.write_text("x = 1\n")
+    written = names(project, regenerate(project, {order, code}))
+    assert "src/shop/api/shop/v1/order_pb2.py" in written
+    assert regenerate(project, {code}) == []
+
+
 def test_definition_of_no_place_is_left_alone(project: Path) -> None:
     other = project / "elsewhere.proto"
     other.write_text(DEFINITION.format(package="x", message="X"))

@@ -55,9 +55,11 @@ class Changes:
             watch.close()
         self._open.clear()
 
-    def forget(self) -> None:
-        """Take what is there now for known."""
-        self._stamps = self._look()
+    def forget_code(self) -> None:
+        """Take code as it is now for known, but not definitions: one may just have been changed."""
+        definitions = {path: it for path, it in self._stamps.items() if path.suffix == ".proto"}
+        code = {path: it for path, it in self._look().items() if path.suffix != ".proto"}
+        self._stamps = definitions | code
 
     async def next(self) -> frozenset[Path]:
         """Return what was changed, added or removed since the last return; waits for it.

@@ -56,7 +56,8 @@ def regenerate(folder: Path, changed: AbstractSet[Path]) -> Sequence[Path]:
     """Generate again what comes from changed definitions, and return what was written.
 
     With a definition all others of its place are generated, for they may import it; a new one
-    below a folder that names start from belongs to that place.
+    below a folder that names start from belongs to that place. Other files that have changed with
+    them are passed over.
 
     Raises:
         CommandFailure: A definition is wrong; the text says where.
@@ -76,7 +77,9 @@ def regenerate(folder: Path, changed: AbstractSet[Path]) -> Sequence[Path]:
 
 
 def _is_new(path: Path, place: Place, there: dict[Place, list[Path]]) -> bool:
-    if not path.is_file() or any(path in definitions for definitions in there.values()):
+    if path.suffix != ".proto" or not path.is_file():
+        return False
+    if any(path in definitions for definitions in there.values()):
         return False
     homes = [other.root for other in there if path.is_relative_to(other.root)]
     return bool(homes) and place.root == max(homes, key=lambda root: len(root.parts))

@@ -82,7 +82,7 @@ class Reloading:
             if any(path.suffix == ".proto" for path in changed):
                 if not await self._regenerated(changed):
                     continue
-                changes.forget()
+                changes.forget_code()
             await self._end()
             await self._start()
 

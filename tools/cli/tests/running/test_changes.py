@@ -1,0 +1,32 @@
+"""Changes of sources: what is one, and what is taken for known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kratos.testing import InstantClock
+from kratos_cli.running.changes import Changes
+
+
+async def test_what_was_generated_is_no_change(tmp_path: Path) -> None:
+    code, other = tmp_path / "order_pb2.py", tmp_path / "app.py"
+    with Changes(tmp_path, clock=InstantClock()) as changes:
+        code.write_text("x = 1\n")
+        changes.forget_code()
+        other.write_text("x = 1\n")
+        assert await changes.next() == {other}
+
+
+async def test_definition_that_changes_while_others_are_generated_is_not_missed(
+    tmp_path: Path,
+) -> None:
+    order, customer = tmp_path / "order.proto", tmp_path / "customer.proto"
+    order.touch()
+    customer.touch()
+    with Changes(tmp_path, clock=InstantClock()) as changes:
+        order.write_text("message Order {}\n")
+        assert await changes.next() == {order}
+        customer.write_text("message Customer {}\n")
+        (tmp_path / "order_pb2.py").write_text("x = 1\n")
+        changes.forget_code()
+        assert await changes.next() == {customer}
