@@ -145,11 +145,40 @@ def machine_time() -> float:
     return times.children_user + times.children_system
 
 
+class Serving:
+    """A service that runs, and what it says.
+
+    Attributes:
+        at: Its addresses.
+        said: What it has said.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        self._lines = process.stderr
+        self.said: list[str] = []
+        self.at: dict[str, str] = {}
+
+    def started(self) -> dict[str, str]:
+        """Wait until it has started, or has started anew, and return its addresses."""
+        addresses: list[str] = []
+        for line in self._lines:
+            self.said.append(line)
+            addresses += LISTENING.findall(line)
+            if "application started" in line:
+                self.at = dict(zip(("debug", "http", "grpc"), addresses, strict=True))
+                return self.at
+        raise AssertionError("".join(self.said))
+
+    def rest(self) -> str:
+        """Wait for its end, and return all that it has said."""
+        self.said += self._lines
+        return "".join(self.said)
+
+
 @contextmanager
-def serving(
-    *command: str | Path, cwd: Path, environment: dict[str, str]
-) -> Generator[dict[str, str]]:
-    """Run the service, and yield its addresses; at the end press Ctrl-C."""
+def serving(*command: str | Path, cwd: Path, environment: dict[str, str]) -> Generator[Serving]:
+    """Run the service; at the end press Ctrl-C."""
     process = subprocess.Popen(
         command,
         cwd=cwd,
@@ -159,26 +188,19 @@ def serving(
         text=True,
         start_new_session=True,  # as in a terminal, whose Ctrl-C goes to all of its processes
     )
-    assert process.stderr is not None
-    said: list[str] = []
+    service = Serving(process)
     try:
-        addresses: list[str] = []
-        for line in process.stderr:
-            said.append(line)
-            addresses += LISTENING.findall(line)
-            if "application started" in line:
-                break
-        else:
-            raise AssertionError("".join(said))
-        yield dict(zip(("debug", "http", "grpc"), addresses, strict=True))
+        service.started()
+        yield service
         os.killpg(process.pid, signal.SIGINT)
-        said += process.stderr
+        said = service.rest()
         process.wait()
-        assert "application stopped" in said[-1], "".join(said)
+        assert "application stopped" in said.splitlines()[-1], said
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        assert process.stderr is not None
         process.stderr.close()
 
 
@@ -230,16 +252,19 @@ CODE = """        hello = "Hallo" if request.language == "de" else "Hello"
 
 
 def add_field_and_method(shop: Path) -> None:
-    """Do by hand what a developer does first."""
-    edit(
-        shop / "api/helloworld/v1/greeter.proto",
-        ("  // Tells how often", METHOD),
-        ("  string name = 1;\n}\n\n// The greeting.", MESSAGES),
-    )
+    """Do by hand what a developer does first.
+
+    The code is written before the definition, so that nothing starts between the two.
+    """
     edit(
         shop / "src/shop/service/greeter.py",
         ("    HelloReply,\n", "    GoodbyeReply,\n    GoodbyeRequest,\n    HelloReply,\n"),
         ("        return HelloReply(message=greeting.hello)\n", CODE),
+    )
+    edit(
+        shop / "api/helloworld/v1/greeter.proto",
+        ("  // Tells how often", METHOD),
+        ("  string name = 1;\n}\n\n// The greeting.", MESSAGES),
     )
 
 
@@ -249,7 +274,8 @@ def test_first_minute_of_a_new_user(machine: Machine) -> None:
     shop = machine.new()
     began, used = time.monotonic(), machine_time()
     dev = partial(serving, "./hatchw", "run", "dev", cwd=shop, environment=machine.environment)
-    with dev() as at:
+    with dev() as service:
+        at = service.at
         assert get(at["http"], "/helloworld/ada") == {"message": "Hello ada"}
         assert get(at["http"], "/helloworld/ada/count") == {"count": "1"}
         assert get(at["debug"], "/readyz")["ok"] is True
@@ -260,11 +286,12 @@ def test_first_minute_of_a_new_user(machine: Machine) -> None:
     )
     assert machine.used + used < MINUTE
 
-    add_field_and_method(shop)
-    generated = machine.run("./hatchw", "run", "api", cwd=shop)
-    assert "greeter_kratos.py" in generated
     (shop / "client.py").write_text(CLIENT)
-    with dev() as at:
+    with dev() as service:
+        add_field_and_method(shop)
+        at = service.started()
+        assert "generated src/shop/api/" in "".join(service.said)
+        machine.run("./hatchw", "run", "api", "--check", cwd=shop)
         assert get(at["http"], "/helloworld/ada?language=de") == {"message": "Hallo ada"}
         assert get(at["http"], "/goodbye/ada") == {"message": "Goodbye ada"}
         assert get(at["http"], "/helloworld/ada/count") == {"count": "2"}  # it was kept
@@ -358,7 +385,7 @@ def test_container_serves_what_its_steps_install(machine: Machine, image: Image)
     }
     environment["PATH"] = environment["PATH"].replace("$PATH", os.environ["PATH"])
     work = image.folder / "data/db"
-    with serving(*image.command, cwd=work, environment=environment) as at:
-        assert get(at["http"], "/helloworld/ada") == {"message": "Hello ada"}
-        assert get(at["debug"], "/readyz")["ok"] is True
+    with serving(*image.command, cwd=work, environment=environment) as service:
+        assert get(service.at["http"], "/helloworld/ada") == {"message": "Hello ada"}
+        assert get(service.at["debug"], "/readyz")["ok"] is True
     assert (work / "shop.db").is_file()

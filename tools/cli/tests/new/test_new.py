@@ -85,8 +85,36 @@ def test_generated_code_is_what_the_projects_own_scripts_generate(
         assert main(words) == 0
 
 
+@pytest.mark.parametrize("option", [(), ("--http-only",), ("--grpc-only",)], ids=str)
+def test_checks_lint_with_kratos_and_find_nothing(
+    here: Path,
+    new: Kratos,
+    option: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    assert new("shop", *option) == 0
+    monkeypatch.chdir(here / "shop")
+    assert new("app/user", "--nomod", *option) == 0
+    scripts = tomllib.loads(Path("hatch.toml").read_text())["envs"]
+    assert "lint" in scripts["default"]["scripts"]["check"]
+    assert scripts["default"]["scripts"]["lint"] == "hatch run check:lint {args}"
+    words = scripts["check"]["scripts"]["lint"][-1].replace("{args:.}", ".").split()
+    assert words[:2] == ["kratos", "lint"]
+    capsys.readouterr()
+    assert main(words[1:]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_development_serves_anew_after_each_change(made: Path) -> None:
+    scripts = tomllib.loads((made / "hatch.toml").read_text())["envs"]["default"]["scripts"]
+    assert scripts["dev"] == "kratos run --reload my_shop.app:build {args}"
+
+
 def test_nothing_of_the_template_remains(made: Path) -> None:
     for path, content in tree(made).items():
+        if path == ".kratos/template.zip":
+            continue  # that is the template
         assert "{{" not in path
         assert not path.endswith(".tmpl")
         text = content.decode().replace("${{ matrix.python }}", "")
