@@ -41,6 +41,7 @@ def test_service_has_a_package_of_its_own_and_shares_the_api(shop: Path, new: Kr
     assert new("app/user", "--nomod") == 0
     service = shop / "app/user"
     assert {path.name for path in service.iterdir()} == {
+        ".kratos",
         "Dockerfile",
         "configs",
         "deploy",

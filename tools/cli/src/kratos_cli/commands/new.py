@@ -1,4 +1,4 @@
-"""``kratos new``: a project, or one more service of a project, from a template."""
+"""``kratos new``: a project, or one more service of a project, from a template; and updates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ configuration, tests, and what it takes to run it in a container. NAME may be a 
 part is the name. The template comes along and needs no network.
 
 --nomod adds a service to the project around: 'kratos new app/user --nomod'. It has a package
-of its own, and shares the API and the environments."""
+of its own, and shares the API and the environments.
+
+--update brings a project that was made so to its template as it is now: what the template has
+changed is merged with what you have, as git merges, and conflicts are marked and told. NAME is
+then the folder of the project or of its service (default: .). It has to be committed, so that git
+can take the update back."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -37,7 +42,6 @@ def register(subparsers: Subparsers) -> None:
         "-r",
         "--repo",
         metavar="URL_OR_DIR",
-        default=os.environ.get(_LAYOUT) or None,
         help=f"another template: a repository of git or a folder (default: ${_LAYOUT}, or none)",
     )
     parser.add_argument("-b", "--branch", metavar="NAME", help="branch or tag of the repository")
@@ -58,23 +62,54 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "-f", "--force", action="store_true", help="replace a folder that is there, without asking"
     )
+    parser.add_argument(
+        "-u", "--update", action="store_true", help="bring a project to a newer template"
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="with --update: tell, and change nothing"
+    )
+    parser.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help="with --update: even what is not committed, or in no repository of git",
+    )
+    parser.add_argument("--json", action="store_true", help="with --update: tell it as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make it, and tell what comes next."""
+    """Make it, or bring it up to date, and tell what comes next."""
     from kratos_cli.new.project import make
     from kratos_cli.new.source import opened
-    from kratos_cli.new.template import Template
 
+    _refuse_contradictions(args)
+    if args.update:
+        from kratos_cli.new.updating import run_update
+
+        return run_update(args)
     plan = _plan(args)
     replaced = _may_be_replaced(plan.folder, force=args.force)
-    with opened(args.repo, branch=args.branch, timeout=args.timeout) as folder:
-        made = make(Template(folder), plan, replace=replaced)
+    repo = args.repo or os.environ.get(_LAYOUT) or None
+    with opened(repo, branch=args.branch, timeout=args.timeout) as source:
+        made = make(source, plan, replace=replaced)
     for path in made:
         size = (plan.folder / path).stat().st_size
         print(f"CREATED {path.as_posix()} ({size} bytes)")
     print(_next_steps(plan))
     return 0
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    made = ("nomod", "http_only", "grpc_only", "force")
+    updated = ("dry_run", "allow_dirty", "json")
+    for name in made if args.update else updated:
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise CommandFailure(
+                f"{option} is about making a project, and --update is not"
+                if args.update
+                else f"{option} is about --update: give both",
+                status=2,
+            )
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -94,6 +129,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         http=not args.grpc_only,
         grpc=not args.http_only,
         repository=repository,
+        number=0 if repository is None else len(repository.members) + 1,
     )
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 from kratos_cli.new.names import Names
 from kratos_cli.new.repository import Repository
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "installed"]
+
+
+def installed() -> Mapping[str, str]:
+    """Return the versions of Kratos that a project asks for if it is made now."""
+    return {"kratos": _compatible("kratos-core"), "cli": _compatible("kratos-cli")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,8 @@ class Plan:
         http: Whether it serves HTTP.
         grpc: Whether it serves gRPC.
         repository: The project that it is added to; ``None`` for one of its own.
+        number: Its place among the services of its repository, from 1; 0 for one of its own.
+        requires: The versions of ``kratos`` and of ``cli`` that it asks for.
     """
 
     folder: Path
@@ -31,6 +38,8 @@ class Plan:
     http: bool = True
     grpc: bool = True
     repository: Repository | None = None
+    number: int = 0
+    requires: Mapping[str, str] = field(default_factory=installed)
 
     @property
     def flags(self) -> dict[str, bool]:
@@ -48,8 +57,8 @@ class Plan:
     @property
     def ports(self) -> Mapping[str, int]:
         """Where it listens on the machine of a developer: each service of a repository apart."""
-        number = 0 if self.repository is None else len(self.repository.members) + 1
-        return {"http": 8000 + number, "grpc": 9000 + number, "debug": 9100 + number}
+        bases = {"http": 8000, "grpc": 9000, "debug": 9100}
+        return {name: base + self.number for name, base in bases.items()}
 
     def values(self) -> dict[str, str]:
         """Return what placeholders stand for."""
@@ -69,8 +78,7 @@ class Plan:
             "server_count": str(len(transports)),
             "exposed": " ".join([*(exposed[name] for name in transports), "9100"]),
             "lock": f"{zlib.crc32(package.encode()):08X}",
-            "kratos": _compatible("kratos-core"),
-            "cli": _compatible("kratos-cli"),
+            **self.requires,
             **{f"{name}_port": str(port) for name, port in self.ports.items()},
         }
 

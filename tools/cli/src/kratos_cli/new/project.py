@@ -9,33 +9,38 @@ from pathlib import Path, PurePosixPath
 
 from kratos_cli.failure import CommandFailure
 from kratos_cli.new.plan import Plan
+from kratos_cli.new.record import ARCHIVE, FILE, Record
 from kratos_cli.new.repository import Repository
+from kratos_cli.new.snapshot import snapshot
+from kratos_cli.new.source import Source
 from kratos_cli.new.template import Generation, Template
 from kratos_cli.proto import compile_protos
 
 __all__ = ["make"]
 
 
-def make(template: Template, plan: Plan, *, replace: bool = False) -> list[Path]:
+def make(source: Source, plan: Plan, *, replace: bool = False) -> list[Path]:
     """Make a project, and return the paths of its files, within its folder.
 
     If it fails, everything is as it was: the project is made beside its place, and moved at the
     end.
 
     Args:
-        template: Of which.
+        source: Of which template.
         plan: What.
         replace: Whether what is in its folder makes room for it.
 
     Raises:
         CommandFailure: The template is wrong, or there is no room for the project.
     """
+    template = Template(source.folder)
     try:
         with _beside(plan.folder) as workshop:
             new = workshop / "new"
             new.mkdir()  # with the permissions that others have
             _write(template, plan, new)
             _generate(template, plan, new)
+            _remember(source, template, plan, new)
             made = sorted(path.relative_to(new) for path in new.rglob("*") if path.is_file())
             joining = None if plan.repository is None else plan.repository.with_member(plan.path)
             if plan.repository is not None:
@@ -70,6 +75,13 @@ def _generate(template: Template, plan: Plan, new: Path) -> None:
     for item in template.generations(plan.values()):
         if not item.shared or plan.repository is None:
             _compile(item, [Path(item.protos)], new)
+
+
+def _remember(source: Source, template: Template, plan: Plan, new: Path) -> None:
+    """Write down what it was made of, which updates go on from."""
+    (new / FILE).parent.mkdir()
+    (new / FILE).write_text(Record.of(source, plan).text(), encoding="utf-8")
+    (new / ARCHIVE).write_bytes(snapshot(template))
 
 
 def _complete(repository: Repository, template: Template, plan: Plan) -> None:

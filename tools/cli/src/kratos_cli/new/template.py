@@ -17,7 +17,7 @@ __all__ = ["Generation", "Template"]
 SETTINGS: Final = "kratos-template.toml"
 _SUFFIX: Final = ".tmpl"
 _SKIPPED: Final = frozenset(
-    {".git", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__"}
+    {".git", ".kratos", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__"}
 )
 
 
@@ -47,12 +47,15 @@ class Template:
     Args:
         folder: Where it is.
 
+    Attributes:
+        folder: Where it is.
+
     Raises:
         CommandFailure: What it says of itself is wrong.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         file = folder / SETTINGS
         try:
             text = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -62,6 +65,21 @@ class Template:
         self._without = _texts(self._settings.get("service", {}), "without")
         self._rename = str(self._settings.get("rename", ""))
 
+    def sources(self) -> Iterator[tuple[Path, bool]]:
+        """Yield the path within the template, and whether it is a program, of each of its files.
+
+        Raises:
+            CommandFailure: One is a link.
+        """
+        for path in sorted(self.folder.rglob("*")):
+            inside = path.relative_to(self.folder)
+            if not _SKIPPED.isdisjoint(inside.parts):
+                continue
+            if path.is_symlink():
+                raise CommandFailure(f"the template's {inside} is a link; links are not copied")
+            if path.is_file():
+                yield inside, _is_program(path)
+
     def files(
         self, values: Mapping[str, str], flags: Mapping[str, bool]
     ) -> Iterator[tuple[PurePosixPath, bytes, bool]]:
@@ -70,22 +88,17 @@ class Template:
         Raises:
             CommandFailure: A file cannot be rendered, or is a link.
         """
-        for path in sorted(self._folder.rglob("*")):
-            inside = path.relative_to(self._folder)
-            if inside.parts[0] == SETTINGS or not _SKIPPED.isdisjoint(inside.parts):
-                continue
-            if path.is_symlink():
-                raise CommandFailure(f"the template's {inside} is a link; links are not copied")
-            if not path.is_file():
+        for inside, is_program in self.sources():
+            if inside.parts[0] == SETTINGS:
                 continue
             name = self._named(replace(inside.as_posix(), values), values).removesuffix(_SUFFIX)
             target = PurePosixPath(name)
             if flags["service"] and any(target.is_relative_to(item) for item in self._without):
                 continue
-            content = path.read_bytes()
+            content = (self.folder / inside).read_bytes()
             rendered = self._rendered(content, values, flags, where=str(inside))
             if rendered or not content:
-                yield target, rendered, rendered.startswith(b"#!") or _is_program(path)
+                yield target, rendered, rendered.startswith(b"#!") or is_program
 
     def generations(self, values: Mapping[str, str]) -> Iterator[Generation]:
         """Yield what to generate, in this order.
