@@ -124,3 +124,38 @@ service Service { rpc Do(Method) returns (_Hidden); }
     assert "from . import a_pb2 as _a_pb2\nfrom .a_pb2 import _Hidden\n" in typed
     assert "request=_a_pb2.Method,\n    reply=_Hidden,\n" in typed
     assert "class Service(_Service):" in typed
+
+
+ELSEWHERE = """syntax = "proto3";
+package helloworld;
+import "google/api/annotations.proto";
+import "google/protobuf/empty.proto";
+service Pinger {
+  rpc Ping(google.protobuf.Empty) returns (google.protobuf.Empty) {
+    option (google.api.http) = {get: "/ping"};
+  }
+}
+"""
+LOADED = """
+from google.api import annotations_pb2
+from api.helloworld.pinger_kratos import PINGER_PING
+pool = PINGER_PING.request.DESCRIPTOR.file.pool
+method = pool.FindServiceByName("helloworld.Pinger").methods_by_name["Ping"]
+print(method.GetOptions().Extensions[annotations_pb2.http].get)
+"""
+
+
+def test_a_service_of_foreign_messages_loads_its_own_definition(
+    generated: Generate, written: Write, python: Python, tmp_path: Path
+) -> None:
+    written(generated({"helloworld/pinger.proto": ELSEWHERE}), tmp_path / "api")
+    assert python(LOADED, tmp_path) == "/ping\n"
+
+
+def test_a_module_is_loaded_beside_a_service_of_its_name(
+    generated: Generate, written: Write, python: Python, tmp_path: Path
+) -> None:
+    text = ELSEWHERE.replace("service Pinger", "service pinger_pb2")
+    written(generated({"helloworld/pinger.proto": text}), tmp_path / "api")
+    program = LOADED.replace("PINGER_PING", "PINGER_PB2_PING").replace(".Pinger", ".pinger_pb2")
+    assert python(program, tmp_path) == "/ping\n"

@@ -72,6 +72,17 @@ def depot() -> Any:
     return Depot()
 
 
+def gate() -> Any:
+    """Return a service whose messages are all defined in another file."""
+    generated: Any = import_module("depot.v1.gate_kratos")
+
+    class Gate(generated.Gate):  # type: ignore[misc]  # it is compiled above
+        async def pass_(self, request: Any, /) -> Any:
+            return request
+
+    return Gate()
+
+
 def refused(name: str) -> Error:
     """Return an error with everything that one can have."""
     error = Error(409, "TOO_HEAVY", f"no shelf holds {name}", {"limit": "100"})
@@ -105,9 +116,13 @@ def serve() -> Serve:
 
     @asynccontextmanager
     async def served(
-        engine: Engine = "kratos", *, describes: bool = True, **options: Any
+        engine: Engine = "kratos",
+        *,
+        describes: bool = True,
+        service: Callable[[], Any] = depot,
+        **options: Any,
     ) -> AsyncGenerator[Served]:
-        services = [depot()]
+        services = [service()]
         if describes:
             services.append(MetadataService(services))
         grpc = GrpcServer("127.0.0.1:0", engine=engine, **options)
@@ -118,6 +133,12 @@ def serve() -> Serve:
             yield Served(grpc=address, http=f"http://{by_scheme['http']}")
 
     return served
+
+
+@pytest.fixture(name="gate")
+def _gate() -> Callable[[], Any]:
+    """What makes the gate, for ``serve(service=…)``."""
+    return gate
 
 
 @dataclass(frozen=True, kw_only=True)

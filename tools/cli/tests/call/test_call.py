@@ -79,6 +79,25 @@ async def test_service_is_described_with_its_rules_and_messages(serve: Serve, ca
     }
 
 
+@ways
+@engines
+async def test_service_of_foreign_messages_is_described_with_its_rules_and_called(
+    serve: Serve, call: Call, gate: Callable[[], Any], engine: str, way: str
+) -> None:
+    async with serve(engine, service=gate) as at:
+        target = getattr(at, way)
+        described = await call(target, "Gate")
+        passed = await call(target, "Gate/Pass", '{"name": "a", "shelf": "b"}', "--json")
+    assert described.out.splitlines()[:4] == [
+        "service depot.v1.Gate {",
+        "  rpc Pass(depot.v1.Item) returns (depot.v1.Item)",
+        "    GET /v1/gates/{shelf}/items/{name}",
+        "}",
+    ]
+    assert passed.status == 0, passed.err
+    assert json.loads(passed.out)["shelf"] == "b"
+
+
 async def test_given_definitions_are_described_with_their_comments(
     serve: Serve, call: Call
 ) -> None:

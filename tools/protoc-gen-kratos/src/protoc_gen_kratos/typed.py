@@ -36,6 +36,8 @@ def write_typed(
     inside = {rpc.name for service in services for rpc in service.methods}
     own = {*exported, *inside, "METHODS"}
     names = TypedNames(own, modules.of(file.name).package, modules)
+    if services:  # the descriptors of services are there, whosever messages they use
+        names.load(file.name)
     body = Source()
     for service in services:
         for rpc in service.methods:

@@ -66,6 +66,7 @@ class TypedNames:
         self._direct: dict[str, str] = {}
         self._qualified: dict[str, str] = {}
         self._beside: dict[str, list[str]] = {}
+        self._loaded: set[str] = set()
 
     def known(self, name: str) -> str:
         """Return a name of the standard library or of Kratos, importing it."""
@@ -93,6 +94,10 @@ class TypedNames:
         self._beside.setdefault(module, []).append(name)
         return name
 
+    def load(self, file: str) -> None:
+        """Import the module of a definition, even if nothing that it defines is asked for."""
+        self._loaded.add(file)
+
     def write_imports(self, source: Source) -> None:
         """Add every import that was needed so far."""
         source.line("from __future__ import annotations")
@@ -113,13 +118,17 @@ class TypedNames:
             source.imports(f".{module}", sorted(set(own), key=_exported_order))
 
     def _write_message_imports(self, source: Source, *, relative: bool) -> None:
-        for file in sorted({*self._direct_files(), *self._qualified}):
+        for file in sorted({*self._direct_files(), *self._qualified, *self._loaded}):
             imported = self._modules.imported(file, self._package)
             if imported.is_relative is not relative:
                 continue
             alias = self._qualified.get(file)
             if alias is not None:
                 source.line(imported.statement(alias))
+            elif file not in self._direct_files():
+                # Under its own name, which tools take for an export and not for a mistake.
+                own = unused(imported.name, {*self._own, *self._direct})
+                source.line(imported.statement(own))
             names = [name for name, home in self._direct.items() if home == file]
             if names:
                 source.imports(imported.module, sorted(names, key=_order), imported.comment)
