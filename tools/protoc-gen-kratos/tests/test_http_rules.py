@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 import pytest
@@ -76,6 +77,15 @@ def test_the_main_rule_comes_first_and_bindings_follow_in_order(generated: Gener
         '        HttpRule(verb="*", path="/v1/c", body="*"),\n'
         "    ),\n"
     ) in typed(result)
+
+
+@pytest.mark.parametrize("length", range(60, 90))
+def test_a_rule_of_any_length_is_a_tuple_of_one(generated: Generate, length: int) -> None:
+    path = f"/{'a' * length}"
+    tree = ast.parse(typed(generated(definition(f'get: "{path}"'))))
+    (rules,) = (node for node in ast.walk(tree) if getattr(node, "arg", "") == "http")
+    assert isinstance(rules, ast.keyword)
+    assert ast.unparse(rules.value) == f"(HttpRule(verb='GET', path='{path}'),)"
 
 
 def test_the_whole_reply_as_response_body_is_the_default(generated: Generate) -> None:

@@ -57,15 +57,18 @@ class Source:
         finally:
             self._indent = outer
 
-    def wrapped(self, head: str, parts: Sequence[str], tail: str) -> None:
+    def wrapped(
+        self, head: str, parts: Sequence[str], tail: str, *, is_tuple: bool = False
+    ) -> None:
         """Add ``head``, ``parts`` with commas, ``tail``: on one line, on three, or a line each.
 
         Args:
             head: Up to and with the opening bracket.
             parts: What stands between the brackets.
             tail: From the closing bracket.
+            is_tuple: The brackets make a tuple, so a single part has a comma behind it.
         """
-        joined = ", ".join(parts)
+        joined = f"{parts[0]}," if is_tuple and len(parts) == 1 else ", ".join(parts)
         one = f"{head}{joined}{tail}"
         if self.fits(one):
             self.line(one)

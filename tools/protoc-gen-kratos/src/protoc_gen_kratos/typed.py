@@ -96,7 +96,7 @@ def _write_constant(source: Source, rpc: Rpc, names: TypedNames) -> None:
 def _write_rules(source: Source, rules: Sequence[HttpRule], names: TypedNames) -> None:
     shown = [_rule(rule, names) for rule in rules]
     if len(shown) == 1:
-        source.wrapped("http=(", [f"{shown[0]},"], "),")
+        source.wrapped("http=(", shown, "),", is_tuple=True)
         return
     source.line("http=(")
     with source.indented():
@@ -122,10 +122,8 @@ def _write_service(source: Source, service: ServiceModel, names: TypedNames) -> 
         source.gap()
         method, any_ = names.known("Method"), names.known("Any")
         records = [rpc.constant for rpc in service.methods]
-        if len(records) == 1:
-            records = [f"{records[0]},"]
         kind = f"{names.known('ClassVar')}[tuple[{method}[{any_}, {any_}], ...]]"
-        source.wrapped(f"METHODS: {kind} = (", records, ")")
+        source.wrapped(f"METHODS: {kind} = (", records, ")", is_tuple=True)
         for rpc in service.methods:
             source.gap()
             _write_abstract(source, rpc, names)
