@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
@@ -95,6 +98,67 @@ async def test_two_processes_share_what_is_kept(shop: Shop, server: Any) -> None
         other = Shop(other_store, MemoryMeter())
         assert len(await other.products(range(1, 301))) == 300
         assert other.loads == []
+
+
+Callers: TypeAlias = "Callable[..., Awaitable[asyncio.subprocess.Process]]"
+
+
+@pytest.fixture
+async def callers(server: Any) -> AsyncIterator[Callers]:
+    """Start processes that want one value, and wait until they are ready to ask for it."""
+    made: list[asyncio.subprocess.Process] = []
+
+    async def start(mode: str = "calm") -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tools.cachegen.tests.loading_process", server.url, mode),
+            cwd=Path(__file__).parents[3],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        made.append(process)
+        assert await said(process) == "ready"
+        return process
+
+    yield start
+    for process in made:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def said(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await process.stdout.readline()).decode().strip()
+
+
+def go(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"go\n")
+
+
+@pytest.mark.slow
+async def test_many_processes_make_one_load(callers: Callers) -> None:
+    processes = [await callers() for _ in range(4)]
+    for process in processes:
+        go(process)
+    told = [(await said(process)).split() for process in processes]
+    assert [found for found, _ in told] == ["100"] * 4
+    assert sorted(int(loads) for _, loads in told) == [0, 0, 0, 1]
+
+
+@pytest.mark.slow
+async def test_another_process_loads_when_the_one_that_loads_is_killed(callers: Callers) -> None:
+    stuck = await callers("stuck")
+    others = [await callers() for _ in range(2)]
+    go(stuck)
+    assert await said(stuck) == "loading"
+    for process in others:
+        go(process)
+    stuck.kill()
+    async with asyncio.timeout(60):  # the lock ends after 10 seconds; that of memcached up to 12
+        told = [(await said(process)).split() for process in others]
+    assert [found for found, _ in told] == ["100"] * 2
+    assert sum(int(loads) for _, loads in told) in (1, 2)
 
 
 @pytest.mark.slow

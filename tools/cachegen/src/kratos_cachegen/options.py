@@ -91,6 +91,7 @@ def redis(
     null_expire: float = 300.0,
     jitter: float = 0.1,
     stale: float = 0.0,
+    lock: float = 0.0,
     struct_name: str = "",
 ) -> Decorator:
     """Generate what reads, writes and forgets values in a store.
@@ -116,6 +117,9 @@ def redis(
         jitter: Part of ``expire`` by which it is shortened at most, at random, so that what was
             kept at the same time does not end at the same time; from 0 to 1.
         stale: Seconds after ``expire`` in which a value still serves, while one is loaded anew.
+        lock: Seconds for which one process may load a value while all others wait for it; longer
+            than that takes. When they are over, as that process has died, the next one loads. 0
+            lets each process load. For methods of at most one key; they write before they return.
         struct_name: Name of the generated class.
     """
     return _as_it_is

@@ -101,3 +101,21 @@ class Sessions(Protocol):
 
     @memory()
     async def add_cache_total(self, total: int) -> None: ...
+
+
+class Rates(Protocol):
+    """What one process loads for all."""
+
+    @bts(singleflight=True, nullcache=MARK)
+    @redis(expire=MINUTE, stale=30, jitter=0, lock=10)
+    async def rate(self, id: int) -> Product | None:
+        """Return a rate, if there is one."""
+        ...
+
+    @bts(cache_err="break")
+    @redis(lock=10)
+    async def draft(self, id: int) -> Product | None: ...
+
+    @bts()
+    @redis(lock=10, stale=5)
+    async def total(self) -> int: ...

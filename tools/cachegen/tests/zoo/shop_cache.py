@@ -20,9 +20,9 @@ from kratos_cachegen.runtime import (
     partial_result,
     with_partial,
 )
-from tools.cachegen.tests.zoo.shop import MINUTE, Product, Products, Sessions, product_key
+from tools.cachegen.tests.zoo.shop import MINUTE, Product, Products, Rates, Sessions, product_key
 
-__all__ = ["CachedProducts", "CachedSessions"]
+__all__ = ["CachedProducts", "CachedRates", "CachedSessions"]
 
 
 class CachedProducts(Aside, Products, ABC):
@@ -538,6 +538,176 @@ class CachedSessions(Aside, Sessions, ABC):
     def key_counts(self, key: int) -> str:
         """Return the key of a value; may be overridden."""
         return key_of("counts", key)
+
+    def key_total(self) -> str:
+        """Return the key of a value; may be overridden."""
+        return key_of("total")
+
+
+class CachedRates(Aside, Rates, ABC):
+    """What one process loads for all, with caches."""
+
+    def __init__(self, *, redis: Store, options: AsideOptions | None = None) -> None:
+        super().__init__(options=options)
+        self._flow_rate = Flow(self, "bts:rate")
+        self._kept_rate = Kept(
+            self,
+            redis,
+            codec(Product, "json"),
+            name="bts:rate",
+            expire=MINUTE,
+            jitter=0.0,
+            stale=30.0,
+            lock=10.0,
+            null_expire=300.0,
+            marks=True,
+        )
+        self._flow_draft = Flow(self, "bts:draft")
+        self._kept_draft = Kept(
+            self,
+            redis,
+            codec(Product, "json"),
+            name="bts:draft",
+            expire=300.0,
+            jitter=0.1,
+            lock=10.0,
+        )
+        self._flow_total = Flow(self, "bts:total")
+        self._kept_total = Kept(
+            self,
+            redis,
+            codec(int, "raw"),
+            name="bts:total",
+            expire=300.0,
+            jitter=0.1,
+            stale=5.0,
+            lock=10.0,
+        )
+
+    @abstractmethod
+    async def raw_rate(self, id: int) -> Product | None:
+        """Load from the source."""
+
+    async def rate(self, id: int) -> Product | None:
+        """Return a rate, if there is one."""
+        return await self._flow_rate.once(self.cache_sf_rate(id), lambda: self._find_rate(id))
+
+    async def _find_rate(self, id: int) -> Product | None:
+        key = self.key_rate(id)
+        keeps = True
+        try:
+            found = await self._kept_rate.get(key)
+        except Exception as error:
+            self._flow_rate.failed("read", error)
+            found = None
+            keeps = False
+        async with self._kept_rate.turn(key, found, asks=keeps) as found:
+            if found is not None:
+                self._flow_rate.hit()
+                if found.stale:
+                    self._flow_rate.renew(
+                        {key: key},
+                        lambda _: self._kept_rate.renew(key, lambda: self._load_rate(id)),
+                    )
+                return found.value
+            self._flow_rate.miss()
+            return await self._load_rate(id, keeps=keeps)
+
+    async def _load_rate(self, id: int, *, keeps: bool = True) -> Product | None:
+        value = await self.raw_rate(id)
+        if keeps:
+            await self._flow_rate.write(
+                (self.cache_sf_rate(id),),
+                lambda: self._kept_rate.set(self.key_rate(id), value),
+                sync=True,
+            )
+        return value
+
+    def cache_sf_rate(self, id: int) -> Hashable:
+        """Return what is the same for those of whom one works for all."""
+        return self.key_rate(id)
+
+    async def del_cache_rate(self, id: int) -> None:
+        """Forget what is kept, as it has changed."""
+        await self._kept_rate.delete([self.key_rate(id)])
+
+    @abstractmethod
+    async def raw_draft(self, id: int) -> Product | None:
+        """Load from the source."""
+
+    async def draft(self, id: int) -> Product | None:
+        """Return what the cache has, or what the source has."""
+        return await self._find_draft(id)
+
+    async def _find_draft(self, id: int) -> Product | None:
+        key = self.key_draft(id)
+        found = await self._kept_draft.get(key)
+        async with self._kept_draft.turn(key, found) as found:
+            if found is not None:
+                self._flow_draft.hit()
+                return found.value
+            self._flow_draft.miss()
+            return await self._load_draft(id)
+
+    async def _load_draft(self, id: int) -> Product | None:
+        value = await self.raw_draft(id)
+        await self._flow_draft.write(
+            (), lambda: self._kept_draft.set(self.key_draft(id), value), sync=True
+        )
+        return value
+
+    async def del_cache_draft(self, id: int) -> None:
+        """Forget what is kept, as it has changed."""
+        await self._kept_draft.delete([self.key_draft(id)])
+
+    @abstractmethod
+    async def raw_total(self) -> int:
+        """Load from the source."""
+
+    async def total(self) -> int:
+        """Return what the cache has, or what the source has."""
+        return await self._find_total()
+
+    async def _find_total(self) -> int:
+        key = self.key_total()
+        keeps = True
+        try:
+            found = await self._kept_total.get(key)
+        except Exception as error:
+            self._flow_total.failed("read", error)
+            found = None
+            keeps = False
+        async with self._kept_total.turn(key, found, asks=keeps) as found:
+            if found is not None:
+                self._flow_total.hit()
+                if found.stale:
+                    self._flow_total.renew(
+                        {key: key}, lambda _: self._kept_total.renew(key, self._load_total)
+                    )
+                value = found.value
+                return 0 if value is None else value
+            self._flow_total.miss()
+            return await self._load_total(keeps=keeps)
+
+    async def _load_total(self, *, keeps: bool = True) -> int:
+        value = await self.raw_total()
+        if keeps:
+            await self._flow_total.write(
+                (), lambda: self._kept_total.set(self.key_total(), value), sync=True
+            )
+        return value
+
+    async def del_cache_total(self) -> None:
+        """Forget what is kept, as it has changed."""
+        await self._kept_total.delete([self.key_total()])
+
+    def key_rate(self, id: int) -> str:
+        """Return the key of a value; may be overridden."""
+        return key_of("rate", id)
+
+    def key_draft(self, id: int) -> str:
+        """Return the key of a value; may be overridden."""
+        return key_of("draft", id)
 
     def key_total(self) -> str:
         """Return the key of a value; may be overridden."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar, cast
 
 from kratos.errors import ConfigError
@@ -12,6 +12,7 @@ from kratos_cachegen.runtime import envelope
 from kratos_cachegen.runtime.codec import Codec
 from kratos_cachegen.runtime.flow import Flow
 from kratos_cachegen.runtime.groups import in_groups
+from kratos_cachegen.runtime.turn import Turn, Turns
 
 if TYPE_CHECKING:
     from kratos_cachegen.runtime.aside import Aside
@@ -55,6 +56,7 @@ class Kept(Generic[T]):
         batch: Most keys of one question; 0 for all.
         max_group: Most questions at the same time.
         go_on: Whether the other questions are asked after an error.
+        lock: Seconds for which one process may load while others wait; 0 for no locks.
 
     Raises:
         ConfigError: There is no store, or a number is out of its range.
@@ -76,6 +78,7 @@ class Kept(Generic[T]):
         batch: int = 0,
         max_group: int = 0,
         go_on: bool = False,
+        lock: float = 0.0,
     ) -> None:
         if cast("object", store) is None:
             raise ConfigError(f"{name} needs a store")
@@ -83,6 +86,7 @@ class Kept(Generic[T]):
         require_number("expire", expire, above=0, finite=True)
         require_number("null_expire", null_expire, above=0, finite=True)
         require_number("stale", stale, least=0, finite=True)
+        require_number("lock", lock, least=0, finite=True)
         require_number("jitter", jitter, least=0)
         if jitter > 1:
             raise ConfigError(f"jitter is a part of the time, from 0 to 1, not {jitter!r}")
@@ -99,6 +103,7 @@ class Kept(Generic[T]):
         self._batch = batch
         self._max_group = max_group
         self._go_on = go_on
+        self._turns: Turns[Found[T]] = Turns(aside, self._flow, store, lock=lock, read=self._found)
 
     async def get(self, key: str) -> Found[T] | None:
         """Return what a key has; ``None`` if that is nothing, or cannot be read.
@@ -138,7 +143,9 @@ class Kept(Generic[T]):
         """
         entry = self._entry(value)
         if entry is not None:
-            await self._store.set(self._aside.options.prefix + key, entry.value, ttl=entry.ttl)
+            name = self._aside.options.prefix + key
+            await self._store.set(name, entry.value, ttl=entry.ttl)
+            self._turns.wrote(name)
 
     async def set_many(self, values: Mapping[str, T | None]) -> None:
         """Keep values, as ``set``."""
@@ -176,6 +183,36 @@ class Kept(Generic[T]):
         _, error = await in_groups(keys, forget, batch=1, max_group=32)
         if error is not None:
             raise error
+
+    def turn(self, key: str, found: Found[T] | None, *, asks: bool = True) -> Turn[Found[T]]:
+        """Return the block in which a value is used, or loaded and kept; see ``Turn``.
+
+        Args:
+            key: Its key.
+            found: What ``get`` has returned.
+            asks: Whether that could be read.
+        """
+        return Turn(self._turns, self._aside.options.prefix + key, found, asks=asks)
+
+    async def renew(self, key: str, load: Callable[[], Awaitable[object]]) -> None:
+        """Load a value that is stale, unless another process does so, or has just done it.
+
+        Args:
+            key: Its key.
+            load: Loads and keeps it.
+
+        Raises:
+            StoreUnavailable: The store does not answer; then the value would not be kept.
+        """
+        turn = self.turn(key, None)
+        if not await turn.take():
+            return
+        try:
+            found = await turn.look()
+            if found is None or found.stale:
+                await load()
+        finally:
+            await turn.leave()
 
     def _found(self, data: bytes) -> Found[T] | None:
         try:

@@ -106,6 +106,8 @@ def _check_custom(method: Method, bts: Bts) -> None:
 
 
 def _check_cached(method: Method, cached: Cached) -> None:
+    if cached.lock and (method.bts is None or method.shape is Shape.MULTI):
+        raise SourceProblem("lock is for methods with @bts(), of at most one key", method.node)
     if method.bts is None:
         if cached.stale:
             raise SourceProblem("stale is for methods with @bts(), which load anew", method.node)

@@ -41,6 +41,7 @@ _CACHED: Final = frozenset(
         "expire",
         "jitter",
         "key",
+        "lock",
         "max_group",
         "null_expire",
         "stale",
@@ -125,6 +126,7 @@ def cached_of(
         null_expire=read.number("null_expire", 300.0, above=0.0),
         jitter=read.number("jitter", 0.1, most=1.0),
         stale=read.number("stale", 0.0),
+        lock=read.number("lock", 0.0),
     )
 
 

@@ -133,6 +133,7 @@ class Cached:
     null_expire: float = 300.0
     jitter: float = 0.1
     stale: float = 0.0
+    lock: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,30 +201,48 @@ class FlowWriter:
                 key = self._local("key")
                 lines.add(f"{key} = {key_call(method)}")
                 self._reading(found, f"{self._kept}.get({key})", keeps)
-                with lines.block(f"if {found} is not None:"):
-                    lines.add(f"{self._flow}.hit()")
-                    self._renew_one(found)
-                    self._return_kept(f"{found}.value")
+                if method.cached.lock:
+                    asks = "" if self._bts.cache_err == "break" else f", asks={keeps}"
+                    turn = f"{self._kept}.turn({key}, {found}{asks})"
+                    with lines.block(f"async with {turn} as {found}:"):
+                        self._use_or_load(found, keeps)
+                else:
+                    self._use_or_load(found, keeps)
             else:
                 self._reading(found, self._cache_call(), keeps)
                 test = f"{found} is not None" if value.optional else found
                 with lines.block(f"if {test}:"):
                     lines.add(f"{self._flow}.hit()")
                     self._return_value(found)
-            lines.add(f"{self._flow}.miss()")
-            passed = [*arguments(method.params), *self._keeps(keeps)]
-            lines.call(f"return await self._load_{method.name}(", passed, ")")
+                self._miss_one(keeps)
         lines.add("")
+
+    def _use_or_load(self, found: str, keeps: str) -> None:
+        lines = self._lines
+        with lines.block(f"if {found} is not None:"):
+            lines.add(f"{self._flow}.hit()")
+            self._renew_one(found)
+            self._return_kept(f"{found}.value")
+        self._miss_one(keeps)
+
+    def _miss_one(self, keeps: str) -> None:
+        lines, method = self._lines, self._method
+        lines.add(f"{self._flow}.miss()")
+        passed = [*arguments(method.params), *self._keeps(keeps)]
+        lines.call(f"return await self._load_{method.name}(", passed, ")")
 
     def _renew_one(self, found: str) -> None:
         lines, method = self._lines, self._method
         assert method.cached is not None
         if not method.cached.stale:
             return
-        load = f"self._load_{method.name}({', '.join(arguments(method.params))})"
-        key = self._local("key")
+        passed, key = ", ".join(arguments(method.params)), self._local("key")
+        renew = f"self._load_{method.name}({passed})"
+        if method.cached.lock:
+            load = f"lambda: {renew}" if passed else f"self._load_{method.name}"
+            renew = f"{self._kept}.renew({key}, {load})"
         with lines.block(f"if {found}.stale:"):
-            lines.call(f"{self._flow}.renew(", [f"{{{key}: {key}}}", f"lambda _: {load}"], ")")
+            lines.call(f"{self._flow}.renew(", [f"{{{key}: {key}}}", f"lambda _: {renew}"], ")")
 
     def _return_value(self, name: str) -> None:
         if self._check:
@@ -298,8 +316,11 @@ class FlowWriter:
                 same = ", ".join([each, *(p.passed for p in parts[1:])])
                 every = self._method.key.name
                 keys = f"[self.cache_sf_{self._method.name}({same}) for {each} in {every}]"
+        # Other processes that wait by a lock are let go when the method has returned.
+        cached = self._method.cached
+        sync = self._bts.sync or (cached is not None and cached.lock > 0)
         self._lines.call(
-            f"await {self._flow}.write(", [keys, f"lambda: {job}", f"sync={self._bts.sync}"], ")"
+            f"await {self._flow}.write(", [keys, f"lambda: {job}", f"sync={sync}"], ")"
         )
 
     def _find_many(self) -> None:

@@ -85,6 +85,8 @@ def kept_options(cached: Cached, name: str, value: Value, check: str, *, marks: 
     ]
     if cached.stale:
         options.append(f"stale={cached.stale}")
+    if cached.lock:
+        options.append(f"lock={cached.lock}")
     if check or marks:
         options.append(f"null_expire={cached.null_expire}")
     if check:
