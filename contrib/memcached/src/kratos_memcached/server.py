@@ -19,6 +19,12 @@ TlsOf = Callable[[], ssl.SSLContext]
 Login = tuple[str, str]
 
 _FULL: Final = ("too large", "out of memory")
+_KNOWN: Final = (  # what errors of TLS hold, and what that means
+    ("certificate verify failed", "its certificate is not trusted: check ca="),
+    ("CERTIFICATE_REQUIRED", "it wants a certificate: name one by certificate= and key="),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS there: write memcached://"),
+    ("RECORD_LAYER_FAILURE", "it does not speak TLS there: write memcached://"),
+)
 
 
 class Server:
@@ -89,7 +95,7 @@ class Server:
             told = str(error) or f"no answer within {self._timeout:g} s"
             raise self._failed(told) from error
         except OSError as error:
-            raise self._failed(str(error) or type(error).__name__) from error
+            raise self._failed(_told(error)) from error
         finally:
             self._probing = False
         self._failures = 0
@@ -164,6 +170,16 @@ class Server:
         self._told = told
         self.close_connection()  # what it still owes would keep others waiting
         return StoreUnavailable(f"memcached {self.name} fails: {told}")
+
+
+def _told(error: OSError) -> str:
+    """Return what an error means, with the error itself."""
+    told = str(error) or type(error).__name__
+    cause = "" if error.__cause__ is None else str(error.__cause__)  # of a lost connection
+    for sign, meaning in _KNOWN:
+        if sign in told or sign in cause:
+            return f"{meaning} ({cause or told})"
+    return told
 
 
 async def _log_in(connection: Connection, login: Login) -> None:
