@@ -16,6 +16,7 @@ _BENCHES = {
     "http2": "benchmarks.http2",
     "workers": "benchmarks.workers",
     "workers-grpc": "benchmarks.workers_grpc",
+    "cache": "benchmarks.cache",
     "import": "benchmarks.startup",
     "config": "benchmarks.config",
     "json": "benchmarks.codec",
