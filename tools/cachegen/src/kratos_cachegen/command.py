@@ -8,18 +8,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from kratos_cachegen.files import (
+    find,
+    is_module,
+    module_of,
+    out_of,
+    present_in,
+    read_text,
+    write_whole,
+)
 from kratos_cachegen.source.problems import SourceProblem
 from kratos_cachegen.source.reader import read
 from kratos_cachegen.writing.module import write
 
-__all__ = ["generate", "main", "module_of", "register", "run"]
+__all__ = ["generate", "main", "register", "run"]
 
 _DESCRIPTION: Final = """\
 Write the caches of interfaces: for articles.py, whose classes have methods with @bts, @redis, @mc
 or @memory, the module articles_cache.py beside it. Folders are searched for such modules.
 Nothing is imported; the result depends on the text alone."""
-_SUFFIX: Final = "_cache"
-_MARK: Final = "kratos_cachegen"
 
 
 def register(subparsers: Any) -> None:
@@ -44,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Generate, or check what was generated."""
-    files, wrong = _files(args.paths)
+    files, wrong = find(args.paths)
     if args.module and len(files) != 1:
         return _refuse("--module names the module of one file")
     if wrong:
@@ -53,14 +60,13 @@ def run(args: argparse.Namespace) -> int:
     for file in files:
         try:
             text = generate(file, module=args.module)
+            status = max(status, _deliver(file, text, only_check=args.check))
         except SourceProblem as problem:
             sys.stderr.write(f"{file}:{problem.line}: {problem}\n")
             status = 1
-        except (OSError, UnicodeDecodeError) as error:
-            sys.stderr.write(f"{file}: {error}\n")
+        except OSError as error:
+            sys.stderr.write(f"{error.filename or file}: {error.strerror}\n")
             status = 1
-        else:
-            status = max(status, _deliver(file, text, only_check=args.check))
     return status
 
 
@@ -75,18 +81,13 @@ def generate(file: Path, *, module: str = "") -> str:
         SourceProblem: Something is wrong with an interface.
         OSError: The file cannot be read.
     """
-    interfaces = read(file.read_text(encoding="utf-8"), module or module_of(file))
-    return write(interfaces, file.name) if interfaces else ""
-
-
-def module_of(file: Path) -> str:
-    """Return the name by which a file is imported: with those of the packages that it is in."""
-    names = [file.stem]
-    folder = file.resolve().parent
-    while (folder / "__init__.py").is_file():
-        names.append(folder.name)
-        folder = folder.parent
-    return ".".join(reversed(names))
+    name = module or module_of(file)
+    interfaces = read(read_text(file), name)
+    if interfaces and not is_module(name):
+        raise SourceProblem(f"{name!r} cannot be imported: rename it, or say --module NAME")
+    # The name stands in a comment, which a line break in that of a file would end.
+    source = file.name if is_module(file.stem) else f"{name}.py"
+    return write(interfaces, source) if interfaces else ""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,36 +105,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _files(paths: Sequence[str]) -> tuple[list[Path], str]:
-    """Return the files to generate from, and what is wrong with the paths."""
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found += sorted(each for each in path.rglob("*.py") if _is_meant(each))
-        elif path.suffix == ".py" and path.is_file():
-            found.append(path)
-        else:
-            return [], f"{path} is neither a folder nor a Python file that is there"
-    return found, "" if found else f"no module in {', '.join(paths)} uses kratos_cachegen"
-
-
-def _is_meant(file: Path) -> bool:
-    if file.stem.endswith(_SUFFIX):
-        return False
-    return _MARK in file.read_text(encoding="utf-8", errors="replace")
-
-
 def _deliver(file: Path, text: str, *, only_check: bool) -> int:
     """Write what was generated, or compare it; return the status."""
-    out = file.with_name(f"{file.stem}{_SUFFIX}.py")
     if not text:
         return 0
-    present = out.read_text(encoding="utf-8") if out.is_file() else ""
+    out = out_of(file)
+    present = present_in(out)
     if only_check and present != text:
         sys.stderr.write(f"{out} is not as {file} says: run kratos cachegen {file}\n")
         return 1
     if present != text:
-        out.write_text(text, encoding="utf-8", newline="\n")
+        write_whole(out, text)
         sys.stdout.write(f"{out}\n")
     return 0
 
