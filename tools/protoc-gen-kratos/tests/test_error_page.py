@@ -67,3 +67,12 @@ enum E {
 """
     row = page(generated({"x.proto": text}, PAGE)).splitlines()[-1]
     assert row.endswith(r"| One \| two, \<b\>three\</b\> and \`four\`. |")
+
+
+def test_name_of_a_file_cannot_end_its_code(generated: Generate) -> None:
+    text = """syntax = "proto3";
+import "errors/errors.proto";
+enum E { A = 0 [(errors.code) = 400]; }
+"""
+    found = page(generated({"a`<b>.proto": text}, PAGE))
+    assert "\nDefined in ``a`<b>.proto``.\n" in found

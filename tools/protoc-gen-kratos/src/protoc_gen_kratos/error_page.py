@@ -61,7 +61,7 @@ def _section(errors: Sequence[ErrorModel]) -> Iterator[str]:
     if about:
         yield about
         yield ""
-    yield f"Defined in `{first.file.name}`."
+    yield f"Defined in {_code(first.file.name)}."
     yield ""
     yield "| Code | Reason | gRPC | Meaning |"
     yield "|---|---|---|---|"
@@ -75,6 +75,13 @@ def _enum_name(error: ErrorModel) -> str:
     assert descriptor is not None, "values of a linked file have their enum"
     name: str = descriptor.full_name
     return name
+
+
+def _code(text: str) -> str:
+    """Return a text as code, also one with backticks."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    margin = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{margin}{text}{margin}{fence}"
 
 
 def _text(comment: str) -> str:

@@ -177,6 +177,13 @@ class _Run:
 
 def _refuse_impossible_names(file: SourceFile, problems: Problems) -> None:
     """Refuse names that no module and no class can hold."""
+    if not _is_plain(file.name):
+        problems.error(
+            file.name,
+            0,
+            f"{file.name!r} cannot be the name of a definition: it is a path below a folder, "
+            "without '..', empty parts and characters that cannot be printed; rename it",
+        )
     named: list[tuple[str, Path]] = []
     for kind, names in (
         (file.raw.ENUM_TYPE_FIELD_NUMBER, [enum.name for enum in file.raw.enum_type]),
@@ -195,6 +202,11 @@ def _refuse_impossible_names(file: SourceFile, problems: Problems) -> None:
                 file.line(path),
                 f"{name} cannot be a name in Python, which has other uses for it; rename it",
             )
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name can stand in comments, and leads to a file of the output."""
+    return name.isprintable() and not {"", ".", ".."} & {*name.split("/")}
 
 
 def _refuse_equal_paths(wanted: Sequence[str], problems: Problems) -> None:

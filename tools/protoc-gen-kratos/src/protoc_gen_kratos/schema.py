@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -38,15 +39,17 @@ class Schema:
         _refuse_new_editions(raws, problems)
         problems.raise_errors()
         self._pool = DescriptorPool()
+        linked: dict[str, FileDescriptor] = {}
         for name in _imports_first(raws, problems):
             try:
-                self._pool.AddSerializedFile(raws[name].SerializeToString())
+                # Kept from here: asked for a name that is not ASCII, the pool does not find it.
+                linked[name] = self._pool.AddSerializedFile(raws[name].SerializeToString())
             except TypeError as error:
                 problems.error(name, 0, f"protobuf cannot link it: {error}")
                 break
         problems.raise_errors()
         self.files: Mapping[str, SourceFile] = {
-            name: SourceFile(raw, self._pool.FindFileByName(name)) for name, raw in raws.items()
+            name: SourceFile(raw, linked[name]) for name, raw in raws.items()
         }
 
     def option(self, options: Message, extension: str) -> Any:
