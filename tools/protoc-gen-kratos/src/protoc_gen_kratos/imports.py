@@ -53,6 +53,7 @@ class Imports:
         self._taken = frozenset(taken)
         self._known = dict(bound or {})
         self._new: dict[str, str] = {}
+        self._comments: dict[str, str] = {}
 
     def name(self, module: str, name: str) -> str:
         """Return how ``name`` of ``module`` is spelled here, and import it."""
@@ -81,6 +82,9 @@ class Imports:
             names.insert(0, class_name(outer.name))
             outer = outer.containing_type
         module = located(descriptor.file.name, self._modules, self._prefix)
+        comment = self._modules.imported(descriptor.file.name, ()).comment
+        for origin in (module, module.rpartition(".")[0]):
+            self._comments[origin] = comment
         return ".".join((self.name(module, names[0]), *names[1:]))
 
     def statements(self) -> list[str]:
@@ -90,7 +94,8 @@ class Imports:
             for module in plain:
                 source.line(f"import {module}")
             for origin, names in origins:
-                source.line(f"from {origin} import {', '.join(names)}")
+                comment = self._comments.get(origin, "")
+                source.line(f"from {origin} import {', '.join(names)}{comment}")
         return source.text().splitlines() if self._new else []
 
     def write(self, source: Source) -> None:
@@ -101,7 +106,7 @@ class Imports:
             for module in plain:
                 source.line(f"import {module}")
             for origin, names in origins:
-                source.imports(origin, names)
+                source.imports(origin, names, self._comments.get(origin, ""))
 
     def _bind(self, alias: str, what: str) -> str:
         self._known[alias] = what
@@ -132,7 +137,7 @@ def _group(module: str) -> int:
     return 1 if module.partition(".")[0] in _OTHERS else 2
 
 
-def _order(name: str) -> tuple[bool, bool, str]:
+def _order(name: str) -> tuple[bool, bool, str, str]:
     """Constants first, then classes, then functions, as formatters sort."""
     plain = name.partition(" ")[0]
-    return not plain.isupper(), not plain[:1].isupper(), plain
+    return not plain.isupper(), not plain[:1].isupper(), plain.lower(), plain
