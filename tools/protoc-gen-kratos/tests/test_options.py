@@ -29,8 +29,12 @@ def test_a_switch_without_a_value_is_on() -> None:
 
 
 def test_further_output_is_asked_for() -> None:
-    options = Options.parse("mock,error_catalogue=docs/errors.md")
-    assert options == Options(mock=True, error_catalogue="docs/errors.md")
+    options = Options.parse("mock,error_catalogue=docs/errors.md,openapi=api.yaml")
+    assert options == Options(mock=True, error_catalogue="docs/errors.md", openapi="api.yaml")
+    options = Options.parse("openapi=a.json,openapi_title=Shop,openapi_version=1.2")
+    assert (options.openapi_title, options.openapi_version) == ("Shop", "1.2")
+    options = Options.parse("tests=tests/api,tests_package=shop.api")
+    assert (options.tests, options.tests_package) == ("tests/api", "shop.api")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,12 @@ def test_further_output_is_asked_for() -> None:
         ("error_catalogue=errors", r"ends in \.md"),
         ("error_catalogue=../errors.md", r"error_catalogue is '\.\./errors\.md'"),
         ("error_catalogue=/errors.md", "give a path in the output"),
+        ("openapi=openapi", r"openapi is 'openapi'; .* ends in \.json or \.yaml or \.yml"),
+        ("openapi=../api.json", r"openapi is '\.\./api\.json'"),
+        ("openapi=api.md", r"openapi is 'api\.md'"),
+        ("tests=tests,mock", "drop mock"),
+        ("tests=tests,openapi=a.json", "drop mock"),
+        ("tests=tests,tests_package=a-b", "tests_package is 'a-b'"),
         ("omitemty=false", "no switch 'omitemty'"),
         ("omitempty=no", "omitempty is 'no'"),
         ("omitempty_prefix=api", "must start with '/'"),
@@ -51,3 +61,12 @@ def test_further_output_is_asked_for() -> None:
 def test_a_wrong_switch_is_refused_with_its_name(parameter: str, reason: str) -> None:
     with pytest.raises(ParameterError, match=reason):
         Options.parse(parameter)
+
+
+def test_a_document_takes_the_server_that_it_describes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr("protoc_gen_kratos.options.find_spec", nothing)
+    with pytest.raises(ParameterError, match=r"protoc-gen-kratos\[openapi\]"):
+        Options.parse("openapi=openapi.json")

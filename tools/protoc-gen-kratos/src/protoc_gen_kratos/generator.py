@@ -14,11 +14,13 @@ from protoc_gen_kratos.error_enums import ErrorModel, read_errors
 from protoc_gen_kratos.error_page import write_error_page
 from protoc_gen_kratos.mock import write_mock
 from protoc_gen_kratos.modules import Modules, Provider, module_parts
+from protoc_gen_kratos.openapi import write_openapi
 from protoc_gen_kratos.options import Options
 from protoc_gen_kratos.pb2 import write_pb2
 from protoc_gen_kratos.problems import Problem, Problems
 from protoc_gen_kratos.schema import Schema
-from protoc_gen_kratos.services import read_services
+from protoc_gen_kratos.services import ServiceModel, read_services
+from protoc_gen_kratos.skeleton import Skeleton
 from protoc_gen_kratos.stub import write_stub
 from protoc_gen_kratos.typed import write_typed
 
@@ -102,12 +104,16 @@ def generate(
     problems.raise_errors()
     wanted = sorted(name for name in set(targets) if not provided_elsewhere(name, options))
     run = _Run(schema, wanted, options, problems)
-    files = [file for name in wanted for file in run.files(schema.files[name])]
+    write = run.tests if options.tests else run.files
+    files = [file for name in wanted for file in write(schema.files[name])]
     if options.error_catalogue:
         page = write_error_page(run.errors)
         files.append(GeneratedFile(path=options.error_catalogue, content=page))
     _refuse_equal_paths(wanted, problems)
     problems.raise_errors()
+    if options.openapi:  # only what is right can be described
+        document = write_openapi(run.services, schema, descriptor_set, options)
+        files.append(GeneratedFile(path=options.openapi, content=document))
     return Result(
         files=tuple(sorted(files, key=lambda file: file.path)),
         warnings=problems.warnings,
@@ -128,6 +134,8 @@ class _Run:
         self._modules = Modules(self._wanted, options)
         self.assumptions: list[Assumption] = []
         self.errors: list[ErrorModel] = []
+        self.services: list[ServiceModel] = []
+        self._trials: dict[str, str] = {}
 
     def files(self, file: SourceFile) -> Iterator[GeneratedFile]:
         """Generate the modules of one definition."""
@@ -147,6 +155,29 @@ class _Run:
                 mock = write_mock(file, services, self._modules)
                 yield GeneratedFile(path="/".join((*package, f"{name}_mock.py")), content=mock)
         self.errors += errors
+        self.services += services
+
+    def tests(self, file: SourceFile) -> Iterator[GeneratedFile]:
+        """Generate the tests that services of one definition begin with."""
+        for service in read_services(file, self._schema, self._options, self._problems):
+            skeleton = Skeleton(
+                service=service,
+                file=file.name,
+                modules=self._modules,
+                prefix=self._options.tests_package,
+            )
+            if not service.methods:
+                continue
+            path = f"{skeleton.trial_stem}.py"
+            other = self._trials.setdefault(path, skeleton.full_name)
+            if other != skeleton.full_name:
+                self._problems.error(
+                    file.name,
+                    service.element.line,
+                    f"tests of {skeleton.full_name} and of {other} would both be {path}; "
+                    "rename one",
+                )
+            yield GeneratedFile(path=path, content=skeleton.trial())
 
     def _pb2(self, file: SourceFile) -> str:
         imports = needed_imports(file, self._schema, self._modules)

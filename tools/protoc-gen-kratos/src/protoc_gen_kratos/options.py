@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Final
 
 __all__ = ["Options", "ParameterError"]
 
-_PAGE: Final = re.compile(r"(?:[\w.-]*[\w-][\w.-]*/)*[\w.-]+\.md", re.ASCII)
+_PATH: Final = re.compile(r"(?:[\w.-]*[\w-][\w.-]*/)*[\w.-]+(\.[a-z]+)", re.ASCII)
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -35,6 +36,15 @@ class Options:
         mock: Also write a mock of every service, ``x_kratos_mock.py``.
         error_catalogue: Also write a page on all errors of the run, in Markdown, to this path
             in the output.
+        openapi: Also write an OpenAPI document of all services of the run that HTTP serves, to
+            this path in the output: JSON, or YAML. Takes kratos-http.
+        openapi_title: Title in the document.
+        openapi_version: Version of the API in it.
+        tests: Write tests instead, a file for each service to begin with; the files belong to
+            their reader from then on. The folder of the output, seen from where the compiler
+            runs: by that the plug-in leaves out what is there already.
+        tests_package: Dotted package that the generated code lies in, for the imports of
+            tests; empty for code on the import path.
     """
 
     omit_empty: bool = True
@@ -45,6 +55,11 @@ class Options:
     absolute_root: bool = False
     mock: bool = False
     error_catalogue: str = ""
+    openapi: str = ""
+    openapi_title: str = ""
+    openapi_version: str = ""
+    tests: str = ""
+    tests_package: str = ""
 
     def __post_init__(self) -> None:
         if self.private_package and not _DOTTED.fullmatch(self.private_package):
@@ -56,16 +71,31 @@ class Options:
             raise ParameterError(
                 f"omitempty_prefix is {self.omit_empty_prefix!r}; it must start with '/'"
             )
-        if self.error_catalogue and not _PAGE.fullmatch(self.error_catalogue):
+        _check_path("error_catalogue", self.error_catalogue, (".md",), "docs/errors.md")
+        _check_path("openapi", self.openapi, (".json", ".yaml", ".yml"), "docs/openapi.json")
+        if self.openapi and find_spec("kratos_http") is None:
             raise ParameterError(
-                f"error_catalogue is {self.error_catalogue!r}; give a path in the output that "
-                "ends in .md, such as docs/errors.md"
+                "openapi describes what kratos-http serves, which is not installed; "
+                'pip install "protoc-gen-kratos[openapi]"'
             )
+        self._check_tests()
         for name, module in self.modules.items():
             if not name.endswith(".proto") or not _DOTTED.fullmatch(module):
                 raise ParameterError(
                     f"module {name}={module} is not of the form path/x.proto=package.x_pb2"
                 )
+
+    def _check_tests(self) -> None:
+        if self.tests_package and not _DOTTED.fullmatch(self.tests_package):
+            raise ParameterError(
+                f"tests_package is {self.tests_package!r}; give names joined with dots, "
+                "such as shop.api"
+            )
+        if self.tests and (self.mock or self.error_catalogue or self.openapi):
+            raise ParameterError(
+                "tests is for a run of its own, with a folder of its own: drop mock, "
+                "error_catalogue and openapi"
+            )
 
     @classmethod
     def parse(cls, parameter: str) -> Options:
@@ -99,6 +129,11 @@ class Options:
             absolute_root=_truth("absolute_root", switches, default=False),
             mock=_truth("mock", switches, default=False),
             error_catalogue=switches.get("error_catalogue", ""),
+            openapi=switches.get("openapi", ""),
+            openapi_title=switches.get("openapi_title", ""),
+            openapi_version=switches.get("openapi_version", ""),
+            tests=switches.get("tests", ""),
+            tests_package=switches.get("tests_package", ""),
         )
 
 
@@ -108,9 +143,23 @@ _SWITCHES: Final = (
     "mock",
     "omitempty",
     "omitempty_prefix",
+    "openapi",
+    "openapi_title",
+    "openapi_version",
     "private_package",
     "regenerate",
+    "tests",
+    "tests_package",
 )
+
+
+def _check_path(name: str, value: str, endings: Sequence[str], example: str) -> None:
+    found = _PATH.fullmatch(value)
+    if value and (found is None or found[1] not in endings):
+        raise ParameterError(
+            f"{name} is {value!r}; give a path in the output that ends in "
+            f"{' or '.join(endings)}, such as {example}"
+        )
 
 
 def _truth(name: str, switches: Mapping[str, str], *, default: bool) -> bool:

@@ -59,6 +59,11 @@ class Skeleton:
         return self.service.element.descriptor.full_name
 
     @property
+    def trial_stem(self) -> str:
+        """Name of the module that ``trial`` returns, different for each service of a company."""
+        return identifier(snake(f"test_{self.full_name.replace('.', '_')}"))
+
+    @property
     def _short(self) -> str:
         name = self.service.element.raw.name
         return name.removesuffix(_SUFFIX) or name
@@ -111,13 +116,34 @@ class Skeleton:
         Args:
             implementation: Dotted module of the class.
         """
-        names = {f"test_{rpc.name}" for rpc in self.service.methods}
-        imports = self._imports({*names, "caller", "reply", "replies", "stream", "pytestmark"})
-        name = partial(imports.name, "kratos.testing")
-        made = imports.name(implementation, self.class_name)
-        client = imports.name(self._typed, self.service.client)
-        mark = f"{imports.module('pytest')}.mark.asyncio"
+        imports = self._imports(self._names_in_tests)
         body = Source()
+        self._write_tests(body, imports, imports.name(implementation, self.class_name))
+        return self._test_module(body, imports)
+
+    def trial(self) -> str:
+        """Return a module of tests that passes by itself, of a service that is in it."""
+        stand_in = f"Fake{self._short}"
+        imports = self._imports({*self._names_in_tests, stand_in})
+        body = Source()
+        body.line(f"class {stand_in}({imports.name(self._typed, self.service.name)}):")
+        with body.indented():
+            body.docstring("Answers with nothing: import your service, and test that instead.")
+            for rpc in self.service.methods:
+                body.gap()
+                _write_method(body, rpc, imports)
+        self._write_tests(body, imports, stand_in)
+        return self._test_module(body, imports)
+
+    @property
+    def _names_in_tests(self) -> set[str]:
+        names = {f"test_{rpc.name}" for rpc in self.service.methods}
+        return {*names, "caller", "reply", "replies", "stream", "pytestmark"}
+
+    def _write_tests(self, body: Source, imports: Imports, made: str) -> None:
+        """Add a test for each method of what ``made`` calls."""
+        name = partial(imports.name, "kratos.testing")
+        client = imports.name(self._typed, self.service.client)
         for rpc in self.service.methods:
             body.gap(2)
             body.line(f"async def test_{rpc.name}() -> None:")
@@ -125,6 +151,9 @@ class Skeleton:
                 body.line(f"async with {name('serving')}({made}()) as caller:")
                 with body.indented():
                     _write_test(body, rpc, client, imports.message)
+
+    def _test_module(self, body: Source, imports: Imports) -> str:
+        mark = f"{imports.module('pytest')}.mark.asyncio"
         head = Source()
         head.docstring(f"Tests of ``{self.full_name}``: say in each what is expected.")
         head.gap()
