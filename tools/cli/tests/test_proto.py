@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -334,6 +335,17 @@ def test_the_switches_of_the_plugin_are_options(folder: Path) -> None:
     assert main(["proto", "greeter.proto", "--out", "gen", *switches]) == 0
     content = (folder / "gen" / "greeter_kratos.py").read_text()
     assert 'path="/api/helloworld.v1.Greeter/SayHello"' in content
+
+
+def test_a_document_is_written_beside_the_code(folder: Path) -> None:
+    write(folder, {"greeter.proto": GREETER})
+    switches = ["--openapi", "docs/api.json", "--openapi-title", "Hello", "--openapi-version", "2"]
+    assert main(["proto", "greeter.proto", "--out", "gen", *switches]) == 0
+    told = json.loads((folder / "gen/docs/api.json").read_text())
+    assert told["info"] == {"title": "Hello", "version": "2"}
+    assert list(told["paths"]) == ["/helloworld/{name}"]
+    assert not (folder / "gen/docs/__init__.py").exists()
+    assert main(["proto", "greeter.proto", "--out", "gen", *switches, "--check"]) == 0
 
 
 @pytest.mark.parametrize("check", [[], ["--check"]])

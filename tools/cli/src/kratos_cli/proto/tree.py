@@ -41,7 +41,7 @@ class Tree:
         one, if it lies in one, or if modules in it import each other across its top.
         """
         written = tuple(files)
-        generated = [file for file in written if not file.path.endswith(".md")]
+        generated = [file for file in written if file.path.endswith((".py", ".pyi"))]
         was_package = any((folder / _INIT).is_file() for folder in (out, out.absolute().parent))
         must_be = any(_crosses_root(file) for file in generated)
         folders = {

@@ -89,6 +89,14 @@ def register(subparsers: Subparsers) -> None:
         help="also write a page on all errors, in Markdown, to this path in the output",
     )
     parser.add_argument(
+        "--openapi",
+        default="",
+        metavar="FILE",
+        help="also write an OpenAPI document to this path in the output, as JSON or YAML",
+    )
+    parser.add_argument("--openapi-title", default="", metavar="TEXT", help="title in it")
+    parser.add_argument("--openapi-version", default="", metavar="TEXT", help="version in it")
+    parser.add_argument(
         "--regenerate", action="store_true", help="also generate what is installed already"
     )
     parser.add_argument(
@@ -148,6 +156,9 @@ def _options(args: argparse.Namespace, inputs: Inputs) -> Options:
         absolute_root=args.absolute_root,
         mock=args.mock,
         error_catalogue=args.error_catalogue,
+        openapi=args.openapi,
+        openapi_title=args.openapi_title,
+        openapi_version=args.openapi_version,
     )
 
 

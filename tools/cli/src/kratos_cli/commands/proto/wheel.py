@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,14 +86,11 @@ def run(args: argparse.Namespace) -> int:
     if not inputs.paths:
         raise CommandFailure(f"there is no definition in {args.folder}", status=2)
     compiled = compile_definitions(list(inputs.paths), inputs, protoc=args.protoc)
-    result = _generate(compiled, inputs, mock=args.mock)
+    result = _generate(args, compiled, inputs)
     files = {f"{package}/{path}": data for path, data in _files(compiled, inputs, result)}
     files[f"{package}/__init__.py"] = (
         f'"""Generated from the definitions of {args.name}."""\n'.encode()
     )
-    typed = _served(result, package)
-    if typed and not args.no_openapi:
-        files[f"{package}/{_OPENAPI}"] = _describe(args, files, package, typed)
     try:
         path = _wheel(args, package, files, result).write(Path(args.out))
     except WheelError as error:
@@ -107,18 +101,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _generate(compiled: bytes, inputs: Inputs, *, mock: bool) -> Result:
+def _generate(args: argparse.Namespace, compiled: bytes, inputs: Inputs) -> Result:
     from kratos_cli.proto.installed import installed_modules
     from protoc_gen_kratos import DefinitionError, Options, generate
 
+    describe = not args.no_openapi and find_spec("kratos_http") is not None
     options = Options(
-        modules=installed_modules(besides=inputs.paths), mock=mock, error_catalogue=_ERRORS
+        modules=installed_modules(besides=inputs.paths),
+        mock=args.mock,
+        error_catalogue=_ERRORS,
+        openapi=_OPENAPI if describe else "",
+        openapi_title=args.name,
+        openapi_version=args.release,
     )
     try:
         result = generate(compiled, list(inputs.paths), options=options)
     except DefinitionError as error:
         lines = [problem.text(inputs.paths) for problem in error.problems]
         raise CommandFailure("\n".join(lines)) from error
+    if _serves(result) and not describe and not args.no_openapi:
+        raise CommandFailure(
+            "an OpenAPI document needs kratos-http; pip install kratos-http, or pass --no-openapi"
+        )
     missing = [
         f"{inputs.paths.get(item.file, item.file)}:{item.line}: it uses {item.imported}, which is "
         "neither in the folder nor in an installed wheel"
@@ -136,45 +140,17 @@ def _files(compiled: bytes, inputs: Inputs, result: Result) -> Iterator[tuple[st
     for name, path in inputs.paths.items():
         yield name, Path(path).read_bytes()
     for file in result.files:
+        if file.path == _OPENAPI and not _serves(result):
+            continue
         yield file.path, file.content.encode()
-        if file.path != _ERRORS:
+        if file.path not in (_ERRORS, _OPENAPI):
             for folder in Path(file.path).parents:
                 if folder.name:
                     yield f"{folder.as_posix()}/__init__.py", b""
 
 
-def _served(result: Result, package: str) -> Sequence[str]:
-    """Return the modules of services that HTTP serves."""
-    return [
-        ".".join((package, *file.path.removesuffix(".py").split("/")))
-        for file in result.files
-        if file.path.endswith("_kratos.py") and "HttpRule(" in file.content
-    ]
-
-
-def _describe(
-    args: argparse.Namespace, files: Mapping[str, bytes], package: str, modules: Sequence[str]
-) -> bytes:
-    if find_spec("kratos_http") is None:
-        raise CommandFailure(
-            "an OpenAPI document needs kratos-http; pip install kratos-http, or pass --no-openapi"
-        )
-    with tempfile.TemporaryDirectory(prefix="kratos-wheel-") as folder:
-        for name, data in files.items():
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        program = ("-m", "kratos_cli.proto.describe", folder, f"{package}/{_DESCRIPTORS}")
-        done = subprocess.run(
-            [sys.executable, *program, args.name, args.release, *modules],
-            capture_output=True,
-            check=False,
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
-        )
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise CommandFailure(f"the services cannot be described: {said}")
-    return done.stdout
+def _serves(result: Result) -> bool:
+    return any("HttpRule(" in file.content for file in result.files)
 
 
 def _wheel(
