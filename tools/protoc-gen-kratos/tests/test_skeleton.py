@@ -12,7 +12,9 @@ from protoc_gen_kratos.skeleton import read_skeletons
 
 Compiled = Callable[[Path, list[str]], bytes]
 
-# As in Go, a last "Service" is cut off and put behind; files are in snake_case here.
+# As in Go, names are put into UpperCamelCase, and a last "Service" is cut off and put behind; files
+# are in snake_case here. All names of cmd/kratos/internal/proto/server/server_test.go that protobuf
+# allows are among these.
 NAMES = {
     "Greeter": ("greeter", "GreeterService"),
     "GreeterService": ("greeter", "GreeterService"),
@@ -23,8 +25,14 @@ NAMES = {
     "Service": ("service", "ServiceService"),
     "ServiceDesk": ("service_desk", "ServiceDeskService"),
     "Import": ("import_", "ImportService"),
-    "greeter": ("greeter", "greeterService"),
-    "greeter_v2": ("greeter_v2", "greeter_v2Service"),
+    "greeter": ("greeter", "GreeterService"),
+    "greeter_v2": ("greeter_v2", "GreeterV2Service"),
+    "helloworld": ("helloworld", "HelloworldService"),
+    "HELLOWORLD": ("helloworld", "HELLOWORLDService"),
+    "helloWorld": ("hello_world", "HelloWorldService"),
+    "hello_world": ("hello_world", "HelloWorldService"),
+    "HelloWorldService": ("hello_world", "HelloWorldService"),
+    "hello_world_service": ("hello_world", "HelloWorldService"),
 }
 
 
@@ -38,6 +46,22 @@ def test_services_name_modules_and_classes(compiled: Compiled, tmp_path: Path) -
     skeletons = read_skeletons(compiled_text(compiled, tmp_path, text), "names.proto")
     found = {one.service.element.raw.name: (one.stem, one.class_name) for one in skeletons}
     assert found == NAMES
+
+
+def test_nested_messages_are_reached_through_what_they_lie_in(
+    compiled: Compiled, tmp_path: Path
+) -> None:
+    text = (
+        "message Response {} message Message { message Response {} "
+        "message Message2 { message Response {} } } "
+        "service S { rpc One(Response) returns (Message.Response); "
+        "rpc Two(Message.Message2.Response) returns (Response); }"
+    )
+    (skeleton,) = read_skeletons(compiled_text(compiled, tmp_path, text), "names.proto")
+    module = skeleton.module()
+    assert "async def one(self, request: Response, /) -> Message.Response:" in module
+    assert "async def two(self, request: Message.Message2.Response, /) -> Response:" in module
+    assert "from names_pb2 import Message, Response\n" in module
 
 
 def test_a_prefix_stands_before_generated_modules_alone(compiled: Compiled, tmp_path: Path) -> None:

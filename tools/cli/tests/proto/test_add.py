@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kratos_cli.main import main
-from kratos_cli.proto.template import upper_camel
+from protoc_gen_kratos.naming import upper_camel
 
 Write = Callable[[Mapping[str, str]], None]
 
@@ -54,6 +54,7 @@ PATH = "api/helloworld/v1/demo.proto"
         ("v2_kratos_dev", "V2KratosDev"),
         ("www_Google_com", "WwwGoogleCom"),
         ("wwwBaidu_com", "WwwBaiduCom"),
+        ("HelloWorld", "HelloWorld"),
         ("demo", "Demo"),
     ],
 )

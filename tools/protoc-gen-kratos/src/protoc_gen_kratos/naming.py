@@ -18,9 +18,11 @@ __all__ = [
     "method_name",
     "snake",
     "unused",
+    "upper_camel",
 ]
 
 _BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_STARTS: Final = re.compile(r"(?:^|_)(.)")
 _NOT_A_NAME: Final = re.compile(r"\W", re.ASCII)
 # `_caller` is the one attribute of a generated client.
 _TAKEN_BY_BASES: Final = frozenset(dir(Service)) | {"METHODS", "_caller"}
@@ -29,6 +31,15 @@ _TAKEN_BY_BASES: Final = frozenset(dir(Service)) | {"METHODS", "_caller"}
 def snake(name: str) -> str:
     """Return ``name`` in snake_case: ``GetHTTPInfo`` and ``getHttpInfo`` fold to one."""
     return _BOUNDARY.sub("_", name).lower()
+
+
+def upper_camel(name: str) -> str:
+    """Return ``name`` in UpperCamelCase: ``hello_world`` makes ``HelloWorld``, as in Go.
+
+    Only what follows an underscore, and the first letter, become upper case; nothing becomes
+    lower case.
+    """
+    return _STARTS.sub(lambda found: found[1].upper(), name).replace("_", "")
 
 
 def method_name(proto_name: str) -> str:

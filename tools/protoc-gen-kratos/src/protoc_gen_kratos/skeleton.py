@@ -15,7 +15,7 @@ from google.protobuf.descriptor import Descriptor
 from kratos.transport import Arity
 from protoc_gen_kratos.imports import Imports
 from protoc_gen_kratos.modules import Modules, module_parts
-from protoc_gen_kratos.naming import identifier, snake
+from protoc_gen_kratos.naming import identifier, snake, upper_camel
 from protoc_gen_kratos.options import Options
 from protoc_gen_kratos.problems import Problems
 from protoc_gen_kratos.schema import Schema
@@ -65,7 +65,7 @@ class Skeleton:
 
     @property
     def _short(self) -> str:
-        name = self.service.element.raw.name
+        name = upper_camel(self.service.element.raw.name)
         return name.removesuffix(_SUFFIX) or name
 
     @property

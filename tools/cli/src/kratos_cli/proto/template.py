@@ -7,20 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Definition", "upper_camel"]
+from protoc_gen_kratos.naming import upper_camel
 
-_STARTS: Final = re.compile(r"(?:^|_)(.)")
+__all__ = ["Definition"]
+
 _VERBS: Final = ("Create", "Update", "Delete", "Get", "List")
 _WITH_ID: Final = ("Update", "Delete", "Get")
-
-
-def upper_camel(stem: str) -> str:
-    """Return the name of a service: ``hello_world`` makes ``HelloWorld``, as in Go.
-
-    Only what follows an underscore, and the first letter, become upper case; nothing becomes
-    lower case.
-    """
-    return _STARTS.sub(lambda found: found[1].upper(), stem).replace("_", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
