@@ -150,6 +150,41 @@ def test_what_cannot_be_told_says_why(
     assert problem in capsys.readouterr().err
 
 
+def test_repository_elsewhere_is_fetched(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["changelog", "latest", "--repo", repository.as_uri()]) == 0
+    by_option = capsys.readouterr().out
+    assert "- feat: a feature" in by_option
+    monkeypatch.setenv("KRATOS_REPO", repository.as_uri())
+    assert main(["changelog", "latest"]) == 0
+    assert capsys.readouterr().out == by_option
+
+
+# The forms of cmd/kratos/internal/change/get_test.go: git knows them, so nothing is read into them.
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/go-kratos/kratos.git",
+        "https://github.com/go-kratos/kratos",
+        "git@github.com:go-kratos/kratos.git",
+        "https://github.com/go-kratos/go-kratos.dev.git",
+        "--upload-pack=x",
+    ],
+)
+def test_url_reaches_git_as_it_is(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git = tmp_path / "git"
+    git.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >&2\nexit 7\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert main(["changelog", f"--repo={url}"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"kratos changelog: error: the history cannot be had from {url}: ")
+    assert told[told.index("--") + 1] == url
+
+
 def test_folder_without_a_repository_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

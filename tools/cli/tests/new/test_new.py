@@ -191,6 +191,12 @@ def test_home_may_be_abbreviated(here: Path, new: Kratos, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("words", [["~nobody-here/shop"], ["shop", "--repo", "~nobody-here/x"]])
+def test_home_that_is_not_there_is_told(new: Kratos, capsys: Captured, words: list[str]) -> None:
+    assert new(*words) == 2
+    assert f"{words[-1]}: there is no such home" in capsys.readouterr().err
+
+
 def test_empty_folder_is_filled_even_the_present_one(
     here: Path, new: Kratos, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,40 @@ def test_url_is_no_option_of_git(here: Path, new: Kratos, tmp_path: Path, capsys
     assert not (tmp_path / "hacked").exists()
 
 
+# The forms of cmd/kratos/internal/base/repo_test.go and vcs_url_test.go.
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ssh://git@github.com:7875/go-kratos/kratos.git",
+        "ssh://git@github.com:7875/~me/kratos.git",
+        "git://github.com:7875/go-kratos/kratos.git",
+        "https://github.com:7875/go-kratos/kratos.git",
+        "ftps://github.com:7875/go-kratos/kratos.git",
+        "git@github.com:go-kratos/kratos.git",
+        "git@github.com:/~me/kratos.git",
+        "//github.com/go-kratos/kratos.git",
+        "file://./github.com/go-kratos/kratos.git",
+        "~/go-kratos/kratos.git",
+    ],
+)
+def test_url_reaches_git_as_it_is(
+    here: Path,
+    new: Kratos,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+    url: str,
+) -> None:
+    loud = write(tmp_path, {"bin/git": '#!/bin/sh\nprintf "%s\\n" "$@" >&2\nexit 7\n'}) / "bin"
+    (loud / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{loud}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(here))
+    assert new("shop", "--repo", url, "--branch", "next") == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[told.index("--") + 1] == url
+    assert told[told.index("--branch") + 1] == "next"
+
+
 def test_git_that_takes_too_long_is_ended(
     here: Path, new: Kratos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kratos_cli.parsing import Subparsers
+from kratos_cli.parsing import Subparsers, seconds
 
 if TYPE_CHECKING:
     from kratos_cli.history.commits import Commit, Repository, Tag
@@ -16,10 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["register", "run"]
 
 _RULE: Final = "-" * 44
+_REPO: Final = "KRATOS_REPO"
 _DESCRIPTION = """\
 Tell what has changed, by the commits of a git repository, in groups by the word that their
 messages begin with: break, deps, feat, fix, build, chore. One with '!' before the colon, or with
 BREAKING CHANGE: in its text, is of the first group.
+
+The repository is a folder, or elsewhere: then its history is fetched, without the files, by
+what credentials git has for it. --repo takes all that 'git clone' takes.
 
 WHICH is dev for what follows the last tag, latest for what that tag brought, a tag, or A..B."""
 
@@ -33,7 +41,20 @@ def register(subparsers: Subparsers) -> None:
         "which", metavar="WHICH", nargs="?", default="dev", help="dev, latest, a tag or A..B"
     )
     parser.add_argument(
-        "-r", "--repo", metavar="DIR", default=".", help="the repository (default: .)"
+        "-r",
+        "--repo",
+        "--repo-url",
+        metavar="DIR_OR_URL",
+        default=os.environ.get(_REPO) or ".",
+        help=f"the repository (default: ${_REPO}, or the present folder)",
+    )
+    parser.add_argument(
+        "-t",
+        "--timeout",
+        metavar="TIME",
+        type=seconds,
+        default=60.0,
+        help="for fetching it (default: 60)",
     )
     parser.add_argument("--path", metavar="PATH", default="", help="only what touches this")
     parser.add_argument(
@@ -47,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
     from kratos_cli.history.commits import Repository
     from kratos_cli.history.grouping import grouped
 
-    repository = Repository(args.repo, match=args.match, path=args.path)
-    release, commits = _found(repository, args.which)
+    with _local(args.repo, args.timeout) as folder:
+        repository = Repository(folder, match=args.match, path=args.path)
+        release, commits = _found(repository, args.which)
     groups = grouped(commits)
     if args.json:
         shown = {title: [asdict(commit) for commit in group] for title, group in groups.items()}
@@ -56,6 +78,22 @@ def run(args: argparse.Namespace) -> int:
         return 0
     _show(release, groups)
     return 0
+
+
+@contextmanager
+def _local(repo: str, timeout: float) -> Generator[str]:
+    """Yield a folder with the repository, fetched if it is elsewhere, while the block takes."""
+    from kratos_cli.cloning import clone, local
+
+    path = local(repo)
+    if path.is_dir():
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="kratos-changelog-") as temporary:
+        folder = Path(temporary, "repository")
+        history = ["--bare", "--filter=blob:none"]
+        clone(repo, folder, what="the history", timeout=timeout, options=history)
+        yield str(folder)
 
 
 def _found(repository: Repository, which: str) -> tuple[Tag | None, Sequence[Commit]]:

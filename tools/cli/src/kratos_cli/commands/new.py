@@ -113,11 +113,12 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
+    from kratos_cli.cloning import local
     from kratos_cli.new.names import names_of
     from kratos_cli.new.plan import Plan
     from kratos_cli.new.repository import Repository
 
-    folder = Path(os.path.abspath(Path(args.name or _asked()).expanduser()))  # noqa: PTH100
+    folder = Path(os.path.abspath(local(args.name or _asked())))  # noqa: PTH100
     repository = Repository.around(folder) if args.nomod else None
     name = folder.name
     if repository is not None and not name.startswith(f"{repository.name}-"):

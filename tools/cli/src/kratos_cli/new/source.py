@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from kratos_cli.cloning import clone, local
 from kratos_cli.failure import CommandFailure
 
 __all__ = ["BUILT_IN", "Source", "opened"]
@@ -57,43 +57,26 @@ def opened(
         with as_file(files("kratos_cli") / "templates" / "service") as folder:
             yield Source(folder=folder, place=BUILT_IN, version=version(BUILT_IN))
         return
-    path = Path(repo).expanduser()
+    path = local(repo)
     here = path.is_dir()
     if here and branch is None and not _is_bare(path):
         yield Source(folder=path, place=str(path.absolute()))
         return
     with tempfile.TemporaryDirectory(prefix="kratos-new-") as temporary:
         folder = Path(temporary, "template")
-        _clone(str(path) if here else repo, branch, folder, timeout)
+        clone(
+            str(path) if here else repo,
+            folder,
+            what="the template",
+            timeout=timeout,
+            options=["--depth", "1", *(["--branch", branch] if branch is not None else [])],
+        )
         yield Source(
             folder=folder,
             place=str(path.absolute()) if here else _without_password(repo),
             branch=branch or "",
             version=_commit(folder),
         )
-
-
-def _clone(repo: str, branch: str | None, folder: Path, timeout: float) -> None:
-    command = ["git", "clone", "--quiet", "--depth", "1"]
-    if branch is not None:
-        command += ["--branch", branch]
-    try:
-        done = subprocess.run(
-            [*command, "--", repo, str(folder)],
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise CommandFailure(f"there is no folder {repo}, and no git to clone it with") from None
-    except subprocess.TimeoutExpired:
-        raise CommandFailure(
-            f"{repo} was not cloned within {timeout:g} s; --timeout gives it longer"
-        ) from None
-    if done.returncode != 0:
-        said = done.stderr.strip() or f"git ended with {done.returncode}"
-        raise CommandFailure(f"the template cannot be had from {repo}: {said}")
 
 
 def _commit(folder: Path) -> str:
