@@ -295,3 +295,16 @@ def test_folder_that_cannot_be_written_is_told(here: Path, new: Kratos, capsys: 
     (here / "file").write_text("")
     assert new("file/shop") == 1
     assert "file" in capsys.readouterr().err
+
+
+def test_never_empties_the_home_that_a_link_leads_to(
+    here: Path, new: Kratos, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    home = here / "home"
+    home.mkdir()
+    (home / "notes").write_text("mine")
+    (here / "shop").symlink_to(home)
+    monkeypatch.setenv("HOME", str(home))
+    assert new("shop", "--force") == 1
+    assert "it holds more than a project" in capsys.readouterr().err
+    assert (home / "notes").read_text() == "mine"

@@ -217,6 +217,34 @@ def test_links_are_refused(here: Path, new: Kratos, template: Path, capsys: Capt
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("out", ["{outside}", "../../outside", "x/../../../outside"])
+@pytest.mark.parametrize("key", ["protos", "root", "out"])
+def test_nothing_is_generated_from_or_into_what_is_outside(
+    here: Path, new: Kratos, template: Path, capsys: Captured, key: str, out: str
+) -> None:
+    outside = write(here.parent / "outside", {"a.proto": 'syntax = "proto3";\npackage a;\n'})
+    write(template, {"api/b.proto": 'syntax = "proto3";\npackage b;\n'})
+    places = {"protos": "api", "root": "api", "out": "gen"} | {key: out.format(outside=outside)}
+    table = "".join(f"{name} = {place!r}\n" for name, place in places.items())
+    write(template, {"kratos-template.toml": f"[[generate]]\n{table}"})
+    assert new("shop", "--repo", str(template)) == 1
+    assert f"{key} = {places[key]!r} leads out of the project" in capsys.readouterr().err
+    assert [path.name for path in outside.iterdir()] == ["a.proto"]
+    assert list(here.iterdir()) == []
+
+
+def test_names_that_meet_or_vanish_are_refused(
+    here: Path, new: Kratos, template: Path, capsys: Captured
+) -> None:
+    write(template, {"README.md.tmpl": "again\n"})
+    assert new("shop", "--repo", str(template)) == 1
+    assert "README.md twice: README.md and README.md.tmpl" in capsys.readouterr().err
+    (template / "README.md.tmpl").rename(template / "...tmpl")
+    assert new("shop", "--repo", str(template)) == 1
+    assert "the template's ...tmpl has no name without .tmpl" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

@@ -155,7 +155,9 @@ def _may_be_replaced(folder: Path, *, force: bool) -> bool:
         raise CommandFailure(f"{folder} is there, and is no folder; take another name")
     if not any(folder.iterdir()):
         return False
-    if Path.home().is_relative_to(folder) or Path.cwd().parent.is_relative_to(folder):
+    real = folder.resolve()  # it may be a link, and then that is emptied which it leads to
+    kept = (Path.home(), Path.cwd().parent)
+    if any(each.resolve().is_relative_to(real) for each in kept):
         raise CommandFailure(f"{folder} is not replaced: it holds more than a project")
     if not force and not _agreed(folder):
         raise CommandFailure(

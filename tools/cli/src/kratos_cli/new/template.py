@@ -86,18 +86,26 @@ class Template:
         """Yield path, content and whether it is a program, of each file of the project.
 
         Raises:
-            CommandFailure: A file cannot be rendered, or is a link.
+            CommandFailure: A file cannot be rendered, is a link, or would lie where another one
+                does, or nowhere.
         """
+        made: dict[PurePosixPath, Path] = {}
         for inside, is_program in self.sources():
             if inside.parts[0] == SETTINGS:
                 continue
             name = self._named(replace(inside.as_posix(), values), values).removesuffix(_SUFFIX)
             target = PurePosixPath(name)
+            if not _is_inside(target):
+                raise CommandFailure(f"the template's {inside} has no name without {_SUFFIX}")
             if flags["service"] and any(target.is_relative_to(item) for item in self._without):
                 continue
             content = (self.folder / inside).read_bytes()
             rendered = self._rendered(content, values, flags, where=str(inside))
             if rendered or not content:
+                if made.setdefault(target, inside) != inside:
+                    raise CommandFailure(
+                        f"the template has {target} twice: {made[target]} and {inside}"
+                    )
                 yield target, rendered, rendered.startswith(b"#!") or is_program
 
     def generations(self, values: Mapping[str, str]) -> Iterator[Generation]:
@@ -111,12 +119,18 @@ class Template:
             try:
                 given = cast("dict[str, Any]", table)
                 texts = {key: replace(given[key], values) for key in ("protos", "root", "out")}
-                yield Generation(**texts, shared=given.get("shared") is True)
+                generation = Generation(**texts, shared=given.get("shared") is True)
             except (KeyError, TypeError) as error:
                 raise CommandFailure(
                     f"the template's {SETTINGS}: a table [[generate]] has the texts protos, root "
                     "and out, and perhaps shared = true"
                 ) from error
+            for key, text in texts.items():
+                if text != "." and not _is_inside(PurePosixPath(text)):
+                    raise CommandFailure(
+                        f"the template's {SETTINGS}: {key} = {text!r} leads out of the project"
+                    )
+            yield generation
 
     def _rendered(
         self, content: bytes, values: Mapping[str, str], flags: Mapping[str, bool], *, where: str
@@ -137,6 +151,11 @@ class Template:
         words = "|".join(re.escape(name) for name in names)
         text = re.sub(rf"(?<![\w-])(?:{words})(?![\w-])", lambda found: names[found[0]], text)
         return re.sub(rf"(?<!\w){re.escape(package.upper())}_", values["PREFIX"], text)
+
+
+def _is_inside(path: PurePosixPath) -> bool:
+    """Whether a path is one of something in the folder that it starts from."""
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def _texts(table: object, key: str) -> tuple[str, ...]:
