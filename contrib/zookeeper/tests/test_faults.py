@@ -185,7 +185,11 @@ async def test_read_whose_session_expires_meanwhile_goes_on_in_another(
     peer = make(over(proxy), timeout=30.0)
     assert await get_service(peer, "nobody") == ()
     session, lost = session_of(peer), asyncio.Event()
-    session.hear("/nobody", lambda _path: lost.set())
+
+    def hear(_path: str | None) -> None:
+        lost.set()
+
+    session.hear("/nobody", hear)
     proxy.cut()
     await lost.wait()
     reading = asyncio.create_task(get_service(peer, "nobody"))

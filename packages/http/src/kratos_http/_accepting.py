@@ -195,9 +195,9 @@ def connections_allowed(limits: Limits) -> int:
     return max(1, min(limits.max_connections, files - reserve))
 
 
-def _shown(peer: Any) -> str:
-    """Return the address of a peer as ``accept`` has it: a tuple, but of Unix sockets."""
-    return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else "a peer"
+def _shown(peer: tuple[Any, ...] | str) -> str:
+    """Return the address of a peer as ``accept`` has it: a text, often empty, of Unix sockets."""
+    return "a peer" if isinstance(peer, str) else f"{peer[0]}:{peer[1]}"
 
 
 def _open_files() -> int | None:
