@@ -191,3 +191,13 @@ def test_folder_without_a_repository_is_told(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert main(["changelog", "--repo", str(tmp_path)]) == 1
     assert "not a git repository" in capsys.readouterr().err
+
+
+def test_message_of_any_characters_is_one_commit_and_moves_no_cursor(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(repository, "tag", "v2.0.0")
+    commit(repository, "feat: \x1b[2Jone\x1e two\x1f three\u202e\n\nbody\x1f\x1e")
+    assert main(["changelog", "--repo", str(repository)]) == 0
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.startswith(r"- feat: \u001b[2Jone\u001e two\u001f three\u202e (")

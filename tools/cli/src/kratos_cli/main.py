@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Final, Protocol, cast
 from kratos.errors import KratosError
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Parser, Subparsers, nearest
+from kratos_cli.printing import closed_early, plain
 
 __all__ = ["COMMANDS", "Command", "main", "whole_parser"]
 
@@ -32,6 +34,8 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 _GROUP: Final = "kratos.cli"
 _INTERRUPTED: Final = 130
+_CLOSED: Final = 141  # as a shell tells that a program ended by SIGPIPE
+_OWN_OUTPUT: Final = frozenset(("demo", "run"))  # what applications write is theirs
 
 
 class Command(Protocol):
@@ -123,12 +127,30 @@ def _list(others: Sequence[str], subparsers: Subparsers) -> None:
 
 def _run(command: Command, args: argparse.Namespace) -> int:
     try:
-        return command.run(args)
-    except CommandFailure as failure:
-        sys.stderr.write(f"kratos {args.command}: error: {failure}\n")
-        return failure.status
+        is_plain = args.command in COMMANDS and args.command not in _OWN_OUTPUT
+        with plain() if is_plain else contextlib.nullcontext():
+            return _status(command, args)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:
+        closed_early()
+        return _CLOSED
+
+
+def _status(command: Command, args: argparse.Namespace) -> int:
+    try:
+        status = command.run(args)
+        sys.stdout.flush()  # that nobody reads it is to be known here, and not at the very end
+        return status
+    except CommandFailure as failure:
+        message, status = str(failure), failure.status
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        status = 1
+    sys.stderr.write(f"kratos {args.command}: error: {message}\n")
+    return status
 
 
 def _load(module: str) -> Command:

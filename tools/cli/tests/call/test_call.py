@@ -171,6 +171,23 @@ async def test_headers_go_and_come(serve: Serve, call: Call) -> None:
     assert "header x-shelf: 9:b" in ran.err.splitlines()
 
 
+@ways
+async def test_nothing_that_a_server_says_is_obeyed_by_a_terminal(
+    serve: Serve, call: Call, way: str
+) -> None:
+    evil = "\x1b]0;x\x07\x9b2J\u202e"
+    named = json.dumps({"name": evil})
+    async with serve() as at:
+        reply = await call(getattr(at, way), "Put", named)
+        error = await call(getattr(at, way), "Put", json.dumps({"name": evil, "weight": 200}))
+        as_json = await call(getattr(at, way), "Put", named, "--json")
+    for ran in (reply, error, as_json):
+        assert not {*(ran.out + ran.err)} & {*evil} - {*"]0;x2J"}
+    assert json.loads(reply.out)["name"] == evil
+    assert json.loads(as_json.out)["name"] == evil
+    assert r"no shelf holds \u001b]0;x\u0007\u009b2J\u202e" in error.err
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

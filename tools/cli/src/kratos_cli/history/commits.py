@@ -12,9 +12,9 @@ from kratos_cli.failure import CommandFailure
 __all__ = ["Commit", "Repository", "Tag"]
 
 _GIT: Final = "git"
-_FIELD: Final = "\x1f"
-_RECORD: Final = "\x1e"
-_COMMIT: Final = _FIELD.join(("%H", "%an", "%aI", "%s", "%b")) + _RECORD
+_FIELDS: Final = ("%H", "%an", "%aI", "%s", "%b")
+_END: Final = "\0"  # of a field: the only character that no commit has
+_COMMIT: Final = "".join(f"{field}%x00" for field in _FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Repository:
         span = f"{since}..{until}" if since else until
         arguments = ["log", "--no-merges", f"--format={_COMMIT}", "--end-of-options", span]
         said = self._git(*arguments, *(self._path or ["--"]))
-        return [_commit(record) for record in said.split(_RECORD) if record.strip()]
+        return _commits(said)
 
     def release(self, name: str) -> Tag:
         """Return a tag of that name, with or without a leading ``v``.
@@ -91,7 +91,7 @@ class Repository:
                 f"there is no tag {name!r}; write one of 'git tag', A..B, latest or dev", status=2
             )
         arguments = ["log", "-1", f"--format={_COMMIT}", "--end-of-options", found, "--"]
-        return Tag(name=found, commit=_commit(self._git(*arguments).split(_RECORD)[0]))
+        return Tag(name=found, commit=_commits(self._git(*arguments))[0])
 
     def latest(self, before: str = "HEAD") -> str | None:
         """Return the newest tag that a revision follows; ``None`` if there is none."""
@@ -119,6 +119,10 @@ class Repository:
             raise CommandFailure(f"git cannot be run: {error.strerror}; install it") from error
 
 
-def _commit(record: str) -> Commit:
-    id_, author, date, subject, body = record.strip("\n").split(_FIELD)
-    return Commit(id=id_, author=author, date=date, subject=subject, body=body.strip())
+def _commits(said: str) -> Sequence[Commit]:
+    """Return the commits that git has told by ``_COMMIT``."""
+    fields = [field.strip("\n") for field in said.split(_END)[:-1]]
+    return [
+        Commit(id=id_, author=author, date=date, subject=subject, body=body.strip())
+        for id_, author, date, subject, body in zip(*[iter(fields)] * len(_FIELDS), strict=True)
+    ]

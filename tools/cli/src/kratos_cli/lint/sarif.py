@@ -54,5 +54,8 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
 def _location(file: str) -> dict[str, str]:
     path = Path(os.path.abspath(file))  # noqa: PTH100 - links keep their names
     if path.is_relative_to(Path.cwd()):
-        return {"uri": quote(path.relative_to(Path.cwd()).as_posix()), "uriBaseId": _ROOT}
+        return {
+            "uri": quote(os.fsencode(path.relative_to(Path.cwd()).as_posix())),
+            "uriBaseId": _ROOT,
+        }
     return {"uri": path.as_uri()}
