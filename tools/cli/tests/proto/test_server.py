@@ -319,3 +319,30 @@ def test_a_definition_without_services_is_refused(
     assert main(["proto", "a"]) == 0
     assert main(["proto", "server", "a/r.proto", "-t", "."]) == 2
     assert "a/r.proto has no service" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("mark", "line", "newline", "end"),
+    [
+        ("\ufeff", "", "\n", "\n"),
+        ("", 'PAGE = "a\x0cb\u2028c"  # \x85 \x1c', "\n", "\n"),
+        ("", 'PAGE = """a\x0c\x0b"""', "\r\n", "\r\n"),
+        ("", "", "\n", ""),
+    ],
+    ids=["mark of the encoding", "odd ends of lines", "line ends of Windows", "no end"],
+)
+def test_methods_are_added_to_a_file_of_any_characters(
+    grown: Path, mark: str, line: str, newline: str, end: str
+) -> None:
+    path = grown / "src/shop/service/counter.py"
+    before = COUNTER.replace("__all__", f"{line}\n__all__").replace("\n", newline)
+    before = mark + before.removesuffix(newline) + end
+    path.write_text(before, encoding="utf-8", newline="")
+    assert main([*COMMAND, "--append"]) == 0
+    imported = f"from shop.api.shop.v1.counter_pb2 import Weight{newline}"
+    found = path.read_bytes().decode()
+    kept, _, added = found.replace(imported, "").partition(f"{newline}    async def watch2(")
+    assert kept == (before if end else before + newline)
+    assert added.count("\n") == added.count(newline) == 7
+    assert found.count(imported) == 1
+    assert main(COMMAND) == 0

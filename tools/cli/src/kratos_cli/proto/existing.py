@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kratos_cli.failure import CommandFailure
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Existing"]
 
+_MARK: Final = "\ufeff"
+_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
@@ -23,13 +27,15 @@ class Existing:
 
     Attributes:
         path: The file.
-        text: Its content.
+        text: Its content, without a mark of its encoding.
+        mark: That mark, if it begins with one.
         tree: The same, parsed.
         home: The class.
     """
 
     path: Path
     text: str
+    mark: str
     tree: ast.Module
     home: ast.ClassDef
 
@@ -42,12 +48,13 @@ class Existing:
         """
         try:
             text = path.read_bytes().decode("utf-8")
+            mark, text = (_MARK, text[1:]) if text.startswith(_MARK) else ("", text)
             tree = ast.parse(text)
-        except (OSError, UnicodeDecodeError, SyntaxError) as error:
+        except (OSError, ValueError, SyntaxError, RecursionError) as error:
             raise CommandFailure(f"{path} cannot be read: {error}") from error
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and _is_home(node, skeleton):
-                return cls(path=path, text=text, tree=tree, home=node)
+                return cls(path=path, text=text, mark=mark, tree=tree, home=node)
         raise CommandFailure(
             f"{path} already exists, and has no class of {skeleton.service.name}; "
             "choose another folder with --target-dir"
@@ -79,7 +86,10 @@ class Existing:
         bound = dict(_bound(self.tree))
         taken = _defined(self.tree) - bound.keys()
         imports, methods = skeleton.additions(wanted, taken=taken, bound=bound)
-        lines = self.text.splitlines()
+        newline = "\r\n" if "\r\n" in self.text else "\n"
+        lines = _LINE.findall(self.text)  # as Python counts them: splitlines() finds more
+        if not lines[-1].endswith(("\r", "\n")):
+            lines[-1] += newline
         first, last = self.home.body[0], self.home.end_lineno or 0
         if first.lineno == self.home.lineno:
             raise CommandFailure(
@@ -87,15 +97,15 @@ class Existing:
             )
         margin = " " * first.col_offset
         added = [f"{margin}{line}" if line else "" for line in methods]
-        lines[last:last] = ["", *added]
-        lines[self._after_imports() : self._after_imports()] = imports
-        newline = "\r\n" if "\r\n" in self.text else "\n"
-        text = newline.join([*lines, ""])
+        lines[last:last] = [f"{line}{newline}" for line in ("", *added)]
+        after = self._after_imports()
+        lines[after:after] = [f"{line}{newline}" for line in imports]
+        text = "".join(lines)
         try:
             ast.parse(text)
         except SyntaxError as error:  # such as code behind a semicolon
             raise CommandFailure(f"{self.path}: nothing can be added to it: {error}") from error
-        return text
+        return self.mark + text
 
     def _after_imports(self) -> int:
         found = [
