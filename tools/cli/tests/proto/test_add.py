@@ -155,3 +155,32 @@ def test_a_project_file_that_is_broken_is_named(
     write({"pyproject.toml": "name ="})
     assert main(["proto", "add", PATH]) == 1
     assert "kratos proto: error: pyproject.toml: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("project", "package"),
+    [
+        ('[project]\nname = "a\\";\\nimport \\"b"\n', r'"a\";\nimport \"b/api/v1;v1"'),
+        ("project = 5\n", '"api/v1;v1"'),
+        ("[project]\nname = 5\n", '"api/v1;v1"'),
+    ],
+)
+def test_name_of_the_project_stays_within_its_quotes(
+    write: Write, folder: Path, project: str, package: str
+) -> None:
+    write({"pyproject.toml": project})
+    assert main(["proto", "add", "api/v1/a.proto"]) == 0
+    assert f"option go_package = {package};\n" in (folder / "api/v1/a.proto").read_text()
+    assert main(["proto", "api/v1/a.proto", "-o", "out"]) == 0  # the compiler takes it
+
+
+def test_project_that_is_no_text_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "pyproject.toml").write_bytes(b"\xff")
+    assert main(["proto", "add", "api/v1/a.proto"]) == 1
+    assert "kratos proto: error: pyproject.toml: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stem", ["_", "__"])
+def test_underscores_name_no_service(stem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["proto", "add", f"api/v1/{stem}.proto"]) == 2
+    assert f"{stem!r} is no name for a service" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ __all__ = ["Definition"]
 
 _VERBS: Final = ("Create", "Update", "Delete", "Get", "List")
 _WITH_ID: Final = ("Update", "Delete", "Get")
+
+
+def _literal(text: str) -> str:
+    """Return a text as definitions write one: the name of a project may have quotes in it."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,7 @@ class Definition:
         needed = [f'import "{name}";' for name, used in imports if used]
         if needed:
             yield from (*needed, "")
-        yield f'option go_package = "{go_package};{last}";'
+        yield f"option go_package = {_literal(f'{go_package};{last}')};"
         yield "option java_multiple_files = true;"
         yield f'option java_package = "{self.package}";'
         yield ""

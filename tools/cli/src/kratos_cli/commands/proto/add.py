@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Subparsers
@@ -80,6 +80,8 @@ def _definition(path: Path, args: argparse.Namespace) -> Definition:
                 "and underscores",
                 status=2,
             )
+    if not root.stem.strip("_"):
+        raise CommandFailure(f"{path}: {root.stem!r} is no name for a service", status=2)
     return Definition(
         folder=folder,
         stem=root.stem,
@@ -103,7 +105,8 @@ def _go_module() -> str:
     """Return what Go would call this project: its module, else the name of the distribution."""
     for folder in (Path(), Path("..")):
         file = folder / "go.mod"
-        found = _MODULE.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        found = _MODULE.search(text)
         if found is not None:
             return found[1].strip('"')
     for folder in (Path(), Path("..")):
@@ -116,7 +119,8 @@ def _go_module() -> str:
 
 def _distribution(file: Path) -> str:
     try:
-        name = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}).get("name", "")
-    except tomllib.TOMLDecodeError as error:
+        found: object = tomllib.loads(file.read_text(encoding="utf-8")).get("project")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CommandFailure(f"{file}: {error}") from error
-    return str(name)
+    name: object = cast("dict[str, object]", found).get("name") if isinstance(found, dict) else ""
+    return name if isinstance(name, str) else ""
