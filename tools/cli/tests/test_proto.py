@@ -358,3 +358,31 @@ def test_output_that_cannot_be_written_is_named(
     told = capsys.readouterr().err
     assert told.startswith("kratos proto: error: gen")
     assert told.endswith("choose a folder that can be written to with --out\n")
+
+
+def test_folder_with_pipes_and_links_in_circles_is_searched(folder: Path) -> None:
+    write(folder, {"api/a.proto": 'syntax = "proto3";\npackage a;\n'})
+    os.mkfifo(folder / "api" / "b.proto")  # nobody ever writes into it
+    for number in range(8):  # in more ways than can be gone
+        (folder / "api" / f"circle{number}").symlink_to(folder / "api")
+    assert main(["proto", "api", "-I", "api", "-o", "out"]) == 0
+    assert sorted(path.name for path in (folder / "out").glob("*.py")) == ["a_pb2.py"]
+
+
+def test_what_is_no_text_is_refused_at_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.proto").write_bytes(bytes(range(256)) * 1000)
+    assert main(["proto", "a.proto"]) == 1
+    assert capsys.readouterr().err == "kratos proto: error: a.proto is no text: it has zero bytes\n"
+
+
+def test_compiler_that_says_too_much_is_cut_short(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, {"a.proto": "message 1 {}\n" * 3000})
+    assert main(["proto", "a.proto"]) == 1
+    *_, more, told = capsys.readouterr().err.splitlines()
+    assert more.startswith("and ")
+    assert more.endswith(" lines more")
+    assert told == "kratos proto: error: protoc refuses the definitions; nothing was written"

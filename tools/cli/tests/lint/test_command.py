@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -220,3 +221,11 @@ def test_hook_calls_the_command() -> None:
     hooks = (Path(__file__).parents[4] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
     assert "entry: kratos lint" in hooks
     assert "pass_filenames: false" in hooks
+
+
+def test_pipes_and_links_in_circles_are_passed_over(folder: Path, lint: Lint) -> None:
+    for name in ("a.py", "b.proto", "c.yaml"):
+        os.mkfifo(folder / name)  # nobody ever writes into it
+    (folder / "circle").symlink_to(folder)
+    (folder / "gone.py").symlink_to(folder / "nowhere.py")
+    assert lint() == ["gone.py: this cannot be read: No such file or directory (KR001)"]

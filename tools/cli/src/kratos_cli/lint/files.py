@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,16 @@ def walk(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
             and name not in _SKIPPED
             and not Path(here, name, "pyvenv.cfg").is_file()
         )
-        yield from (Path(here, name) for name in sorted(files) if name.endswith(endings))
+        paths = (Path(here, name) for name in sorted(files) if name.endswith(endings))
+        yield from filter(_may_be_read, paths)
+
+
+def _may_be_read(path: Path) -> bool:
+    """Whether reading would end: of a pipe it may not."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True  # which is told when it is read
 
 
 def _all(given: Sequence[str]) -> Iterator[Path]:

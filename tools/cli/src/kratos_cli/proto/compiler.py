@@ -28,6 +28,7 @@ _INSTALLED: Final = (
     (_COMPILER, 0, "google/protobuf/descriptor.proto"),
 )
 _NAME: Final = re.compile(r"([^:]+\.proto):")
+_MOST_LINES: Final = 1000  # that are shown of what the compiler says
 _NOT_FOUND: Final = "File not found"
 
 
@@ -44,6 +45,8 @@ def compile_definitions(
     Raises:
         CommandFailure: There is no compiler, or it refuses the definitions.
     """
+    for name in names:
+        _refuse_binary(Path(inputs.paths[name]))
     roots = (*inputs.roots, *installed_roots())
     with tempfile.TemporaryDirectory(prefix="kratos-proto-") as folder:
         output = Path(folder, "descriptors")
@@ -61,11 +64,24 @@ def compile_definitions(
             )
         except OSError as error:
             raise CommandFailure(f"{command[0]} cannot be run: {error.strerror}") from error
-        said = [_readable(line, inputs.paths) for line in done.stderr.splitlines() if line]
-        sys.stderr.write("".join(f"{line}\n" for line in said))
+        said = [line for line in done.stderr.splitlines() if line]
+        shown = [_readable(line, inputs.paths) for line in said[:_MOST_LINES]]
+        more = len(said) - len(shown)
+        shown += [f"and {more} lines more"] if more else []
+        sys.stderr.write("".join(f"{line}\n" for line in shown))
         if done.returncode != 0:
             raise CommandFailure(_reason(done.stderr, roots))
         return output.read_bytes()
+
+
+def _refuse_binary(path: Path) -> None:
+    """Refuse what is no text: the compiler would say so of each byte, for minutes."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CommandFailure(f"{path}: {error.strerror}") from error
+    if b"\0" in data:
+        raise CommandFailure(f"{path} is no text: it has zero bytes")
 
 
 def imported_names(descriptor_set: bytes) -> Sequence[str]:

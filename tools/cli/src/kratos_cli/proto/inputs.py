@@ -83,7 +83,9 @@ def _further_roots() -> Iterator[Path]:
         yield _absolute(third_party)
 
 
-def _walk(folder: Path, roots: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, roots: set[Path], inside: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield the definitions in a folder; links are followed, but not in circles."""
+    inside |= {folder.resolve()}
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             skipped = (
@@ -91,10 +93,11 @@ def _walk(folder: Path, roots: set[Path]) -> Iterator[Path]:
                 or path.name == _THIRD_PARTY
                 or _absolute(path) in roots
                 or (path / "pyvenv.cfg").is_file()
+                or path.resolve() in inside
             )
             if not skipped:
-                yield from _walk(path, roots)
-        elif path.suffix == ".proto":
+                yield from _walk(path, roots, inside)
+        elif path.suffix == ".proto" and path.is_file():  # a pipe would keep the compiler waiting
             yield path
 
 
