@@ -5,9 +5,11 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kratos_cli import lint as command
 from kratos_cli.main import main
 
 Lint = Callable[..., list[str]]
@@ -105,3 +107,37 @@ def test_without_the_option_nothing_changes(
     assert main(["lint"]) == 1
     assert capsys.readouterr().err == "kratos lint: error: 1 finding; --fix mends 1\n"
     assert (folder / "code.py").read_text() == "async def f():\n    f()\n"
+
+
+def test_file_that_has_changed_since_it_was_looked_at_stays_as_it_is(
+    write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, mended = MENDED["sleep"]
+    newer = f"# Somebody was faster.\n{text}"
+    write({"shop.py": text})
+    look = command.lint
+
+    def looked_at(*given: Any, **options: Any) -> Any:
+        found = look(*given, **options)
+        write({"shop.py": newer})
+        return found
+
+    monkeypatch.setattr(command, "lint", looked_at)
+    assert main(["lint", "--fix"]) == 1
+    assert (folder / "shop.py").read_text() == newer
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert main(["lint", "--fix"]) == 0
+    assert (folder / "shop.py").read_text() == f"# Somebody was faster.\n{mended}"
+
+
+def test_read_only_file_stays_as_it_is_and_is_told(
+    write: Write, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, _ = MENDED["sleep"]
+    write({"shop.py": text})
+    (folder / "shop.py").chmod(0o444)
+    assert main(["lint", "--fix"]) == 1
+    assert f"{folder / 'shop.py'}: it is read-only" in capsys.readouterr().err
+    assert (folder / "shop.py").read_text() == text
+    assert [each.name for each in folder.iterdir()] == ["shop.py"]

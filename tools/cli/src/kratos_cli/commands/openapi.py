@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Subparsers
+from kratos_cli.writing import write_whole
 
 if TYPE_CHECKING:
     from kratos import App
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(text.decode())
         return 0
     try:
-        Path(args.out).write_bytes(text)
+        write_whole(Path(args.out), text)
     except OSError as error:
         raise CommandFailure(f"{args.out}: {error.strerror}; choose another --out") from error
     print(args.out)

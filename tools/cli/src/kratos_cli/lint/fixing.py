@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kratos_cli.lint.source import Edit, Found
+from kratos_cli.writing import write_whole
 
 __all__ = ["fix"]
 
@@ -18,7 +17,8 @@ _BOM = b"\xef\xbb\xbf"
 def fix(found: Iterable[Found]) -> int:
     """Change files as findings in them suggest, and return how many findings are mended.
 
-    Of edits that overlap the first is made; a file whose syntax would suffer stays as it is.
+    Of edits that overlap the first is made; a file whose syntax would suffer stays as it is, and
+    so does one that has changed since.
 
     Raises:
         OSError: A file cannot be written.
@@ -32,7 +32,9 @@ def fix(found: Iterable[Found]) -> int:
 
 def _mend(path: Path, found: Sequence[Found]) -> int:
     content = path.read_bytes()
-    text = content.decode("utf-8-sig")
+    text = content.decode("utf-8-sig", "replace")
+    if any(each.text != text for each in found):  # the edits are of another text
+        return 0
     chosen: set[Edit] = set()
     mended = 0
     for each in found:
@@ -47,23 +49,9 @@ def _mend(path: Path, found: Sequence[Found]) -> int:
         ast.parse(text)
     except SyntaxError:
         return 0
-    _replace(path, (_BOM if content.startswith(_BOM) else b"") + text.encode())
+    write_whole(path, (_BOM if content.startswith(_BOM) else b"") + text.encode())
     return mended
 
 
 def _overlap(one: Edit, other: Edit) -> bool:
     return one.start < other.end and other.start < one.end
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    target = path.resolve()  # a link stays one
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(target.stat().st_mode)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -93,7 +93,8 @@ def _idle(source: Source, comment: _Comment, idle: list[str]) -> Found:
         rule="KR002",
         message=f"this comment {what}; {cure}",
     )
-    return Found(finding=finding, edits=(_removal(source, comment, idle),) if idle else ())
+    edits = (_removal(source, comment, idle),) if idle else ()
+    return Found(finding=finding, edits=edits, text=source.text if idle else "")
 
 
 def _removal(source: Source, comment: _Comment, idle: list[str]) -> Edit:

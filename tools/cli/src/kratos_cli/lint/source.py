@@ -32,10 +32,17 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A finding, and the safe way to mend it, if there is one."""
+    """A finding, and the safe way to mend it, if there is one.
+
+    Attributes:
+        finding: What was found.
+        edits: Changes of the file that mend it.
+        text: What the file had in it, if there are such.
+    """
 
     finding: Finding
     edits: tuple[Edit, ...] = ()
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -121,6 +128,7 @@ class Source:
                 message=message,
             ),
             edits=() if self._odd else edits,
+            text=self.text if edits else "",
         )
 
     def before(self, node: ast.expr | ast.keyword, text: str) -> Edit:

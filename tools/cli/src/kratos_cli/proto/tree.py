@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kratos_cli.writing import write_whole
 from protoc_gen_kratos import GeneratedFile
 
 __all__ = ["Tree"]
@@ -69,7 +70,7 @@ class Tree:
         """Write what is missing or different, and yield its paths; touch nothing else."""
         for path in self.stale():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.modules.get(path, ""), encoding="utf-8", newline="\n")
+            write_whole(path, self.modules.get(path, "").encode())
             yield path
 
 

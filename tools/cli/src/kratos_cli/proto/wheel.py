@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kratos_cli.writing import write_whole
+
 __all__ = ["Wheel", "WheelError"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
@@ -98,7 +100,7 @@ class Wheel:
         """Write the archive into a folder, which is made if need be; return its path."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.file_name
-        path.write_bytes(self.content())
+        write_whole(path, self.content())
         return path
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Subparsers
+from kratos_cli.writing import write_whole
 
 if TYPE_CHECKING:
     from protoc_gen_kratos.skeleton import Skeleton
@@ -145,8 +146,7 @@ def _write_tests(folder: Path, service: Path, skeleton: Skeleton) -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        write_whole(path, text.encode())
     except OSError as error:
         raise CommandFailure(f"{path}: {error.strerror}") from error
     print(path)
