@@ -157,7 +157,11 @@ def _order(root: Path, member: Member) -> Iterator[str]:
         return
     for tag in _git(root, "tag", "--list", f"{member.name}/v*").split():
         earlier = tag.rpartition("/v")[2]
-        if tag != member.tag and Version(earlier) >= version:
+        try:
+            is_newer = Version(earlier) < version
+        except InvalidVersion:  # a tag like that was no release
+            continue
+        if tag != member.tag and not is_newer:
             yield f"{earlier} is released already, and {member.version} is not newer"
 
 

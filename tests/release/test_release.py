@@ -114,6 +114,11 @@ def committed(path: str, old: str, new: str) -> Callable[[Path], None]:
     return make
 
 
+def test_tag_that_is_no_version_is_no_release(root: Path) -> None:
+    git(root, "tag", "kratos-http/vnext")
+    assert differences(root) == []
+
+
 def test_nothing_is_in_the_way(root: Path) -> None:
     assert differences(root) == []
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from kratos_cli.main import main
+from kratos_cli.proto import against
 
 Write = Callable[[Mapping[str, str]], None]
 
@@ -118,3 +120,14 @@ def test_a_file_without_descriptors_is_refused(
         (folder / name).write_bytes(b"\xff\xff")
         assert main([*COMMAND, name]) == 2
         assert f"{name} holds no descriptors" in capsys.readouterr().err
+
+
+def test_wheel_that_grows_without_end_is_refused(
+    folder: Path, write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write({"a.proto": 'syntax = "proto3";\npackage a;\n'})
+    monkeypatch.setattr(against, "_LARGEST", 1000)
+    with zipfile.ZipFile(folder / "state.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/descriptors.binpb", bytes(1001))
+    assert main(["proto", "breaking", "a.proto", "--against", "state.whl"]) == 1
+    assert "its descriptors have more than 1000 bytes" in capsys.readouterr().err

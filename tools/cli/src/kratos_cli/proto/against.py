@@ -13,6 +13,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import DecodeError
@@ -23,6 +24,8 @@ from kratos_cli.proto.inputs import Inputs, find_inputs
 from protoc_gen_kratos import provided_elsewhere
 
 __all__ = ["State", "read_state"]
+
+_LARGEST: Final = 256 * 1024 * 1024  # bytes; what is packed takes little, whatever becomes of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,8 @@ def _packed(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.count("/") == 1 and name.endswith("/descriptors.binpb"):
+                if archive.getinfo(name).file_size > _LARGEST:
+                    raise CommandFailure(f"{path}: its descriptors have more than {_LARGEST} bytes")
                 return archive.read(name)
     raise CommandFailure(f"{path} was not made by kratos proto wheel: it has no descriptors")
 

@@ -66,8 +66,9 @@ class Wheel:
             raise WheelError(
                 f"{self.version!r} is no version in normal form; write it like 1.2.0 or 1.2.0rc1"
             )
-        if "\n" in self.summary:
-            raise WheelError("the summary has several lines; write one")
+        for text in (self.summary, *self.requires):
+            if not text.isprintable():  # a line more would be a field more
+                raise WheelError(f"{text!r} has to be one line, of characters that can be printed")
 
     @property
     def file_name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ __all__ = ["register", "run"]
 _DESCRIPTORS: Final = "descriptors.binpb"
 _ERRORS: Final = "errors.md"
 _OPENAPI: Final = "openapi.json"
+_TAKEN: Final = frozenset(("aegis", "google", "grpc", "kratos"))  # that the code may import
 _IMPORT: Final = re.compile(r"^(?:from|import) (\w+(?:\.\w+)?)", re.MULTILINE)
 _REQUIRES: Final = {
     "google.protobuf": "protobuf>=6.31",
@@ -78,8 +80,13 @@ def run(args: argparse.Namespace) -> int:
     from kratos_cli.proto.wheel import WheelError
 
     package = args.package or re.sub("[-_.]+", "_", args.name).lower()
-    if not package.isidentifier():
+    if not package.isidentifier() or keyword.iskeyword(package):
         raise CommandFailure(f"{package!r} cannot be imported; choose a --package", status=2)
+    if package in _TAKEN or package in sys.stdlib_module_names or package.startswith("kratos_"):
+        raise CommandFailure(
+            f"a package {package!r} would hide another one of that name; choose a --package",
+            status=2,
+        )
     if not Path(args.folder).is_dir():
         raise CommandFailure(f"{args.folder} is no folder", status=2)
     inputs = find_inputs([args.folder], args.proto_path or [args.folder])
