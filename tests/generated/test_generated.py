@@ -10,11 +10,17 @@ from kratos_cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
+GATEWAY = ("circuitbreaker", "cors", "gateway", "logging", "rewrite", "tracing")
+
 # Definition, the folder that its name starts from, the folder written into.
 GENERATED = [
     ("errors/errors.proto", "packages/core/src/kratos", "packages/core/src/kratos"),
     ("kratos/http.proto", "packages/core/src", "packages/core/src"),
     ("kratos_etcd/etcd.proto", "contrib/etcd/proto", "contrib/etcd/src"),
+    *(
+        (f"kratos_gateway/api/{name}.proto", "packages/gateway/proto", "packages/gateway/src")
+        for name in GATEWAY
+    ),
     ("kratos_grpc/health.proto", "packages/grpc/proto", "packages/grpc/src"),
     ("kratos_grpc/reflection.proto", "packages/grpc/proto", "packages/grpc/src"),
     ("kratos_nacos/nacos.proto", "contrib/nacos/proto", "contrib/nacos/src"),

@@ -1,0 +1,1 @@
+"""An API gateway for Kratos services, configured as Go's gateway."""

@@ -1,0 +1,1 @@
+"""Middleware of the gateway, by the name that configuration calls it."""
