@@ -1,0 +1,102 @@
+"""What is wrong with a configuration, before it is asked to serve."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from kratos_gateway.api.gateway_pb2 import Endpoint, Gateway, Middleware
+from kratos_gateway.config.checks import (
+    backend_troubles,
+    path_troubles,
+    reach_troubles,
+    retry_troubles,
+    time_troubles,
+    tls_troubles,
+)
+from kratos_gateway.config.oddity import Oddity
+from kratos_gateway.config.trouble import Trouble
+
+__all__ = ["Problem", "problems"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that should be mended.
+
+    Attributes:
+        place: Where, such as ``endpoints[2].retry.conditions[0]``; empty for the whole.
+        text: What is wrong, and what to do.
+        fatal: Whether it will not work; if not, it is likely not what was meant.
+    """
+
+    place: str
+    text: str
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        kind = "error" if self.fatal else "warning"
+        return f"{kind}: {self.place or 'the whole'}: {self.text}"
+
+
+def problems(
+    gateway: Gateway,
+    *,
+    oddities: Sequence[Oddity] = (),
+    middleware: Collection[str] | None = None,
+    discovery: bool | None = None,
+) -> list[Problem]:
+    """Return all that is wrong, in the order of the definition; nothing is connected or made.
+
+    Args:
+        gateway: The configuration.
+        oddities: What its text had besides, as ``read`` tells.
+        middleware: Names that are installed; ``None`` if that is not known.
+        discovery: Whether there will be a registry to ask; ``None`` if that is not known.
+    """
+    found = [Problem(place=each.place, text=each.text, fatal=False) for each in oddities]
+    found += (_problem("", trouble) for trouble in _whole(gateway))
+    for name, tls in gateway.tls_store.items():
+        found += (_problem(f"tls_store.{name}", each) for each in tls_troubles(tls))
+    found += _middleware("", gateway.middlewares, middleware)
+    for at, endpoint in enumerate(gateway.endpoints):
+        place = f"endpoints[{at}]"
+        found += (_problem(place, each) for each in _endpoint(endpoint, gateway, discovery))
+        found += _middleware(f"{place}.", endpoint.middlewares, middleware)
+    found += (_problem(place, each) for place, each in reach_troubles(gateway.endpoints))
+    return found
+
+
+def _problem(place: str, trouble: Trouble) -> Problem:
+    within = ".".join(part for part in (place, trouble.field) if part)
+    return Problem(place=within, text=trouble.text, fatal=trouble.fatal)
+
+
+def _whole(gateway: Gateway) -> Iterator[Trouble]:
+    if not gateway.endpoints:
+        yield Trouble("endpoints", "there is none, so every request is answered 404", fatal=False)
+    if gateway.hosts:
+        text = "nothing reads it; name the host of an endpoint in its own host"
+        yield Trouble("hosts", text, fatal=False)
+
+
+def _endpoint(endpoint: Endpoint, gateway: Gateway, discovery: bool | None) -> Iterator[Trouble]:  # noqa: FBT001
+    yield from path_troubles(endpoint)
+    yield from time_troubles(endpoint)
+    yield from retry_troubles(endpoint)
+    yield from backend_troubles(endpoint, gateway.tls_store, discovery=discovery)
+
+
+def _middleware(
+    place: str, listed: Sequence[Middleware], installed: Collection[str] | None
+) -> Iterator[Problem]:
+    for at, each in enumerate(listed):
+        within = f"{place}middlewares[{at}].name"
+        if not each.name:
+            yield Problem(place=within, text="it is empty: name a middleware")
+        elif installed is not None and each.name.lower() not in installed:
+            known = ", ".join(sorted(installed)) or "none"
+            text = f"no middleware {each.name!r} is installed; known are {known}"
+            if not each.required:
+                text += "; it is left out, as it is not required"
+            yield Problem(place=within, text=text, fatal=each.required)

@@ -1,0 +1,211 @@
+"""What may be wrong with each part of a configuration."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Condition, Endpoint
+from kratos_gateway.config.targets import target_problem
+from kratos_gateway.config.trouble import Trouble
+
+__all__ = [
+    "backend_troubles",
+    "condition_problem",
+    "path_troubles",
+    "reach_troubles",
+    "retry_troubles",
+    "time_troubles",
+    "tls_troubles",
+]
+
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of HTTP
+_STATUS: Final = re.compile(r"\s*\d{1,5}\s*(-\s*\d{1,5}\s*)?")
+_DEFAULT_TIMEOUT: Final = 1.0  # seconds
+_PEM: Final = "-----BEGIN "
+
+
+def path_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
+    """Tell what is wrong with the path, host and method of an endpoint."""
+    if not endpoint.path.startswith("/"):
+        yield Trouble("path", f"{endpoint.path!r} must start with a slash")
+    for field, pattern in (("path", endpoint.path), ("host", endpoint.host)):
+        problem = _pattern_problem(pattern)
+        if problem is not None:
+            yield Trouble(field, f"{pattern!r}: {problem}")
+    if endpoint.method and not _METHOD.fullmatch(endpoint.method):
+        text = f"{endpoint.method!r} is no method: name one, or write * for all"
+        yield Trouble("method", text)
+
+
+def time_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
+    """Tell what is wrong with the times of an endpoint."""
+    whole = _seconds(endpoint.timeout) if endpoint.HasField("timeout") else 0.0
+    if whole < 0:
+        yield Trouble("timeout", "it is negative, so it counts as 1s", fatal=False)
+    each = _seconds(endpoint.retry.per_try_timeout)
+    if each < 0:
+        yield Trouble("retry.per_try_timeout", "it is negative, so timeout counts", fatal=False)
+    elif each > (whole if whole > 0 else _DEFAULT_TIMEOUT):
+        text = "it is longer than timeout, which is for all attempts together and ends this one"
+        yield Trouble("retry.per_try_timeout", text, fatal=False)
+
+
+def retry_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
+    """Tell what is wrong with the retries of an endpoint."""
+    for at, condition in enumerate(endpoint.retry.conditions):
+        problem = condition_problem(condition)
+        if problem is not None:
+            yield Trouble(f"retry.conditions[{at}]", problem)
+    if endpoint.retry.conditions and endpoint.retry.attempts < 2:
+        text = "there are conditions, but no second attempt: set it to 2 or more"
+        yield Trouble("retry.attempts", text, fatal=False)
+
+
+def condition_problem(condition: Condition) -> str | None:
+    """Return what is wrong with a condition; ``None`` if it is well."""
+    kind = condition.WhichOneof("condition")
+    if kind == "by_status_code":
+        text = condition.by_status_code
+        if not _STATUS.fullmatch(text):
+            return f"by_status_code is a status, or two such as 502-504, not {text!r}"
+        first, _, last = text.partition("-")
+        if last and int(first) > int(last):
+            return f"by_status_code {text!r} begins after its end"
+        return None
+    if kind != "by_header":
+        return "it is empty: write by_status_code or by_header"
+    if not condition.by_header.name:
+        return "by_header lacks the name of the header"
+    return _value_problem(condition.by_header.value)
+
+
+def _value_problem(value: str) -> str | None:
+    if not value.startswith("["):
+        return None
+    try:
+        listed: object = json.loads(value)
+    except ValueError as error:
+        return f"the value of by_header begins as a list in JSON, and is none: {error}"
+    if isinstance(listed, list) and all(isinstance(each, str) for each in listed):  # pyright: ignore[reportUnknownVariableType]
+        return None
+    return "the value of by_header is a list of what is no text: put each in quotes"
+
+
+def backend_troubles(
+    endpoint: Endpoint, store: Mapping[str, TLS], *, discovery: bool | None
+) -> Iterator[Trouble]:
+    """Tell what is wrong with the back ends of an endpoint.
+
+    Args:
+        endpoint: The endpoint.
+        store: TLS by name.
+        discovery: Whether there will be a registry; ``None`` if that is not known.
+    """
+    if not endpoint.backends:
+        yield Trouble("backends", "there is none, so every request fails", fatal=False)
+    for at, backend in enumerate(endpoint.backends):
+        place = f"backends[{at}]"
+        problem = target_problem(backend.target)
+        if problem is not None:
+            yield Trouble(f"{place}.target", problem)
+        elif backend.target.startswith("discovery:"):
+            yield from _registry_troubles(f"{place}.target", endpoint, discovery)
+        if backend.HasField("weight") and backend.weight < 0:
+            yield Trouble(f"{place}.weight", f"{backend.weight} is negative")
+        name = backend.tls_config_name
+        if name and name not in store:
+            text = f"tls_store has no {name!r}, so the system's roots count"
+            yield Trouble(f"{place}.tls_config_name", text, fatal=False)
+        if name and not backend.tls:
+            text = "nothing reads it without tls: true"
+            yield Trouble(f"{place}.tls_config_name", text, fatal=False)
+
+
+def _registry_troubles(
+    place: str,
+    endpoint: Endpoint,
+    discovery: bool | None,  # noqa: FBT001
+) -> Iterator[Trouble]:
+    if discovery is False:
+        yield Trouble(place, "there is no registry to ask: give --discovery.dsn")
+    if endpoint.protocol == UNSPECIFIED:
+        text = "a registry is asked for instances of one protocol: write protocol: HTTP or GRPC"
+        yield Trouble(place, text)
+
+
+def tls_troubles(tls: TLS) -> Iterator[Trouble]:
+    """Tell what is wrong with an entry of the TLS store."""
+    for field in ("cacert", "cert", "key"):
+        text: str = getattr(tls, field)
+        if text and _PEM not in text:
+            yield Trouble(field, "it is no PEM: put the text of the file here, not its path")
+    if bool(tls.cert) != bool(tls.key):
+        lacking = "key" if tls.cert else "cert"
+        yield Trouble(lacking, "a certificate and its key go together, and this one is missing")
+    if tls.insecure:
+        text = "whoever is in the way can be the server; give cacert instead"
+        yield Trouble("insecure", text, fatal=False)
+
+
+def reach_troubles(endpoints: Sequence[Endpoint]) -> Iterator[tuple[str, Trouble]]:
+    """Tell which endpoints an earlier one takes all requests of; the first that fits answers."""
+    taken: dict[tuple[str, str, str], int] = {}
+    for at, endpoint in enumerate(endpoints):
+        method = "" if endpoint.method == "*" else endpoint.method.upper()
+        way = f"{endpoint.path.rstrip('*')}*" if endpoint.path.endswith("*") else endpoint.path
+        earlier = _taker(taken, endpoint.host, method, way)
+        if earlier is not None:
+            text = (
+                f"it is never asked: endpoints[{earlier}], {endpoints[earlier].path!r}, comes "
+                "before it and takes all of its requests; move this one up"
+            )
+            yield f"endpoints[{at}].path", Trouble("", text, fatal=False)
+        taken.setdefault((endpoint.host, method, way), at)
+
+
+def _taker(
+    taken: Mapping[tuple[str, str, str], int], host: str, method: str, way: str
+) -> int | None:
+    """Return the first endpoint that takes all that this one could."""
+    bare = way.rstrip("*")
+    ways = [way, *(f"{bare[:length]}*" for length in range(len(bare) + 1))]
+    found = [taken[key] for key in product({"", host}, {"", method}, ways) if key in taken]
+    return min(found, default=None)
+
+
+def _pattern_problem(pattern: str) -> str | None:
+    """Return what is wrong with the braces of a pattern, and the expressions in them."""
+    depth, begin = 0, 0
+    for at, character in enumerate(pattern):
+        if character == "{":
+            depth += 1
+            begin = at if depth == 1 else begin
+        elif character == "}":
+            depth -= 1
+            if depth < 0:
+                return "a } has no {"
+            problem = _variable_problem(pattern[begin + 1 : at]) if depth == 0 else None
+            if problem is not None:
+                return problem
+    return "a { has no }" if depth else None
+
+
+def _variable_problem(content: str) -> str | None:
+    name, colon, expression = content.partition(":")
+    if not name or (colon and not expression):
+        return f"{{{content}}} must be {{name}} or {{name:expression}}"
+    try:
+        groups = re.compile(expression).groups
+    except re.error as error:
+        return f"the expression of {name} is none: {error}"
+    return f"the expression of {name} has a group: write (?:...)" if groups else None
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9

@@ -1,0 +1,112 @@
+"""From text to messages (Go: ``config``, which goes from YAML to JSON to the message, too)."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Final, Generic, TypeVar, cast
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+import kratos_gateway.api
+from kratos.config.formats import decoder
+from kratos.errors import ConfigError
+from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
+from kratos_gateway.config.oddity import Oddity
+from kratos_gateway.config.shape import Shaper
+from kratos_protojson import JsonError, ParseOptions, Parser
+
+__all__ = ["Parsed", "parse", "parse_priority", "read"]
+
+M = TypeVar("M", bound=Message)
+
+_PARSER: Final = Parser(ParseOptions(ignore_unknown=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed(Generic[M]):
+    """A message, and what of its text nothing reads.
+
+    Attributes:
+        message: The message.
+        oddities: Keys and names that the message has not, in the order of the text; left out.
+    """
+
+    message: M
+    oddities: Sequence[Oddity] = ()
+
+
+def parse(
+    text: str, *, name: str = "config.yaml", environ: Mapping[str, str] | None = None
+) -> Gateway:
+    """Return the configuration that a text in YAML or JSON describes.
+
+    Fields have their names of the definition, or those of JSON. ``${NAME}`` within a value stands
+    for an environment variable, ``${NAME:default}`` also where there is none, ``$${`` for ``${``.
+    Keys that the message has not are left out, as in Go; ``read`` tells of them.
+
+    Args:
+        text: The whole text; an empty one is the empty configuration.
+        name: Of the file, for errors.
+        environ: Variables; ``None`` for those of the process.
+
+    Raises:
+        ConfigError: It is no YAML, a value is none of its field, or a variable is missing; names
+            the place.
+    """
+    return read(text, Gateway, name=name, environ=environ).message
+
+
+def parse_priority(
+    text: str, *, name: str, environ: Mapping[str, str] | None = None
+) -> PriorityConfig:
+    """Return the priority configuration that a text describes; all else as of ``parse``."""
+    return read(text, PriorityConfig, name=name, environ=environ).message
+
+
+def read(
+    text: str,
+    message_type: type[M],
+    *,
+    name: str,
+    environ: Mapping[str, str] | None = None,
+) -> Parsed[M]:
+    """Return a message, and what of its text it has no place for; all else as of ``parse``."""
+    _load_options()
+    shaper = Shaper(os.environ if environ is None else environ)
+    try:
+        shaped = shaper.message(_tree(text), cast("Descriptor", message_type.DESCRIPTOR))
+        message = _PARSER.from_dict(shaped, message_type)
+    except JsonError as error:
+        raise ConfigError(f"{name}: {error.field or 'the whole'}: {error.problem}") from error
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    return Parsed(message=message, oddities=tuple(shaper.oddities))
+
+
+def _tree(text: str) -> Any:
+    decode = decoder("yaml")
+    assert decode is not None, "the core brings it"
+    tree = decode(text.encode("utf-8", "surrogatepass"))
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"it is {_kind(tree)}, where keys such as endpoints are expected")
+    return tree  # pyright: ignore[reportUnknownVariableType]
+
+
+def _kind(tree: object) -> str:
+    return "a list" if isinstance(tree, list) else f"the single value {tree!r:.40}"
+
+
+@cache
+def _load_options() -> None:
+    """Make known the options of all middleware that comes with the gateway."""
+    for module in pkgutil.iter_modules(kratos_gateway.api.__path__):
+        if module.name.endswith("_pb2"):
+            import_module(f"kratos_gateway.api.{module.name}")

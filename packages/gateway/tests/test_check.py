@@ -1,0 +1,173 @@
+"""What is wrong with a configuration is told before it serves, with its place and a way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from kratos_gateway.api.gateway_pb2 import Gateway
+from kratos_gateway.config import problems, read
+
+SOUND = "path: /a, protocol: HTTP, backends: [{target: '127.0.0.1:80'}]"
+
+
+def found(text: str, **options: bool | list[str]) -> list[str]:
+    parsed = read(text, Gateway, name="config.yaml")
+    told = problems(parsed.message, oddities=parsed.oddities, **options)  # type: ignore[arg-type]
+    return [str(problem) for problem in told]
+
+
+def of_endpoint(fields: str) -> list[str]:
+    return found(f"endpoints: [{{{fields}}}]")
+
+
+def test_the_sample_has_no_problem(sample: str) -> None:
+    assert found(sample) == []
+
+
+def test_a_configuration_without_endpoints_is_odd() -> None:
+    (told,) = found("name: x")
+    assert told == "warning: endpoints: there is none, so every request is answered 404"
+
+
+def test_a_key_that_nothing_reads_is_told() -> None:
+    (told,) = of_endpoint(f"{SOUND}, methods: GET")
+    assert told.startswith("warning: endpoints[0].methods: Endpoint has no such key")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("path: a", "error: endpoints[0].path: 'a' must start with a slash"),
+        ("path: '/{a'", "error: endpoints[0].path: '/{a': a { has no }"),
+        ("path: '/a}'", "error: endpoints[0].path: '/a}': a } has no {"),
+        ("path: '/{}'", "error: endpoints[0].path: '/{}': {} must be {name} or"),
+        ("path: '/{a:[}'", "error: endpoints[0].path: '/{a:[}': the expression of a is none"),
+        ("path: '/{a:(x)}'", "error: endpoints[0].path: '/{a:(x)}': the expression of a has a"),
+        ("path: /a, host: '{x'", "error: endpoints[0].host: '{x': a { has no }"),
+        ("path: /a, method: 'G T'", "error: endpoints[0].method: 'G T' is no method"),
+        ("path: /a, timeout: -1s", "warning: endpoints[0].timeout: it is negative"),
+        (
+            "path: /a, timeout: 1s, retry: {attempts: 2, perTryTimeout: 2s}",
+            "warning: endpoints[0].retry.per_try_timeout: it is longer than timeout",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, conditions: [{byStatusCode: 5xx}]}",
+            "error: endpoints[0].retry.conditions[0]: by_status_code is a status",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, conditions: [{byStatusCode: 504-502}]}",
+            "error: endpoints[0].retry.conditions[0]: by_status_code '504-502' begins after",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, conditions: [{}]}",
+            "error: endpoints[0].retry.conditions[0]: it is empty",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, conditions: [{byHeader: {name: a, value: '[x'}}]}",
+            "error: endpoints[0].retry.conditions[0]: the value of by_header begins as a list",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, conditions: [{byHeader: {name: a, value: '[1]'}}]}",
+            "error: endpoints[0].retry.conditions[0]: the value of by_header is a list of what",
+        ),
+        (
+            "path: /a, retry: {conditions: [{byStatusCode: '503'}]}",
+            "warning: endpoints[0].retry.attempts: there are conditions, but no second attempt",
+        ),
+    ],
+)
+def test_a_wrong_part_of_an_endpoint_is_told_with_its_place(fields: str, told: str) -> None:
+    (problem,) = of_endpoint(f"backends: [{{target: '127.0.0.1:80'}}], {fields}")
+    assert problem.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [
+        ("target: ''", "error: endpoints[0].backends[0].target: it is empty"),
+        ("target: localhost", "error: endpoints[0].backends[0].target: address localhost: missing"),
+        ("target: ':80'", "error: endpoints[0].backends[0].target: ':80' lacks a host or a port"),
+        ("target: 'dns:///a:80'", "error: endpoints[0].backends[0].target: scheme 'dns' is unk"),
+        ("target: 'discovery:///'", "error: endpoints[0].backends[0].target: 'discovery:///' nam"),
+        ("target: 'a:80', weight: -1", "error: endpoints[0].backends[0].weight: -1 is negative"),
+        (
+            "target: 'a:80', tls: true, tlsConfigName: x",
+            "warning: endpoints[0].backends[0].tls_config_name: tls_store has no 'x'",
+        ),
+    ],
+)
+def test_a_wrong_back_end_is_told_with_its_place(backend: str, told: str) -> None:
+    (problem,) = of_endpoint(f"path: /a, backends: [{{{backend}}}]")
+    assert problem.startswith(told)
+
+
+def test_both_forms_of_a_direct_target_are_well() -> None:
+    targets = "[{target: 'localhost:80'}, {target: 'direct:///[::1]:80'}]"
+    assert of_endpoint(f"path: /a, backends: {targets}") == []
+
+
+def test_a_registry_has_to_be_there_for_those_who_ask_it() -> None:
+    text = "endpoints: [{path: /a, protocol: HTTP, backends: [{target: 'discovery:///shop'}]}]"
+    assert found(text, discovery=True) == []
+    (told,) = found(text, discovery=False)
+    assert told.startswith("error: endpoints[0].backends[0].target: there is no registry to ask")
+
+
+def test_a_registry_is_asked_for_one_protocol() -> None:
+    (told,) = of_endpoint("path: /a, backends: [{target: 'discovery:///shop'}]")
+    assert "write protocol: HTTP or GRPC" in told
+
+
+def test_a_path_in_place_of_a_certificate_is_told() -> None:
+    text = f"tlsStore: {{a: {{cacert: /etc/ca.pem}}}}\nendpoints: [{{{SOUND}}}]"
+    (told,) = found(text)
+    assert told.startswith("error: tls_store.a.cacert: it is no PEM: put the text of the file")
+
+
+def test_a_certificate_without_its_key_is_told() -> None:
+    text = f"tlsStore: {{a: {{cert: '-----BEGIN CERTIFICATE-----'}}}}\nendpoints: [{{{SOUND}}}]"
+    (told,) = found(text)
+    assert told.startswith("error: tls_store.a.key: ")
+
+
+def test_middleware_that_is_not_installed_is_an_error_where_it_is_required() -> None:
+    text = f"endpoints: [{{{SOUND}, middlewares: [{{name: CORS}}, {{name: x, required: %s}}]}}]"
+    (error,) = found(text % "true", middleware=["cors"])
+    assert error == (
+        "error: endpoints[0].middlewares[1].name: no middleware 'x' is installed; known are cors"
+    )
+    (warning,) = found(text % "false", middleware=["cors"])
+    assert warning.startswith("warning: ")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("path: /a/*", "path: /a/b"),
+        ("path: /a/*", "path: /a/b/*"),
+        ("path: '*'", "path: /a"),
+        ("path: /a", "path: /a, method: GET"),
+        ("path: /a, method: get", "path: /a, method: GET"),
+        ("path: /a", "path: /a, host: x"),
+    ],
+)
+def test_an_endpoint_that_is_never_asked_is_told(earlier: str, later: str) -> None:
+    back = "backends: [{target: 'a:80'}]"
+    told = found(f"endpoints: [{{{earlier}, {back}}}, {{{later}, {back}}}]")
+    assert told[-1].startswith("warning: endpoints[1].path: it is never asked: endpoints[0], ")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("path: /a/b", "path: /a/*"),
+        ("path: /a/*", "path: /a"),
+        ("path: /a, method: GET", "path: /a"),
+        ("path: /a, method: GET", "path: /a, method: POST"),
+        ("path: /a, host: x", "path: /a"),
+        ("path: /a, host: x", "path: /a, host: y"),
+    ],
+)
+def test_an_endpoint_with_requests_of_its_own_is_well(earlier: str, later: str) -> None:
+    back = "backends: [{target: 'a:80'}]"
+    assert found(f"endpoints: [{{{earlier}, {back}}}, {{{later}, {back}}}]") == []

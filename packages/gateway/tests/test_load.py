@@ -1,0 +1,181 @@
+"""A text in YAML becomes the message that Go's gateway would make of it."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from kratos.errors import ConfigError
+from kratos_gateway.api import gateway_pb2 as pb
+from kratos_gateway.api.circuitbreaker_pb2 import BackupService, CircuitBreaker, SuccessRatio
+from kratos_gateway.api.cors_pb2 import Cors
+from kratos_gateway.api.rewrite_pb2 import Rewrite
+from kratos_gateway.api.tracing_pb2 import Tracing
+from kratos_gateway.config import parse, parse_priority, read
+
+
+def middleware(name: str, options: Message | None) -> pb.Middleware:
+    made = pb.Middleware(name=name)
+    if options is not None:
+        made.options.Pack(options)
+    return made
+
+
+def breaker() -> CircuitBreaker:
+    backup = pb.Endpoint(backends=[pb.Backend(target="127.0.0.1:8001")])
+    return CircuitBreaker(
+        success_ratio=SuccessRatio(success=0.6, request=1, bucket=10, window=Duration(seconds=3)),
+        backup_service=BackupService(endpoint=backup),
+        assert_condtions=[pb.Condition(by_status_code="200")],
+    )
+
+
+def test_sample_of_go_is_read_as_the_exact_message(sample: str) -> None:
+    cors = Cors(
+        allow_credentials=True,
+        allow_origins=[".google.com"],
+        allow_methods=["GET", "POST", "OPTIONS"],
+    )
+    plain = pb.Endpoint(
+        path="/helloworld/*",
+        protocol=pb.HTTP,
+        host="localhost",
+        timeout=Duration(seconds=1),
+        backends=[pb.Backend(target="127.0.0.1:8000")],
+        middlewares=[middleware("circuitbreaker", breaker()), middleware("rewrite", Rewrite())],
+    )
+    again = [
+        pb.Condition(by_status_code="502-504"),
+        pb.Condition(by_header=pb.Condition.header(name="Grpc-Status", value="14")),
+    ]
+    retry = pb.Retry(attempts=3, per_try_timeout=Duration(nanos=100_000_000), conditions=again)
+    greeter = pb.Endpoint(
+        path="/helloworld.v1.Greeter/*",
+        method="POST",
+        protocol=pb.GRPC,
+        timeout=Duration(seconds=1),
+        backends=[pb.Backend(target="127.0.0.1:9000")],
+        retry=retry,
+    )
+    assert parse(sample) == pb.Gateway(
+        name="helloworld",
+        version="v1",
+        middlewares=[
+            middleware("tracing", Tracing(http_endpoint="localhost:4318")),
+            middleware("logging", None),
+            middleware("transcoder", None),
+            middleware("cors", cors),
+        ],
+        endpoints=[plain, greeter],
+    )
+
+
+def test_sample_of_go_has_nothing_that_is_left_out(sample: str) -> None:
+    assert read(sample, pb.Gateway, name="sample.yaml").oddities == ()
+
+
+def test_both_styles_of_names_are_read() -> None:
+    camel = parse("endpoints: [{backends: [{target: 'a:1', tlsConfigName: x}]}]")
+    snake = parse("endpoints: [{backends: [{target: 'a:1', tls_config_name: x}]}]")
+    assert camel == snake
+    assert camel.endpoints[0].backends[0].tls_config_name == "x"
+
+
+def test_an_empty_text_is_the_empty_configuration() -> None:
+    assert parse("# nothing yet\n") == pb.Gateway()
+
+
+def test_json_is_read_too() -> None:
+    assert parse('{"name": "shop", "endpoints": [{"path": "/"}]}').endpoints[0].path == "/"
+
+
+def test_enums_are_read_by_name_and_by_number() -> None:
+    found = parse("endpoints: [{protocol: GRPC}, {protocol: 2}]").endpoints
+    assert [endpoint.protocol for endpoint in found] == [pb.GRPC, pb.GRPC]
+
+
+def test_unknown_keys_are_left_out_and_told() -> None:
+    text = "endpoints: [{path: /, retry: {attemps: 2}}]\nnonsense: 1"
+    parsed = read(text, pb.Gateway, name="config.yaml")
+    assert parsed.message == pb.Gateway(endpoints=[pb.Endpoint(path="/", retry=pb.Retry())])
+    first, second = parsed.oddities
+    assert first.place == "endpoints[0].retry.attemps"
+    assert "did you mean 'attempts'?" in first.text
+    assert second.place == "nonsense"
+
+
+def test_unknown_keys_within_options_and_maps_are_told() -> None:
+    text = """
+tlsStore: {inner: {serverNam: x}}
+middlewares:
+  - name: cors
+    options: {'@type': type.googleapis.com/gateway.middleware.cors.v1.Cors, maxAg: 1s}
+"""
+    places = [each.place for each in read(text, pb.Gateway, name="config.yaml").oddities]
+    assert places == ["tlsStore.inner.serverNam", "middlewares[0].options.maxAg"]
+
+
+def test_a_name_that_an_enum_has_not_is_told() -> None:
+    (oddity,) = read("endpoints: [{protocol: GRCP}]", pb.Gateway, name="config.yaml").oddities
+    assert oddity.place == "endpoints[0].protocol"
+    assert "did you mean 'GRPC'?" in oddity.text
+
+
+def test_variables_of_the_environment_are_put_in() -> None:
+    text = """
+name: ${NAME}-gateway
+endpoints:
+  - path: ${PREFIX:/api}/*
+    retry: {attempts: "${ATTEMPTS:3}"}
+    backends: [{target: "${HOST:127.0.0.1}:${PORT}", tls: "${TLS:true}"}]
+"""
+    found = parse(text, environ={"NAME": "shop", "PORT": "80"})
+    endpoint = found.endpoints[0]
+    assert found.name == "shop-gateway"
+    assert endpoint.path == "/api/*"
+    assert endpoint.retry.attempts == 3
+    assert endpoint.backends[0] == pb.Backend(target="127.0.0.1:80", tls=True)
+
+
+def test_what_a_variable_holds_is_never_read_as_more_than_text() -> None:
+    assert parse("name: ${X}", environ={"X": "a\nversion: b"}) == pb.Gateway(name="a\nversion: b")
+
+
+def test_a_doubled_dollar_stands_for_one() -> None:
+    assert parse("name: $${X} $5", environ={}).name == "${X} $5"
+
+
+def test_a_missing_variable_is_refused_with_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"^gw.yaml: endpoints\[0\]\.path: .* no PATH_OF_IT: set"):
+        parse("endpoints: [{path: '${PATH_OF_IT}'}]", name="gw.yaml", environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("endpoints: [{timeout: soon}]", r"gw.yaml: endpoints\[0\]\.timeout: "),
+        ("endpoints: [{retry: {attempts: -1}}]", r"gw.yaml: endpoints\[0\]\.retry\.attempts: "),
+        ("endpoints: [{tls: 1", r"gw.yaml: line 2, column "),
+        ("- endpoints", "gw.yaml: it is a list"),
+        ("endpoints", "gw.yaml: it is the single value 'endpoints'"),
+        ("name: [a]", "gw.yaml: name: "),
+        ("middlewares: [{options: {}}]", r"gw.yaml: middlewares\[0\]\.options: it lacks the type"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_place(text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{told}"):
+        parse(text, name="gw.yaml")
+
+
+def test_options_of_a_type_that_nothing_brings_are_refused_with_their_place() -> None:
+    options = "options: {'@type': type.googleapis.com/stranger.v1.Options}"
+    with pytest.raises(ConfigError, match=r"middlewares\[0\]\.options: no message 'stranger.v1"):
+        parse(f"middlewares: [{{name: x, {options}}}]")
+
+
+def test_priority_configuration_is_read_likewise() -> None:
+    found = parse_priority(
+        "name: p\nendpoints: [{path: '${P}'}]", name="p.yaml", environ={"P": "/x"}
+    )
+    assert found == pb.PriorityConfig(name="p", endpoints=[pb.Endpoint(path="/x")])
