@@ -36,6 +36,7 @@ from kratos.tracing._propagation import (
     parse_tracestate,
 )
 from kratos.tracing._valuers import span_id, trace_id
+from kratos.tracing._within import within
 
 __all__ = [
     "EMPTY",
@@ -66,4 +67,5 @@ __all__ = [
     "span_id",
     "target_of",
     "trace_id",
+    "within",
 ]
