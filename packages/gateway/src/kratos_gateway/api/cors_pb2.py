@@ -18,11 +18,11 @@ from google.protobuf import duration_pb2 as _import_0
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\n\x1dkratos_gateway/api/cors.proto\x12\x1agateway.middleware.cors.v1\x1a\x1egoogle/protobuf/"
-    b"duration.proto\"\xc9\x01\n\x04Cors\x12\x19\n\x11allow_credentials\x18\x01 \x01(\x08\x12\x15\n"
-    b"\rallow_origins\x18\x02 \x03(\t\x12\x15\n\rallow_methods\x18\x03 \x03(\t\x12\x15\n\rallow_hea"
-    b"ders\x18\x04 \x03(\t\x12\x16\n\x0eexpose_headers\x18\x05 \x03(\t\x12*\n\x07max_age\x18\x06 "
-    b"\x01(\x0b2\x19.google.protobuf.Duration\x12\x1d\n\x15allow_private_network\x18\x07 \x01(\x08b"
-    b"\x06proto3"
+    b"duration.proto\"\xe4\x01\n\x04Cors\x12\x1e\n\x11allow_credentials\x18\x01 \x01(\x08H\x00\x88"
+    b"\x01\x01\x12\x15\n\rallow_origins\x18\x02 \x03(\t\x12\x15\n\rallow_methods\x18\x03 \x03(\t"
+    b"\x12\x15\n\rallow_headers\x18\x04 \x03(\t\x12\x16\n\x0eexpose_headers\x18\x05 \x03(\t\x12*\n"
+    b"\x07max_age\x18\x06 \x01(\x0b2\x19.google.protobuf.Duration\x12\x1d\n\x15allow_private_networ"
+    b"k\x18\x07 \x01(\x08B\x14\n\x12_allow_credentialsb\x06proto3"
 )
 
 _globals = globals()
@@ -31,4 +31,4 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
     _globals["DESCRIPTOR"]._loaded_options = None
     _globals["_CORS"]._serialized_start = 94
-    _globals["_CORS"]._serialized_end = 295
+    _globals["_CORS"]._serialized_end = 322

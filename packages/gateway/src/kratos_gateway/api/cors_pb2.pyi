@@ -27,6 +27,7 @@ class Cors(_Message):
     MAX_AGE_FIELD_NUMBER: _Final = 6
     ALLOW_PRIVATE_NETWORK_FIELD_NUMBER: _Final = 7
     allow_credentials: bool
+    """With presence, which Go's lacks: so that false can be said."""
     @property
     def allow_origins(self) -> _RepeatedScalarFieldContainer[str]: ...
     @property
@@ -51,7 +52,7 @@ class Cors(_Message):
         max_age: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
         allow_private_network: bool | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Literal["max_age"]) -> bool: ...
+    def HasField(self, field_name: _Literal["allow_credentials", "max_age"]) -> bool: ...
     def ClearField(
         self,
         field_name: _Literal[
