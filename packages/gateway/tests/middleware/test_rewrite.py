@@ -1,0 +1,95 @@
+"""Rewriting of requests and answers (Go: middleware/rewrite)."""
+
+from __future__ import annotations
+
+import pytest
+
+from kratos.errors import ConfigError
+from kratos_gateway.api.rewrite_pb2 import HeadersPolicy, Rewrite
+from kratos_gateway.exchange import Answer
+from kratos_gateway.middleware.testing import Backend, behind, request_to
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "passed_on"),
+    [
+        # Of Go's test.
+        ("/dddd/", "/dddd/api", "/api"),
+        ("/dddd", "/dddd/api", "/api"),
+        ("/dddd/", "/dddd/dddd/api", "/dddd/api"),
+        ("/dddd", "/dddd/dddd/api", "/dddd/api"),
+        # What else may come.
+        ("/dddd", "/dddd", "/"),
+        ("/dddd/", "/dddd/", "/"),
+        ("/dddd/", "/dddd", "/dddd"),
+        ("/dddd", "/other/dddd", "/other/dddd"),
+        ("/a b", "/a%20b/c", "/c"),
+        ("/ä", "/%C3%A4/c", "/c"),
+        ("", "/dddd/api", "/dddd/api"),
+    ],
+)
+async def test_prefix_is_taken_off(prefix: str, path: str, passed_on: str) -> None:
+    backend = Backend()
+    await behind(backend, "rewrite", Rewrite(strip_prefix=prefix))(request_to(f"{path}?a=/dddd"))
+    assert (backend.last.path, backend.last.query) == (passed_on, "a=/dddd")
+
+
+async def test_path_and_host_are_replaced_before_the_prefix_is_taken_off() -> None:
+    backend = Backend()
+    options = Rewrite(path_rewrite="/v2/ä%2F%", host_rewrite="b.test", strip_prefix="/v2")
+    await behind(backend, "rewrite", options)(request_to("/v1/x"))
+    assert (backend.last.host, backend.last.path) == ("b.test", "/%C3%A4%2F%25")
+
+
+async def test_nothing_to_rewrite_changes_nothing() -> None:
+    backend = Backend()
+    request = request_to("/a%2Fb?c", headers=[("X-A", "1")])
+    await behind(backend, "rewrite")(request)
+    assert backend.last == request
+
+
+async def test_headers_are_set_then_added_then_removed() -> None:
+    policy = HeadersPolicy(
+        set={"X-Set": "new", "X-Gone": "new"}, add={"X-Add": "2"}, remove=["x-gone", "X-Not-There"]
+    )
+    backend = Backend(Answer(200, [(b"x-set", b"old"), (b"x-add", b"1"), (b"x-gone", b"old")]))
+    options = Rewrite(request_headers_rewrite=policy, response_headers_rewrite=policy)
+    sent = [("X-Set", "old"), ("X-Add", "1"), ("X-Gone", "old"), ("X-Kept", "k")]
+    answer = await behind(backend, "rewrite", options)(request_to(headers=sent))
+    assert backend.last.headers == [
+        (b"x-add", b"1"),
+        (b"x-kept", b"k"),
+        (b"x-set", b"new"),
+        (b"x-add", b"2"),
+    ]
+    assert answer.headers == [(b"x-add", b"1"), (b"x-set", b"new"), (b"x-add", b"2")]
+
+
+async def test_request_stays_as_it_was_for_the_next_attempt() -> None:
+    policy = HeadersPolicy(add={"X-Add": "1"})
+    handler = behind(
+        Backend(), "rewrite", Rewrite(strip_prefix="/a", request_headers_rewrite=policy)
+    )
+    request = request_to("/a/a")
+    await handler(request)
+    assert (request.path, request.headers) == ("/a/a", [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "complaint"),
+    [
+        (HeadersPolicy(set={"a b": "1"}), "no name of a header"),
+        (HeadersPolicy(add={"X-A": "1\r\nX-B: 2"}), "line break"),
+        (HeadersPolicy(set={"Content-Length": "1"}), "by the gateway itself"),
+        (HeadersPolicy(remove=["Transfer-Encoding"]), "by the gateway itself"),
+        (HeadersPolicy(set={"Host": "b"}), "hostRewrite"),
+    ],
+)
+def test_headers_that_break_messages_are_refused(policy: HeadersPolicy, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=f"responseHeadersRewrite.*{complaint}"):
+        behind(Backend(), "rewrite", Rewrite(response_headers_rewrite=policy))
+
+
+def test_path_without_a_slash_is_refused() -> None:
+    with pytest.raises(ConfigError, match="pathRewrite must begin with a slash"):
+        behind(Backend(), "rewrite", Rewrite(path_rewrite="v1"))
