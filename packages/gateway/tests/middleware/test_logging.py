@@ -1,0 +1,81 @@
+"""A record of each attempt (Go: middleware/logging)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kratos.errors import Error
+from kratos.log import Level
+from kratos.testing.log import MemoryLogger
+from kratos_gateway.exchange import Answer
+from kratos_gateway.middleware import Context
+from kratos_gateway.middleware.testing import Backend, behind, request_to
+
+
+async def test_record_of_an_attempt_has_the_fields_of_go() -> None:
+    logger = MemoryLogger()
+    request = request_to("/a/b?c=d", method="POST", host="gateway.test:81")
+    request.options.backends += ["10.0.0.1:80", "10.0.0.2:80"]
+    request.options.upstream_status_code += [503, 201]
+    request.options.upstream_response_time += [0.25, 0.5]
+    request.options.last_attempt = True
+    handler = behind(Backend(Answer(201)), "logging", context=Context(logger=logger))
+    await handler(request)
+    [(level, _, fields)] = logger.records
+    latency = fields.pop("latency")
+    assert isinstance(latency, float)
+    assert level == Level.INFO
+    assert fields == {
+        "source": "accesslog",
+        "host": "gateway.test:81",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/a/b",
+        "query": "c=d",
+        "code": 201,
+        "error": "",
+        "backend": "10.0.0.1:80,10.0.0.2:80",
+        "backend_code": [503, 201],
+        "backend_latency": [0.25, 0.5],
+        "last_attempt": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConnectionRefusedError("nobody is there"), 502),
+        (TimeoutError(), 504),
+        (Error(413, "TOO_LARGE", "too much"), 413),
+    ],
+)
+async def test_attempt_without_an_answer_is_an_error_and_raised_on(
+    error: Exception, code: int
+) -> None:
+    logger = MemoryLogger()
+    handler = behind(Backend(error), "logging", context=Context(logger=logger))
+    with pytest.raises(type(error)):
+        await handler(request_to())
+    [(level, _, fields)] = logger.records
+    assert (level, fields["code"]) == (Level.ERROR, code)
+    assert fields["error"] == (str(error) or "TimeoutError")
+
+
+async def test_attempt_whose_client_went_away_is_logged_as_499() -> None:
+    logger = MemoryLogger()
+    asked = asyncio.Event()
+
+    async def endless(_request: object, /) -> Answer:
+        asked.set()
+        await asyncio.get_running_loop().create_future()
+        return Answer(200)
+
+    handler = behind(endless, "logging", context=Context(logger=logger))
+    task = asyncio.ensure_future(handler(request_to()))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert logger.records[0][2]["code"] == 499
