@@ -10,7 +10,7 @@ from kratos_cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
-GATEWAY = ("circuitbreaker", "cors", "gateway", "logging", "rewrite", "tracing")
+GATEWAY = ("circuitbreaker", "cors", "gateway", "logging", "rewrite", "tracing", "transcoder")
 
 # Definition, the folder that its name starts from, the folder written into.
 GENERATED = [

@@ -1,0 +1,110 @@
+"""Statuses of gRPC, as they come in headers or trailers, and as JSON."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status as RpcStatus  # type: ignore[import-untyped]
+
+from kratos.encoding import CodecError
+from kratos.encoding.json import JsonCodec
+from kratos.errors import from_grpc_code
+from kratos.transport.http import WireHeaders
+from kratos_gateway.exchange import Answer
+from kratos_gateway.middleware.refusal import grpc_message
+
+__all__ = ["Status", "json_of", "status_of"]
+
+_JSON: Final = JsonCodec()
+_UNKNOWN: Final = 2
+_LAST: Final = 16
+# What a client of gRPC makes of an answer that has no status.
+_OF_HTTP: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a call ended.
+
+    Attributes:
+        code: Of gRPC; 0 for well.
+        message: Text for people.
+        details: Messages for machines.
+    """
+
+    code: int
+    message: str = ""
+    details: Sequence[AnyMessage] = ()
+
+    @property
+    def http(self) -> int:
+        """Status of HTTP that stands for it."""
+        return from_grpc_code(self.code)
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return what says so on the wire."""
+        told = [(b"grpc-status", str(self.code).encode())]
+        if self.message:
+            told.append((b"grpc-message", grpc_message(self.message)))
+        return told
+
+
+def status_of(answer: Answer, /) -> Status:
+    """Return how a call ended, by trailers of an answer, else by its headers.
+
+    An answer that does not tell is one of something else than a service of gRPC; its code is
+    what the specification has for its status of HTTP.
+    """
+    where = answer.trailers if _first(answer.trailers, b"grpc-status") else answer.headers
+    text = _first(where, b"grpc-status")
+    if not text:
+        told = f"the back end answered {answer.status} without a status of gRPC"
+        return Status(_OF_HTTP.get(answer.status, _UNKNOWN), told)
+    message = unquote_to_bytes(_first(where, b"grpc-message").rstrip()).decode(errors="replace")
+    if not (text.isdigit() and len(text) <= 2):
+        return Status(_UNKNOWN, f"the back end sent the status {text.decode(errors='replace')!r}")
+    code = int(text)
+    if code > _LAST:
+        return Status(_UNKNOWN, message or f"the back end sent the status {code}")
+    return Status(code, message, _details(_first(where, b"grpc-status-details-bin")))
+
+
+def json_of(status: Status, /) -> bytes:
+    """Return a status as the JSON of ``google.rpc.Status``.
+
+    A detail whose type is not known here has its bytes, in base64, as ``value``.
+    """
+    told: dict[str, Any] = {"code": status.code}
+    if status.message:
+        told["message"] = status.message
+    if status.details:
+        told["details"] = [_detail(each) for each in status.details]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _detail(given: AnyMessage) -> Any:
+    try:
+        return _JSON.to_value(given)
+    except CodecError:
+        value = base64.b64encode(given.value).decode()
+        return {"@type": given.type_url, "value": value}
+
+
+def _details(text: bytes) -> Sequence[AnyMessage]:
+    try:
+        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        return tuple(RpcStatus.FromString(data).details)
+    except (binascii.Error, DecodeError):
+        return ()  # code and message say enough
+
+
+def _first(pairs: WireHeaders, name: bytes) -> bytes:
+    return next((value for key, value in pairs if key == name), b"")
