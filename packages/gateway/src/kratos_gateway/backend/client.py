@@ -1,0 +1,246 @@
+"""What sends the requests of one endpoint to its nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+from kratos.client.resolver import DiscoveryResolver
+from kratos.clock import SYSTEM_CLOCK, Clock
+from kratos.errors import ConfigError, Error
+from kratos.registry import Discovery
+from kratos.selector import Node, NodeSet, Outcome, Pick, PowerOfTwoChoices, Selector
+from kratos.selector import WeightedRoundRobin as ByWeight
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
+from kratos_gateway.backend._unreachable import Unreachable
+from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
+from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
+from kratos_gateway.backend.watches import lease_instances
+from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded, open_socket
+from kratos_gateway.exchange import Answer, Body, NodeFilter, Request, RequestOptions
+
+__all__ = ["Client", "ClientOptions"]
+
+_log = logging.getLogger("kratos.gateway")
+
+_HOST: Final = "host"
+_WEIGHT: Final = 10  # of a node that has none where others have one, as in Go
+_NO_CALL: Final = cast("Any", None)  # a selector is asked without one: filters are ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """What the clients of all endpoints have in common.
+
+    Attributes:
+        connections: To nodes.
+        discovery: Where services are looked up; ``None`` for nowhere.
+        selector: Makes what picks among nodes without weights.
+        clock: Time for what is told of attempts.
+    """
+
+    connections: Connections = field(default_factory=Connections)
+    discovery: Discovery | None = None
+    selector: Callable[[], Selector] = PowerOfTwoChoices
+    clock: Clock = SYSTEM_CLOCK
+
+
+class Client:
+    """The innermost handler of an endpoint: picks a node for each attempt, and asks it.
+
+    Nodes are picked by ``selector``, or, where any has a weight, in turn by weights. Those that
+    earlier attempts of a request were sent to are avoided.
+
+    Args:
+        endpoint: The endpoint.
+        options: See there.
+
+    Raises:
+        ConfigError: It has no back end, or one that is none; names it.
+    """
+
+    def __init__(self, endpoint: Endpoint, options: ClientOptions) -> None:
+        self._options = options
+        self._connections = options.connections
+        self._http2 = endpoint.protocol == GRPC
+        self._scheme = scheme_of(endpoint)
+        self._targets = _targets(endpoint, self._scheme, options)
+        self._selector: Selector = options.selector()
+        self._by_weight = ByWeight()
+        self._weighted = False
+        self._resolvers: dict[str, DiscoveryResolver] = {}
+        self._nodes: dict[str, tuple[Place, NodeConnection]] = {}
+        self._host = ""
+        for target in self._targets:
+            if target.service and target.service not in self._resolvers:
+                self._follow(target)
+        self._apply()
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        """Addresses of the nodes there are."""
+        return tuple(self._nodes)
+
+    async def ready(self) -> None:
+        """Wait until the registry has told a node of each service.
+
+        Cancellation: safe.
+        """
+        for resolver in self._resolvers.values():
+            await resolver.first()
+
+    async def __call__(self, request: Request) -> Answer:
+        """Send an attempt; see ``Handler``."""
+        options = request.options
+        pick = self._pick(options)
+        node = options.current_node = pick.node
+        options.backends.append(node.address)
+        clock = self._options.clock
+        began = clock.time()
+        status = 0
+        try:
+            answer = await self._send(node, request)
+            status = answer.status
+        except asyncio.CancelledError:
+            pick.done(Outcome.CANCELLED)
+            raise
+        except Exception as error:
+            pick.done(Outcome.failure(error) if isinstance(error, OSError) else Outcome.CANCELLED)
+            raise
+        finally:
+            options.upstream_status_code.append(status)
+            options.upstream_response_time.append(clock.time() - began)
+        if isinstance(answer.body, (bytes, Upgraded)):
+            pick.done(Outcome.SUCCESS)
+        else:
+            answer.body = _Reported(answer.body, pick)
+        return answer
+
+    async def aclose(self) -> None:
+        """Give back connections and watches. Idempotent."""
+        for resolver in self._resolvers.values():
+            await resolver.aclose()
+        self._resolvers.clear()
+        nodes, self._nodes = self._nodes, {}
+        for place, _ in nodes.values():
+            self._connections.give_back(place)
+
+    async def _send(self, node: Node, request: Request) -> Answer:
+        place, connection = self._nodes[node.address]
+        host = node.metadata.get(_HOST) or request.host or node.address
+        if WEBSOCKET in request.options.values:
+            dialer = self._connections.dialer(place)
+            answer = await open_socket(dialer, request, host, self._connections.options)
+            request.options.values[WEBSOCKET] = answer.body
+            return answer
+        return await connection.send(request, host)
+
+    def _pick(self, options: RequestOptions) -> Pick:
+        selector = self._by_weight if self._weighted else self._selector
+        try:
+            if not options.filters and not options.backends:
+                return selector.select(_NO_CALL)
+            filters = [_as_selector_has_it(each) for each in options.filters]
+            return selector.select(_NO_CALL, filters=filters, avoid=options.backends)
+        except Error as error:
+            raise Unreachable(error.message or "there is no node") from error
+
+    def _follow(self, target: BackendTarget) -> None:
+        discovery = self._options.discovery
+        assert discovery is not None, "checked before"
+        resolver = DiscoveryResolver(
+            lease_instances(discovery, target.service),
+            service=target.service,
+            scheme=self._scheme,
+            secure=target.secure,
+            size=0,
+            key="",
+            clock=self._options.clock,
+        )
+        self._resolvers[target.service] = resolver
+        resolver.subscribe(self._changed)
+
+    def _changed(self, _nodes: NodeSet) -> None:
+        self._apply()
+
+    def _apply(self) -> None:
+        """Take over the nodes that there are now."""
+        nodes: dict[str, Node] = {}
+        places: dict[str, Place] = {}
+        for target in self._targets:
+            resolver = self._resolvers.get(target.service)
+            for node in target.nodes if resolver is None else resolver.current.nodes:
+                if node.address not in nodes:
+                    nodes[node.address] = node
+                    places[node.address] = node_place(node, tls=target.tls, http2=self._http2)
+        old, self._nodes = self._nodes, {}
+        for address, place in places.items():
+            self._nodes[address] = (place, self._connections.take(place))
+        for place, _ in old.values():
+            self._connections.give_back(place)
+        listed = tuple(nodes.values())
+        self._weighted = any(node.weight is not None for node in listed)
+        self._selector.apply(listed)
+        self._by_weight.apply(
+            [each if each.weight is not None else replace(each, weight=_WEIGHT) for each in listed]
+        )
+
+
+class _Reported:
+    """A ``Body`` whose end, good or bad, is told to what picked its node."""
+
+    __slots__ = ("_body", "_pick")
+
+    def __init__(self, body: Body, pick: Pick) -> None:
+        self._body = body
+        self._pick: Pick | None = pick
+
+    @property
+    def trailers(self) -> Any:
+        return self._body.trailers
+
+    async def read(self) -> bytes:
+        try:
+            piece = await self._body.read()
+        except OSError as error:
+            self._tell(Outcome.failure(error))
+            raise
+        if not piece:
+            self._tell(Outcome.SUCCESS)
+        return piece
+
+    def close(self) -> None:
+        self._tell(Outcome.CANCELLED)
+        self._body.close()
+
+    def _tell(self, outcome: Outcome) -> None:
+        pick, self._pick = self._pick, None
+        if pick is not None:
+            pick.done(outcome)
+
+
+def _targets(endpoint: Endpoint, scheme: str, options: ClientOptions) -> Sequence[BackendTarget]:
+    if not endpoint.backends:
+        raise ConfigError("there is no back end: name one in backends")
+    targets: list[BackendTarget] = []
+    for backend in endpoint.backends:
+        target = target_of(backend, scheme=scheme)
+        if target.service and options.discovery is None:
+            raise ConfigError(
+                f"back end discovery:///{target.service} needs a registry: give the gateway one"
+            )
+        if target.tls and not options.connections.knows(target.tls):
+            _log.warning("there is no %r in tls_store: the system's roots are used", target.tls)
+            target = replace(target, tls="")
+        targets.append(target)
+    return targets
+
+
+def _as_selector_has_it(node_filter: NodeFilter) -> Any:
+    def chosen(_call: object, nodes: Sequence[Node]) -> Sequence[Node]:
+        return node_filter(nodes)
+
+    return chosen

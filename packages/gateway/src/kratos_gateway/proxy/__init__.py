@@ -1,0 +1,20 @@
+"""What answers the requests of one configuration."""
+
+from kratos_gateway.proxy.forwarding import Forwarding
+from kratos_gateway.proxy.observing import (
+    EndpointRecorder,
+    MethodRecorder,
+    NoMetrics,
+    Recorders,
+)
+from kratos_gateway.proxy.proxy import MiddlewareFactory, Proxy
+
+__all__ = [
+    "EndpointRecorder",
+    "Forwarding",
+    "MethodRecorder",
+    "MiddlewareFactory",
+    "NoMetrics",
+    "Proxy",
+    "Recorders",
+]

@@ -1,0 +1,236 @@
+"""One endpoint at work: from a request to its answer (Go: proxy.buildEndpoint)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from kratos.clock import Clock
+from kratos.errors import Error
+from kratos.transport.http import Head, Wire
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
+from kratos_gateway.exchange import Answer, Handler, Request, RequestOptions
+from kratos_gateway.proxy.bodies import Incoming, whole_or_coming
+from kratos_gateway.proxy.errors import error_answer, status_of
+from kratos_gateway.proxy.flights import Flights
+from kratos_gateway.proxy.forwarding import Forwarding
+from kratos_gateway.proxy.observing import EndpointRecorder, MethodRecorder
+from kratos_gateway.proxy.passing import Passing, is_stream
+from kratos_gateway.proxy.retry import Retry, per_try_timeout_of, timeout_of
+
+__all__ = ["Forwarder", "Work", "report"]
+
+_log = logging.getLogger("kratos.gateway")
+
+_GONE: Final = 499
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an endpoint works with.
+
+    Attributes:
+        endpoint: Its configuration.
+        handler: The chain of its middleware around its client.
+        retry: Makes the attempts.
+        forwarding: Makes the headers of requests to back ends.
+        recorder: Its series.
+        flights: Counts its requests.
+        clock: Time for what is told of them.
+        keep: Bytes of a body that are kept for another attempt.
+    """
+
+    endpoint: Endpoint
+    handler: Handler
+    retry: Retry
+    forwarding: Forwarding
+    recorder: EndpointRecorder
+    flights: Flights
+    clock: Clock
+    keep: int
+
+    def request(self, head: Head) -> Request:
+        """Return a request as middleware gets it, without its body."""
+        host = head.header(b"host")
+        return Request(
+            head.method,
+            head.scheme,
+            host.decode("latin-1"),
+            head.params[0],
+            head.query.decode("latin-1"),
+            self.forwarding.headers(head, host),
+            b"",
+            head.peer,
+            head.version,
+            RequestOptions(self.endpoint),
+        )
+
+
+class Forwarder:
+    """A ``Streamed`` endpoint of the engine: forwards requests, and passes answers on.
+
+    The time limit of the endpoint is that of a request until its answer has ended. Where answers
+    go on for as long as they like (gRPC, events, ``x-accel-buffering: no``, and all of an endpoint
+    that says ``stream``), it is that until they begin; and the requests of gRPC, which may be as
+    long, are not counted while they come.
+
+    Args:
+        work: What it works with.
+    """
+
+    def __init__(self, work: Work) -> None:
+        endpoint = work.endpoint
+        self.work = work
+        self.grpc = endpoint.protocol == GRPC
+        self.stream = endpoint.stream
+        self.timeout = timeout_of(endpoint)
+        self.per_try = per_try_timeout_of(endpoint)
+
+    async def converse(self, head: Head, wire: Wire, /) -> None:
+        """Answer a request."""
+        work = self.work
+        work.flights.begin()
+        began = work.clock.time()
+        recorder = work.recorder.of(head.method)
+        passage = _Passage(self, head, wire, recorder)
+        code = _GONE
+        try:
+            code = await passage.run()
+        finally:
+            work.flights.end()
+            recorder.answered(code, work.clock.time() - began)
+
+
+class _Passage:
+    """One request, over all its attempts."""
+
+    __slots__ = (
+        "_attempt_ends",
+        "_body",
+        "_ends",
+        "_first",
+        "_head",
+        "_of",
+        "_passing",
+        "_recorder",
+        "_wire",
+    )
+
+    def __init__(self, of: Forwarder, head: Head, wire: Wire, recorder: MethodRecorder) -> None:
+        self._of = of
+        self._head = head
+        self._wire = wire
+        self._recorder = recorder
+        self._passing = Passing(head, wire, recorder.sent)
+        self._body: bytes | Incoming = b""
+        self._ends: asyncio.Timeout | None = None
+        self._attempt_ends: asyncio.Timeout | None = None
+
+    async def run(self) -> int:
+        """Answer, and return the status that the client got, or 499 if it has gone."""
+        passing = self._passing
+        code = _GONE
+        try:
+            untimed = self._of.grpc or self._of.stream
+            async with asyncio.timeout(None if untimed else self._of.timeout) as self._ends:
+                answer = await self._answer()
+                code = answer.status
+                if untimed or (not isinstance(answer.body, bytes) and is_stream(answer)):
+                    self._ends.reschedule(None)
+                await passing.run(answer)
+        except Exception as error:
+            report(error, self._head)
+            if passing.started:
+                await passing.break_off(error)
+                return code
+            code = status_of(error)
+            await passing.run(error_answer(error, grpc=self._of.grpc))
+        finally:
+            if isinstance(self._body, Incoming):
+                self._recorder.received.inc(self._body.received)
+        return code
+
+    async def _answer(self) -> Answer:
+        of, head, wire = self._of, self._head, self._wire
+        work, retry = of.work, of.work.retry
+        several = retry.may(head.method)
+        keep = work.keep if several else 0
+        body = self._body = await whole_or_coming(head, wire, keep=keep)
+        request = work.request(head)
+        if isinstance(body, bytes):
+            request.body = body
+            if body:
+                self._recorder.received.inc(len(body))
+            self._uploaded()
+        else:
+            request.body = body.start()
+            body.on_end = self._uploaded
+        if not several:
+            request.options.last_attempt = True
+            return await self._attempt(request)
+        self._first = request
+        if isinstance(body, bytes):  # else it is never looked at again
+            request = self._copy(body)
+        return await retry.run(request, self._attempt, self._again, self._recorder.retried)
+
+    async def _attempt(self, request: Request) -> Answer:
+        of = self._of
+        untimed = (of.grpc or of.stream) and not self._is_uploaded()
+        try:
+            async with asyncio.timeout(None if untimed else of.per_try) as self._attempt_ends:
+                return await of.work.handler(request)
+        except Exception:
+            if isinstance(self._body, Incoming) and self._body.failure is not None:
+                raise self._body.failure from None  # it is the client's, whatever came of it
+            raise
+        finally:
+            self._attempt_ends = None
+
+    def _uploaded(self) -> None:
+        """Count the time from now on, as the request has come as a whole."""
+        of = self._of
+        if not (of.grpc or of.stream):
+            return
+        now = asyncio.get_running_loop().time()
+        if self._ends is not None and not self._passing.started:
+            self._ends.reschedule(now + of.timeout)
+        if self._attempt_ends is not None:
+            self._attempt_ends.reschedule(now + of.per_try)
+
+    def _is_uploaded(self) -> bool:
+        return isinstance(self._body, bytes) or self._body.ended
+
+    def _again(self) -> Request | None:
+        """Return the next attempt of the request."""
+        if isinstance(self._body, bytes):
+            return self._copy(self._body)
+        body = self._body.again()
+        return None if body is None else self._copy(body)
+
+    def _copy(self, body: object) -> Request:
+        """Return the request as it came, for an attempt that middleware may change."""
+        first = self._first
+        return Request(
+            first.method,
+            first.scheme,
+            first.host,
+            first.path,
+            first.query,
+            first.headers.copy(),
+            body,  # type: ignore[arg-type]
+            first.peer,
+            first.version,
+            first.options,
+        )
+
+
+def report(error: Exception, head: Head) -> None:
+    """Tell the log of a failure, as loudly as it deserves."""
+    if isinstance(error, Error):
+        _log.debug("%s: %s", head, error)
+    elif isinstance(error, OSError):
+        _log.warning("%s: %s", head, str(error) or type(error).__name__)
+    else:
+        _log.error("%s failed", head, exc_info=error)

@@ -1,0 +1,73 @@
+"""Answers to requests that lead to no endpoint."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from kratos.clock import Clock
+from kratos.transport.http import Head, Wire, WireHeaders
+from kratos_gateway.proxy.observing import EndpointRecorder
+
+__all__ = ["Fixed", "Redirect"]
+
+_log = logging.getLogger("kratos.gateway.accesslog")
+
+_TEXT: Final = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class Fixed:
+    """A ``Streamed`` endpoint that reads nothing and says one thing.
+
+    Args:
+        status: Of its answers.
+        text: Their body.
+        recorder: Its series.
+        clock: Time for these.
+    """
+
+    def __init__(self, status: int, text: str, recorder: EndpointRecorder, clock: Clock) -> None:
+        self._status = status
+        self._text = text
+        self._body = f"{text}\n".encode()
+        self._recorder = recorder
+        self._clock = clock
+        self._headers = (*_TEXT, (b"content-length", b"%d" % len(self._body)))
+
+    async def converse(self, head: Head, wire: Wire, /) -> None:
+        """Answer, and tell the log."""
+        began = self._clock.time()
+        _log.error(
+            "%s %r of %r: %d %s (%r)",
+            head.method,
+            head.path.decode("latin-1"),
+            head.header(b"host").decode("latin-1"),
+            self._status,
+            self._text,
+            head.header(b"user-agent").decode("latin-1"),
+        )
+        await _say(wire, self._status, self._headers, self._body)
+        took = self._clock.time() - began
+        self._recorder.of(head.method).answered(self._status, took)
+
+
+class Redirect:
+    """A ``Streamed`` endpoint that sends requests to the path that differs in its last slash."""
+
+    async def converse(self, head: Head, wire: Wire, /) -> None:
+        """Answer 301."""
+        path = head.params[0]
+        path = path[:-1] if path.endswith("/") else f"{path}/"
+        query = b"?%b" % head.query if head.query else b""
+        headers = ((b"location", path.encode() + query), (b"content-length", b"0"))
+        await _say(wire, 301, headers, b"")
+
+
+async def _say(wire: Wire, status: int, headers: WireHeaders, body: bytes) -> None:
+    wire.start(status, headers)
+    if body:
+        await wire.write(body)
+    await wire.finish()

@@ -1,0 +1,57 @@
+"""Requests under way, which a configuration that is replaced waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+__all__ = ["Flights"]
+
+_LOOKS: Final = 3  # turns of the loop in which a request that was routed begins
+
+
+class Flights:
+    """Counts requests under way.
+
+    Attributes:
+        count: How many there are.
+    """
+
+    __slots__ = ("_empty", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._empty: asyncio.Event | None = None
+
+    def begin(self) -> None:
+        """Count one."""
+        self.count += 1
+
+    def end(self) -> None:
+        """Count it no more."""
+        self.count -= 1
+        if not self.count and self._empty is not None:
+            self._empty.set()
+
+    async def landed(self, *, within: float) -> bool:
+        """Wait until there is none; tell whether that came true.
+
+        A request that was routed may begin a moment later, as that before it on its connection
+        has ended; it is waited for, too.
+
+        Args:
+            within: Seconds to wait at most.
+
+        Cancellation: safe.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                quiet = 0
+                while quiet < _LOOKS:
+                    quiet = 0 if self.count else quiet + 1
+                    if self.count:
+                        self._empty = asyncio.Event()
+                        await self._empty.wait()
+                    await asyncio.sleep(0)
+        return not self.count

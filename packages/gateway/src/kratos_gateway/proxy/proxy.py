@@ -1,0 +1,262 @@
+"""The endpoints of one configuration, as an application for engines (Go: proxy.Proxy)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from aegis.circuitbreaker import SreBreaker
+from kratos.clock import SYSTEM_CLOCK, Clock
+from kratos.errors import ConfigError, Error
+from kratos.options import require_count
+from kratos.registry import Discovery
+from kratos.selector import PowerOfTwoChoices, Selector
+from kratos.transport import http
+from kratos.transport.http import Head
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint, Gateway
+from kratos_gateway.api.gateway_pb2 import Middleware as MiddlewareConfig
+from kratos_gateway.backend import Client, ClientOptions, Connections
+from kratos_gateway.backend.connections import ConnectOptions
+from kratos_gateway.exchange import Handler, Middleware
+from kratos_gateway.proxy.endpoint import Forwarder, Work
+from kratos_gateway.proxy.fixed import Fixed, Redirect
+from kratos_gateway.proxy.flights import Flights
+from kratos_gateway.proxy.forwarding import Forwarding
+from kratos_gateway.proxy.observing import NoMetrics, Recorders
+from kratos_gateway.proxy.retry import Retry
+from kratos_gateway.proxy.tunnel import Tunnel
+from kratos_gateway.routing import Table, clean
+
+__all__ = ["DRAIN", "MiddlewareFactory", "Proxy"]
+
+MiddlewareFactory: TypeAlias = Callable[[MiddlewareConfig], Middleware]
+"""Makes what a configuration names; may raise ``ConfigError``."""
+
+_log = logging.getLogger("kratos.gateway")
+
+DRAIN: Final = 120.0
+
+
+class Proxy:
+    """Answers the requests of one configuration; made within the loop that serves it.
+
+    An ``HttpApplication``. What it is made of is given back by ``aclose``, also if making it fails.
+
+    Args:
+        config: The configuration.
+        middleware: Makes its middleware; ``None`` where there is none.
+        discovery: Where services are looked up; ``None`` for nowhere.
+        connect: How nodes are connected to.
+        selector: Makes what picks among the nodes of an endpoint that have no weights.
+        metrics: Makes the series of endpoints.
+        forwarding: What back ends are told of clients.
+        strict_slash: Whether a path that fits but for a slash at its end is redirected.
+        retry_enabled: Tells whether there are further attempts at all, whenever one would follow.
+        retry_unsafe: Whether requests that are not idempotent have further attempts as well: an
+            attempt that failed may have had its effect.
+        retry_body: Bytes of a body that are kept for further attempts. A longer one has none.
+        clock: Time for what is told of requests, and for the breakers of further attempts.
+
+    Raises:
+        ConfigError: Something in the configuration is wrong; says where.
+    """
+
+    def __init__(
+        self,
+        config: Gateway,
+        *,
+        middleware: MiddlewareFactory | None = None,
+        discovery: Discovery | None = None,
+        connect: ConnectOptions | None = None,
+        selector: Callable[[], Selector] = PowerOfTwoChoices,
+        metrics: Recorders | None = None,
+        forwarding: Forwarding | None = None,
+        strict_slash: bool = False,
+        retry_enabled: Callable[[], bool] = lambda: True,
+        retry_unsafe: bool = True,
+        retry_body: int = 1024 * 1024,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        require_count("retry_body", retry_body, least=0)
+        self.config = config
+        self._factory = middleware
+        self._metrics: Recorders = NoMetrics() if metrics is None else metrics
+        self._forwarding = forwarding or Forwarding()
+        self._retry_enabled = retry_enabled
+        self._retry_unsafe = retry_unsafe
+        self._retry_body = retry_body
+        self._clock = clock
+        self._flights = Flights()
+        self._connections = Connections(connect, tls_store=config.tls_store)
+        self._client_options = ClientOptions(
+            connections=self._connections, discovery=discovery, selector=selector, clock=clock
+        )
+        self._clients: list[Client] = []
+        self._middleware: list[Middleware] = []
+        self._table: Table[tuple[Forwarder, Tunnel | None]] = Table(strict_slash=strict_slash)
+        self._unknown = self._fixed(404, "404 page not found")
+        self._other_method = self._fixed(405, "Method Not Allowed")
+        self._bad = self._fixed(400, "Bad Request")
+        self._redirect = Redirect()
+        try:
+            self._build()
+        except BaseException:
+            _dispose(self._give_back())
+            raise
+
+    @classmethod
+    async def opened(
+        cls, config: Gateway, *, resolve_timeout: float | None = None, **options: Any
+    ) -> Proxy:
+        """Return one that knows its nodes, or leave nothing open.
+
+        Args:
+            config: The configuration.
+            resolve_timeout: Seconds for registries to tell a node of each service; ``None`` for no
+                limit. What has no node then has requests answered 502 until it has one.
+            options: As of the class.
+
+        Raises:
+            ConfigError: Something in the configuration is wrong; says where.
+        """
+        proxy = cls(config, **options)
+        try:
+            async with asyncio.timeout(resolve_timeout):
+                await proxy.ready()
+        except TimeoutError:
+            _log.warning("not all services have a node after %s s", resolve_timeout)
+        except BaseException:
+            await proxy.aclose(drain=0.0)
+            raise
+        return proxy
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way, WebSockets among them."""
+        return self._flights.count
+
+    def route(self, head: Head, /) -> http.Endpoint:
+        """Choose the endpoint of a request; see ``HttpApplication``."""
+        try:
+            path = clean(head.path)
+        except Error:
+            return self._bad
+        head.params = (path.wire,)
+        host = head.header(b"host").decode("latin-1")
+        found = self._table.find(path.decoded, method=head.method, host=host)
+        if found.value is None:
+            return self._other_method if found.other_method else self._unknown
+        if found.redirect:
+            return self._redirect
+        forwarder, tunnel = found.value
+        if tunnel is not None and head.method == "GET" and _asks_for_websocket(head):
+            return tunnel
+        return forwarder
+
+    async def ready(self) -> None:
+        """Wait until every service that is looked up has a node.
+
+        Cancellation: safe.
+        """
+        for client in self._clients:
+            await client.ready()
+
+    async def aclose(self, *, drain: float = DRAIN) -> None:
+        """Let requests under way end, then give everything back. Idempotent.
+
+        Args:
+            drain: Seconds for requests; the rest is cut off.
+
+        Cancellation: cuts off at once.
+        """
+        try:
+            await self._flights.landed(within=drain)
+        finally:
+            await self._give_back()
+
+    def _build(self) -> None:
+        shared = self._made(self.config.middlewares)
+        for number, endpoint in enumerate(self.config.endpoints):
+            try:
+                self._add(endpoint, shared)
+            except ConfigError as error:
+                raise ConfigError(f"endpoints[{number}] ({endpoint.path}): {error}") from error
+
+    def _add(self, endpoint: Endpoint, shared: Sequence[Middleware]) -> None:
+        retry = Retry(
+            endpoint,
+            enabled=self._retry_enabled,
+            unsafe=self._retry_unsafe,
+            make_breaker=self._breaker,
+        )
+        client = Client(endpoint, self._client_options)
+        self._clients.append(client)
+        handler: Handler = client
+        for middleware in (*shared, *self._made(endpoint.middlewares))[::-1]:
+            handler = middleware.wrap(handler, endpoint)
+        forwarder = Forwarder(
+            Work(
+                endpoint=endpoint,
+                handler=handler,
+                retry=retry,
+                forwarding=self._forwarding,
+                recorder=self._metrics.endpoint(endpoint),
+                flights=self._flights,
+                clock=self._clock,
+                keep=self._retry_body,
+            )
+        )
+        tunnel = None if endpoint.protocol == GRPC else Tunnel(forwarder)
+        self._table.add(
+            endpoint.path, (forwarder, tunnel), method=endpoint.method, host=endpoint.host
+        )
+
+    def _made(self, configs: Sequence[MiddlewareConfig]) -> Sequence[Middleware]:
+        made: list[Middleware] = []
+        for config in configs:
+            if self._factory is None:
+                raise ConfigError(f"middleware {config.name!r}: this gateway has no middleware")
+            made.append(self._factory(config))
+            self._middleware.append(made[-1])
+        return made
+
+    def _breaker(self) -> SreBreaker:
+        return SreBreaker(
+            success=0.8,
+            request=10,
+            window=3.0,
+            buckets=10,
+            count_rejected=False,
+            clock=partial(_nanoseconds, self._clock),
+        )
+
+    def _fixed(self, status: int, text: str) -> Fixed:
+        return Fixed(status, text, self._metrics.nowhere(f"/{status}"), self._clock)
+
+    async def _give_back(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+        await self._connections.aclose()
+        for middleware in self._middleware:
+            await middleware.aclose()
+
+
+_disposing: set[asyncio.Task[None]] = set()
+
+
+def _dispose(work: Coroutine[Any, Any, None]) -> None:
+    """Give back in the background what a configuration that is wrong has taken already."""
+    task = asyncio.ensure_future(work)
+    _disposing.add(task)
+    task.add_done_callback(_disposing.discard)
+
+
+def _nanoseconds(clock: Clock) -> int:
+    return int(clock.time() * 1e9)
+
+
+def _asks_for_websocket(head: Head) -> bool:
+    return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in head.headers)

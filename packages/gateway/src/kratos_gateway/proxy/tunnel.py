@@ -1,0 +1,143 @@
+"""WebSockets through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from kratos.errors import Error
+from kratos.limit import cancel_and_wait
+from kratos.transport.http import Head, Reply, Socket
+from kratos_gateway.backend import WEBSOCKET
+from kratos_gateway.backend import Upgraded as Opened
+from kratos_gateway.exchange import Answer
+from kratos_gateway.proxy.endpoint import Forwarder, report
+from kratos_gateway.proxy.errors import error_answer, status_of
+from kratos_http.sockets import FramedSocket
+
+__all__ = ["Tunnel"]
+
+_log = logging.getLogger("kratos.gateway")
+
+_SWITCHING: Final = 101
+_NORMAL: Final = 1000
+_NO_CODE: Final = 1005
+_BAD_GATEWAY: Final = 1014
+_MOST: Final = 1024 * 1024  # bytes of the body of a refusal
+
+
+class Tunnel:
+    """An ``Upgraded`` endpoint of the engine: a WebSocket of the client, joined to one of a node.
+
+    The handshake goes through the middleware as other requests do. It is within the time limit of
+    the endpoint; what follows is not. There is one attempt.
+
+    Args:
+        forwarder: The endpoint for other requests.
+    """
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        self._of = forwarder
+
+    async def talk(self, head: Head, socket: Socket, /) -> None:
+        """Answer a handshake, and then pass on what either side says."""
+        work = self._of.work
+        work.flights.begin()
+        began = work.clock.time()
+        code = 499
+        opened: Opened | None = None
+        try:
+            try:
+                answer, opened = await self._ask(head)
+                code = answer.status
+                if opened is None:
+                    await socket.refuse(await _whole(answer))
+                else:
+                    await socket.accept(answer.headers)
+            finally:
+                work.recorder.of(head.method).answered(code, work.clock.time() - began)
+            if opened is not None:
+                await _join(socket, opened.socket)
+        finally:
+            if opened is not None:
+                opened.close()
+            work.flights.end()
+
+    async def _ask(self, head: Head) -> tuple[Answer, Opened | None]:
+        request = self._of.work.request(head)
+        values = request.options.values
+        values[WEBSOCKET] = True
+        request.options.last_attempt = True
+        try:
+            async with asyncio.timeout(self._of.timeout):
+                answer = await self._of.work.handler(request)
+        except Exception as error:
+            report(error, head)
+            return error_answer(error, grpc=False), None
+        opened = values[WEBSOCKET]
+        if isinstance(opened, Opened):
+            if answer.status == _SWITCHING:
+                return answer, opened
+            opened.close()  # middleware has thought better of it
+        return answer, None
+
+
+async def _whole(answer: Answer) -> Reply:
+    """Return an answer as one that is whole."""
+    body = answer.body
+    headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
+    if isinstance(body, bytes):
+        return Reply(answer.status, headers, body)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while piece := await body.read():
+            pieces.append(piece)
+            size += len(piece)
+            if size > _MOST:
+                raise OSError(f"the body of a refusal exceeds {_MOST} bytes")
+    except OSError as error:
+        _log.warning("a WebSocket was refused: %s", error)
+        return Reply(status_of(error))
+    finally:
+        body.close()
+    return Reply(answer.status, headers, b"".join(pieces))
+
+
+async def _join(client: Socket, node: FramedSocket) -> None:
+    """Pass messages on until one side ends; then the other learns how."""
+    up = asyncio.create_task(_up(client, node))
+    down = asyncio.create_task(_down(node, client))
+    try:
+        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await cancel_and_wait(up, down)
+    for task in (up, down):
+        if not task.cancelled() and task.exception() is not None:
+            task.result()
+
+
+async def _up(client: Socket, node: FramedSocket) -> None:
+    try:
+        while (message := await client.receive()) is not None:
+            await node.send(message)
+    except Error as error:
+        _log.debug("a WebSocket ended: %s", error)
+        return  # the node's end is cut off
+    await node.close(_code(client.close_code))
+
+
+async def _down(node: FramedSocket, client: Socket) -> None:
+    try:
+        while (message := await node.receive()) is not None:
+            await client.send(message)
+    except Error as error:
+        _log.debug("a WebSocket ended: %s", error)
+        await client.close(_BAD_GATEWAY, "the back end was lost")
+        return
+    await client.close(_code(node.close_code))
+
+
+def _code(code: int | None) -> int:
+    return _NORMAL if code in (None, _NO_CODE) else code
