@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from google.protobuf.json_format import ParseDict
 
+from kratos.limit import cancel_and_wait
 from kratos.transport.http import Head, Wire
 from kratos_gateway.api.gateway_pb2 import Gateway
 from kratos_gateway.proxy import Proxy
@@ -83,20 +84,25 @@ async def scripted(*answers: bytes, close: bool = False) -> AsyncGenerator[str]:
         close: Whether each connection is closed after an answer.
     """
     left = list(answers)
+    serving: set[asyncio.Task[Any]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(left.pop(0) if len(left) > 1 else left[0])
-                if close:
-                    break
-        writer.close()
+        serving.add(cast("asyncio.Task[Any]", asyncio.current_task()))
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    writer.write(left.pop(0) if len(left) > 1 else left[0])
+                    if close:
+                        return
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        await cancel_and_wait(*serving)
 
 
 @asynccontextmanager

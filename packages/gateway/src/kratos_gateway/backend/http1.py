@@ -39,6 +39,7 @@ class Http1Connection(asyncio.Protocol):
         "_in_head",
         "_left",
         "_loop",
+        "_lost",
         "_max_head",
         "_parser",
         "_stalled",
@@ -64,6 +65,7 @@ class Http1Connection(asyncio.Protocol):
         self._left = 0  # bytes of a request that are to be sent still; less than 0 in chunks
         self._stalled = False
         self._writing: asyncio.Future[None] | None = None
+        self._lost: asyncio.Future[None] | None = None
 
     async def exchange(
         self, head: bytes, body: bytes | Body, *, length: int | None, head_only: bool
@@ -108,6 +110,12 @@ class Http1Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._lose(Lost("the connection was closed", begun=True))
+
+    async def wait_closed(self) -> None:
+        """Return when the connection has gone, after ``close``."""
+        if self._transport is not None:
+            self._lost = self._lost or self._loop.create_future()
+            await self._lost
 
     def regulate(self, *, full: bool) -> None:
         """Read while there is room for what comes, and only then."""
@@ -168,6 +176,8 @@ class Http1Connection(asyncio.Protocol):
         """Fail what is under way."""
         begun = self._exchange is not None and self._exchange.begun
         self._transport = self._parser = None
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
         why = "it was closed" if exc is None else str(exc) or type(exc).__name__
         self._lose(Lost(f"the connection was lost: {why}", begun=begun))
 

@@ -83,11 +83,14 @@ class Http1Node:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            for connection in tuple(self._all):
+            closing = tuple(self._all)
+            for connection in closing:
                 connection.close()
             self._all.clear()
             self._idle.clear()
             self._wake_all()
+        for connection in closing:
+            await connection.wait_closed()
 
     def _kept(self) -> Http1Connection | None:
         while self._idle:
