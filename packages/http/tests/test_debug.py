@@ -24,8 +24,8 @@ from kratos.testing.echo import EchoService
 from kratos.transport.http import Head, Reply
 from kratos.watch import Versioned, Watcher
 from kratos_http import HealthPaths, HttpServer, Request, text_reply
-from kratos_http.debug import DebugServer
-from kratos_http.debug._pages import Page, endpoint_of, text_page
+from kratos_http.debug import DebugServer, Page, json_page, text_page
+from kratos_http.debug._pages import endpoint_of
 from kratos_http.debug._profile import Profiler
 from kratos_http.debug._server import own_address
 from kratos_http.testing import Answer, SocketPeer, eventually
@@ -273,6 +273,32 @@ class TestPages:
         assert all(f'href="/debug/{name}"'.encode() in index.body for name in PAGES)
         assert [answer.status for answer in answers] == [200] * len(PAGES)
         assert {answer.header("cache-control") for answer in answers} == {"no-store"}
+
+    async def test_further_pages_are_behind_the_same_doors(self) -> None:
+        async def make(head: Head) -> Reply:
+            return json_page({"asked": head.method})
+
+        pages = [
+            Page(path="/debug/own/look", title="what is mine", make=make),
+            Page(path="/debug/own/do", title="do it", make=make, verb="POST"),
+        ]
+        async with debugged(DebugServer(pages=pages)) as process:
+            looked = await process.get("/debug/own/look")
+            wrong = await process.get("/debug/own/do")
+            index = await process.get("/debug")
+            stranger = await process.get("/debug/own/look", Host="attacker.example")
+        assert (looked.status, looked.json()) == (200, {"asked": "GET"})
+        assert wrong.status == 405
+        assert b"what is mine" in index.body
+        assert stranger.status == 403
+
+    @pytest.mark.parametrize("path", ["/mine", "/debug", "/debug/tasks"])
+    def test_a_page_elsewhere_or_where_another_is_is_refused(self, path: str) -> None:
+        async def make(_head: Head) -> Reply:
+            return text_page("")
+
+        with pytest.raises(ConfigError, match=f"GET {path}$"):
+            DebugServer(pages=[Page(path=path, title="mine", make=make)])
 
     async def test_application_is_told(self) -> None:
         async with debugged(DebugServer(), version="1.2", registrar="memory://") as process:

@@ -32,11 +32,13 @@ class Page:
         path: Where it is.
         title: What it shows, in a line.
         make: Makes it; may raise ``Error``.
+        verb: HTTP method that asks for it.
     """
 
     path: str
     title: str
     make: Make
+    verb: str = "GET"
 
 
 def endpoint_of(page: Page) -> Function:

@@ -64,11 +64,12 @@ class DebugServer:
         tls: Serve TLS with these certificates.
         socket_mode: Permissions of a Unix socket.
         limits: What peers may do.
+        pages: Further pages below ``/debug``, for peers on this machine like the others.
 
     Raises:
         TargetError: The address is none of these.
-        ConfigError: Other machines can reach the address, and ``public`` does not allow it; or
-            the metrics cannot be rendered.
+        ConfigError: Other machines can reach the address, and ``public`` does not allow it; the
+            metrics cannot be rendered; or a page is elsewhere, or where another one is.
     """
 
     attends = True
@@ -85,6 +86,7 @@ class DebugServer:
         tls: ServerTls | None = None,
         socket_mode: int | None = None,
         limits: Limits = _LIMITS,
+        pages: Sequence[Page] = (),
     ) -> None:
         place = Address.parse(address)
         if not public and not _is_private(place):
@@ -105,9 +107,10 @@ class DebugServer:
         self._profiler: Profiler | None = None
         self._since = 0.0
         self._url = ""
-        self._pages = self._made()
+        self._pages = [*self._made(), *pages]
+        _check_places(self._pages)
         for page in self._pages:
-            self._server.handle("GET", page.path, endpoint_of(page))
+            self._server.handle(page.verb, page.path, endpoint_of(page))
         index = Page(path=_ROOT, title="all pages", make=self._index)
         self._server.handle("GET", _ROOT, endpoint_of(index))
         self._metrics_path = None if metrics is not None else metrics_path
@@ -208,6 +211,17 @@ class DebugServer:
         wanted = parameters(head, seconds=_PROFILE_SECONDS, rate=_PROFILE_RATE)
         profile = await self._profiler.run(seconds=wanted["seconds"], rate=wanted["rate"])
         return text_page(profile)
+
+
+def _check_places(pages: Sequence[Page]) -> None:
+    taken = {("GET", _ROOT)}
+    for page in pages:
+        place = (page.verb, page.path)
+        if not page.path.startswith(f"{_ROOT}/") or place in taken:
+            raise ConfigError(
+                f"a page is below {_ROOT}/, where no other one is: {page.verb} {page.path}"
+            )
+        taken.add(place)
 
 
 def _is_private(place: Address) -> bool:
