@@ -6,8 +6,9 @@ import asyncio
 import logging
 from typing import Final
 
+from kratos.clock import SYSTEM_CLOCK
 from kratos.errors import Error
-from kratos.limit import cancel_and_wait
+from kratos.limit import cancel_and_wait, shielded
 from kratos.transport.http import Head, Reply, Socket
 from kratos_gateway.backend import WEBSOCKET
 from kratos_gateway.backend import Upgraded as Opened
@@ -24,6 +25,7 @@ _SWITCHING: Final = 101
 _NORMAL: Final = 1000
 _NO_CODE: Final = 1005
 _BAD_GATEWAY: Final = 1014
+_PARTING: Final = 5.0  # seconds for both to close
 _MOST: Final = 1024 * 1024  # bytes of the body of a refusal
 
 
@@ -107,37 +109,36 @@ async def _whole(answer: Answer) -> Reply:
 
 async def _join(client: Socket, node: FramedSocket) -> None:
     """Pass messages on until one side ends; then the other learns how."""
-    up = asyncio.create_task(_up(client, node))
-    down = asyncio.create_task(_down(node, client))
+    up = asyncio.create_task(_pass_on(client, node))
+    down = asyncio.create_task(_pass_on(node, client))
     try:
         await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
     finally:
         await cancel_and_wait(up, down)
+        # Whoever has closed goes then, and the engine cancels this; the other is told all the same.
+        await shielded(_part(client, node), clock=SYSTEM_CLOCK, timeout=_PARTING)
     for task in (up, down):
-        if not task.cancelled() and task.exception() is not None:
+        if not task.cancelled():
             task.result()
 
 
-async def _up(client: Socket, node: FramedSocket) -> None:
-    try:
-        while (message := await client.receive()) is not None:
-            await node.send(message)
-    except Error as error:
-        _log.debug("a WebSocket ended: %s", error)
-        return  # the node's end is cut off
-    await node.close(_code(client.close_code))
-
-
-async def _down(node: FramedSocket, client: Socket) -> None:
-    try:
-        while (message := await node.receive()) is not None:
-            await client.send(message)
-    except Error as error:
-        _log.debug("a WebSocket ended: %s", error)
+async def _part(client: Socket, node: FramedSocket) -> None:
+    """Tell each side that has not closed why the other has; a client that is lost is no reason."""
+    if client.close_code is not None:
+        await node.close(_code(client.close_code))
+    elif node.close_code is not None:
+        await client.close(_code(node.close_code))
+    else:
         await client.close(_BAD_GATEWAY, "the back end was lost")
-        return
-    await client.close(_code(node.close_code))
 
 
-def _code(code: int | None) -> int:
-    return _NORMAL if code in (None, _NO_CODE) else code
+async def _pass_on(source: Socket | FramedSocket, target: Socket | FramedSocket) -> None:
+    try:
+        while (message := await source.receive()) is not None:
+            await target.send(message)
+    except Error as error:
+        _log.debug("a WebSocket ended: %s", error)
+
+
+def _code(code: int) -> int:
+    return _NORMAL if code == _NO_CODE else code
