@@ -108,7 +108,7 @@ def backend_troubles(
         discovery: Whether there will be a registry; ``None`` if that is not known.
     """
     if not endpoint.backends:
-        yield Trouble("backends", "there is none, so every request fails", fatal=False)
+        yield Trouble("backends", "there is none: name one")
     for at, backend in enumerate(endpoint.backends):
         place = f"backends[{at}]"
         problem = target_problem(backend.target)
