@@ -16,7 +16,7 @@ from kratos.errors import ConfigError, StartupError
 from kratos.metrics import MemoryMeter
 from kratos.testing import FakeClock
 from kratos.tls import ServerTls
-from kratos.transport import Endpointer, Mountable, Readying, Server
+from kratos.transport import Endpointer, Mountable, Readying, Server, Shareable
 from kratos.transport.http import Endpoint, Head, Reply, Wire
 from kratos_gateway import Gateway
 from kratos_gateway.api import gateway_pb2 as pb
@@ -172,7 +172,7 @@ async def ask(peer: SocketPeer, path: str = "/") -> bytes:
 
 def test_the_gateway_is_what_an_application_asks_for() -> None:
     gateway = Gateway(Configuration(Texts("")), Builder())
-    for protocol in (Server, Mountable, Endpointer, Readying):
+    for protocol in (Server, Mountable, Endpointer, Readying, Shareable):
         assert isinstance(gateway, protocol)
 
 

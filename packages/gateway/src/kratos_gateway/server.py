@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
+from kratos.address import Address
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
 from kratos.limit import cancel_and_wait
@@ -125,6 +127,22 @@ class Gateway:
     def serving(self) -> Replaceable | None:
         """What serves it; ``None`` before anything does."""
         return self._switch.present
+
+    @property
+    def address(self) -> Address | None:
+        """Where it is to listen; ``None`` for several addresses, which workers cannot share."""
+        return self._listeners[0].address if len(self._listeners) == 1 else None
+
+    @property
+    def takes_socket(self) -> bool:
+        """Whether it can listen on a socket that another process made; see ``Shareable``."""
+        return True
+
+    def share(self, place: socket.socket | Address, /) -> None:
+        """Serve on a socket that other processes have, too; see ``Shareable``."""
+        assert isinstance(place, socket.socket), "takes_socket says so"
+        (listener,) = self._listeners
+        listener.share(place)
 
     def mount(self, mount: Mount, /) -> None:
         """Take the application's health and meter; see ``Mountable``. Services are not served."""

@@ -1,0 +1,209 @@
+"""How a gateway is called: flags and environment variables of Go's gateway, and some more."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from kratos.duration import parse_duration
+from kratos.errors import ConfigError
+from kratos.tls import ServerTls
+from kratos_gateway.server import ADDRESS
+from kratos_http.limits import Limits
+
+__all__ = ["DEBUG_ADDRESS", "Settings"]
+
+_log = logging.getLogger("kratos.gateway")
+
+DEBUG_ADDRESS: Final = "127.0.0.1:7070"
+"""Where the listener for debugging is."""
+
+_TRUTHS: Final = ("1", "t", "T", "true", "TRUE", "True")
+_UNSET: Final = ("", "0", "f", "F", "false", "FALSE", "False")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a gateway is called. Times are seconds.
+
+    Attributes:
+        addresses: Where it listens.
+        conf: Main file of the configuration.
+        priorities: Folder of priority configurations; empty for none.
+        source: URL of a source of Kratos, in place of the file; empty for the file.
+        key: Key of the main document in that source.
+        control_services: Base URLs of control services.
+        control_name: Name that they know the gateway by.
+        discovery: URL of the registry; empty for none.
+        debug: Whether there is a listener for debugging.
+        debug_address: Where.
+        gates: Feature gates that differ from their defaults, as text.
+        tls: Certificates to serve TLS with; ``None`` for none.
+        public_metrics: Whether ``/metrics`` is on the gateway's own addresses.
+        workers: How many processes serve; 0 for this one.
+        stop_timeout: For requests to end when it stops.
+        dry_run: Whether everything is made, and nothing served.
+        limits: What clients may do.
+        dial_timeout: To connect to back ends.
+        strict_slash: Whether paths that fit but for their last slash are redirected.
+        resolve_timeout: For registries to tell the first instances; ``None`` for no limit.
+    """
+
+    addresses: Sequence[str] = (ADDRESS,)
+    conf: str = "config.yaml"
+    priorities: str = ""
+    source: str = ""
+    key: str = ""
+    control_services: Sequence[str] = ()
+    control_name: str = ""
+    discovery: str = ""
+    debug: bool = False
+    debug_address: str = DEBUG_ADDRESS
+    gates: str = ""
+    tls: ServerTls | None = None
+    public_metrics: bool = True
+    workers: int = 0
+    stop_timeout: float = 30.0
+    dry_run: bool = False
+    limits: Limits = field(default_factory=Limits)
+    dial_timeout: float = 0.2
+    strict_slash: bool = False
+    resolve_timeout: float | None = None
+
+    @classmethod
+    def of(cls, arguments: Sequence[str], *, environ: Mapping[str, str] | None = None) -> Settings:
+        """Return the settings of a command line, without the name of the program.
+
+        Args:
+            arguments: Flags, with one dash or with two.
+            environ: Variables; ``None`` for those of the process.
+
+        Raises:
+            ConfigError: A flag or a variable is wrong; names it.
+        """
+        found = os.environ if environ is None else environ
+        given = _parser().parse_args([_as_argparse_has_it(each) for each in arguments])
+        if found.get("PROXY_FOLLOW_REDIRECT"):
+            _log.warning("PROXY_FOLLOW_REDIRECT is set: redirects are left to clients all the same")
+        return cls(
+            addresses=given.addr or (ADDRESS,),
+            conf=given.conf,
+            priorities=given.priority,
+            source=given.source,
+            key=given.key,
+            control_services=[each.strip() for each in given.service.split(",") if each.strip()],
+            control_name=given.name or found.get("ADVERTISE_NAME", ""),
+            discovery=given.dsn,
+            debug=given.debug,
+            debug_address=given.debug_addr,
+            gates=given.gates,
+            tls=_tls(given),
+            public_metrics=not given.private_metrics,
+            workers=given.workers,
+            stop_timeout=_seconds("--stop-timeout", given.stop_timeout),
+            dry_run=given.dry_run,
+            limits=_limits(found),
+            dial_timeout=_time(found, "PROXY_DIAL_TIMEOUT", "200ms"),
+            strict_slash=_truth(found, "ENABLE_STRICT_SLASH"),
+            resolve_timeout=_resolve_timeout(found),
+        )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises where argparse would leave the program."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --help tells all flags")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="kratos-gateway",
+        description="An API gateway for Kratos services, configured as Go's gateway.",
+        epilog="kratos-gateway check FILE tells what is wrong with a configuration.",
+        allow_abbrev=False,
+    )
+
+    def flag(name: str, **options: object) -> None:
+        parser.add_argument(f"-{name}", f"--{name}", **options)  # type: ignore[arg-type]
+
+    flag("addr", action="append", metavar="ADDRESS", help=f"listen here; default {ADDRESS}")
+    flag("conf", default="config.yaml", metavar="FILE", help="configuration; default config.yaml")
+    flag("conf.priority", dest="priority", default="", metavar="FOLDER", help="priority files")
+    flag("conf.source", dest="source", default="", metavar="URL", help="in place of a file")
+    flag("conf.key", dest="key", default="", metavar="KEY", help="document of that source")
+    flag("ctrl.name", dest="name", default="", metavar="NAME", help="name for control services")
+    flag("ctrl.service", dest="service", default="", metavar="URL[,URL]", help="ask these")
+    flag("discovery.dsn", dest="dsn", default="", metavar="URL", help="registry of services")
+    flag("debug", action="store_true", help="serve /debug on an address of its own")
+    flag("debug.addr", dest="debug_addr", default=DEBUG_ADDRESS, metavar="ADDRESS", help="that one")
+    flag("feature-gates", dest="gates", default="", metavar="NAME=BOOL[,...]", help="switch gates")
+    flag("tls.cert", dest="cert", default="", metavar="FILE", help="serve TLS with this")
+    flag("tls.key", dest="tls_key", default="", metavar="FILE", help="key of the certificate")
+    flag("tls.client-ca", dest="client_ca", default="", metavar="FILE", help="roots of clients")
+    flag("private-metrics", action="store_true", help="no /metrics on the addresses of clients")
+    flag("workers", type=int, default=0, metavar="COUNT", help="processes that serve")
+    flag("stop-timeout", default="30s", metavar="TIME", help="for requests to end; default 30s")
+    flag("dry-run", action="store_true", help="make everything, and serve nothing")
+    return parser
+
+
+def _as_argparse_has_it(argument: str) -> str:
+    """Return a flag as argparse reads it: Go's flags take ``-debug=true``, too."""
+    name, _, word = argument.partition("=")
+    return name if name.lstrip("-") == "debug" and word in _TRUTHS else argument
+
+
+def _tls(given: argparse.Namespace) -> ServerTls | None:
+    if not (given.cert or given.tls_key or given.client_ca):
+        return None
+    if not (given.cert and given.tls_key):
+        raise ConfigError("--tls.cert and --tls.key go together")
+    return ServerTls(certificate=given.cert, key=given.tls_key, client_ca=given.client_ca or None)
+
+
+def _limits(environ: Mapping[str, str]) -> Limits:
+    head = _time(environ, "PROXY_READ_HEADER_TIMEOUT", "10s")
+    return Limits(
+        first_timeout=head,
+        head_timeout=head,
+        body_grace=_time(environ, "PROXY_READ_TIMEOUT", "15s"),
+        write_timeout=_time(environ, "PROXY_WRITE_TIMEOUT", "15s"),
+        idle_timeout=_time(environ, "PROXY_IDLE_TIMEOUT", "120s"),
+    )
+
+
+def _time(environ: Mapping[str, str], name: str, default: str) -> float:
+    """Return seconds; 0 stands for no limit, as in Go."""
+    return _seconds(name, environ.get(name) or default) or math.inf
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}; write a time such as 15s or 200ms") from error
+    if seconds < 0:
+        raise ConfigError(f"{name}: {text} is negative")
+    return seconds
+
+
+def _truth(environ: Mapping[str, str], name: str) -> bool:
+    word = environ.get(name, "")
+    if word not in (*_TRUTHS, *_UNSET):
+        raise ConfigError(f"{name}: {word!r} is neither true nor false")
+    return word in _TRUTHS
+
+
+def _resolve_timeout(environ: Mapping[str, str]) -> float | None:
+    name = "INITIAL_RESOLVE_TIMEOUT"
+    try:
+        return _seconds(name, environ.get(name) or "0s") or None
+    except ConfigError as error:
+        _log.error("%s; there is no limit, as in Go", error)
+        return None

@@ -1,0 +1,140 @@
+"""Flags and variables of Go's gateway mean the same here."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+
+from kratos.errors import ConfigError
+from kratos_gateway.identity import advertised
+from kratos_gateway.settings import Settings
+
+
+def settings(*arguments: str, **environ: str) -> Settings:
+    return Settings.of(arguments, environ=environ)
+
+
+def test_defaults_are_those_of_go() -> None:
+    found = settings()
+    assert found.addresses == (":8080",)
+    assert found.conf == "config.yaml"
+    assert (found.priorities, found.discovery, found.control_services) == ("", "", [])
+    assert not found.debug
+    assert found.dial_timeout == 0.2
+    assert found.limits.head_timeout == 10.0
+    assert found.limits.body_grace == 15.0
+    assert found.limits.write_timeout == 15.0
+    assert found.limits.idle_timeout == 120.0
+    assert not found.strict_slash
+    assert found.resolve_timeout is None
+
+
+@pytest.mark.parametrize("dash", ["-", "--"])
+def test_flags_of_go_are_taken_with_one_dash_and_with_two(dash: str) -> None:
+    found = settings(
+        f"{dash}addr=:1",
+        f"{dash}addr",
+        ":2",
+        f"{dash}conf",
+        "a.yaml",
+        f"{dash}conf.priority=prior",
+        f"{dash}ctrl.name=gw",
+        f"{dash}ctrl.service=http://a, http://b",
+        f"{dash}discovery.dsn=consul://127.0.0.1:8500?token=x",
+        f"{dash}debug",
+        f"{dash}feature-gates=gw:Retry=false",
+    )
+    assert found.addresses == [":1", ":2"]
+    assert (found.conf, found.priorities) == ("a.yaml", "prior")
+    assert found.control_name == "gw"
+    assert found.control_services == ["http://a", "http://b"]
+    assert found.discovery == "consul://127.0.0.1:8500?token=x"
+    assert found.debug
+    assert found.gates == "gw:Retry=false"
+
+
+def test_a_flag_of_go_may_say_true() -> None:
+    assert settings("-debug=true").debug
+
+
+def test_variables_of_go_are_taken() -> None:
+    found = settings(
+        PROXY_READ_HEADER_TIMEOUT="1s",
+        PROXY_READ_TIMEOUT="2s",
+        PROXY_WRITE_TIMEOUT="1m",
+        PROXY_IDLE_TIMEOUT="0s",
+        PROXY_DIAL_TIMEOUT="1500ms",
+        ENABLE_STRICT_SLASH="true",
+        INITIAL_RESOLVE_TIMEOUT="3s",
+        ADVERTISE_NAME="gw",
+    )
+    assert found.limits.head_timeout == found.limits.first_timeout == 1.0
+    assert found.limits.body_grace == 2.0
+    assert found.limits.write_timeout == 60.0
+    assert found.limits.idle_timeout == math.inf
+    assert found.dial_timeout == 1.5
+    assert found.strict_slash
+    assert found.resolve_timeout == 3.0
+    assert found.control_name == "gw"
+
+
+def test_a_flag_goes_before_the_variable() -> None:
+    assert settings("-ctrl.name=flag", ADVERTISE_NAME="variable").control_name == "flag"
+
+
+def test_a_time_to_resolve_that_is_none_is_only_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert settings(INITIAL_RESOLVE_TIMEOUT="soon").resolve_timeout is None
+    assert "INITIAL_RESOLVE_TIMEOUT" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROXY_READ_TIMEOUT", "soon"),
+        ("PROXY_IDLE_TIMEOUT", "-1s"),
+        ("ENABLE_STRICT_SLASH", "maybe"),
+    ],
+)
+def test_a_variable_that_means_nothing_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize("flag", ["-addres=:1", "-conf.prior=x", "stray", "-workers=x"])
+def test_a_flag_that_there_is_not_is_refused(flag: str) -> None:
+    with pytest.raises(ConfigError, match="--help"):
+        settings(flag)
+
+
+def test_tls_needs_both_of_its_files() -> None:
+    with pytest.raises(ConfigError, match="go together"):
+        settings("--tls.cert=a.pem")
+    found = settings("--tls.cert=a.pem", "--tls.key=b.pem", "--tls.client-ca=c.pem").tls
+    assert found is not None
+    assert (found.certificate, found.key, found.client_ca) == ("a.pem", "b.pem", "c.pem")
+
+
+def test_redirects_that_were_to_be_followed_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    settings(PROXY_FOLLOW_REDIRECT="1")
+    assert "redirects are left to clients" in caplog.text
+
+
+def test_the_address_of_the_machine_is_what_is_given() -> None:
+    assert advertised({"ADVERTISE_ADDR": "192.0.2.7"}) == "192.0.2.7"
+
+
+def test_the_address_of_the_machine_is_that_of_the_device() -> None:
+    known = {"eth0": "192.0.2.1", "eth1": "192.0.2.2"}
+    assert advertised({}, of_device=known.__getitem__) == "192.0.2.1"
+    assert advertised({"ADVERTISE_DEVICE": "eth1"}, of_device=known.__getitem__) == "192.0.2.2"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked by the name of a device")
+def test_the_system_is_asked_for_the_address_of_a_device() -> None:
+    assert advertised({"ADVERTISE_DEVICE": "lo"}) == "127.0.0.1"
+
+
+def test_a_device_that_there_is_not_leaves_what_kratos_publishes() -> None:
+    assert advertised({"ADVERTISE_DEVICE": "nothing9"}).count(".") == 3
