@@ -12,6 +12,8 @@ from kratos_gateway.exchange import Answer, Request
 
 __all__ = ["grpc_message", "is_grpc", "refuse"]
 
+# Of those that the table of Kratos has no row for.
+_GRPC: Final = {413: 8}
 _SAFE: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
@@ -48,7 +50,7 @@ def refuse(
     """
     if is_grpc(request):
         told = [(b"content-type", b"application/grpc")]
-        told.append((b"grpc-status", str(to_grpc_code(status)).encode()))
+        told.append((b"grpc-status", str(_GRPC.get(status) or to_grpc_code(status)).encode()))
         told.append((b"grpc-message", grpc_message(message or reason)))
         return Answer(200, [*told, *headers])
     if not reason:
