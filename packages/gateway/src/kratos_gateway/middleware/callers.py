@@ -1,0 +1,66 @@
+"""Who calls, as middleware further out has found: for limits, and for back ends to be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+from urllib.parse import unquote_plus
+
+from kratos.principal import Principal
+from kratos_gateway.exchange import Request
+
+__all__ = ["called_by", "caller_of", "parameter", "sendable", "without_header", "without_parameter"]
+
+_KEY: Final = object()
+
+
+def caller_of(request: Request, /) -> Principal | None:
+    """Return who calls; ``None`` if nobody has proved to be anybody."""
+    found: Principal | None = request.options.values.get(_KEY)
+    return found
+
+
+def called_by(request: Request, principal: Principal | None, /, *, header: bytes = b"") -> Request:
+    """Return a request with its caller noted.
+
+    Args:
+        request: It.
+        principal: The caller; ``None`` for nobody.
+        header: Tells back ends its subject; what the client has sent of that is dropped. Empty
+            for none.
+    """
+    request.options.values[_KEY] = principal
+    if not header:
+        return request
+    headers = [pair for pair in request.headers if pair[0] != header]
+    if principal is not None:
+        headers.append((header, sendable(principal.subject)))
+    return replace(request, headers=headers)
+
+
+def sendable(text: str, /) -> bytes:
+    """Return a text as the value of a header; characters that would end it are left out."""
+    return "".join(each for each in text if each.isprintable()).strip().encode(errors="ignore")
+
+
+def without_header(request: Request, name: bytes, /) -> Request:
+    """Return a request without a header."""
+    headers = [pair for pair in request.headers if pair[0] != name]
+    return request if len(headers) == len(request.headers) else replace(request, headers=headers)
+
+
+def parameter(request: Request, name: str, /) -> list[str]:
+    """Return all values of a parameter of the query."""
+    if not name or not request.query:
+        return []
+    pairs = (part.partition("=") for part in request.query.split("&"))
+    return [unquote_plus(value) for key, _, value in pairs if unquote_plus(key) == name]
+
+
+def without_parameter(request: Request, name: str, /) -> Request:
+    """Return a request without a parameter of its query; the rest stays as it was written."""
+    if not name or not request.query:
+        return request
+    parts = request.query.split("&")
+    kept = [part for part in parts if unquote_plus(part.partition("=")[0]) != name]
+    return request if len(kept) == len(parts) else replace(request, query="&".join(kept))

@@ -1,0 +1,103 @@
+"""Requests of those who have a name and a password."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from kratos.errors import ConfigError
+from kratos_gateway.api.basicauth_pb2 import BasicAuth
+from kratos_gateway.middleware.callers import caller_of
+from kratos_gateway.middleware.passwords import Hashed, hashed
+from kratos_gateway.middleware.testing import Backend, behind, request_to
+
+USERS = [
+    BasicAuth.User(name="ada", password="secret:ä"),
+    BasicAuth.User(name="bob", scrypt=hashed("builder")),
+]
+
+
+def basic(name: str, password: str) -> list[tuple[str, str]]:
+    text = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return [("Authorization", f"Basic {text}")]
+
+
+@pytest.mark.parametrize(("name", "password"), [("ada", "secret:ä"), ("bob", "builder")])
+async def test_who_knows_the_password_is_let_in_by_name_and_without_it(
+    name: str, password: str
+) -> None:
+    backend = Backend()
+    options = BasicAuth(users=USERS, subject_header="X-User")
+    handler = behind(backend, "basicauth", options)
+    for _ in range(2):  # the second is remembered
+        sent = [*basic(name, password), ("X-User", "root")]
+        assert (await handler(request_to(headers=sent))).status == 200
+        assert backend.last.headers == [(b"x-user", name.encode())]
+        who = caller_of(backend.last)
+        assert who is not None
+        assert (who.subject, who.scheme) == (name, "basic")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [],
+        basic("ada", "wrong"),
+        basic("bob", "wrong"),
+        basic("eve", "builder"),
+        basic("", ""),
+        basic("ada", "x" * 2000),
+        [("Authorization", "Basic %%%")],
+        [("Authorization", "Basic YWRh")],
+        [("Authorization", "Basic /w==")],
+        [("Authorization", "Bearer YWRhOnNlY3JldA==")],
+    ],
+)
+async def test_whoever_does_not_is_asked_for_it(sent: list[tuple[str, str]]) -> None:
+    backend = Backend()
+    handler = behind(backend, "basicauth", BasicAuth(users=USERS, realm="inner"))
+    answer = await handler(request_to(headers=sent))
+    assert answer.status == 401
+    assert answer.header(b"www-authenticate") == b'Basic realm="inner", charset="UTF-8"'
+    assert not backend.requests
+
+
+async def test_header_may_be_passed_on() -> None:
+    backend = Backend()
+    handler = behind(backend, "basicauth", BasicAuth(users=USERS, forward=True))
+    await handler(request_to(headers=basic("ada", "secret:ä")))
+    assert backend.last.header(b"authorization").startswith(b"Basic ")
+
+
+def test_hash_is_another_each_time_and_tells_its_password() -> None:
+    one, two = hashed("builder"), hashed("builder")
+    assert one != two
+    assert Hashed.parse(one).matches("builder")
+    assert not Hashed.parse(two).matches("Builder")
+
+
+@pytest.mark.parametrize(
+    ("users", "complaint"),
+    [
+        ([], "would let nobody in"),
+        ([BasicAuth.User(password="a")], "users[0] needs a name"),
+        ([BasicAuth.User(name="a:b", password="a")], "without a colon"),
+        ([BasicAuth.User(name="a")], "needs a password, or its scrypt"),
+        ([BasicAuth.User(name="a", password="p", scrypt="s")], "needs a password, or"),
+        ([BasicAuth.User(name="a", scrypt="$2y$05$abc")], "users[0]: scrypt is what"),
+        ([BasicAuth.User(name="a", scrypt="scrypt$1073741824$8$1$AAAA$AAAA")], "scrypt is"),
+        ([USERS[0], USERS[0]], "'ada' is given before"),
+    ],
+)
+def test_users_that_cannot_be_meant_are_refused(
+    users: list[BasicAuth.User], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        behind(Backend(), "basicauth", BasicAuth(users=users))
+
+
+def test_realm_that_ends_the_header_is_refused() -> None:
+    with pytest.raises(ConfigError, match="realm"):
+        behind(Backend(), "basicauth", BasicAuth(users=USERS, realm='a"b'))
