@@ -1,0 +1,167 @@
+"""Limit the rate of requests: of all, of each client, or of whatever a header tells."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from importlib.util import find_spec
+from math import ceil
+from typing import Final, NamedTuple, TypeAlias
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from aegis import Decision, KeyedGcra
+from kratos.errors import ConfigError, MissingDependency
+from kratos.url import Options, expand_env, parse_url
+from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.api.ratelimit_pb2 import RateLimit
+from kratos_gateway.exchange import Answer, Handler, Middleware, Request
+from kratos_gateway.middleware.addresses import Clients, Networks
+from kratos_gateway.middleware.callers import caller_of
+from kratos_gateway.middleware.context import Context
+from kratos_gateway.middleware.names import header_name
+from kratos_gateway.middleware.options import options_of
+from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.refusal import refuse
+
+__all__ = ["build"]
+
+KeyOf: TypeAlias = Callable[[Request], str]
+Take: TypeAlias = Callable[[str], Awaitable[Decision]]
+
+_MOST_KEYS: Final = 100_000
+_LONGEST: Final = 128  # characters of a key that are kept as they are
+_PREFIX: Final = "kratos:gateway:ratelimit:"
+
+
+class _Rate(NamedTuple):
+    rate: float
+    burst: int
+    keys: int
+    name: str
+    replicas: int
+
+
+def build(options: AnyMessage | None, context: Context, /) -> Middleware:
+    """Make what answers 429 to requests that come too fast, with ``Retry-After`` in seconds.
+
+    Each endpoint has limits of its own, unless several count under one name on Redis. A request
+    is counted once, however many attempts it takes. While Redis is away, each gateway has its
+    share of the limit.
+
+    Raises:
+        ConfigError: The rate is not positive, or another option is wrong.
+        MissingDependency: ``kratos-redis`` is not installed.
+    """
+    told = options_of(options, RateLimit)
+    key_of = _key_of(told)
+    rate = _rate(told)
+    if not told.redis:
+        now = context.clock.time
+
+        def local() -> Take:
+            return _local(rate, lambda: int(now() * 1_000_000_000))
+
+        local()  # which refuses what is out of range
+        return Plain(lambda handler, _endpoint: _limited(handler, key_of, local()))
+    take, close = _shared(told.redis, rate)
+    return Plain(lambda handler, endpoint: _limited(handler, key_of, take(endpoint)), close=close)
+
+
+def _limited(handler: Handler, key_of: KeyOf, take: Take) -> Handler:
+    counted = object()
+
+    async def handle(request: Request, /) -> Answer:
+        values = request.options.values
+        if counted in values:  # a further attempt
+            return await handler(request)
+        values[counted] = True
+        decision = await take(key_of(request))
+        if not decision.allowed:
+            wait = str(max(1, ceil(decision.retry_after))).encode()
+            message = "too many requests"
+            headers = ((b"retry-after", wait),)
+            return refuse(request, 429, reason="RATELIMIT", message=message, headers=headers)
+        return await handler(request)
+
+    return handle
+
+
+def _rate(told: RateLimit) -> _Rate:
+    if not 0 < told.rate <= 1e9:
+        raise ConfigError(f"rate is in requests per second and more than 0, not {told.rate:g}")
+    return _Rate(
+        rate=told.rate,
+        burst=told.burst or max(1, ceil(told.rate)),
+        keys=told.max_keys or _MOST_KEYS,
+        name=told.name,
+        replicas=told.replicas or 1,
+    )
+
+
+def _key_of(told: RateLimit) -> KeyOf:
+    per = told.per or "endpoint"
+    clients = Clients(Networks("trustedProxies", told.trusted_proxies))
+    if per == "endpoint":
+        return lambda _request: ""
+    if per == "client":
+        return lambda request: str(clients.address(request))
+    if per == "caller":
+        return lambda request: _caller(request, clients)
+    kind, colon, name = per.partition(":")
+    if kind == "header" and colon:
+        header = header_name(name)
+        return lambda request: _short(request.header(header).decode("latin-1"))
+    raise ConfigError(f'per is "endpoint", "client", "caller" or "header:<name>", not {per!r}')
+
+
+def _caller(request: Request, clients: Clients) -> str:
+    who = caller_of(request)
+    if who is None or not who.subject:
+        return str(clients.address(request))
+    return _short("\n".join((who.scheme, who.issuer, who.subject)))
+
+
+def _short(text: str) -> str:
+    """Return a short key for a long text: limiters keep keys, and clients choose headers."""
+    if len(text) <= _LONGEST:
+        return text
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _local(rate: _Rate, clock: Callable[[], int]) -> Take:
+    try:
+        limiter = KeyedGcra(rate=rate.rate, burst=rate.burst, capacity=rate.keys, clock=clock)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+    async def take(key: str) -> Decision:
+        return limiter.take(key)
+
+    return take
+
+
+def _shared(
+    text: str, rate: _Rate
+) -> tuple[Callable[[Endpoint], Take], Callable[[], Awaitable[None]]]:
+    if find_spec("kratos_redis") is None:
+        raise MissingDependency("ratelimit on Redis", "kratos-redis")
+    from kratos_redis import RedisGcra
+    from kratos_redis.connecting import connected
+
+    url = parse_url(expand_env(text))
+    options = Options(url)
+    connection = connected(url, options)
+    options.finish()
+
+    def limiter(endpoint: Endpoint) -> Take:
+        name = rate.name or f"{endpoint.host}|{endpoint.method}|{endpoint.path}"
+        return RedisGcra(
+            connection.client,
+            rate=rate.rate,
+            burst=rate.burst,
+            prefix=f"{_PREFIX}{name}:",
+            replicas=rate.replicas,
+        ).take
+
+    return limiter, connection.aclose

@@ -1,0 +1,138 @@
+"""Limits of the rate of requests."""
+
+from __future__ import annotations
+
+import os
+from uuid import uuid4
+
+import pytest
+
+from kratos.errors import ConfigError, MissingDependency
+from kratos.testing.clock import FakeClock
+from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.api.keyauth_pb2 import KeyAuth
+from kratos_gateway.api.ratelimit_pb2 import RateLimit
+from kratos_gateway.exchange import Handler
+from kratos_gateway.middleware import Context, create, ratelimit
+from kratos_gateway.middleware.testing import Backend, Headers, behind, configured, request_to
+
+
+async def statuses(
+    handler: Handler, count: int, headers: Headers = (), peer: str = ""
+) -> list[int]:
+    requests = [request_to(headers=headers, peer=peer or "192.0.2.7:1") for _ in range(count)]
+    return [(await handler(request)).status for request in requests]
+
+
+async def test_more_than_the_burst_is_answered_429_until_time_has_passed() -> None:
+    clock = FakeClock()
+    backend = Backend()
+    handler = behind(
+        backend, "ratelimit", RateLimit(rate=0.5, burst=2), context=Context(clock=clock)
+    )
+    assert await statuses(handler, 2) == [200, 200]
+    answer = await handler(request_to())
+    assert (answer.status, answer.header(b"retry-after")) == (429, b"2")
+    assert len(backend.requests) == 2
+    await clock.advance(2)
+    assert await statuses(handler, 2) == [200, 429]
+
+
+async def test_burst_is_what_comes_within_a_second_unless_it_is_given() -> None:
+    context = Context(clock=FakeClock())
+    handler = behind(Backend(), "ratelimit", RateLimit(rate=2.5), context=context)
+    assert await statuses(handler, 5) == [200, 200, 200, 429, 429]
+
+
+async def test_attempts_of_one_request_are_counted_once() -> None:
+    context = Context(clock=FakeClock())
+    handler = behind(Backend(), "ratelimit", RateLimit(rate=1), context=context)
+    request = request_to()
+    assert [(await handler(request)).status for _ in range(5)] == [200] * 5
+    assert await statuses(handler, 1) == [429]
+
+
+async def test_endpoints_have_limits_of_their_own() -> None:
+    made = create(configured("ratelimit", RateLimit(rate=1)), context=Context(clock=FakeClock()))
+    one = made.wrap(Backend(), Endpoint(path="/1"))
+    two = made.wrap(Backend(), Endpoint(path="/2"))
+    assert [*await statuses(one, 2), *await statuses(two, 2)] == [200, 429, 200, 429]
+
+
+async def test_clients_are_told_apart_by_their_address_and_not_by_their_port() -> None:
+    context = Context(clock=FakeClock())
+    options = RateLimit(rate=1, per="client", trusted_proxies=["10.0.0.1"])
+    handler = behind(Backend(), "ratelimit", options, context=context)
+    assert await statuses(handler, 2, peer="192.0.2.1:1") == [200, 429]
+    assert await statuses(handler, 1, peer="192.0.2.1:2") == [429]
+    assert await statuses(handler, 2, peer="192.0.2.2:1") == [200, 429]
+    forwarded = [("X-Forwarded-For", "192.0.2.1")]
+    assert await statuses(handler, 1, forwarded, peer="10.0.0.1:1") == [429]
+
+
+async def test_values_of_a_header_are_told_apart_also_long_ones() -> None:
+    context = Context(clock=FakeClock())
+    handler = behind(
+        Backend(), "ratelimit", RateLimit(rate=1, per="header:X-Tenant"), context=context
+    )
+    for value in ("a", "b", "x" * 500 + "1", "x" * 500 + "2", ""):
+        assert await statuses(handler, 2, [("X-Tenant", value)]) == [200, 429]
+
+
+async def test_callers_are_told_apart_whom_a_middleware_further_out_has_found() -> None:
+    names = ("ada", "bob")
+    keys = [KeyAuth.Key(name=name, key=f"{name}'s key is long enough") for name in names]
+    context = Context(clock=FakeClock())
+    inner = behind(Backend(), "ratelimit", RateLimit(rate=1, per="caller"), context=context)
+    handler = behind(inner, "keyauth", KeyAuth(keys=keys, optional=True))
+    for name in names:
+        sent = [("X-Api-Key", f"{name}'s key is long enough")]
+        assert await statuses(handler, 2, sent) == [200, 429]
+    assert await statuses(handler, 2) == [200, 429]  # nobody is an address
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (RateLimit(), "rate is in requests per second and more than 0, not 0"),
+        (RateLimit(rate=-1), "not -1"),
+        (RateLimit(rate=float("nan")), "not nan"),
+        (RateLimit(rate=1, per="tenant"), 'per is "endpoint", "client"'),
+        (RateLimit(rate=1, per="header:"), "no name of a header"),
+        (RateLimit(rate=1, trusted_proxies=["x"]), "trustedProxies"),
+        (RateLimit(rate=1, redis="redis://"), "redis://host:port"),
+        (RateLimit(rate=1, redis="redis://a:1/0?no=1"), "no"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(options: RateLimit, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        behind(Backend(), "ratelimit", options)
+
+
+def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr(ratelimit, "find_spec", nothing)
+    with pytest.raises(ConfigError, match="pip install kratos-redis") as raised:
+        behind(Backend(), "ratelimit", RateLimit(rate=1, redis="redis://127.0.0.1:6379/0"))
+    assert isinstance(raised.value.__cause__, MissingDependency)
+
+
+@pytest.mark.service("redis")
+async def test_gateways_that_share_a_redis_have_one_limit_together() -> None:
+    options = RateLimit(
+        rate=0.01, burst=3, redis=os.environ["KRATOS_TEST_REDIS"], name=str(uuid4())
+    )
+    gateways = [create(configured("ratelimit", options), context=Context()) for _ in range(2)]
+    one, two = (each.wrap(Backend(), Endpoint(path="/")) for each in gateways)
+    assert [*await statuses(one, 2), *await statuses(two, 2)] == [200, 200, 200, 429]
+    for each in gateways:
+        await each.aclose()
+
+
+async def test_requests_go_on_by_a_limit_of_this_gateway_while_redis_is_away() -> None:
+    options = RateLimit(rate=0.01, burst=2, redis="redis://127.0.0.1:1/0")
+    made = create(configured("ratelimit", options), context=Context())
+    assert await statuses(made.wrap(Backend(), Endpoint()), 3) == [200, 200, 429]
+    await made.aclose()
