@@ -1,0 +1,118 @@
+"""Whether an answer may be kept, and for how long (RFC 9111, 3 and 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple
+
+from kratos.transport.http import WireHeaders
+from kratos_gateway.exchange import Answer
+
+__all__ = ["Lifetime", "Lifetimes", "directives", "may_be_kept"]
+
+_STATUSES: Final = frozenset((200, 203, 301, 308, 404, 410))
+_LONGEST: Final = 10  # digits of a number of seconds
+
+
+class Lifetime(NamedTuple):
+    """How long an answer may be kept.
+
+    Attributes:
+        left: Seconds from now on.
+        age: Seconds that it is old.
+        public: Whether it says that it is for everybody.
+    """
+
+    left: float
+    age: float
+    public: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """Finds out how long answers may be kept.
+
+    Attributes:
+        default: Seconds for those that do not say; 0 for not at all.
+        longest: Seconds for any.
+    """
+
+    default: float
+    longest: float
+
+    def of(self, answer: Answer, wall: float, /) -> Lifetime | None:
+        """Return how long it may be kept; ``None`` if it may not.
+
+        Args:
+            answer: It.
+            wall: Seconds since the epoch.
+        """
+        told = directives(answer.headers)
+        if told.keys() & {"no-store", "private", "no-cache"}:
+            return None
+        lifetime = _seconds(told.get("s-maxage"))
+        if lifetime is None:
+            lifetime = _seconds(told.get("max-age"))
+        if lifetime is None:
+            lifetime = _until_expiry(answer, wall)
+        if lifetime is None:
+            lifetime = self.default
+        age = _seconds(answer.header(b"age").decode("latin-1")) or 0.0
+        left = min(lifetime, self.longest) - age
+        return Lifetime(left, age, bool(told.keys() & {"public", "s-maxage"})) if left > 0 else None
+
+
+def directives(headers: WireHeaders, /) -> Mapping[str, str]:
+    """Return what ``Cache-Control`` says; of ``Pragma``, ``no-cache``."""
+    told: dict[str, str] = {}
+    for name, value in headers:
+        if name == b"cache-control" or (name == b"pragma" and value.strip() == b"no-cache"):
+            for part in value.decode("latin-1").lower().split(","):
+                key, _, argument = part.strip().partition("=")
+                told.setdefault(key.strip(), argument.strip().strip('"'))
+    return told
+
+
+def may_be_kept(answer: Answer, /, *, shared: bool) -> bool:
+    """Tell whether an answer is of a kind that is kept.
+
+    Args:
+        answer: It.
+        shared: Whether the request was nobody's; else it has to say that it is for everybody.
+    """
+    if answer.status not in _STATUSES:
+        return False
+    if not shared and not directives(answer.headers).keys() & {"public", "s-maxage"}:
+        return False
+    for name, value in answer.headers:
+        if name == b"set-cookie" or (name == b"vary" and b"*" in value):
+            return False
+        if name == b"content-type" and value.startswith((b"application/grpc", b"text/event")):
+            return False
+    return True
+
+
+def _seconds(text: str | None) -> float | None:
+    if not text or not (text.isascii() and text.isdigit()):
+        return None
+    return float(text[:_LONGEST])
+
+
+def _until_expiry(answer: Answer, wall: float) -> float | None:
+    expires = answer.header(b"expires")
+    if not expires:
+        return None
+    end = _time(expires)
+    if end is None:
+        return 0.0  # "0" and the like: it has expired
+    date = _time(answer.header(b"date"))
+    return max(0.0, end - (wall if date is None else date))
+
+
+def _time(value: bytes) -> float | None:
+    try:
+        return parsedate_to_datetime(value.decode("latin-1")).timestamp()
+    except (ValueError, OverflowError):
+        return None
