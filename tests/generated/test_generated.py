@@ -10,7 +10,25 @@ from kratos_cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
-GATEWAY = ("circuitbreaker", "cors", "gateway", "logging", "rewrite", "tracing", "transcoder")
+GATEWAY = (
+    "basicauth",
+    "bodylimit",
+    "cache",
+    "circuitbreaker",
+    "compression",
+    "cors",
+    "extauth",
+    "gateway",
+    "ipfilter",
+    "jwt",
+    "keyauth",
+    "logging",
+    "ratelimit",
+    "requestid",
+    "rewrite",
+    "tracing",
+    "transcoder",
+)
 
 # Definition, the folder that its name starts from, the folder written into.
 GENERATED = [
