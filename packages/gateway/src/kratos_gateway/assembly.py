@@ -1,0 +1,218 @@
+"""A gateway put together of its parts, as its settings say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import Any, Final
+
+from kratos import App
+from kratos.config import from_url as source_of
+from kratos.metrics import MemoryMeter, Meter
+from kratos.process import worker_slot
+from kratos.registry import Discovery, Registry
+from kratos.registry import from_url as registry_of
+from kratos.transport import Server
+from kratos_gateway.api import gateway_pb2 as pb
+from kratos_gateway.config import Configuration, FileReader, Reader, SourceReader
+from kratos_gateway.control import ControlService, Identity
+from kratos_gateway.controlled import ControlledReader
+from kratos_gateway.debug import pages
+from kratos_gateway.gates import RETRY, Gates
+from kratos_gateway.identity import advertised
+from kratos_gateway.metrics import Metrics
+from kratos_gateway.release import ConfigFiles
+from kratos_gateway.server import Build, Gateway
+from kratos_gateway.settings import Settings
+from kratos_gateway.switch import Replaceable
+from kratos_http.debug import DebugServer
+from kratos_http.proxies import Proxies
+
+__all__ = ["Parts", "application", "assemble", "builder"]
+
+_LATER: Final = 10.0  # seconds
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """What a gateway is made of.
+
+    Attributes:
+        gateway: The server.
+        gates: Its feature gates.
+        meter: Where it counts.
+        control: The control service that it obeys; ``None`` for none.
+        resources: What is opened before it starts, and closed after it has stopped.
+    """
+
+    gateway: Gateway
+    gates: Gates
+    meter: MemoryMeter
+    control: ControlService | None = None
+    resources: list[AbstractAsyncContextManager[Any]] = field(
+        default_factory=list[AbstractAsyncContextManager[Any]]
+    )
+
+
+def application(settings: Settings, *, environ: Mapping[str, str] | None = None) -> App:
+    """Return the application that serves a gateway; nothing is connected yet.
+
+    Args:
+        settings: How it was called.
+        environ: Variables; ``None`` for those of the process.
+
+    Raises:
+        ConfigError: A setting cannot be used.
+        PluginNotFound: The registry or source is none that is installed.
+    """
+    parts = assemble(settings, environ=os.environ if environ is None else environ)
+    servers: list[Server] = [parts.gateway]
+    host_servers: list[Server] = []
+    if settings.debug:
+        shown = pages(parts.gateway, parts.control)
+        servers.append(DebugServer(settings.debug_address, metrics=parts.meter, pages=shown))
+        if settings.workers:
+            # Of all workers together: each counts for itself.
+            host_servers.append(DebugServer(settings.debug_address))
+    return App(
+        name=settings.control_name or "gateway",
+        servers=servers,
+        host_servers=host_servers,
+        resources=parts.resources,
+        metrics=parts.meter,
+        workers=settings.workers,
+        stop_timeout=settings.stop_timeout,
+    )
+
+
+def assemble(settings: Settings, *, environ: Mapping[str, str]) -> Parts:
+    """Return the parts of a gateway; errors as of ``application``."""
+    gates = Gates.parse(settings.gates)
+    meter = MemoryMeter()
+    metrics = Metrics(meter)
+    registry = registry_of(settings.discovery) if settings.discovery else None
+    reader = _reader(settings)
+    control = _control(settings, gates, environ)
+    if control is not None:
+        reader = ControlledReader(reader, control)
+    build = builder(
+        settings, gates=gates, meter=meter, metrics=metrics, discovery=registry, environ=environ
+    )
+    gateway = Gateway(
+        Configuration(reader, environ=environ),
+        build,
+        addresses=settings.addresses,
+        tls=settings.tls,
+        limits=settings.limits,
+        metrics=metrics,
+        # One worker would show what it alone has counted.
+        shown=meter if settings.public_metrics and not settings.workers else None,
+    )
+    parts = Parts(gateway=gateway, gates=gates, meter=meter, control=control)
+    if registry is not None:
+        parts.resources.append(_closing(registry))
+    return parts
+
+
+def builder(
+    settings: Settings,
+    *,
+    gates: Gates,
+    meter: Meter,
+    metrics: Metrics,
+    discovery: Discovery | None,
+    environ: Mapping[str, str],
+) -> Build:
+    """Return what makes the proxy of a configuration.
+
+    Args:
+        settings: How the gateway was called.
+        gates: Its feature gates.
+        meter: Where middleware counts.
+        metrics: Where the proxy counts.
+        discovery: Where services are looked up; ``None`` for nowhere.
+        environ: Variables, of which those of proxies are read.
+
+    Raises:
+        ConfigError: The proxies of the environment cannot be used.
+    """
+    # Imported on use: who checks a configuration needs neither proxies nor middleware.
+    backend: Any = import_module("kratos_gateway.backend")
+    connections: Any = import_module("kratos_gateway.backend.connections")
+    context: Any = import_module("kratos_gateway.middleware.context")
+    registry: Any = import_module("kratos_gateway.middleware.registry")
+    proxy: Any = import_module("kratos_gateway.proxy")
+    connect = connections.ConnectOptions(
+        dial_timeout=settings.dial_timeout, proxies=Proxies.from_environment(environ)
+    )
+
+    limit = settings.resolve_timeout
+
+    async def build(config: pb.Gateway) -> Replaceable:
+        nonlocal limit
+
+        def upstream(endpoint: pb.Endpoint) -> Any:
+            own = backend.Connections(connect, tls_store=config.tls_store)
+            options = backend.ClientOptions(connections=own, discovery=discovery)
+            return _Upstream(backend.Client(endpoint, options), own)
+
+        made: Replaceable = await proxy.Proxy.opened(
+            config,
+            resolve_timeout=limit,
+            middleware=partial(
+                registry.create, context=context.Context(meter=meter, upstream=upstream)
+            ),
+            discovery=discovery,
+            connect=connect,
+            metrics=metrics,
+            strict_slash=settings.strict_slash,
+            retry_enabled=partial(gates.enabled, RETRY),
+        )
+        # The first one may wait, as Go's does; a later one must not keep others from coming.
+        limit = _LATER if limit is None else limit
+        return made
+
+    return build
+
+
+class _Upstream:
+    """What middleware asks back ends of its own by, with connections of its own."""
+
+    def __init__(self, client: Any, connections: Any) -> None:
+        self._client = client
+        self._connections = connections
+
+    async def __call__(self, request: Any, /) -> Any:
+        return await self._client(request)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+        await self._connections.aclose()
+
+
+def _reader(settings: Settings) -> Reader:
+    if settings.source:
+        return SourceReader(
+            source_of(settings.source), key=settings.key, priorities=settings.priorities
+        )
+    return FileReader(settings.conf, priorities=settings.priorities or None)
+
+
+def _control(settings: Settings, gates: Gates, environ: Mapping[str, str]) -> ControlService | None:
+    # Workers follow the same files, and one of them asks who writes them.
+    if not settings.control_services or worker_slot() not in (None, 0):
+        return None
+    return ControlService(
+        settings.control_services,
+        identity=Identity(settings.control_name, advertised(environ)),
+        files=ConfigFiles(settings.conf, settings.priorities or None),
+        gates=gates,
+    )
+
+
+def _closing(registry: Registry) -> AbstractAsyncContextManager[Any]:
+    return aclosing(registry)

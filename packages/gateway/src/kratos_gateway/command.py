@@ -1,0 +1,129 @@
+"""The command ``kratos-gateway``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TextIO
+
+from kratos import App, plugins, run
+from kratos.errors import ConfigError, KratosError
+from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
+from kratos_gateway.config import Problem, problems, read
+from kratos_gateway.config.shape import GROUP
+from kratos_gateway.settings import Settings
+
+__all__ = ["build", "main"]
+
+_ARGUMENTS: Final = "KRATOS_GATEWAY_ARGUMENTS"  # by which workers learn how it was called
+_REFUSED: Final = 2
+_DRY_TIMEOUT: Final = 10.0  # seconds for registries
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        arguments: What follows its name; ``None`` for those of the process.
+
+    Raises:
+        SystemExit: With 1 where a configuration has problems or serving failed, with 2 where the
+            command was called wrongly or cannot start with what it was given.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["check"]:
+        sys.exit(_check(given[1:]))
+    try:
+        settings = Settings.of(given)
+        if settings.dry_run:
+            asyncio.run(_dry_run(settings))
+            _say(f"{settings.source or settings.conf} can be served", sys.stdout)
+            return
+    except (KratosError, OSError) as error:
+        _say(f"kratos-gateway: {error}", sys.stderr)
+        sys.exit(_REFUSED)
+    os.environ[_ARGUMENTS] = json.dumps(given)
+    run(f"{__name__}:build", workers=settings.workers)
+
+
+def build() -> App:
+    """Return the application that ``main`` was asked for, in this process or in a worker.
+
+    Raises:
+        ConfigError: It was asked for something that cannot be used.
+    """
+    from kratos_gateway.assembly import application
+
+    given: list[str] = json.loads(os.environ.get(_ARGUMENTS, "[]"))
+    return application(Settings.of(given))
+
+
+async def _dry_run(settings: Settings) -> None:
+    """Make all that would be served, and give it back."""
+    from kratos_gateway.assembly import assemble
+
+    limit = settings.resolve_timeout or _DRY_TIMEOUT
+    parts = assemble(replace(settings, resolve_timeout=limit), environ=os.environ)
+    async with AsyncExitStack() as stack:
+        for resource in parts.resources:
+            await stack.enter_async_context(resource)
+        stack.push_async_callback(parts.gateway.configuration.aclose)
+        await parts.gateway.apply(await parts.gateway.configuration.load())
+        serving = parts.gateway.serving
+        assert serving is not None, "applied just now"
+        await serving.aclose(drain=0.0)
+
+
+def _check(arguments: Sequence[str]) -> int:
+    """Tell what is wrong with files; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="kratos-gateway check",
+        description="Tell what is wrong with a configuration; nothing is connected.",
+    )
+    parser.add_argument("file", nargs="?", default="config.yaml", help="default config.yaml")
+    parser.add_argument("--priority", metavar="FOLDER", help="priority files that it goes with")
+    parser.add_argument("--no-discovery", action="store_true", help="there will be no registry")
+    parser.add_argument("--strict", action="store_true", help="warnings fail, too")
+    given = parser.parse_args(arguments)
+    discovery = False if given.no_discovery else None
+    try:
+        found = list(_problems(Path(given.file), given.priority, discovery=discovery))
+    except (ConfigError, OSError, UnicodeDecodeError) as error:
+        _say(f"error: {error}", sys.stderr)
+        return 1
+    for name, problem in found:
+        _say(f"{name}: {problem}", sys.stderr)
+    if any(problem.fatal or given.strict for _, problem in found):
+        return 1
+    _say(f"{given.file} is well", sys.stdout)
+    return 0
+
+
+def _problems(
+    path: Path, priority: str | None, *, discovery: bool | None
+) -> Iterator[tuple[str, Problem]]:
+    """Yield problems of the main file, and of each other."""
+    installed = {plugin.name for plugin in plugins.find(GROUP)}
+    main = read(path.read_text(encoding="utf-8"), Gateway, name=str(path))
+    for problem in problems(
+        main.message, oddities=main.oddities, middleware=installed, discovery=discovery
+    ):
+        yield str(path), problem
+    for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
+        parsed = read(each.read_text(encoding="utf-8"), PriorityConfig, name=str(each))
+        alone = Gateway(endpoints=parsed.message.endpoints)
+        for problem in problems(
+            alone, oddities=parsed.oddities, middleware=installed, discovery=discovery
+        ):
+            yield str(each), problem
+
+
+def _say(text: str, where: TextIO) -> None:
+    print(text, file=where)

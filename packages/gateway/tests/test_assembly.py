@@ -1,0 +1,189 @@
+"""All parts together: flags, files, proxy, middleware, metrics, and real back ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kratos.registry import ServiceInstance, from_url
+from kratos.testing import running
+from kratos.transport.http import Head, Reply
+from kratos_gateway.assembly import application
+from kratos_gateway.command import main
+from kratos_gateway.server import Gateway
+from kratos_gateway.settings import Settings
+from kratos_http import HttpServer
+from kratos_http.testing import SocketPeer
+from kratos_http.testing import running as serving
+
+pytest.importorskip("kratos_gateway.proxy", reason="the proxy is not there")
+
+PROGRAM = "from kratos_gateway.command import main; main()"
+
+
+class Named:
+    """A back end that answers with its name and the path that it was asked for."""
+
+    max_body = 1000
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def answer(self, head: Head, body: bytes, /) -> Reply:
+        return Reply(200, (), f"{self.name} {head.path.decode()} ".encode() + body)
+
+
+@pytest.fixture
+async def backends() -> AsyncIterator[list[str]]:
+    """Return the addresses of two back ends."""
+    first, second = HttpServer("127.0.0.1:0"), HttpServer("127.0.0.1:0")
+    first.handle("*", "/{path=**}", Named("first"))
+    second.handle("*", "/{path=**}", Named("second"))
+    async with serving(first), serving(second):
+        urls = [*await first.bind(), *await second.bind()]
+        yield [url.removeprefix("http://") for url in urls]
+
+
+def written(path: Path, *targets: str, protocol: str = "HTTP") -> Path:
+    """Write a configuration that leads to back ends, at once."""
+    listed = ", ".join(f"{{target: '{target}'}}" for target in targets)
+    text = f"endpoints: [{{path: /api/*, protocol: {protocol}, backends: [{listed}]}}]\n"
+    beside = path.with_suffix(".tmp")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+    return path
+
+
+async def connect(gateway: Gateway) -> SocketPeer:
+    (url,) = await gateway.bind()
+    return await SocketPeer.connect("127.0.0.1", int(url.rpartition(":")[2]))
+
+
+def settings(path: Path, *arguments: str) -> Settings:
+    return Settings.of(["--addr=127.0.0.1:0", f"--conf={path}", *arguments], environ={})
+
+
+async def test_requests_reach_the_back_end_and_are_counted(
+    tmp_path: Path, backends: list[str]
+) -> None:
+    path = written(tmp_path / "gateway.yaml", backends[0])
+    app = application(settings(path), environ={})
+    (gateway,) = app.options.servers
+    assert isinstance(gateway, Gateway)
+    async with running(app):
+        peer = await connect(gateway)
+        answer = await peer.request("POST", "/api/x", body=b"hello")
+        unknown = await peer.request("GET", "/other")
+        metrics = (await peer.request("GET", "/metrics")).body.decode()
+        await peer.aclose()
+    assert (answer.status, answer.body) == (200, b"first /api/x hello")
+    assert (unknown.status, unknown.body) == (404, b"404 page not found\n")
+    counted = (
+        'go_gateway_requests_code_total{protocol="HTTP",method="POST",path="/api/*",code="200",'
+        'service="",basePath=""} 1.0\n'
+    )
+    assert counted in metrics
+    assert 'path="/404",code="404"' in metrics
+
+
+async def test_no_request_fails_while_files_change(tmp_path: Path, backends: list[str]) -> None:
+    path = written(tmp_path / "gateway.yaml", backends[0])
+    app = application(settings(path), environ={})
+    (gateway,) = app.options.servers
+    assert isinstance(gateway, Gateway)
+    answers: list[tuple[int, bytes]] = []
+    done = asyncio.Event()
+
+    async def keep_asking() -> None:
+        peer = await connect(gateway)
+        while not done.is_set():
+            answer = await peer.request("GET", "/api/x")
+            answers.append((answer.status, answer.body))
+        await peer.aclose()
+
+    async with running(app):
+        asking = [asyncio.create_task(keep_asking()) for _ in range(4)]
+        for number in range(20):
+            await gateway.apply(await gateway.configuration.load())
+            written(path, backends[number % 2])
+            seen = len(answers)
+            while len(answers) < seen + 8:  # noqa: ASYNC110  connections set no event
+                await asyncio.sleep(0)
+        done.set()
+        await asyncio.gather(*asking)
+    assert {status for status, _ in answers} == {200}
+    assert {body for _, body in answers} == {b"first /api/x ", b"second /api/x "}
+
+
+async def test_a_service_is_found_by_its_name(tmp_path: Path, backends: list[str]) -> None:
+    registry = from_url(f"file://{tmp_path / 'registry'}")
+    registration = await registry.register(
+        ServiceInstance(id="1", name="shop", endpoints=(f"http://{backends[1]}",))
+    )
+    path = written(tmp_path / "gateway.yaml", "discovery:///shop")
+    dsn = f"--discovery.dsn=file://{tmp_path / 'registry'}"
+    app = application(settings(path, dsn), environ={})
+    gateway = app.options.servers[0]
+    assert isinstance(gateway, Gateway)
+    async with running(app):
+        peer = await connect(gateway)
+        answer = await peer.request("GET", "/api/x")
+        await peer.aclose()
+    await registration.withdraw()
+    await registry.aclose()
+    assert answer.body == b"second /api/x "
+
+
+def test_a_dry_run_says_that_it_can_be_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "gateway.yaml", "127.0.0.1:80")
+    main(["--dry-run", f"--conf={path}"])
+    assert capsys.readouterr().out == f"{path} can be served\n"
+
+
+def test_a_dry_run_refuses_what_cannot_be_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("middlewares: [{name: nothing, required: true}]\nendpoints: [{path: /}]")
+    with pytest.raises(SystemExit) as ended:
+        main(["--dry-run", f"--conf={path}"])
+    assert ended.value.code == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+async def test_the_command_serves_until_it_is_told_to_stop(
+    tmp_path: Path, backends: list[str], workers: int
+) -> None:
+    path = written(tmp_path / "gateway.yaml", backends[0])
+    flags = ["-addr", "127.0.0.1:0", "-conf", str(path), "-workers", str(workers)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", PROGRAM, *flags),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stderr is not None
+    told = b""
+    async with asyncio.timeout(60):
+        while (found := re.search(rb"http://127\.0\.0\.1:(\d+)", told)) is None:
+            line = await process.stderr.readline()
+            assert line, told
+            told += line
+        peer = await SocketPeer.connect("127.0.0.1", int(found[1]))
+        answer = await peer.request("GET", "/api/x")
+        await peer.aclose()
+        process.send_signal(signal.SIGTERM)
+        rest = await process.stderr.read()
+        code = await process.wait()
+    assert answer.body == b"first /api/x "
+    assert code == 0, told + rest

@@ -1,0 +1,82 @@
+"""The command tells what is wrong before it serves, and says what it cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kratos_gateway.command import main
+
+SOUND = "endpoints: [{path: /a, protocol: HTTP, backends: [{target: '127.0.0.1:80'}]}]"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "gateway.yaml"
+    made.write_text(SOUND, encoding="utf-8")
+    return made
+
+
+def status(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code
+
+
+def test_a_sound_file_is_well(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("check", str(path)) == 0
+    assert capsys.readouterr().out == f"{path} is well\n"
+
+
+def test_an_error_is_told_with_its_place_and_fails(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text("endpoints: [{path: a, backends: [{target: 'a:80'}]}]", encoding="utf-8")
+    assert status("check", str(path)) == 1
+    told = f"{path}: error: endpoints[0].path: 'a' must start with a slash\n"
+    assert capsys.readouterr().err == told
+
+
+def test_a_warning_fails_only_if_it_shall(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.write_text(f"{SOUND}\nnam: x", encoding="utf-8")
+    assert status("check", str(path)) == 0
+    assert "warning: nam: Gateway has no such key" in capsys.readouterr().err
+    assert status("check", "--strict", str(path)) == 1
+
+
+def test_a_file_that_cannot_be_read_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.write_text("endpoints: [{timeout: soon}]", encoding="utf-8")
+    assert status("check", str(path)) == 1
+    assert capsys.readouterr().err.startswith(f"error: {path}: endpoints[0].timeout: ")
+
+
+def test_a_file_that_is_not_there_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status("check", str(tmp_path / "none.yaml")) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_priority_files_are_checked_with_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = path.parent / "prior"
+    folder.mkdir()
+    back = "backends: [{target: 'a:80'}]"
+    wrong = f"endpoints: [{{path: /a, {back}}}, {{path: b, {back}}}]"
+    (folder / "p.yaml").write_text(wrong, encoding="utf-8")
+    assert status("check", str(path), "--priority", str(folder)) == 1
+    assert capsys.readouterr().err.startswith(f"{folder / 'p.yaml'}: error: endpoints[1].path: ")
+
+
+def test_a_registry_that_there_will_not_be_is_told(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(SOUND.replace("127.0.0.1:80", "discovery:///shop"), encoding="utf-8")
+    assert status("check", str(path)) == 0
+    assert status("check", "--no-discovery", str(path)) == 1
+    assert "there is no registry to ask" in capsys.readouterr().err
+
+
+def test_a_flag_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--nonsense") == 2
+    assert "--nonsense; --help tells all flags" in capsys.readouterr().err
