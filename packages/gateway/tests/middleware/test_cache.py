@@ -199,6 +199,7 @@ async def test_forms_of_an_answer_are_told_apart_by_what_it_varies_with() -> Non
         ("Authorization", "Bearer a"),
         ("X-Api-Key", "a"),
         ("Range", "bytes=0-1"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ("Cache-Control", "no-store"),
         ("Content-Type", "application/grpc"),
     ],

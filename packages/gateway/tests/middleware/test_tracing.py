@@ -72,6 +72,13 @@ async def test_spans_end_with_the_body() -> None:
     answer.body.close()  # and not once more
 
 
+async def test_spans_of_a_websocket_end_with_its_handshake() -> None:
+    tracer, socket = MemoryTracer(), Pieces()
+    answer = await traced(Backend(Answer(101, body=socket)), tracer)(request_to())
+    assert answer.body is socket
+    assert [span.attributes["http.status_code"] for span in tracer.finished()] == [101, 101]
+
+
 async def test_spans_of_a_body_that_is_lost_or_left_end_with_an_error() -> None:
     lost = MemoryTracer()
     answer = await traced(Backend(Answer(200, body=Pieces(ConnectionError("lost")))), lost)(

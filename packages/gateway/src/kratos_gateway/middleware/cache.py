@@ -29,7 +29,7 @@ _DAY: Final = 86_400.0
 _UNSAFE: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 # Requests that say so are between a client and its back end.
 _PERSONAL: Final = (
-    *(b"authorization", b"x-api-key", b"range"),
+    *(b"authorization", b"x-api-key", b"range", b"sec-websocket-key"),
     *(b"if-match", b"if-modified-since", b"if-range", b"if-unmodified-since"),
 )
 

@@ -23,6 +23,7 @@ from kratos_gateway.middleware.plain import Plain
 __all__ = ["build"]
 
 _NO_FIELDS: Final = nullcontext()
+_SWITCHING: Final = 101
 
 
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
@@ -94,8 +95,8 @@ class _Spans:
         self._served.set("net.peer.ip", request.peer)
         for span in (self._served, self._asked):
             span.set("http.status_code", answer.status)
-        if isinstance(answer.body, bytes):
-            self.end(None)
+        if isinstance(answer.body, bytes) or answer.status == _SWITCHING:
+            self.end(None)  # of a WebSocket, the handshake is what is traced
         else:
             answer.body = Watched(answer.body, self.end)
 
