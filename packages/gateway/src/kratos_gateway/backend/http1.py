@@ -147,8 +147,8 @@ class Http1Connection(asyncio.Protocol):
             cause = error.__context__
             known = cause if isinstance(cause, (Lost, TooLarge)) else None
             problem = known or Lost(f"the answer is malformed: {error}", begun=True)
-            if exchange.complete:  # whatever follows is not ours
-                self.reusable = False
+            if exchange.complete:
+                exchange.keep = False  # whatever follows is not ours
             else:
                 exchange.fail(problem)
         if exchange.failure is not None:
@@ -213,6 +213,10 @@ class Http1Connection(asyncio.Protocol):
         if exchange is None or parser is None:
             return
         self._in_head = False
+        if self._bare > self._max_head:  # a body may follow in the same piece
+            size = sum(len(name) + len(value) + 4 for name, value in exchange.headers)
+            if size > self._max_head:
+                raise TooLarge(f"its head exceeds {self._max_head} bytes")
         status = parser.get_status_code()
         if status < _FIRST_FINAL:
             return

@@ -1,0 +1,75 @@
+"""What back ends are told of clients."""
+
+from __future__ import annotations
+
+import pytest
+
+from kratos.errors import ConfigError
+from kratos.transport.http import Head
+from kratos_gateway.proxy import Forwarding
+
+
+def told(
+    forwarding: Forwarding, *headers: tuple[bytes, bytes], peer: str = "10.1.2.3:5000"
+) -> dict[bytes, bytes]:
+    head = Head("GET", b"/", b"", [(b"host", b"shop.example"), *headers], peer=peer)
+    given = forwarding.headers(head, b"shop.example")
+    found = dict(given)
+    assert len(found) == len(given)  # nothing twice
+    return found
+
+
+def test_the_address_is_added_and_all_values_become_one() -> None:
+    found = told(Forwarding(), (b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2"))
+    assert found[b"x-forwarded-for"] == b"1.1.1.1, 2.2.2.2, 10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"), [("[::1]:80", b"::1"), ("10.0.0.1:1", b"10.0.0.1"), ("unix:", None)]
+)
+def test_the_address_has_no_port(peer: str, address: bytes | None) -> None:
+    assert told(Forwarding(), peer=peer).get(b"x-forwarded-for") == address
+
+
+def test_host_and_scheme_are_told_unless_a_proxy_before_has_told_them() -> None:
+    found = told(Forwarding())
+    assert found[b"x-forwarded-host"] == b"shop.example"
+    assert found[b"x-forwarded-proto"] == b"http"
+    found = told(Forwarding(), (b"x-forwarded-proto", b"https"), (b"x-forwarded-host", b"a"))
+    assert (found[b"x-forwarded-proto"], found[b"x-forwarded-host"]) == (b"https", b"a")
+
+
+FORGED = (
+    (b"x-forwarded-for", b"127.0.0.1"),
+    (b"x-forwarded-proto", b"https"),
+    (b"x-forwarded-host", b"admin"),
+    (b"x-real-ip", b"127.0.0.1"),
+    (b"forwarded", b"for=127.0.0.1"),
+)
+
+
+def test_what_a_stranger_says_about_himself_is_dropped() -> None:
+    assert told(Forwarding(trusted=["192.168.0.0/16"]), *FORGED) == {
+        b"x-forwarded-for": b"10.1.2.3",
+        b"x-forwarded-host": b"shop.example",
+        b"x-forwarded-proto": b"http",
+    }
+
+
+def test_what_a_trusted_proxy_says_is_kept() -> None:
+    found = told(Forwarding(trusted=["10.0.0.0/8", "::1/128"]), *FORGED)
+    assert found[b"x-forwarded-for"] == b"127.0.0.1, 10.1.2.3"
+    assert found[b"x-real-ip"] == b"127.0.0.1"
+    assert told(Forwarding(trusted=[]), *FORGED, peer="unix:")[b"forwarded"] == b"for=127.0.0.1"
+
+
+def test_a_client_cannot_have_the_gateways_own_headers_dropped() -> None:
+    connection = (b"connection", b"X-Forwarded-For, Host, Content-Length")
+    found = told(Forwarding(), connection, (b"content-length", b"3"))
+    assert found[b"x-forwarded-for"] == b"10.1.2.3"
+    assert found[b"content-length"] == b"3"
+
+
+def test_a_network_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'10\.0\.0' is no network"):
+        Forwarding(trusted=["10.0.0"])

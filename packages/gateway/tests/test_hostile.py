@@ -1,0 +1,156 @@
+"""Clients and back ends that would have the gateway take one message for another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kratos.transport.http import Head, Wire
+from kratos_gateway.exchange import Answer, Handler, Request
+from kratos_gateway.testing import backend, proxied, say, scripted
+
+
+def to(address: str, **more: Any) -> dict[str, Any]:
+    given = {"path": "/*", "protocol": "HTTP", "timeout": "5s", "backends": [{"target": address}]}
+    return {**given, **more}
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+INNER = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Content-Length: 0\r\nContent-Length: 38\r\n\r\n" + INNER,
+        HEAD + b"Content-Length: +3\r\n\r\nabc" + INNER,
+        HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b" Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Host: y\r\nContent-Length: 0\r\n\r\n" + INNER,
+        b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"X: a\rTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n" + INNER,
+        b"GET /a HTTP/1.1\nHost: x\n\n" + INNER,
+    ],
+)
+async def test_a_request_that_two_readers_could_read_apart_smuggles_nothing(
+    request_: bytes,
+) -> None:
+    async def script(_head: Head, wire: Wire) -> None:
+        await say(wire)
+
+    async with backend(script) as node, proxied(to(node.address)) as gateway:
+        peer = await gateway.connect()
+        await peer.send(request_)
+        answer = await peer.answer()
+        assert 400 <= answer.status < 502
+        await peer.rest()  # nothing follows on the connection
+        assert all(head.path != b"/smuggled" for head in node.heads)
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\ny", "a\0b"])
+async def test_middleware_cannot_split_a_request_by_accident(value: str) -> None:
+    class Careless:
+        def wrap(self, handler: Handler, _endpoint: object, /) -> Handler:
+            async def changed(request: Request) -> Answer:
+                request.headers.append((b"x-user", value.encode()))
+                return await handler(request)
+
+            return changed
+
+        async def aclose(self) -> None:
+            pass
+
+    async def script(_head: Head, wire: Wire) -> None:
+        await say(wire)
+
+    for protocol in ("HTTP", "GRPC"):
+        async with backend(script) as node:
+            endpoint = to(node.address, protocol=protocol, middlewares=[{"name": "careless"}])
+            async with proxied(endpoint, middleware=lambda _config: Careless()) as gateway:
+                peer = await gateway.connect()
+                await peer.request("GET", "/")
+            assert not node.heads
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabcd",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000 + b"\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+async def test_an_answer_that_is_none_becomes_a_bad_gateway(answer: bytes) -> None:
+    async with scripted(answer) as address, proxied(to(address)) as gateway:
+        peer = await gateway.connect()
+        for _ in range(2):
+            got = await peer.request("GET", "/")
+            assert (got.status, got.body) == (502, b"")
+
+
+async def test_an_answer_that_nobody_asked_for_goes_to_nobody() -> None:
+    once = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    twice = once + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    async with scripted(twice, once) as address, proxied(to(address)) as gateway:
+        peer = await gateway.connect()
+        for _ in range(3):
+            assert (await peer.request("GET", "/")).body == b"ok"
+
+
+async def test_interim_answers_without_end_are_not_read_without_end() -> None:
+    flood = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 1000 + b"\r\n\r\n"
+    async with scripted(flood * 400) as address, proxied(to(address)) as gateway:
+        assert (await (await gateway.connect()).request("GET", "/")).status == 502
+
+
+async def test_interim_answers_are_passed_over() -> None:
+    text = (
+        b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    )
+    async with scripted(text) as address, proxied(to(address)) as gateway:
+        peer = await gateway.connect()
+        for _ in range(2):
+            answer = await peer.request("GET", "/")
+            assert (answer.status, answer.body, answer.header("link")) == (200, b"ok", "")
+
+
+async def test_a_body_that_ends_with_the_connection_is_whole() -> None:
+    text = b"HTTP/1.1 200 OK\r\n\r\nuntil the end"
+    async with scripted(text, close=True) as address, proxied(to(address)) as gateway:
+        assert (await (await gateway.connect()).request("GET", "/")).body == b"until the end"
+
+
+async def test_trailers_in_chunks_are_passed_on() -> None:
+    text = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n"
+        b"2\r\nok\r\n0\r\nX-Sum: 7\r\nConnection: x\r\n\r\n"
+    )
+    async with scripted(text) as address, proxied(to(address)) as gateway:
+        answer = await (await gateway.connect()).request("GET", "/")
+        assert (answer.body, answer.trailers) == (b"ok", [("x-sum", "7")])
+
+
+async def test_a_slow_upload_is_cut_off_by_the_endpoints_time_limit() -> None:
+    ended = asyncio.Event()
+
+    async def script(_head: Head, wire: Wire) -> None:
+        try:
+            await say(wire)
+        finally:
+            ended.set()
+
+    async with backend(script) as node, proxied(to(node.address, timeout="0.1s")) as gateway:
+        peer = await gateway.connect()
+        await peer.send(HEAD + b"Content-Length: 100000\r\n\r\nslow")
+        assert (await peer.answer()).status == 504
+        await ended.wait()
