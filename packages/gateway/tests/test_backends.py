@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -102,7 +103,11 @@ async def asked(*targets: str | dict[str, Any], times: int, **options: Any) -> C
 
 async def test_weights_are_honoured() -> None:
     async with nodes(3) as (one, two, three):
-        weighted = [{"target": one, "weight": 5}, {"target": two, "weight": 0}, {"target": three}]
+        weighted: list[dict[str, Any]] = [
+            {"target": one, "weight": 5},
+            {"target": two, "weight": 0},
+            {"target": three},
+        ]
         assert await asked(*weighted, times=30) == {one: 10, three: 20}  # 10 is Go's for none
 
 
@@ -282,14 +287,16 @@ async def test_no_request_fails_while_configurations_change() -> None:
             while not done.is_set():
                 statuses[(await peer.request("GET", "/")).status] += 1
 
+        def enough(count: int) -> bool:
+            return statuses.total() > count
+
         async with listening(switch) as opened, asyncio.TaskGroup() as asking:
             for _ in range(8):
                 asking.create_task(ask(await opened.connect()))
             for _ in range(20):
                 before, switch.now = switch.now, Proxy(config)
-                sofar = statuses.total()
                 await before.aclose(drain=10.0)
-                await eventually(lambda sofar=sofar: statuses.total() > sofar + 8)
+                await eventually(partial(enough, statuses.total() + 8))
             done.set()
         assert set(statuses) == {200}
         await switch.now.aclose(drain=1.0)

@@ -106,7 +106,7 @@ class Attempts:
 
     async def ask(self, *statuses: int) -> int:
         left = list(statuses)
-        options = RequestOptions(self.retry and Endpoint())
+        options = RequestOptions(Endpoint())
         request = Request("GET", "http", "", "/", "", [], b"", "", "1.1", options)
 
         async def attempt(_request: Request) -> Answer:
@@ -118,6 +118,7 @@ class Attempts:
 
 async def test_the_breaker_stops_further_attempts_until_they_succeed_again() -> None:
     attempts = Attempts()
+    last = 0
     for _ in range(5000):
         last = await attempts.ask(505, 500)
     assert last == 505  # the answer to the only attempt

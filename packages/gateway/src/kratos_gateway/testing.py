@@ -12,7 +12,8 @@ from google.protobuf.json_format import ParseDict
 from kratos.limit import cancel_and_wait
 from kratos.transport.http import Head, Wire
 from kratos_gateway.api.gateway_pb2 import Gateway
-from kratos_gateway.proxy import Proxy
+from kratos_gateway.backend import ConnectOptions
+from kratos_gateway.proxy import MiddlewareFactory, Proxy
 from kratos_http.testing import Listening, listening
 
 __all__ = ["Backend", "Proxied", "backend", "config_of", "proxied", "say", "scripted"]
@@ -107,11 +108,18 @@ async def scripted(*answers: bytes, close: bool = False) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def proxied(
-    *endpoints: dict[str, Any], tls_store: dict[str, Any] | None = None, **options: Any
+    *endpoints: dict[str, Any],
+    tls_store: dict[str, Any] | None = None,
+    middleware: MiddlewareFactory | None = None,
+    **options: Any,
 ) -> AsyncGenerator[Proxied]:
-    """Serve a proxy of some endpoints, as YAML has them."""
+    """Serve a proxy of some endpoints, as YAML has them.
+
+    Nodes may take seconds to be connected to, as the machine may be busy.
+    """
+    options.setdefault("connect", ConnectOptions(dial_timeout=5.0))
     async with AsyncExitStack() as stack:
-        proxy = Proxy(config_of(*endpoints, tls_store=tls_store), **options)
+        proxy = Proxy(config_of(*endpoints, tls_store=tls_store), middleware=middleware, **options)
         stack.push_async_callback(proxy.aclose, drain=0.0)
         yield Proxied(proxy, await stack.enter_async_context(listening(proxy)))
 

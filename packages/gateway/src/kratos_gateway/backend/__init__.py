@@ -1,13 +1,14 @@
 """The back ends of endpoints: which nodes there are, which one gets a request, and how."""
 
 from kratos_gateway.backend.client import Client, ClientOptions
-from kratos_gateway.backend.connections import Connections, NodeConnection
+from kratos_gateway.backend.connections import Connections, ConnectOptions, NodeConnection
 from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded
 
 __all__ = [
     "WEBSOCKET",
     "Client",
     "ClientOptions",
+    "ConnectOptions",
     "Connections",
     "NodeConnection",
     "Upgraded",
