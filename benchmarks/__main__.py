@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import measure
 
 _BENCHES = {
+    "gateway": "benchmarks.gateway",
     "http": "benchmarks.http",
     "client": "benchmarks.client",
     "grpc": "benchmarks.grpc",

@@ -1,0 +1,145 @@
+"""Gateways: CPU of one per request that it passes on, and by how much it delays that."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from benchmarks.debian import unpacked
+from benchmarks.load_http import content_length, drive
+from benchmarks.measure import Load, Result, Subject, run, serving
+
+__all__ = ["BACKEND", "against"]
+
+BACKEND: Final = "BENCH_BACKEND"  # variable that tells subjects where the back end is
+
+_ROUTES: Final = (10, 10_000)
+_WARM: Final = 200  # requests before any is timed
+_BATCH: Final = 50  # requests in a row to one subject, before the next has its turn
+_RIVALS: Final = {
+    "nginx": ("nginx",),
+    "haproxy": ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"),
+}
+
+
+def against(
+    *, rounds: int, seconds: float, path: Sequence[Path], only: Sequence[str] = ()
+) -> list[Result]:
+    """Measure all gateways in front of one back end.
+
+    Args:
+        rounds: Counted rounds.
+        seconds: Per round and gateway.
+        path: Where modules are found.
+        only: Names of cases; all if there is none.
+    """
+    results: list[Result] = []
+    node = Subject(name="back end", module="benchmarks.subjects.gateway_backend", pinned=False)
+    with serving(node, path) as address:
+        environment = {BACKEND: address, **_rivals()}
+        for count in _ROUTES:
+            case = f"{count}-routes"
+            if only and case not in only:
+                continue
+            subjects = _subjects(count, environment)
+            request = _request(count)
+            load = Load(case=case, drive=lambda to, s, r=request: drive(to, r, s))
+            results += run("gateway", subjects, [load], seconds=seconds, rounds=rounds, path=path)
+            results += _delays(case, subjects, address, request, rounds=rounds, path=path)
+    return results
+
+
+def _request(count: int) -> bytes:
+    """Return a request to the route in the middle."""
+    return b"GET /r%05d/x HTTP/1.1\r\nhost: bench\r\naccept: */*\r\n\r\n" % (count // 2)
+
+
+def _subjects(count: int, environment: dict[str, str]) -> list[Subject]:
+    kratos = Subject(
+        name="kratos",
+        module="benchmarks.subjects.gateway_kratos",
+        options=(str(count),),
+        environment=environment,
+    )
+    others = [
+        Subject(
+            name=name,
+            module="benchmarks.subjects.gateway_rival",
+            options=(str(count), name),
+            environment=environment,
+        )
+        for name in _RIVALS
+        if _variable(name) in environment
+    ]
+    return [kratos, *others]
+
+
+def _variable(name: str) -> str:
+    return f"BENCH_{name.upper()}"
+
+
+def _rivals() -> dict[str, str]:
+    """Return where the programs of the rivals are, and tell which are left out."""
+    found: dict[str, str] = {}
+    for name, packages in _RIVALS.items():
+        root = unpacked(name, packages)
+        if root is None:
+            print(f"left out: {name} needs Debian's packages of it", file=sys.stderr)
+        else:
+            found[_variable(name)] = str(root)
+    return found
+
+
+def _delays(
+    case: str,
+    subjects: Sequence[Subject],
+    direct: str,
+    request: bytes,
+    *,
+    rounds: int,
+    path: Sequence[Path],
+) -> list[Result]:
+    """Return by how much each gateway delays an answer, one request at a time, at the median."""
+    unit = "us_added_at_p50"
+    results = {each.name: Result("gateway", case, each.name, unit=unit) for each in subjects}
+    with ExitStack() as stack:
+        ways = {"": stack.enter_context(_connection(direct, request))}
+        for subject in subjects:
+            address = stack.enter_context(serving(subject, path))
+            ways[subject.name] = stack.enter_context(_connection(address, request))
+        for _ in range(rounds):
+            took: dict[str, list[float]] = {name: [] for name in ways}
+            for _ in range(10):
+                for name, way in ways.items():
+                    took[name] += (_timed(way, request) for _ in range(_BATCH))
+            base = median(took[""])
+            for name, result in results.items():
+                result.values.append((median(took[name]) - base) * 1e6)
+    return list(results.values())
+
+
+@contextmanager
+def _connection(address: str, request: bytes) -> Generator[socket.socket]:
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), 30) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(_WARM):
+            _timed(connection, request)
+        yield connection
+
+
+def _timed(connection: socket.socket, request: bytes) -> float:
+    began = time.perf_counter()
+    connection.sendall(request)
+    data = b""
+    while True:
+        data += connection.recv(65536)
+        head, found, body = data.partition(b"\r\n\r\n")
+        if found and len(body) >= content_length(head):
+            return time.perf_counter() - began
