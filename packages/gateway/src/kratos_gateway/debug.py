@@ -22,6 +22,7 @@ from kratos_protojson import to_dict
 __all__ = ["Watching", "pages"]
 
 _VARIABLE: Final = re.compile(r"\{([^{}:]*)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
+_KEYS: Final = ("key", "scrypt", "sha256")  # of TLS, and what lets clients in
 _ELSEWHERE: Final = """\
 Profiles of this process, in the words of Python:
 
@@ -159,8 +160,13 @@ def _expression(template: str) -> Iterator[str]:
 
 def _shown(config: Message) -> Any:
     """Return a configuration as JSON, without its secrets."""
-    shown = cast("dict[str, Any]", redacted(to_dict(config, emit_unset=False)))
-    for tls in shown.get("tlsStore", {}).values():
-        if tls.get("key"):
-            tls["key"] = HIDDEN
-    return shown
+    return _without_keys(redacted(to_dict(config, emit_unset=False)))
+
+
+def _without_keys(shown: Any) -> Any:
+    if isinstance(shown, list):
+        return [_without_keys(each) for each in cast("list[Any]", shown)]  # type: ignore[redundant-cast]
+    if not isinstance(shown, dict):
+        return shown
+    pairs = cast("dict[str, Any]", shown).items()
+    return {name: HIDDEN if name in _KEYS else _without_keys(each) for name, each in pairs}
