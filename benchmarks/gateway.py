@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -49,7 +50,7 @@ def against(
                 continue
             subjects = _subjects(count, environment)
             request = _request(count)
-            load = Load(case=case, drive=lambda to, s, r=request: drive(to, r, s))
+            load = Load(case=case, drive=partial(_drive, request))
             results += run("gateway", subjects, [load], seconds=seconds, rounds=rounds, path=path)
             results += _delays(case, subjects, address, request, rounds=rounds, path=path)
     return results
@@ -58,6 +59,10 @@ def against(
 def _request(count: int) -> bytes:
     """Return a request to the route in the middle."""
     return b"GET /r%05d/x HTTP/1.1\r\nhost: bench\r\naccept: */*\r\n\r\n" % (count // 2)
+
+
+def _drive(request: bytes, address: str, seconds: float) -> int:
+    return drive(address, request, seconds)
 
 
 def _subjects(count: int, environment: dict[str, str]) -> list[Subject]:

@@ -10,9 +10,11 @@ from typing import Final
 from kratos.clock import Clock
 from kratos.errors import Error
 from kratos.transport.http import Head, Wire
+from kratos.transport.wheel import Wheel
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.exchange import Answer, Handler, Request, RequestOptions
 from kratos_gateway.proxy.bodies import Incoming, whole_or_coming
+from kratos_gateway.proxy.deadline import Deadline
 from kratos_gateway.proxy.errors import error_answer, status_of
 from kratos_gateway.proxy.flights import Flights
 from kratos_gateway.proxy.forwarding import Forwarding
@@ -39,6 +41,7 @@ class Work:
         recorder: Its series.
         flights: Counts its requests.
         clock: Time for what is told of them.
+        wheel: Where time limits wait.
         keep: Bytes of a body that are kept for another attempt.
     """
 
@@ -49,6 +52,7 @@ class Work:
     recorder: EndpointRecorder
     flights: Flights
     clock: Clock
+    wheel: Wheel
     keep: int
 
     def request(self, head: Head) -> Request:
@@ -87,6 +91,11 @@ class Forwarder:
         self.stream = endpoint.stream
         self.timeout = timeout_of(endpoint)
         self.per_try = per_try_timeout_of(endpoint)
+        self._loop = asyncio.get_running_loop()
+
+    def deadline(self, seconds: float | None) -> Deadline:
+        """Return a time limit."""
+        return Deadline(self.work.wheel, self._loop, seconds)
 
     async def converse(self, head: Head, wire: Wire, /) -> None:
         """Answer a request."""
@@ -115,6 +124,7 @@ class _Passage:
         "_of",
         "_passing",
         "_recorder",
+        "_several",
         "_wire",
     )
 
@@ -125,20 +135,22 @@ class _Passage:
         self._recorder = recorder
         self._passing = Passing(head, wire, recorder.sent)
         self._body: bytes | Incoming = b""
-        self._ends: asyncio.Timeout | None = None
-        self._attempt_ends: asyncio.Timeout | None = None
+        self._several = of.work.retry.may(head.method)
+        self._ends: Deadline | None = None
+        self._attempt_ends: Deadline | None = None
 
     async def run(self) -> int:
         """Answer, and return the status that the client got, or 499 if it has gone."""
         passing = self._passing
         code = _GONE
         try:
-            untimed = self._of.grpc or self._of.stream
-            async with asyncio.timeout(None if untimed else self._of.timeout) as self._ends:
+            of = self._of
+            untimed = of.grpc or of.stream
+            with of.deadline(None if untimed else self._limit()) as self._ends:
                 answer = await self._answer()
                 code = answer.status
                 if untimed or (not isinstance(answer.body, bytes) and is_stream(answer)):
-                    self._ends.reschedule(None)
+                    self._ends.limit(None)
                 await passing.run(answer)
         except Exception as error:
             report(error, self._head)
@@ -155,7 +167,7 @@ class _Passage:
     async def _answer(self) -> Answer:
         of, head, wire = self._of, self._head, self._wire
         work, retry = of.work, of.work.retry
-        several = retry.may(head.method)
+        several = self._several
         keep = work.keep if several else 0
         body = self._body = await whole_or_coming(head, wire, keep=keep)
         request = work.request(head)
@@ -169,7 +181,7 @@ class _Passage:
             body.on_end = self._uploaded
         if not several:
             request.options.last_attempt = True
-            return await self._attempt(request)
+            return await self._single(request)
         self._first = request
         if isinstance(body, bytes):  # else it is never looked at again
             request = self._copy(body)
@@ -179,25 +191,33 @@ class _Passage:
         of = self._of
         untimed = (of.grpc or of.stream) and not self._is_uploaded()
         try:
-            async with asyncio.timeout(None if untimed else of.per_try) as self._attempt_ends:
-                return await of.work.handler(request)
+            with of.deadline(None if untimed else of.per_try) as self._attempt_ends:
+                return await self._single(request)
+        finally:
+            self._attempt_ends = None
+
+    async def _single(self, request: Request) -> Answer:
+        try:
+            return await self._of.work.handler(request)
         except Exception:
             if isinstance(self._body, Incoming) and self._body.failure is not None:
                 raise self._body.failure from None  # it is the client's, whatever came of it
             raise
-        finally:
-            self._attempt_ends = None
 
     def _uploaded(self) -> None:
         """Count the time from now on, as the request has come as a whole."""
         of = self._of
         if not (of.grpc or of.stream):
             return
-        now = asyncio.get_running_loop().time()
         if self._ends is not None and not self._passing.started:
-            self._ends.reschedule(now + of.timeout)
+            self._ends.limit(self._limit())
         if self._attempt_ends is not None:
-            self._attempt_ends.reschedule(now + of.per_try)
+            self._attempt_ends.limit(of.per_try)
+
+    def _limit(self) -> float:
+        """Return the seconds of the whole request; of a single attempt, if there is only one."""
+        of = self._of
+        return of.timeout if self._several else min(of.timeout, of.per_try)
 
     def _is_uploaded(self) -> bool:
         return isinstance(self._body, bytes) or self._body.ended

@@ -16,6 +16,7 @@ from kratos.registry import Discovery
 from kratos.selector import PowerOfTwoChoices, Selector
 from kratos.transport import http
 from kratos.transport.http import Head
+from kratos.transport.wheel import Wheel
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint, Gateway
 from kratos_gateway.api.gateway_pb2 import Middleware as MiddlewareConfig
 from kratos_gateway.backend import Client, ClientOptions, Connections
@@ -90,6 +91,7 @@ class Proxy:
         self._retry_body = retry_body
         self._clock = clock
         self._flights = Flights()
+        self._wheel = Wheel()
         self._connections = Connections(connect, tls_store=config.tls_store)
         self._client_options = ClientOptions(
             connections=self._connections, discovery=discovery, selector=selector, clock=clock
@@ -206,6 +208,7 @@ class Proxy:
                 recorder=self._metrics.endpoint(endpoint),
                 flights=self._flights,
                 clock=self._clock,
+                wheel=self._wheel,
                 keep=self._retry_body,
             )
         )
@@ -237,6 +240,7 @@ class Proxy:
         return Fixed(status, text, self._metrics.nowhere(f"/{status}"), self._clock)
 
     async def _give_back(self) -> None:
+        self._wheel.close()
         for client in self._clients:
             await client.aclose()
         await self._connections.aclose()
