@@ -25,6 +25,7 @@ GATEWAY = (
     "logging",
     "ratelimit",
     "requestid",
+    "rest",
     "rewrite",
     "tracing",
     "transcoder",

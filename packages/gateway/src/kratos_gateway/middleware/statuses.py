@@ -5,23 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status as RpcStatus  # type: ignore[import-untyped]
 
 from kratos.encoding import CodecError
 from kratos.encoding.json import JsonCodec
-from kratos.errors import from_grpc_code
+from kratos.errors import Error, from_grpc_code
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Answer
 from kratos_gateway.middleware.refusal import grpc_message
 
-__all__ = ["Status", "json_of", "status_of"]
+__all__ = ["Status", "error_json", "error_of", "json_error", "json_of", "status_of"]
 
 _JSON: Final = JsonCodec()
 _UNKNOWN: Final = 2
@@ -75,6 +76,40 @@ def status_of(answer: Answer, /) -> Status:
     if code > _LAST:
         return Status(_UNKNOWN, message or f"the back end sent the status {code}")
     return Status(code, message, _details(_first(where, b"grpc-status-details-bin")))
+
+
+def error_of(status: Status, /) -> Error:
+    """Return the error of Kratos that a status stands for; its details tell the reason."""
+    for detail in status.details:
+        if detail.type_url.endswith("/google.rpc.ErrorInfo"):
+            try:
+                info: Any = ErrorInfo.FromString(detail.value)
+            except DecodeError:
+                continue
+            return Error(status.http, info.reason, status.message, dict(info.metadata))
+    return Error(status.http, "", status.message)
+
+
+def error_json(error: Error, /) -> bytes:
+    """Return an error of Kratos as servers of Kratos write it."""
+    told = {
+        "code": error.code,
+        "reason": error.reason,
+        "message": error.message,
+        "metadata": error.metadata,
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def json_error(error: Error, headers: Iterable[tuple[bytes, bytes]] = (), /) -> Answer:
+    """Return the answer that an error of Kratos is.
+
+    Args:
+        error: It.
+        headers: Further ones.
+    """
+    told = [(b"content-type", b"application/json"), *headers]
+    return Answer(error.code, told, error_json(error))
 
 
 def json_of(status: Status, /) -> bytes:
