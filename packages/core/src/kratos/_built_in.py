@@ -69,6 +69,7 @@ DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
     ("kratos.gateway.middleware", "logging"): "kratos-gateway",
     ("kratos.gateway.middleware", "ratelimit"): "kratos-gateway",
     ("kratos.gateway.middleware", "requestid"): "kratos-gateway",
+    ("kratos.gateway.middleware", "rest"): "kratos-gateway",
     ("kratos.gateway.middleware", "rewrite"): "kratos-gateway",
     ("kratos.gateway.middleware", "tracing"): "kratos-gateway",
     ("kratos.gateway.middleware", "transcoder"): "kratos-gateway",
