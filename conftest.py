@@ -38,6 +38,11 @@ def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
     """Yield what a test needs and the machine lacks, and how to provide it."""
     if item.get_closest_marker("go") is not None and shutil.which("go") is None:
         yield "Go", "put go on PATH"
+    if item.get_closest_marker("namespaces") is not None:
+        from tests.containers.namespaces import lacking
+
+        if lacking():
+            yield lacking(), "run them as root of a Linux machine"
     for marker in item.iter_markers("service"):
         if not marker.args:
             raise pytest.UsageError(f'{item.nodeid}: write @pytest.mark.service("<name>")')

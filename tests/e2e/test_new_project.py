@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,10 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+import yaml
+from tests.containers.building import Image, build
+from tests.containers.dockerfile import WrongDockerfileError
+from tests.containers.running import FailedContainerError, running
 
 ROOT = Path(__file__).parents[2]
 # A folder of wheels; .ci/run has built them all.
@@ -132,11 +135,6 @@ def checked(machine: Machine) -> str:
         return machine.run("./hatchw", "run", "check", cwd=shop)
     finally:
         machine.environment = environment
-
-
-@pytest.fixture(scope="module")
-def image(machine: Machine) -> Image:
-    return Image(machine, machine.new())
 
 
 def machine_time() -> float:
@@ -312,80 +310,107 @@ def test_project_of_one_transport_passes_its_tests(machine: Machine, option: str
     assert " passed" in machine.run("./hatchw", "run", "test", cwd=machine.new(option))
 
 
-class Image:
-    """Does what a Dockerfile says, below a folder instead of in a container."""
-
-    def __init__(self, machine: Machine, context: Path) -> None:
-        self._machine = machine
-        self._context = context
-        self._images = machine.folder / "images"
-        self._images.mkdir()
-        self.variables: dict[str, str] = {}
-        self.command: list[str] = []
-        self.folder = self._work = Path()
-        text = re.sub(r"\\\n\s*", "", (context / "Dockerfile").read_text())
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                word, _, rest = line.partition(" ")
-                getattr(self, f"_{word.lower()}")(rest)
-
-    def below(self, text: str) -> str:
-        """Return a text with the absolute paths in it below the folder of the image."""
-        return re.sub(r"(?<![\w.:/])/(?=app|data|build)", f"{self.folder}/", text)
-
-    def _from(self, rest: str) -> None:
-        self.folder = self._images / (rest.partition(" AS ")[2] or "last")
-        self.folder.mkdir()
-        self._work = self.folder
-
-    def _workdir(self, rest: str) -> None:
-        self._work = Path(self.below(rest))
-        self._work.mkdir(parents=True, exist_ok=True)
-
-    def _env(self, rest: str) -> None:
-        pairs = [pair.partition("=") for pair in shlex.split(rest)]
-        self.variables |= {name: self.below(value) for name, _, value in pairs}
-
-    def _copy(self, rest: str) -> None:
-        *sources, target = rest.split()
-        root = self._context
-        if sources[0].startswith("--from="):
-            stage = sources.pop(0).partition("=")[2]
-            # A virtual environment knows where it is, so it stays there.
-            (self.folder / "app").symlink_to(self._images / stage / "app")
-            return
-        place = Path(self.below(target)) if target.startswith("/") else self._work / target
-        for source in sources:
-            if (root / source).is_dir():
-                shutil.copytree(root / source, place)
-            else:
-                shutil.copy(root / source, place)
-
-    def _run(self, rest: str) -> None:
-        command = [self.below(word) for word in json.loads(rest)]
-        if command[0] == "chown" and os.geteuid() != 0:
-            return  # whoever builds an image is root
-        if command[0] == "python":
-            command[0] = sys.executable
-        self._machine.run(*command, cwd=self._work)
-
-    def _cmd(self, rest: str) -> None:
-        program, *words = [self.below(word) for word in json.loads(rest)]
-        self.command = [str(self.folder / "app/bin" / program), *words]
-
-    def _nothing(self, rest: str) -> None:
-        """For what only a container has."""
-
-    _expose = _user = _volume = _nothing
+DOCKERFILES = ("Dockerfile", "app/user/Dockerfile")
+HEALTHY = "application started"
+CALL = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
 
 
-def test_container_serves_what_its_steps_install(machine: Machine, image: Image) -> None:
-    environment = machine.environment | {
-        name: value for name, value in image.variables.items() if not name.endswith("ADDR")
-    }
-    environment["PATH"] = environment["PATH"].replace("$PATH", os.environ["PATH"])
-    work = image.folder / "data/db"
-    with serving(*image.command, cwd=work, environment=environment) as service:
-        assert get(service.at["http"], "/helloworld/ada") == {"message": "Hello ada"}
-        assert get(service.at["debug"], "/readyz")["ok"] is True
-    assert (work / "shop.db").is_file()
+class Images:
+    """Builds what Dockerfiles of the project say, with nothing but wheels and the index.
+
+    Args:
+        machine: Where the project is made.
+        wheels: Ours.
+    """
+
+    def __init__(self, machine: Machine, wheels: Path) -> None:
+        self.shop = machine.new()
+        machine.run(machine.folder / "user/bin/kratos", "new", "app/user", "--nomod", cwd=self.shop)
+        self._folder = machine.folder / "images"
+        self._wheels = wheels
+        self._made: dict[str, Image] = {}
+        # Here and not in a test, whose time is limited.
+        for name in DOCKERFILES:
+            self.of(name)
+
+    def of(self, dockerfile: str) -> Image:
+        """Return the image of a Dockerfile; stages that were built before are there already."""
+        index = ("PIP_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+        variables = {name: text for name, text in os.environ.items() if name.startswith(index)}
+        return build(
+            self.shop / dockerfile,
+            self.shop,
+            self._folder,
+            mounts={"/wheels": self._wheels},
+            variables=variables | {"PIP_FIND_LINKS": "/wheels"},
+            made=self._made,
+        )
+
+    def changed(self, *changes: tuple[str, str]) -> Image:
+        """Return the image of the project's Dockerfile with something else in it."""
+        shutil.copy(self.shop / "Dockerfile", self.shop / "Dockerfile.changed")
+        edit(self.shop / "Dockerfile.changed", *changes)
+        return self.of("Dockerfile.changed")
+
+
+@pytest.fixture(scope="module")
+def images(machine: Machine, wheels: Path) -> Images:
+    return Images(machine, wheels)
+
+
+def probe(project: Path) -> list[str]:
+    """Return what compose.yaml asks whether the service is healthy."""
+    services = yaml.safe_load((project / "compose.yaml").read_text())["services"]
+    command: list[str]
+    word, *command = services["shop"]["healthcheck"]["test"]
+    assert word == "CMD"
+    return command
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_container_serves_as_nobody_and_stops_when_it_is_asked(
+    images: Images, dockerfile: str
+) -> None:
+    image = images.of(dockerfile)
+    with running(image) as container:
+        container.until(HEALTHY)
+        container.run(*probe(images.shop))
+        for port in image.exposed:
+            container.run("python", "-c", CALL, str(port))
+        assert container.user == (10001, 10001)
+        assert container.stop(within=15) == 0
+        assert "application stopped" in container.said
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('RUN ["chown", "10001:10001", "/data/db"]\n', "", "unable to open database file"),
+        (
+            "COPY configs /data/conf\n",
+            "RUN mkdir -p /data/conf\n",
+            "data.database.source is no URL",
+        ),
+        ("ENV PATH=/app/bin:$PATH \\\n", "ENV \\\n", "'shop' cannot be run: No such file"),
+        (
+            'VOLUME ["/data/conf", "/data/db"]',
+            'VOLUME ["/data/conf"]',
+            "unable to open database file",
+        ),
+    ],
+)
+def test_dockerfile_that_is_wrong_does_not_pass(
+    images: Images, before: str, after: str, told: str
+) -> None:
+    with running(images.changed((before, after))) as container:
+        with pytest.raises(FailedContainerError) as caught:
+            container.until(HEALTHY)
+        assert told in str(caught.value)
+
+
+@pytest.mark.namespaces
+def test_dockerfile_that_does_not_build_does_not_pass(images: Images) -> None:
+    with pytest.raises(WrongDockerfileError, match=r"Dockerfile\.changed:\d+: COPY config "):
+        images.changed(("COPY configs", "COPY config"))

@@ -1,4 +1,4 @@
-"""Tests marked ``go`` or ``service`` are skipped for a reason, and never in CI."""
+"""Tests marked by what they need are skipped for a reason, and never in CI."""
 
 from __future__ import annotations
 
@@ -65,6 +65,22 @@ def test_what_the_machine_lacks_is_skipped_and_named(suite: Path) -> None:
     assert "left out for want of Go: 1 test(s); put go on PATH\n" in ran.stdout
     assert "left out for want of etcd: 1 test(s); set KRATOS_TEST_ETCD" in ran.stdout
     assert "1 passed, 2 skipped" in ran.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("variables", "outcome"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")])
+def test_machine_without_namespaces_is_told_so(
+    suite: Path, variables: dict[str, str], outcome: str
+) -> None:
+    containers = suite / "tests/containers"
+    containers.mkdir(parents=True)
+    for name in ("inside.py", "namespaces.py"):
+        shutil.copy(ROOT / "tests/containers" / name, containers)
+    marked = "import pytest\n\n@pytest.mark.namespaces\ndef test_image() -> None: ...\n"
+    (suite / "test_suite.py").write_text(marked)
+    ran = run(suite, **variables)
+    assert outcome in ran.stdout.splitlines()[-1], ran.stdout
+    assert "nsenter of util-linux" in ran.stdout
+    assert "run them as root of a Linux machine" in ran.stdout
 
 
 def test_nothing_is_skipped_in_ci(suite: Path) -> None:
