@@ -10,7 +10,8 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,6 +19,7 @@ import kratos
 from kratos.app import App
 from kratos.errors import ConfigError, StartupError
 from kratos.testing.app import FakeServer, running
+from kratos.testing.log import MemoryLogger
 
 LOOPS = [
     "asyncio",
@@ -328,3 +330,19 @@ def test_factory_that_fails_is_told_in_one_line(caplog: pytest.LogCaptureFixture
         'application failed error="ConfigError: no such option"'
     ]
     assert not caplog.records[0].exc_info
+
+
+def test_options_are_adapted_before_it_runs() -> None:
+    names: list[str] = []
+    log = MemoryLogger()
+
+    def stop(app: App) -> None:
+        names.append(app.name)
+        app.stop()
+
+    def adapt(options: Any) -> Any:
+        return replace(options, log=log, after_start=[stop])
+
+    kratos.run(lambda: App(name="shop"), adapt=adapt)
+    assert names == ["shop"]
+    assert log.messages()[-1] == "application stopped"

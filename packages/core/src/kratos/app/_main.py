@@ -25,7 +25,7 @@ from kratos.process import worker_slot
 
 if TYPE_CHECKING:
     from kratos.app._app import App
-    from kratos.app._options import Workers
+    from kratos.app._options import Options, Workers
 
 __all__ = ["default_loop_factory", "exit_code", "load", "refused", "run"]
 
@@ -42,7 +42,13 @@ _REFUSALS: Final = (
 )
 
 
-def run(build: Callable[[], App] | str, /, *, workers: Workers | None = None) -> None:
+def run(
+    build: Callable[[], App] | str,
+    /,
+    *,
+    workers: Workers | None = None,
+    adapt: Callable[[Options], Options] | None = None,
+) -> None:
     """Build an application and serve it: the last line of a program.
 
     Returns when the application has stopped as it was asked to, by a signal for instance.
@@ -58,6 +64,8 @@ def run(build: Callable[[], App] | str, /, *, workers: Workers | None = None) ->
             workers it must be one, because they find it by its name.
         workers: How many processes, ``"auto"`` for one on each core, 0 for none but this;
             default: what the application says.
+        adapt: Returns other options for the application in this process, before it serves or
+            becomes a supervisor: for commands that run applications of others.
 
     Raises:
         StartupError: A worker came to this line when it imported the program.
@@ -72,7 +80,7 @@ def run(build: Callable[[], App] | str, /, *, workers: Workers | None = None) ->
         )
     with shown(), ExitStack() as stack:
         try:
-            app = _application(build, workers)
+            app = _application(build, workers, adapt)
             stack.enter_context(of_process(app))  # its last words are its own, too
             app.serve()
         except Exception as error:
@@ -105,11 +113,17 @@ def exit_code(error: BaseException) -> int:
     return EXIT_REFUSED if refused(error) else EXIT_FAILED
 
 
-def _application(build: Callable[[], App] | str, workers: Workers | None) -> App:
+def _application(
+    build: Callable[[], App] | str,
+    workers: Workers | None,
+    adapt: Callable[[Options], Options] | None,
+) -> App:
     # Programs without workers do not pay for them.
     from kratos.workers._target import load, name_of_factory
 
     app = made(load(build), build) if isinstance(build, str) else made(build, name_of(build))
+    if adapt is not None:
+        app.adapt(adapt)
     wanted = app.options.workers if workers is None else workers
     if wanted:
         from kratos.workers import supervise
