@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -51,6 +52,80 @@ def test_service_is_served_until_a_signal_comes(
         _, rest = process.communicate()
     assert process.returncode == 0, told + rest
     assert told.count("worker serves") == workers
+
+
+EVENTFUL = """
+from kratos import App
+from kratos.process import worker_slot
+from kratos_http import HttpServer
+
+print("imported")
+
+def build():
+    print("built")
+    return App(name="shop", version="1", servers=[HttpServer("127.0.0.1:0")])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
+@pytest.mark.parametrize(("workers", "kinds"), [("0", []), ("1", ["worker_started"])])
+def test_events_are_lines_of_json_and_nothing_else_is_on_standard_output(
+    workers: str, kinds: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "service.py").write_text(EVENTFUL)
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "run", "service", "--json", "--workers", workers],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        events = [json.loads(process.stdout.readline())]
+        while events[-1]["event"] not in ("started", "failed"):
+            events.append(json.loads(process.stdout.readline()))
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate()
+    events += map(json.loads, out.splitlines())
+    assert process.returncode == 0, err
+    assert [event["event"] for event in events] == ["starting", *kinds, "started", "stopped"]
+    assert events[0]["target"] == "service"
+    assert (events[0]["pid"], events[0]["folder"]) == (process.pid, str(tmp_path))
+    (started,) = (event for event in events if event["event"] == "started")
+    assert (started["name"], started["version"]) == ("shop", "1")
+    assert started["endpoints"][0].startswith("http://127.0.0.1:")
+    assert "imported\n" in err
+    assert "application started" in err
+
+
+@pytest.mark.slow
+def test_failure_is_an_event(tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text(FACTORIES.replace("ADDRESS", "''"))
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "run", "service:fails", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last == {"event": "failed", "status": 1, "reason": "LookupError: no luck today"}
+
+
+def test_program_that_tells_no_events_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "src/shop"
+    package.mkdir(parents=True)
+    for name in ("pyproject.toml", "src/shop/__init__.py", "src/shop/__main__.py"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setenv("PYTHONPATH", "")
+    assert main(["run", "--json"]) == 2
+    assert "shop is run as a program, which tells no events" in capsys.readouterr().err
 
 
 def test_module_that_is_not_there_is_told(

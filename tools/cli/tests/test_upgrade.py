@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import metadata
@@ -41,12 +42,16 @@ class Environment:
         }
         self.status = 0
         self.commands: list[list[str]] = []
+        self.output: int | None = None
 
     def installed(self) -> dict[str, metadata.Distribution]:
         return self.there
 
-    def run(self, command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: list[str], *, check: bool, stdout: int | None
+    ) -> subprocess.CompletedProcess[str]:
         self.commands.append(command)
+        self.output = stdout
         self.there = self.there | {"kratos-http": Installed("0.2.0")}
         return subprocess.CompletedProcess(command, self.status)
 
@@ -127,6 +132,44 @@ def test_what_fails_is_told(
     environment.status = installer
     assert main(["upgrade", *words]) == status
     assert problem in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("uv")
+def test_events_are_lines_of_json_beside_words_for_people(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["upgrade", "--json"]) == 0
+    written = capsys.readouterr()
+    (command,) = environment.commands
+    assert "--no-progress" in command
+    assert environment.output == 2, "the installer must not write among the events"
+    assert [json.loads(line) for line in written.out.splitlines()] == [
+        {"event": "kept", "name": "kratos-mine", "version": "0.1.0", "reason": "editable"},
+        {"event": "command", "words": command},
+        {"event": "unchanged", "name": "kratos-core", "version": "0.1.0"},
+        {"event": "upgraded", "name": "kratos-http", "old": "0.1.0", "new": "0.2.0"},
+    ]
+    assert "kratos-http 0.1.0 -> 0.2.0" in written.err
+
+
+@pytest.mark.usefixtures("uv")
+def test_failure_is_an_event(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    environment.status = 3
+    assert main(["upgrade", "--json"]) == 1
+    written = capsys.readouterr()
+    last = json.loads(written.out.splitlines()[-1])
+    assert (last["event"], last["status"]) == ("failed", 1)
+    assert last["reason"].startswith("/bin/uv ended with 3")
+    assert "kratos upgrade: error: /bin/uv ended with 3" in written.err
+
+
+@pytest.mark.usefixtures("uv")
+def test_quiet_tells_what_has_changed_alone(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["upgrade", "--quiet"]) == 0
+    assert "--quiet" in environment.commands[0]
+    assert capsys.readouterr().out == "kratos-http 0.1.0 -> 0.2.0\n"
 
 
 def test_lack_of_an_installer_is_told(

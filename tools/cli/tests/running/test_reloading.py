@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -134,6 +135,39 @@ def test_changed_definitions_are_generated_before_it_is_restarted(project: Path)
         assert "serves ['third']" in service.until(SERVED)
         service.end()
     assert service.process.returncode == 0
+
+
+def test_events_are_lines_of_json(project: Path) -> None:
+    app = project / "src/shop/app.py"
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "run", "--reload", "--json"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        events: list[dict[str, object]] = []
+
+        def until(kind: str) -> None:
+            while not events or events[-1]["event"] != kind:
+                events.append(json.loads(process.stdout.readline()))  # type: ignore[union-attr]
+
+        until("started")
+        app.write_text("def build(:\n")
+        until("ended")
+        app.write_text(APP.format(value="'two'"))
+        until("started")
+        process.send_signal(signal.SIGTERM)
+        events += map(json.loads, process.communicate()[0].splitlines())
+    assert process.returncode == 0
+    assert [event["event"] for event in events] == [
+        *("starting", "started", "changed", "stopped"),
+        *("starting", "failed", "ended", "changed"),
+        *("starting", "started", "stopped"),
+    ]
+    assert events[2]["files"] == ["src/shop/app.py"]
+    assert "SyntaxError" in str(events[5]["reason"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")

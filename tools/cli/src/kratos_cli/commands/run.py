@@ -67,6 +67,11 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--work", metavar="DIR", help="folder to serve from (default: that of the project)"
     )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print events as JSON, one on a line: starting, started, changed, stopped and others",
+    )
     parser.take_rest("arguments")
 
 
@@ -89,10 +94,10 @@ def run(args: argparse.Namespace) -> int:
         folder = Path.cwd()
     if not args.reload:
         return _serve(args)
-    command = ["run", args.target]
+    command = ["run", args.target, *(["--json"] if args.json else [])]
     if args.workers is not None:
         command += ["--workers", str(args.workers)]
-    return _reload([*command, "--", *args.arguments], folder, args.generate)
+    return _reload([*command, "--", *args.arguments], folder, args)
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -100,7 +105,21 @@ def _serve(args: argparse.Namespace) -> int:
 
     sys.path.insert(0, "")
     sys.argv[1:] = args.arguments
-    kratos.run(args.target, workers=args.workers)
+    if not args.json:
+        kratos.run(args.target, workers=args.workers)
+        return 0
+    from kratos_cli.events import Events
+    from kratos_cli.running.life import following
+
+    events = Events.alone()
+    events.tell("starting", target=args.target, folder=os.getcwd(), pid=os.getpid())  # noqa: PTH109
+    try:
+        kratos.run(args.target, workers=args.workers, adapt=following(events))
+    except SystemExit as ended:
+        cause = ended.__context__  # what run() has logged, if it was not the application's own
+        reason = f"{type(cause).__name__}: {cause}" if cause else "the application ended itself"
+        events.tell("failed", status=ended.code, reason=reason)
+        raise
     return 0
 
 
@@ -120,7 +139,13 @@ def _program(service: Service, args: argparse.Namespace) -> int:
         )
     words = [service.program, *args.arguments]
     if args.reload:
-        return _reload(["-m", *words], service.folder, args.generate)
+        return _reload(["-m", *words], service.folder, args)
+    if args.json:
+        raise CommandFailure(
+            f"{service.name} is run as a program, which tells no events; leave --json out, or "
+            "add --reload for those of starting anew",
+            status=2,
+        )
     sys.argv[:] = words
     runpy.run_module(service.program, run_name="__main__", alter_sys=True)
     return 0
@@ -133,7 +158,8 @@ def _import_from(root: Path) -> None:
     os.environ[_PATH] = os.pathsep.join([str(root), *([inherited] if inherited else [])])
 
 
-def _reload(command: Sequence[str], folder: Path, generate: str | None) -> int:
+def _reload(command: Sequence[str], folder: Path, args: argparse.Namespace) -> int:
+    from kratos_cli.events import Events
     from kratos_cli.running.reloading import Reloading
 
     if sys.platform == "win32":
@@ -141,8 +167,9 @@ def _reload(command: Sequence[str], folder: Path, generate: str | None) -> int:
     reloading = Reloading(
         command,
         folder,
-        generate=generate,
+        generate=args.generate,
         tell=lambda text: print(f"kratos run: {text}", file=sys.stderr, flush=True),
+        events=Events.wanted(args.json),
     )
     return asyncio.run(reloading.run())
 

@@ -9,9 +9,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kratos_cli.events import Events
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Subparsers, nearest
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "run"]
 
+_ERR = 2
 _OTHERS = ("protoc-gen-kratos",)
 _DESCRIPTION = """\
 Install newer versions of the distributions of Kratos that are installed, or of those named, by
@@ -36,28 +38,50 @@ def register(subparsers: Subparsers) -> None:
         "-n", "--dry-run", action="store_true", help="print the command and do nothing"
     )
     parser.add_argument("--pre", action="store_true", help="versions before a release, too")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="only tell what has changed, without progress"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print events as JSON, one on a line: kept, command, upgraded, unchanged, failed",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Upgrade, and print what has changed."""
+    events = Events.wanted(args.json)
+    try:
+        _upgrade(args, events)
+    except CommandFailure as failure:
+        events.tell("failed", status=failure.status, reason=str(failure))
+        raise
+    return 0
+
+
+def _upgrade(args: argparse.Namespace, events: Events) -> None:
+    say: Callable[[str], None] = (lambda _text: None) if args.quiet else events.say
     before = _members()
     names = _wanted(args.names, before)
     for name in [name for name in names if _is_editable(before[name])]:
-        print(f"{name} is installed from a folder, and stays as it is")
+        say(f"{name} is installed from a folder, and stays as it is")
+        events.tell("kept", name=name, version=before[name].version, reason="editable")
         names.remove(name)
     if not names:
-        print("there is nothing to upgrade")
-        return 0
-    command = [*_installer(), *(["--pre"] if args.pre else []), *names]
-    print(shlex.join(command), flush=True)
+        say("there is nothing to upgrade")
+        return
+    command = [*_installer(quiet=args.quiet, bars=not args.json)]
+    command += [*(["--pre"] if args.pre else []), *names]
+    say(shlex.join(command))
+    events.tell("command", words=command)
     if args.dry_run:
-        return 0
+        return
     versions = {name: before[name].version for name in names}
-    if status := subprocess.run(command, check=False).returncode:
+    output = _ERR if args.json else None  # the installer's words are for people
+    if status := subprocess.run(command, check=False, stdout=output).returncode:
         raise CommandFailure(f"{command[0]} ended with {status}; what it wrote says why")
     importlib.invalidate_caches()
-    _show(versions, _members())
-    return 0
+    _show(versions, _members(), events, say)
 
 
 def _members() -> Mapping[str, Distribution]:
@@ -84,25 +108,40 @@ def _is_editable(distribution: Distribution) -> bool:
     return '"editable": true' in record or '"editable":true' in record
 
 
-def _installer() -> Sequence[str]:
+def _installer(*, quiet: bool, bars: bool) -> Sequence[str]:
+    """Return the command that installs; it shows its own progress, and on terminals alone."""
+    hushed = ["--quiet"] if quiet else []
     if importlib.util.find_spec("pip") is not None:
-        return (sys.executable, "-m", "pip", "install", "--upgrade")
+        barred = [] if bars else ["--progress-bar=off"]
+        return (sys.executable, "-m", "pip", "install", *hushed, *barred, "--upgrade")
     uv = shutil.which("uv")
     if uv is not None:
-        return (uv, "pip", "install", "--python", sys.executable, "--upgrade")
+        barred = [] if bars else ["--no-progress"]
+        python = ("--python", sys.executable)
+        return (uv, "pip", "install", *hushed, *barred, *python, "--upgrade")
     raise CommandFailure(
         f"neither pip nor uv is there to install anything for {sys.executable}; "
         "run 'python -m ensurepip'"
     )
 
 
-def _show(before: Mapping[str, str], after: Mapping[str, Distribution]) -> None:
+def _show(
+    before: Mapping[str, str],
+    after: Mapping[str, Distribution],
+    events: Events,
+    say: Callable[[str], None],
+) -> None:
     changed = {
         name: (old, after[name].version)
         for name, old in before.items()
         if name in after and after[name].version != old
     }
-    for name, (old, new) in changed.items():
-        print(f"{name} {old} -> {new}")
+    for name, version in before.items():
+        if name in changed:
+            old, new = changed[name]
+            events.say(f"{name} {old} -> {new}")
+            events.tell("upgraded", name=name, old=old, new=new)
+        else:
+            events.tell("unchanged", name=name, version=version)
     if not changed:
-        print("everything is the newest already")
+        say("everything is the newest already")

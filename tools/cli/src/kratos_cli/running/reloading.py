@@ -7,12 +7,13 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from kratos.limit import cancel_and_wait
+from kratos_cli.events import Events
 from kratos_cli.failure import CommandFailure
 from kratos_cli.running.changes import Changes
 from kratos_cli.running.regenerating import regenerate
@@ -35,7 +36,8 @@ class Reloading:
         folder: Of the project.
         generate: Command that generates, in place of what the output tells; empty for none,
             ``None`` for what the output tells.
-        tell: Told what happens.
+        tell: Told what happens, in words.
+        events: Told the same, for programs.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Reloading:
         *,
         generate: str | None,
         tell: Callable[[str], None],
+        events: Events | None = None,
     ) -> None:
         self._command = command
         self._folder = folder
         self._generate = generate
         self._tell = tell
+        self._events = events or Events()
         self._process: asyncio.subprocess.Process | None = None
         self._pipe: int | None = None
 
@@ -79,6 +83,7 @@ class Reloading:
             if not isinstance(changed, frozenset):
                 return changed
             self._tell(_summary(changed, self._folder))
+            self._events.tell("changed", files=_names(changed, self._folder))
             if any(path.suffix == ".proto" for path in changed):
                 if not await self._regenerated(changed):
                     continue
@@ -110,6 +115,7 @@ class Reloading:
                 if status == 0:
                     return 0
                 self._tell(f"it ended with {status}; waiting for the next change")
+                self._events.tell("ended", status=status)
         finally:
             await cancel_and_wait(change)
 
@@ -121,9 +127,14 @@ class Reloading:
                 *(sys.executable, "-m", module, str(reading), *self._command),
                 pass_fds=(reading,),
                 start_new_session=True,  # Ctrl-C reaches it once, from here
+                stdout=self._output(own=self._command[0] == "-m"),
             )
         finally:
             os.close(reading)
+
+    def _output(self, *, own: bool) -> int | None:
+        """Return where a process writes: what tells no events must not write among them."""
+        return sys.stderr.fileno() if own and self._events.told else None
 
     async def _end(self) -> int:
         """End the process in order if it runs, and return its exit status."""
@@ -154,22 +165,31 @@ class Reloading:
             return True
         if self._generate is not None:
             command = shlex.split(self._generate)
-            done = await asyncio.create_subprocess_exec(*command, cwd=self._folder)
+            done = await asyncio.create_subprocess_exec(
+                *command, cwd=self._folder, stdout=self._output(own=True)
+            )
             status = await done.wait()
             if status:
                 self._tell(f"{command[0]} ended with {status}; waiting for the next change")
+                self._events.tell("not_generated", reason=f"{command[0]} ended with {status}")
             return status == 0
         try:
             written = await asyncio.to_thread(regenerate, self._folder, changed)
         except CommandFailure as failure:
             self._tell(f"{failure}; what was served is served on")
+            self._events.tell("not_generated", reason=str(failure))
             return False
         for path in written:
             self._tell(f"generated {path.relative_to(self._folder)}")
+        self._events.tell("generated", files=_names(written, self._folder))
         return True
 
 
 def _summary(changed: frozenset[Path], folder: Path) -> str:
-    names = sorted(str(path.relative_to(folder)) for path in changed)
+    names = _names(changed, folder)
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}{more} changed"
+
+
+def _names(paths: Iterable[Path], folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in paths)
