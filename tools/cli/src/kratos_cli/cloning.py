@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Thread
+from typing import IO, Final
 
 from kratos_cli.failure import CommandFailure
+from kratos_cli.progress import Progress
 
 __all__ = ["clone", "local"]
 
+_STEP: Final = re.compile(r"(?:remote: )?(\w[\w ]*):\s+\d+% \((\d+)/(\d+)\)")
+_LAST_WORDS: Final = 1.0  # seconds for the last lines of a process that has ended
+
 
 def clone(
-    repo: str, folder: Path, *, what: str, timeout: float, options: Sequence[str] = ()
+    repo: str,
+    folder: Path,
+    *,
+    what: str,
+    timeout: float,
+    options: Sequence[str] = (),
+    quiet: bool = False,
 ) -> None:
     """Clone a repository into a folder that is not there yet.
 
@@ -22,24 +36,68 @@ def clone(
         what: What is wanted of it, for messages: ``the template``.
         timeout: Seconds for all of it.
         options: Further options of ``git clone``.
+        quiet: Show no progress, on a terminal either.
 
     Raises:
         CommandFailure: There is no git, it cannot get the repository, or not in time.
     """
-    command = ["git", "clone", "--quiet", *options, "--", repo, str(folder)]
     try:
-        done = subprocess.run(
-            command, stderr=subprocess.PIPE, text=True, timeout=timeout, check=False
-        )
+        with Progress.on_terminal(quiet=quiet) as progress:
+            loud = "--progress" if progress.shown else "--quiet"
+            command = ["git", "clone", loud, *options, "--", repo, str(folder)]
+            status, said = _run(command, timeout, progress)
     except FileNotFoundError:
         raise CommandFailure(f"there is no folder {repo}, and no git to clone it with") from None
     except subprocess.TimeoutExpired:
         raise CommandFailure(
             f"{repo} was not cloned within {timeout:g} s; --timeout gives it longer"
         ) from None
-    if done.returncode != 0:
-        said = done.stderr.strip() or f"git ended with {done.returncode}"
-        raise CommandFailure(f"{what} cannot be had from {repo}: {said}")
+    if status != 0:
+        reason = said or f"git ended with {status}"
+        raise CommandFailure(f"{what} cannot be had from {repo}: {reason}")
+
+
+def _run(command: Sequence[str], timeout: float, progress: Progress) -> tuple[int, str]:
+    """Run git, and return its exit status and what it says besides how far it is.
+
+    Raises:
+        TimeoutExpired: It took too long, and is ended.
+    """
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said: list[str] = []
+    # Helpers of git may have the pipe open after it was ended; nobody waits for them.
+    reading = Thread(target=_read, args=(process.stderr, said, progress), daemon=True)
+    reading.start()
+    try:
+        status = process.wait(timeout)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        reading.join(_LAST_WORDS)
+    return status, "\n".join(said)
+
+
+def _read(stream: IO[bytes], said: list[str], progress: Progress) -> None:
+    with stream:
+        for line in _lines(stream):
+            step = _STEP.match(line)
+            if step is not None and int(step[3]):
+                progress.step(int(step[2]), int(step[3]), step[1].lower())
+            elif step is None and line and not line.startswith("Cloning into "):
+                said.append(line)
+
+
+def _lines(stream: IO[bytes]) -> Iterator[str]:
+    """Yield what ends in a line feed, or in a carriage return, as it comes."""
+    rest = b""
+    while data := os.read(stream.fileno(), 65536):
+        *whole, rest = re.split(rb"[\r\n]", rest + data)
+        for line in whole:
+            yield line.decode("utf-8", errors="replace").rstrip()
+    if rest:
+        yield rest.decode("utf-8", errors="replace").rstrip()
 
 
 def local(text: str) -> Path:

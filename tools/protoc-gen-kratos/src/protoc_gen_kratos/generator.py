@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,8 +82,16 @@ def provided_elsewhere(name: str, options: Options = _DEFAULTS) -> bool:
     return provider is not Provider.SIBLING
 
 
+def _unseen(_done: int, _total: int, _name: str) -> None:
+    """Tell nobody."""
+
+
 def generate(
-    descriptor_set: bytes, targets: Collection[str], *, options: Options = _DEFAULTS
+    descriptor_set: bytes,
+    targets: Collection[str],
+    *,
+    options: Options = _DEFAULTS,
+    progress: Callable[[int, int, str], object] = _unseen,
 ) -> Result:
     """Generate the modules of definitions.
 
@@ -92,6 +100,7 @@ def generate(
             lines, source information.
         targets: Names of the definitions to generate. What comes installed is left out.
         options: Switches.
+        progress: Told how many definitions are done, of how many, and which was the last.
 
     Raises:
         DefinitionError: Definitions are wrong; it holds every reason.
@@ -105,7 +114,10 @@ def generate(
     wanted = sorted(name for name in set(targets) if not provided_elsewhere(name, options))
     run = _Run(schema, wanted, options, problems)
     write = run.tests if options.tests else run.files
-    files = [file for name in wanted for file in write(schema.files[name])]
+    files: list[GeneratedFile] = []
+    for number, name in enumerate(wanted, 1):
+        files += write(schema.files[name])
+        progress(number, len(wanted), name)
     if options.error_catalogue:
         page = write_error_page(run.errors)
         files.append(GeneratedFile(path=options.error_catalogue, content=page))

@@ -60,6 +60,9 @@ def register(subparsers: Subparsers) -> None:
     only.add_argument("--http-only", action="store_true", help="serve HTTP and no gRPC")
     only.add_argument("--grpc-only", action="store_true", help="serve gRPC and no HTTP")
     parser.add_argument(
+        "-q", "--quiet", action="store_true", help="tell neither progress nor what is made"
+    )
+    parser.add_argument(
         "-f", "--force", action="store_true", help="replace a folder that is there, without asking"
     )
     parser.add_argument(
@@ -89,8 +92,10 @@ def run(args: argparse.Namespace) -> int:
     plan = _plan(args)
     replaced = _may_be_replaced(plan.folder, force=args.force)
     repo = args.repo or os.environ.get(_LAYOUT) or None
-    with opened(repo, branch=args.branch, timeout=args.timeout) as source:
+    with opened(repo, branch=args.branch, timeout=args.timeout, quiet=args.quiet) as source:
         made = make(source, plan, replace=replaced)
+    if args.quiet:
+        return 0
     for path in made:
         size = (plan.folder / path).stat().st_size
         print(f"CREATED {path.as_posix()} ({size} bytes)")

@@ -40,7 +40,7 @@ class Source:
 
 @contextmanager
 def opened(
-    repo: str | None, *, branch: str | None = None, timeout: float = 60
+    repo: str | None, *, branch: str | None = None, timeout: float = 60, quiet: bool = False
 ) -> Generator[Source]:
     """Yield a template, which is there for as long as the block takes.
 
@@ -48,6 +48,7 @@ def opened(
         repo: A folder, or what ``git clone`` takes; ``None`` for the template that comes along.
         branch: A branch or tag of a repository; ``None`` for its default.
         timeout: Seconds for the clone.
+        quiet: Show no progress of it.
 
     Raises:
         CommandFailure: There is no such folder or repository, or git cannot get it.
@@ -70,6 +71,7 @@ def opened(
             folder,
             what="the template",
             timeout=timeout,
+            quiet=quiet,
             options=["--depth", "1", *(["--branch", branch] if branch is not None else [])],
         )
         yield Source(

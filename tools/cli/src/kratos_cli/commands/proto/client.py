@@ -100,12 +100,16 @@ def register(subparsers: Subparsers) -> None:
         "--regenerate", action="store_true", help="also generate what is installed already"
     )
     parser.add_argument(
+        "-q", "--quiet", action="store_true", help="tell neither progress nor what is written"
+    )
+    parser.add_argument(
         "--protoc", metavar="PATH", help="compiler to use instead of the one in grpcio-tools"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Compile, generate, write or compare."""
+    from kratos_cli.progress import Progress
     from kratos_cli.proto.compiler import compile_definitions, imported_names
     from kratos_cli.proto.inputs import find_inputs
     from kratos_cli.proto.tree import Tree
@@ -121,7 +125,8 @@ def run(args: argparse.Namespace) -> int:
     if args.include_imports:
         targets = imported_names(compiled)
     try:
-        result = generate(compiled, targets, options=options)
+        with Progress.on_terminal(quiet=args.quiet) as progress:
+            result = generate(compiled, targets, options=options, progress=progress.step)
     except DefinitionError as error:
         lines = [problem.text(inputs.paths) for problem in error.problems]
         sys.stderr.write("".join(f"{line}\n" for line in lines))
@@ -132,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     _require_siblings(result, inputs, out)
     tree = Tree.plan(out, result.files)
     try:
-        return _compare(tree) if args.check else _write(tree)
+        return _compare(tree) if args.check else _write(tree, quiet=args.quiet)
     except OSError as error:
         raise CommandFailure(f"{error.filename or out}: {error.strerror}; {_OUT}") from error
 
@@ -204,9 +209,10 @@ def _compare(tree: Tree) -> int:
     return 0
 
 
-def _write(tree: Tree) -> int:
+def _write(tree: Tree, *, quiet: bool) -> int:
     for path in tree.write():
-        print(path)
+        if not quiet:
+            print(path)
     if tree.root_became_package:
         sys.stderr.write(
             f"{tree.out} is a package now, because modules in it import each other across its "

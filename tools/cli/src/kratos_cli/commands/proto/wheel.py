@@ -69,6 +69,9 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--mock", action="store_true", help="with mocks of the services")
     parser.add_argument("--no-openapi", action="store_true", help="without an OpenAPI document")
     parser.add_argument(
+        "-q", "--quiet", action="store_true", help="tell neither progress nor the name of the file"
+    )
+    parser.add_argument(
         "--protoc", metavar="PATH", help="compiler to use instead of the one in grpcio-tools"
     )
 
@@ -104,11 +107,13 @@ def run(args: argparse.Namespace) -> int:
         raise CommandFailure(str(error), status=2) from error
     except OSError as error:
         raise CommandFailure(f"{error.filename or args.out}: {error.strerror}") from error
-    print(path)
+    if not args.quiet:
+        print(path)
     return 0
 
 
 def _generate(args: argparse.Namespace, compiled: bytes, inputs: Inputs) -> Result:
+    from kratos_cli.progress import Progress
     from kratos_cli.proto.installed import installed_modules
     from protoc_gen_kratos import DefinitionError, Options, generate
 
@@ -122,7 +127,8 @@ def _generate(args: argparse.Namespace, compiled: bytes, inputs: Inputs) -> Resu
         openapi_version=args.release,
     )
     try:
-        result = generate(compiled, list(inputs.paths), options=options)
+        with Progress.on_terminal(quiet=args.quiet) as progress:
+            result = generate(compiled, list(inputs.paths), options=options, progress=progress.step)
     except DefinitionError as error:
         lines = [problem.text(inputs.paths) for problem in error.problems]
         raise CommandFailure("\n".join(lines)) from error
