@@ -87,6 +87,8 @@ class Parser(argparse.ArgumentParser):
         self._default: str | None = None
         self._choices: frozenset[str] = frozenset()
         self._rest: str | None = None
+        self._mixed = False
+        self._inside = False
         self._commands: _Commands | None = None
 
     def add_commands(self, dest: str, metavar: str) -> Subparsers:
@@ -103,10 +105,16 @@ class Parser(argparse.ArgumentParser):
         """Leave what follows ``--`` to others: ``dest`` of the result has those words."""
         self._rest = dest
 
+    def mix_options(self) -> None:
+        """Take options between words that may be left out, too; not with subcommands."""
+        self._mixed = True
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse, after putting the default command in where the user left it out."""
+        if self._inside:  # where options are mixed, argparse parses twice
+            return super().parse_known_args(args, namespace)
         words = list(sys.argv[1:] if args is None else args)
         first = words[0] if words else ""
         if self._default and first not in self._choices and first not in ("-h", "--help"):
@@ -115,12 +123,22 @@ class Parser(argparse.ArgumentParser):
         if self._rest is not None and "--" in words:
             left = words[words.index("--") + 1 :]
             del words[words.index("--") :]
-        parsed, rest = super().parse_known_args(words, namespace)
+        parsed, rest = self._parse(words, namespace)
         if self._rest is not None:
             setattr(parsed, self._rest, left)
         if rest and self._subparsers is None:  # said here, where the options are known
-            self.error(f"there is no option {' '.join(rest)}")
+            options = [word for word in rest if word.startswith("-")]
+            self.error(f"there is no option {' '.join(options or rest)}")
         return parsed, rest
+
+    def _parse(self, words: list[str], namespace: Any) -> tuple[argparse.Namespace, list[str]]:
+        if not self._mixed:
+            return super().parse_known_args(words, namespace)
+        self._inside = True
+        try:
+            return self.parse_known_intermixed_args(words, namespace)
+        finally:
+            self._inside = False
 
     def outline(self, help: str = "") -> Outline:  # noqa: A002
         """Return what this parser takes; ``help`` tells what it does, in a line."""

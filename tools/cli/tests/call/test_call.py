@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,12 +13,14 @@ import pytest
 import trustme
 
 from kratos import App
+from kratos.definition import MetadataService
 from kratos.testing.app import running
 from kratos.testing.program import free_port
 from kratos_cli.main import main
 from kratos_cli.proto.compiler import compile_definitions
 from kratos_cli.proto.inputs import find_inputs
 from kratos_grpc import GrpcServer, ServerTls
+from kratos_http import HttpServer
 
 PROTO = Path(__file__).parent / "proto"
 FULL = '{"name": "a", "weight": "7", "labels": ["x"], "parts": {"p": "KIND_BOX"}, "floor": 2}'
@@ -246,6 +249,75 @@ async def test_name_is_looked_up_in_a_registry(serve: Serve, call: Call, tmp_pat
     assert unknown.status == 1
     assert "no instance is registered" in unknown.err
     assert (await call("discovery:///depot")).status == 2
+
+
+async def test_options_may_stand_between_words(serve: Serve, call: Call) -> None:
+    async with serve() as at:
+        ran = await call(at.grpc, "--timeout", "5", "Put", "--json", '{"name": "a"}')
+    assert (ran.status, json.loads(ran.out)["name"]) == (0, "a")
+
+
+def test_option_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["call", "x:1", "--jsn", "Put"])
+    assert ended.value.code == 2
+    assert "there is no option --jsn; did you mean '--json'?" in capsys.readouterr().err
+
+
+async def test_registered_transport_is_taken_where_none_is_given(
+    call: Call, tmp_path: Path
+) -> None:
+    registry = f"file://{tmp_path}"
+    services: list[Any] = [MetadataService([])]
+    server = HttpServer("127.0.0.1:0")
+    async with running(App(name="d", services=services, servers=[server], registrar=registry)):
+        ran = await call("discovery:///d", "--registry", registry)
+        other = await call("discovery:///d", "--registry", registry, "--transport", "grpc")
+        secure = await call("discovery:///d", "--registry", registry, "--tls")
+    assert (ran.status, ran.out) == (0, "kratos.api.Metadata\n")
+    assert (other.status, secure.status) == (1, 2)
+    assert "; leave --tls and its like out" in secure.err
+
+
+async def test_registered_tls_has_to_be_asked_for(call: Call, tmp_path: Path) -> None:
+    registry = f"file://{tmp_path}"
+    made = trustme.CA().issue_cert("127.0.0.1")
+    tls = ServerTls(certificate=made.cert_chain_pems[0].bytes(), key=made.private_key_pem.bytes())
+    server = GrpcServer("127.0.0.1:0", tls=tls)
+    async with running(App(name="d", servers=[server], registrar=registry)):
+        plain = await call("discovery:///d", "--registry", registry)
+        secure = await call("discovery:///d", "--registry", registry, "--insecure")
+    assert plain.status == 2
+    assert "d is at grpcs://127.0.0.1:" in plain.err
+    assert "pass --tls, --ca or --insecure" in plain.err
+    assert "grpc.health.v1.Health" in secure.out
+
+
+class Mute:
+    """A registry that never answers."""
+
+    closed = False
+
+    async def watch(self, _name: str) -> Any:
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_registry_that_does_not_answer_is_given_up(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = Mute()
+
+    def opened(_url: str) -> Mute:
+        return mute
+
+    monkeypatch.setattr("kratos_cli.calling.transports.from_url", opened)
+    ran = await call("discovery:///d", "--registry", "mute://", "--timeout", "50ms")
+    assert ran.status == 1
+    assert "the registry did not answer within 0.05 s" in ran.err
+    assert mute.closed
 
 
 @engines

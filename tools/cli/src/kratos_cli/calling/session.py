@@ -20,6 +20,7 @@ from kratos_cli.calling.definitions import Described
 from kratos_cli.calling.describing import as_json, as_text
 from kratos_cli.calling.naming import Found, find
 from kratos_cli.calling.sources import FileSource, MetadataSource, ReflectionSource, Source
+from kratos_cli.calling.transports import choose
 from kratos_cli.failure import CommandFailure
 
 __all__ = ["Session"]
@@ -41,13 +42,22 @@ class Session:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._target = Target.parse(args.target)
-        self._transport: str = args.transport or self._target.scheme or "grpc"
+        self._transport = ""  # chosen when the session is opened
         self._headers = _headers(args.headers)
         self._patience: float = _PATIENCE if args.timeout is None else args.timeout
-        self._client = self._made(_tls(args, self._target))
+        self._tls = _tls(args, self._target)
+        self._opened_client: Client | None = None
         self._source: Source | None = None
 
     async def __aenter__(self) -> Self:
+        self._transport = await choose(
+            self._target,
+            given=self._args.transport,
+            registry=self._args.registry,
+            secure=self._tls is not None,
+            timeout=self._patience,
+        )
+        self._opened_client = self._made()
         self._source = self._opened()
         await self._client.__aenter__()
         return self
@@ -129,12 +139,17 @@ class Session:
         assert self._source is not None, "the session is open"
         return self._source
 
-    def _made(self, tls: object | None) -> Client:
+    @property
+    def _client(self) -> Client:
+        assert self._opened_client is not None, "the session is open"
+        return self._opened_client
+
+    def _made(self) -> Client:
         return Client(
             self._args.target,
             transport=self._transport,
             discovery=self._args.registry,
-            tls=tls,
+            tls=self._tls,
             fail_fast=True,
         )
 

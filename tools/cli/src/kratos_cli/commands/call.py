@@ -34,6 +34,7 @@ unless --proto or --descriptors give them. Streams are JSON lines in both direct
 def register(subparsers: Subparsers) -> None:
     """Add ``call``."""
     parser = subparsers.add_parser("call", help="call a running service", description=_DESCRIPTION)
+    parser.mix_options()
     parser.add_argument("target", metavar="TARGET", help="where the service is")
     parser.add_argument("method", metavar="METHOD", nargs="?", help="a service, or a method of one")
     parser.add_argument(
@@ -76,7 +77,7 @@ def _add_reaching(parser: Parser) -> None:
     parser.add_argument(
         "--transport",
         choices=["grpc", "http", "connect"],
-        help="for targets that do not say it (default: grpc)",
+        help="for targets that do not say it (default: grpc; http where a registry knows no grpc)",
     )
     parser.add_argument("--registry", metavar="URL", help="where discovery:/// looks names up")
     parser.add_argument("--tls", action="store_true", help="reach the server by TLS")
