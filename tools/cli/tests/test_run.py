@@ -125,7 +125,10 @@ def test_program_that_tells_no_events_is_refused(
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setenv("PYTHONPATH", "")
     assert main(["run", "--json"]) == 2
-    assert "shop is run as a program, which tells no events" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "shop is run as a program, which tells no events" in told.err
+    event = json.loads(told.out)
+    assert (event["event"], event["status"]) == ("failed", 2)
 
 
 def test_module_that_is_not_there_is_told(

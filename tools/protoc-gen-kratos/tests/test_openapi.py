@@ -12,8 +12,6 @@ import yaml
 
 from protoc_gen_kratos import Options, Result, generate
 
-pytest.importorskip("kratos_http")
-
 Generate = Callable[..., Result]
 Write = Callable[[Result, Path], Path]
 Python = Callable[..., str]

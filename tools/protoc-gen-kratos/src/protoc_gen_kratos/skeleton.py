@@ -60,7 +60,7 @@ class Skeleton:
 
     @property
     def trial_stem(self) -> str:
-        """Name of the module that ``trial`` returns, different for each service of a company."""
+        """Name of the module that ``trial`` returns, by the full name: all lie in one folder."""
         return identifier(snake(f"test_{self.full_name.replace('.', '_')}"))
 
     @property

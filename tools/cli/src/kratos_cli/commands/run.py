@@ -77,6 +77,16 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
+    from kratos_cli.events import Events
+
+    try:
+        return _run(args)
+    except CommandFailure as failure:
+        Events.wanted(args.json).tell("failed", status=failure.status, reason=str(failure))
+        raise
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.generate is not None and not args.reload:
         raise CommandFailure("--generate is about --reload: give both", status=2)
     if args.work and not Path(args.work).is_dir():
