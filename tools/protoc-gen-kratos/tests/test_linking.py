@@ -6,7 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor_pb2 import Edition, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    DESCRIPTOR,
+    Edition,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
 
 from protoc_gen_kratos import DefinitionError, generate
 
@@ -72,3 +77,19 @@ def test_names_that_python_has_other_uses_for_are_refused(
 ) -> None:
     with pytest.raises(DefinitionError, match=r"a\.proto:2: \w+ cannot be a name in Python"):
         generated({"a.proto": f'syntax = "proto3";\n{body}'})
+
+
+def test_option_that_is_something_else_than_its_name_says_is_refused() -> None:
+    options = FileDescriptorProto(
+        name="google/api/annotations.proto",
+        package="google.api",
+        dependency=["google/protobuf/descriptor.proto"],
+    )
+    options.extension.add(
+        name="http", number=72295728, label=1, type=9, extendee=".google.protobuf.MethodOptions"
+    )
+    standard = FileDescriptorProto.FromString(DESCRIPTOR.serialized_pb)
+    assert refusal(options, standard) == (
+        "google/api/annotations.proto: it defines google.api.http as something else than "
+        "google.api.HttpRule; take the original"
+    )

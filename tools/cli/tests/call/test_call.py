@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from kratos import App
 from kratos.definition import MetadataService
 from kratos.testing.app import running
 from kratos.testing.program import free_port
+from kratos.transport import Service
+from kratos_cli.calling import sources
 from kratos_cli.main import main
 from kratos_cli.proto.compiler import compile_definitions
 from kratos_cli.proto.inputs import find_inputs
 from kratos_grpc import GrpcServer, ServerTls
+from kratos_grpc.reflection import REFLECTION
 from kratos_http import HttpServer
 
 PROTO = Path(__file__).parent / "proto"
@@ -357,3 +361,59 @@ def test_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
         main(["call", "x:1", "--timeout", "soon"])
     assert ended.value.code == 2
     assert "'soon' is no time" in capsys.readouterr().err
+
+
+class Liar(Service):
+    """A server's reflection that answers whatever a test says."""
+
+    METHODS = (REFLECTION,)
+
+    def __init__(self, *files: bytes) -> None:
+        self.files = files
+
+    async def server_reflection_info(self, requests: AsyncIterator[Any], /) -> AsyncIterator[Any]:
+        async for request in requests:
+            reply = REFLECTION.reply()
+            if request.WhichOneof("message_request") == "list_services":
+                reply.list_services_response.service.add(name="a\x1b[2J.Liar")
+            else:
+                files = self.files or (further(request.file_by_filename),)
+                reply.file_descriptor_response.file_descriptor_proto.extend(files)
+            yield reply
+
+
+def further(name: str) -> bytes:
+    """Return a file that needs another one, as the next one will."""
+    number = int(name.removesuffix(".proto") or 0)
+    return FileDescriptorProto(
+        name=name or "0.proto", dependency=[f"{number + 1}.proto"]
+    ).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ((b"\x0a\xff",), "the server defines it by what is no file"),
+        ((FileDescriptorProto(name="a.proto").SerializeToString(),), "Liar in them"),
+        ((), "by more than 20 files; pass --proto"),
+    ],
+)
+async def test_server_that_tells_nonsense_is_told(
+    call: Call, files: tuple[bytes, ...], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_MOST_FILES", 20)
+    server = GrpcServer("127.0.0.1:0", reflection=False)
+    async with running(App(name="liar", services=[Liar(*files)], servers=[server])) as app:
+        listed = await call(app.endpoints[0])
+        ran = await call(app.endpoints[0], "Liar")
+    assert listed.out == "a\\u001b[2J.Liar\n"
+    assert ran.status == 1
+    assert problem in ran.err
+    assert "Traceback" not in ran.err
+
+
+async def test_descriptors_that_are_none_are_told(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "bad.binpb").write_bytes(b"\x0a\xff")
+    ran = await call("127.0.0.1:1", "Put", "--descriptors", str(tmp_path / "bad.binpb"))
+    assert ran.status == 1
+    assert "the definitions cannot be used: they are none" in ran.err

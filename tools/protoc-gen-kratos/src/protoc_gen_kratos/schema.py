@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -18,6 +18,15 @@ __all__ = ["NEWEST_EDITION", "Schema"]
 
 # What protobuf 6.31 can link, the oldest runtime that the output imports on.
 NEWEST_EDITION: Final = 1000  # edition 2023
+
+_INTEGER: Final = "int32"
+_OPTIONS: Final[Mapping[str, str]] = {
+    "errors.code": _INTEGER,
+    "errors.default_code": _INTEGER,
+    "google.api.http": "google.api.HttpRule",
+    "kratos.http": "kratos.HttpMethod",
+    "kratos.http_defaults": "kratos.HttpDefaults",
+}  # that are read, and what they are
 
 
 class Schema:
@@ -51,6 +60,8 @@ class Schema:
         self.files: Mapping[str, SourceFile] = {
             name: SourceFile(raw, linked[name]) for name, raw in raws.items()
         }
+        self._refuse_other_options(problems)
+        problems.raise_errors()
 
     def option(self, options: Message, extension: str) -> Any:
         """Return the value of a custom option, None where it is not set.
@@ -90,6 +101,22 @@ class Schema:
                 raw = self.files[current].raw
                 stack.extend(raw.dependency[index] for index in raw.public_dependency)
         return found
+
+    def _refuse_other_options(self, problems: Problems) -> None:
+        """Refuse options that are called like those that are read, and are something else."""
+        for extension, kind in _OPTIONS.items():
+            field = self._find_extension(extension)
+            if field is None:
+                continue
+            message = field.message_type
+            found = _INTEGER if field.type == FieldDescriptor.TYPE_INT32 else ""
+            found = message.full_name if message is not None else found
+            if found != kind or field.is_repeated:
+                problems.error(
+                    field.file.name,
+                    0,
+                    f"it defines {extension} as something else than {kind}; take the original",
+                )
 
     def _find_extension(self, full_name: str) -> Any:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from kratos.transport import Method
 from kratos_cli.failure import CommandFailure
@@ -70,6 +70,10 @@ class Definitions:
             self._schema = Schema(descriptor_set, problems)
         except DefinitionError as error:
             raise CommandFailure(f"the definitions cannot be used: {error}") from error
+        except DecodeError as error:
+            raise CommandFailure(
+                f"the definitions cannot be used: they are none: {error}"
+            ) from error
         self.services: dict[str, Described] = {}
         for file in self._schema.files.values():
             # What a generator would object to is no reason not to call what runs already.
@@ -78,6 +82,16 @@ class Definitions:
                 self.services[name] = Described(
                     name, file, model.element.comment, model.methods, self
                 )
+
+    def service(self, name: str) -> Described:
+        """Return the service of that full name.
+
+        Raises:
+            CommandFailure: The set does not define it.
+        """
+        if name not in self.services:
+            raise CommandFailure(f"the definitions cannot be used: there is no {name} in them")
+        return self.services[name]
 
     def message(self, descriptor: Descriptor) -> type[Message]:
         """Return the class of a message of the set."""

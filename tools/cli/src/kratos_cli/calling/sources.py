@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.message import DecodeError
 
 from kratos import Client, Error
 from kratos.transport import CallOptions, Method
@@ -15,6 +16,7 @@ from kratos_cli.failure import CommandFailure
 __all__ = ["FileSource", "MetadataSource", "ReflectionSource", "Source"]
 
 _UNIMPLEMENTED = (404, 405, 501)
+_MOST_FILES = 10_000
 
 
 class Source(Protocol):
@@ -88,11 +90,15 @@ class ReflectionSource:
         _collect(reply, files)
         while wanted := _missing(files):
             for each in wanted:
+                if len(files) >= _MOST_FILES:
+                    raise CommandFailure(
+                        f"the server defines {name} by more than {_MOST_FILES} files; pass --proto"
+                    )
                 _collect(await self._ask(file_by_filename=each), files)
                 if each not in files:
                     raise CommandFailure(f"the server has no definition of {each}; pass --proto")
         definitions = Definitions(FileDescriptorSet(file=files.values()).SerializeToString())
-        return definitions.services[name]
+        return definitions.service(name)
 
     async def _ask(self, **question: str) -> Any:
         """Return the answer to one question, from the newest version that the server has."""
@@ -150,7 +156,7 @@ class MetadataSource:
         from kratos.definition import GET_SERVICE_DESC
 
         reply = await self._ask(GET_SERVICE_DESC, GET_SERVICE_DESC.request(name=name))
-        return Definitions(reply.file_desc_set.SerializeToString()).services[name]
+        return Definitions(reply.file_desc_set.SerializeToString()).service(name)
 
     async def _ask(self, method: Method[Any, Any], request: Any) -> Any:
         try:
@@ -167,7 +173,10 @@ class MetadataSource:
 
 def _collect(reply: Any, files: dict[str, FileDescriptorProto]) -> None:
     for data in reply.file_descriptor_response.file_descriptor_proto:
-        file = FileDescriptorProto.FromString(data)
+        try:
+            file = FileDescriptorProto.FromString(data)
+        except DecodeError as error:
+            raise CommandFailure(f"the server defines it by what is no file: {error}") from error
         files.setdefault(file.name, file)
 
 

@@ -34,7 +34,10 @@ def run_update(args: argparse.Namespace) -> int:
     branch = args.branch or (None if moved else before.branch or None)
     try:
         with opened(
-            args.repo or before.repo(folder), branch=branch, timeout=args.timeout
+            args.repo or before.repo(folder),
+            branch=branch,
+            timeout=args.timeout,
+            quiet=args.quiet or args.json,
         ) as source:
             update = Update.find(folder, before, source)
     except CommandFailure as failure:
