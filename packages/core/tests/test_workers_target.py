@@ -132,6 +132,7 @@ def test_name_of_the_function_may_be_left_out_or_nested(folder: Path) -> None:
         ("some_service:__name__", "is no function"),
         ("no/such/file.py:build", "there is no file .*no/such/file.py"),
         (":build", "write module:build"),
+        ("../../service:build", "begins with a dot: write the whole name of the module"),
         ("some_service:", "write module:build"),
     ],
 )

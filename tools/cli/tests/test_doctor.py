@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from importlib import metadata
@@ -151,6 +152,15 @@ def test_code_that_was_generated_for_a_newer_protobuf_is_told(tmp_path: Path) ->
 def test_code_that_is_no_python_is_told(tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text("x = 1\ndef (:\n")
     assert problems(code.look(tmp_path, {})) == [f"{tmp_path / 'service.py'}:2: invalid syntax"]
+
+
+def test_code_that_cannot_be_read_is_told_and_pipes_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.py")  # nobody ever writes into it
+    (tmp_path / "b.py").symlink_to("nowhere.py")
+    (tmp_path / "c.py").write_text(f"x = {'-' * 100_000}1\n")
+    gone, deep = problems(code.look(tmp_path, {}))
+    assert gone == f"{tmp_path / 'b.py'}: No such file or directory"
+    assert deep.startswith(f"{tmp_path / 'c.py'}: ")
 
 
 def test_port_that_is_taken_is_a_problem_if_it_was_asked_for() -> None:

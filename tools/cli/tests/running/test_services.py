@@ -107,6 +107,12 @@ def test_user_is_asked_which_service_is_meant(
     assert Path.cwd() == two / "app/order"
 
 
+def test_module_that_is_nested_too_deeply_may_have_a_factory(tmp_path: Path) -> None:
+    write(tmp_path, package("src/shop", module="app", text=f"x = {'-' * 100_000}1\n"))
+    [service] = find_services(tmp_path)
+    assert service.target == "shop.app:build"
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

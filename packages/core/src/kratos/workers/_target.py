@@ -52,6 +52,8 @@ def load(target: str, /) -> Callable[[], Any]:
     where, _, name = target.rpartition(":") if ":" in target else (target, "", _DEFAULT)
     if not where or not name:
         raise ConfigError(f"{target!r} is no factory; write module:build or path/service.py:build")
+    if where.startswith(".") and not where.endswith(".py"):
+        raise ConfigError(f"{target!r} begins with a dot: write the whole name of the module")
     module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     try:
         found = _attribute(module, name)

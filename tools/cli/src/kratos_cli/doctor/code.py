@@ -13,6 +13,7 @@ from typing import Final
 from kratos_cli.doctor.findings import Finding, good, problem
 from kratos_cli.doctor.libraries import version_of
 from kratos_cli.doctor.members import unmet
+from kratos_cli.lint.files import may_be_read
 
 __all__ = ["look"]
 
@@ -36,13 +37,21 @@ def look(folder: Path, there: Mapping[str, metadata.Distribution]) -> Iterator[F
     files = 0
     for file in _files(folder):
         files += 1
-        text = file.read_text(encoding="utf-8", errors="replace")
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            yield problem(_AREA, f"{file}: {error.strerror}")
+            continue
         if file.name.endswith("_pb2.py"):
             yield from _too_new(file, text)
         try:
             tree = ast.parse(text)
         except SyntaxError as error:
-            yield problem(_AREA, f"{file}:{error.lineno}: {error.msg}")
+            where = f"{file}:{error.lineno}" if error.lineno else file
+            yield problem(_AREA, f"{where}: {error.msg}")
+            continue
+        except (MemoryError, RecursionError, ValueError) as error:
+            yield problem(_AREA, f"{file}: {error or 'it is nested too deeply'}")
             continue
         for name, line in _imports(tree):
             missing.setdefault(name, f"{file}:{line}")
@@ -64,7 +73,8 @@ def _files(folder: Path) -> Iterator[Path]:
             and name not in _SKIPPED
             and not Path(here, name, "pyvenv.cfg").is_file()
         )
-        yield from (Path(here, name) for name in sorted(files) if name.endswith(".py"))
+        paths = (Path(here, name) for name in sorted(files) if name.endswith(".py"))
+        yield from filter(may_be_read, paths)
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

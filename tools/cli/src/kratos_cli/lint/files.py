@@ -12,7 +12,7 @@ from typing import Final
 from kratos_cli.failure import CommandFailure
 from kratos_cli.lint.settings import Settings, matches, root_of
 
-__all__ = ["Group", "grouped", "walk"]
+__all__ = ["Group", "grouped", "may_be_read", "walk"]
 
 _SKIPPED: Final = frozenset(("build", "dist", "node_modules", "site-packages", "third_party"))
 _GENERATED: Final = ("_pb2.py", "_pb2_grpc.py", "_kratos.py", "_kratos_mock.py", "_cache.py")
@@ -83,10 +83,10 @@ def walk(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
             and not Path(here, name, "pyvenv.cfg").is_file()
         )
         paths = (Path(here, name) for name in sorted(files) if name.endswith(endings))
-        yield from filter(_may_be_read, paths)
+        yield from filter(may_be_read, paths)
 
 
-def _may_be_read(path: Path) -> bool:
+def may_be_read(path: Path) -> bool:
     """Whether reading would end: of a pipe it may not."""
     try:
         return stat.S_ISREG(path.stat().st_mode)

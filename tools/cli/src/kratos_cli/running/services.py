@@ -95,7 +95,7 @@ def _has_factory(file: Path) -> bool:
     """Whether a module defines what builds an application; it is read and not run for that."""
     try:
         tree = ast.parse(file.read_bytes())
-    except SyntaxError:
+    except (MemoryError, RecursionError, SyntaxError, ValueError):
         # It cannot be known, and is most probably being written.
         return True
     return any(isinstance(node, ast.FunctionDef) and node.name == _FACTORY for node in tree.body)
