@@ -193,6 +193,28 @@ def test_folder_without_a_repository_is_told(
     assert "not a git repository" in capsys.readouterr().err
 
 
+def test_signatures_are_not_asked_for(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "gpg"
+    program.write_text("#!/bin/sh\ntouch asked\necho told >&2\n")
+    program.chmod(0o755)
+    git(repository, "config", "log.showSignature", "true")
+    git(repository, "config", "gpg.program", str(program))
+    tree = subprocess.check_output(["git", "-C", str(repository), "write-tree"], text=True).strip()
+    who = "a <a@example.com> 1700000000 +0000"
+    text = f"tree {tree}\nauthor {who}\ncommitter {who}\ngpgsig x\n\nfix: signed\n"
+    signed = subprocess.check_output(
+        ["git", "-C", str(repository), "hash-object", "-t", "commit", "-w", "--stdin"],
+        input=text,
+        text=True,
+    ).strip()
+    assert main(["changelog", signed, "--repo", str(repository)]) == 2  # which is no tag
+    assert main(["changelog", f"..{signed}", "--repo", str(repository)]) == 0
+    assert capsys.readouterr().out == f"### Bug Fixes\n- fix: signed ({signed[:7]})\n"
+    assert not (repository / "asked").exists()
+
+
 def test_message_of_any_characters_is_one_commit_and_moves_no_cursor(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -386,3 +386,14 @@ def test_compiler_that_says_too_much_is_cut_short(
     assert more.startswith("and ")
     assert more.endswith(" lines more")
     assert told == "kratos proto: error: protoc refuses the definitions; nothing was written"
+
+
+def test_link_that_leads_out_of_the_output_is_not_written_through(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, {"a.proto": 'syntax = "proto3";\npackage a;\n', "notes": "mine"})
+    (folder / "out").mkdir()
+    (folder / "out/a_pb2.py").symlink_to(folder / "notes")
+    assert main(["proto", "a.proto", "-o", "out"]) == 1
+    assert "out/a_pb2.py is a link that leads out of out; remove it" in capsys.readouterr().err
+    assert (folder / "notes").read_text() == "mine"

@@ -8,11 +8,13 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kratos_cli.commands import new as command
 from kratos_cli.main import main
+from kratos_cli.new import project
 
 ROOT = Path(__file__).parents[4]
 
@@ -295,6 +297,27 @@ def test_folder_that_cannot_be_written_is_told(here: Path, new: Kratos, capsys: 
     (here / "file").write_text("")
     assert new("file/shop") == 1
     assert "file" in capsys.readouterr().err
+
+
+def test_folder_that_is_filled_meanwhile_stays_as_it_is(
+    here: Path,
+    new: Kratos,
+    small: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    generate = project._generate
+
+    def slow(*given: Any) -> None:
+        generate(*given)
+        (here / "shop").mkdir()
+        (here / "shop/hatchw").write_text("of another run")
+
+    monkeypatch.setattr(project, "_generate", slow)
+    assert new("shop") == 1
+    assert "has been filled meanwhile" in capsys.readouterr().err
+    assert [path.name for path in here.rglob("*")] == ["shop", "hatchw"]
+    assert (here / "shop/hatchw").read_text() == "of another run"
 
 
 def test_never_empties_the_home_that_a_link_leads_to(

@@ -14,7 +14,9 @@ __all__ = ["Commit", "Repository", "Tag"]
 _GIT: Final = "git"
 _FIELDS: Final = ("%H", "%an", "%aI", "%s", "%b")
 _END: Final = "\0"  # of a field: the only character that no commit has
-_COMMIT: Final = "".join(f"{field}%x00" for field in _FIELDS)
+_FORMAT: Final = "".join(f"{field}%x00" for field in _FIELDS)
+# Signatures would be told between the fields where somebody's settings want them.
+_LOG: Final = ("log", "--no-show-signature", f"--format={_FORMAT}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class Repository:
             CommandFailure: There is no such revision.
         """
         span = f"{since}..{until}" if since else until
-        arguments = ["log", "--no-merges", f"--format={_COMMIT}", "--end-of-options", span]
+        arguments = [*_LOG, "--no-merges", "--end-of-options", span]
         said = self._git(*arguments, *(self._path or ["--"]))
         return _commits(said)
 
@@ -90,7 +92,7 @@ class Repository:
             raise CommandFailure(
                 f"there is no tag {name!r}; write one of 'git tag', A..B, latest or dev", status=2
             )
-        arguments = ["log", "-1", f"--format={_COMMIT}", "--end-of-options", found, "--"]
+        arguments = [*_LOG, "-1", "--end-of-options", found, "--"]
         return Tag(name=found, commit=_commits(self._git(*arguments))[0])
 
     def latest(self, before: str = "HEAD") -> str | None:
@@ -120,7 +122,7 @@ class Repository:
 
 
 def _commits(said: str) -> Sequence[Commit]:
-    """Return the commits that git has told by ``_COMMIT``."""
+    """Return the commits that git has told by ``_FORMAT``."""
     fields = [field.strip("\n") for field in said.split(_END)[:-1]]
     return [
         Commit(id=id_, author=author, date=date, subject=subject, body=body.strip())

@@ -121,6 +121,10 @@ def _move(new: Path, folder: Path, old: Path | None) -> None:
     if not folder.is_dir():
         new.rename(folder)
         return
+    if old is None and any(folder.iterdir()):  # nobody was asked about that
+        raise CommandFailure(
+            f"{folder} has been filled meanwhile by somebody else; nothing is made"
+        )
     # What is in it is moved and not the folder: it may be somebody's current one.
     if old is not None:
         old.mkdir()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kratos_cli.failure import CommandFailure
 from kratos_cli.writing import write_whole
 from protoc_gen_kratos import GeneratedFile
 
@@ -67,9 +68,16 @@ class Tree:
         return sorted([*changed, *self.markers])
 
     def write(self) -> Iterator[Path]:
-        """Write what is missing or different, and yield its paths; touch nothing else."""
+        """Write what is missing or different, and yield its paths; touch nothing else.
+
+        Raises:
+            CommandFailure: A link would be written through, to somewhere else.
+            OSError: Something cannot be written.
+        """
         for path in self.stale():
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink() and not path.resolve().is_relative_to(self.out.resolve()):
+                raise CommandFailure(f"{path} is a link that leads out of {self.out}; remove it")
             write_whole(path, self.modules.get(path, "").encode())
             yield path
 
