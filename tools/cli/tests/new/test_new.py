@@ -8,13 +8,11 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kratos_cli.commands import new as command
 from kratos_cli.main import main
-from kratos_cli.new import project
 
 ROOT = Path(__file__).parents[4]
 
@@ -306,14 +304,11 @@ def test_folder_that_is_filled_meanwhile_stays_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
     capsys: Captured,
 ) -> None:
-    generate = project._generate
-
-    def slow(*given: Any) -> None:
-        generate(*given)
+    def slow(*_: object) -> None:
         (here / "shop").mkdir()
         (here / "shop/hatchw").write_text("of another run")
 
-    monkeypatch.setattr(project, "_generate", slow)
+    monkeypatch.setattr("kratos_cli.new.project._generate", slow)
     assert new("shop") == 1
     assert "has been filled meanwhile" in capsys.readouterr().err
     assert [path.name for path in here.rglob("*")] == ["shop", "hatchw"]

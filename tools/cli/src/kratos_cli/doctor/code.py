@@ -51,7 +51,7 @@ def look(folder: Path, there: Mapping[str, metadata.Distribution]) -> Iterator[F
             yield problem(_AREA, f"{where}: {error.msg}")
             continue
         except (MemoryError, RecursionError, ValueError) as error:
-            yield problem(_AREA, f"{file}: {error or 'it is nested too deeply'}")
+            yield problem(_AREA, f"{file}: {str(error) or 'it is nested too deeply'}")
             continue
         for name, line in _imports(tree):
             missing.setdefault(name, f"{file}:{line}")
