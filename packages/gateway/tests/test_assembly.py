@@ -8,15 +8,22 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kratos.errors import ConfigError
 from kratos.registry import ServiceInstance, from_url
 from kratos.testing import running
 from kratos.transport.http import Head, Reply
+from kratos_gateway.api.gateway_pb2 import HTTP, Backend, Endpoint
+from kratos_gateway.api.gateway_pb2 import Gateway as PbGateway
 from kratos_gateway.assembly import application
 from kratos_gateway.command import main
+from kratos_gateway.config import problems
 from kratos_gateway.server import Gateway
 from kratos_gateway.settings import Settings
 from kratos_http import HttpServer
@@ -187,3 +194,37 @@ async def test_the_command_serves_until_it_is_told_to_stop(
         code = await process.wait()
     assert answer.body == b"first /api/x "
     assert code == 0, told + rest
+
+
+PATTERNS = st.text("/a*{}:[]()?+.\0", max_size=12).map(lambda text: f"/{text}")
+TARGETS = st.text("ab:/.,[]018", max_size=10) | st.text("ab:/.,", max_size=6).map(
+    lambda text: f"direct://{text}"
+)
+
+
+@given(path=PATTERNS | st.text("/a*{}", max_size=6), host=PATTERNS.map(lambda text: text[1:]))
+def test_what_the_router_refuses_is_told_before_and_nothing_else(path: str, host: str) -> None:
+    routing = import_module("kratos_gateway.routing")
+    endpoint = Endpoint(path=path, host=host, backends=[Backend(target="a:80")])
+    table = routing.Table()
+    try:
+        table.add(endpoint.path, None, method="", host=endpoint.host)
+    except ConfigError:
+        refused = True
+    else:
+        refused = False
+    assert any(each.fatal for each in problems(PbGateway(endpoints=[endpoint]))) is refused
+
+
+@given(target=TARGETS, tls=st.booleans())
+def test_targets_that_cannot_be_asked_are_told_before_and_no_others(target: str, tls: bool) -> None:
+    targets = import_module("kratos_gateway.backend.targets")
+    backend = Backend(target=target, tls=tls)
+    try:
+        found = targets.target_of(backend, scheme="http")
+    except ConfigError:
+        refused = True
+    else:
+        refused = not (found.nodes or found.service)
+    config = PbGateway(endpoints=[Endpoint(path="/", protocol=HTTP, backends=[backend])])
+    assert any(each.fatal for each in problems(config)) is refused

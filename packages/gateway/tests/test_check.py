@@ -20,6 +20,10 @@ def of_endpoint(fields: str) -> list[str]:
     return found(f"endpoints: [{{{fields}}}]")
 
 
+def test_a_star_alone_is_a_path() -> None:
+    assert of_endpoint("path: '*', backends: [{target: 'a:80'}]") == []
+
+
 def test_the_sample_has_no_problem(sample: str) -> None:
     assert found(sample) == []
 
@@ -42,6 +46,7 @@ def test_a_key_that_nothing_reads_is_told() -> None:
         ("path: '/a}'", "error: endpoints[0].path: '/a}': a } has no {"),
         ("path: '/{}'", "error: endpoints[0].path: '/{}': {} must be {name} or"),
         ("path: '/{a:[}'", "error: endpoints[0].path: '/{a:[}': the expression of a is none"),
+        ("path: '/{a}/{a}'", "error: endpoints[0].path: '/{a}/{a}': a stands for two variables"),
         ("path: '/{a:(x)}'", "error: endpoints[0].path: '/{a:(x)}': the expression of a has a"),
         ("path: /a, host: '{x'", "error: endpoints[0].host: '{x': a { has no }"),
         ("path: /a, method: 'G T'", "error: endpoints[0].method: 'G T' is no method"),
@@ -85,10 +90,12 @@ def test_a_wrong_part_of_an_endpoint_is_told_with_its_place(fields: str, told: s
     ("backend", "told"),
     [
         ("target: ''", "error: endpoints[0].backends[0].target: it is empty"),
-        ("target: localhost", "error: endpoints[0].backends[0].target: address localhost: missing"),
-        ("target: ':80'", "error: endpoints[0].backends[0].target: ':80' lacks a host or a port"),
-        ("target: 'dns:///a:80'", "error: endpoints[0].backends[0].target: scheme 'dns' is unk"),
-        ("target: 'discovery:///'", "error: endpoints[0].backends[0].target: 'discovery:///' nam"),
+        ("target: ':80'", "error: endpoints[0].backends[0].target: "),
+        ("target: 'a:b'", "error: endpoints[0].backends[0].target: "),
+        ("target: 'direct:///'", "error: endpoints[0].backends[0].target: "),
+        ("target: 'dns:///a:80'", "error: endpoints[0].backends[0].target: 'dns:///a:80' has a s"),
+        ("target: 'unix:/a'", "error: endpoints[0].backends[0].target: 'unix:/a' has a scheme"),
+        ("target: 'discovery:///'", "error: endpoints[0].backends[0].target: it names no service"),
         ("target: 'a:80', weight: -1", "error: endpoints[0].backends[0].weight: -1 is negative"),
         (
             "target: 'a:80', tls: true, tlsConfigName: x",
@@ -101,8 +108,8 @@ def test_a_wrong_back_end_is_told_with_its_place(backend: str, told: str) -> Non
     assert problem.startswith(told)
 
 
-def test_both_forms_of_a_direct_target_are_well() -> None:
-    targets = "[{target: 'localhost:80'}, {target: 'direct:///[::1]:80'}]"
+def test_all_forms_of_a_direct_target_are_well() -> None:
+    targets = "[{target: 'localhost:80'}, {target: 'direct:///[::1]:80'}, {target: localhost}]"
     assert of_endpoint(f"path: /a, backends: {targets}") == []
 
 

@@ -106,6 +106,15 @@ async def test_a_text_that_cannot_be_read_changes_nothing_and_is_told_once(
     assert await followed.look() == ["third"]
 
 
+async def test_a_key_that_nothing_reads_is_told(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.texts.main = "name: second\nendpoint: []"
+    assert await followed.look() == ["second"]
+    assert "config.yaml: endpoint: Gateway has no such key" in caplog.text
+    assert "did you mean 'endpoints'?" in caplog.text
+
+
 async def test_a_configuration_that_is_refused_is_tried_again(followed: Followed) -> None:
     followed.applied.refuses = True
     followed.texts.main = "name: second"

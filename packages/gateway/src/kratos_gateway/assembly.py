@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
 from kratos import App
+from kratos.address import Address
 from kratos.config import from_url as source_of
 from kratos.metrics import MemoryMeter, Meter
 from kratos.process import worker_slot
@@ -74,10 +75,13 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
     host_servers: list[Server] = []
     if settings.debug:
         shown = pages(parts.gateway, parts.control)
-        servers.append(DebugServer(settings.debug_address, metrics=parts.meter, pages=shown))
+        address = settings.debug_address
         if settings.workers:
-            # Of all workers together: each counts for itself.
-            host_servers.append(DebugServer(settings.debug_address))
+            # Of all workers together, each of which counts for itself, at the ports that follow.
+            host_servers.append(DebugServer(address))
+            place = Address.parse(address)
+            address = str(replace(place, port=place.port + 1) if place.port else place)
+        servers.append(DebugServer(address, metrics=parts.meter, pages=shown))
     return App(
         name=settings.control_name or "gateway",
         servers=servers,

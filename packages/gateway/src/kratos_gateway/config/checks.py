@@ -32,9 +32,10 @@ _PEM: Final = "-----BEGIN "
 
 def path_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
     """Tell what is wrong with the path, host and method of an endpoint."""
-    if not endpoint.path.startswith("/"):
+    path = endpoint.path.rstrip("*")
+    if not path.startswith("/") and (path or not endpoint.path):
         yield Trouble("path", f"{endpoint.path!r} must start with a slash")
-    for field, pattern in (("path", endpoint.path), ("host", endpoint.host)):
+    for field, pattern in (("path", path), ("host", endpoint.host)):
         problem = _pattern_problem(pattern)
         if problem is not None:
             yield Trouble(field, f"{pattern!r}: {problem}")
@@ -181,6 +182,9 @@ def _taker(
 
 def _pattern_problem(pattern: str) -> str | None:
     """Return what is wrong with the braces of a pattern, and the expressions in them."""
+    if "\0" in pattern:
+        return "it holds a zero byte, which no path or host does"
+    names: set[str] = set()
     depth, begin = 0, 0
     for at, character in enumerate(pattern):
         if character == "{":
@@ -190,16 +194,19 @@ def _pattern_problem(pattern: str) -> str | None:
             depth -= 1
             if depth < 0:
                 return "a } has no {"
-            problem = _variable_problem(pattern[begin + 1 : at]) if depth == 0 else None
+            problem = _variable_problem(pattern[begin + 1 : at], names) if depth == 0 else None
             if problem is not None:
                 return problem
     return "a { has no }" if depth else None
 
 
-def _variable_problem(content: str) -> str | None:
+def _variable_problem(content: str, names: set[str]) -> str | None:
     name, colon, expression = content.partition(":")
     if not name or (colon and not expression):
         return f"{{{content}}} must be {{name}} or {{name:expression}}"
+    if name in names:
+        return f"{name} stands for two variables: give each a name of its own"
+    names.add(name)
     try:
         groups = re.compile(expression).groups
     except re.error as error:

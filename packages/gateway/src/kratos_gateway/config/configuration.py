@@ -13,7 +13,7 @@ from kratos.limit import Limit, cancel_and_wait, describe
 from kratos.options import require_number
 from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
 from kratos_gateway.config.documents import Document, Documents, Reader
-from kratos_gateway.config.load import parse, parse_priority
+from kratos_gateway.config.load import parse_priority, read
 from kratos_gateway.config.priority import merge
 
 __all__ = ["INTERVAL", "Apply", "Configuration"]
@@ -142,7 +142,10 @@ class Configuration:
         return await asyncio.to_thread(self._parsed, documents)
 
     def _parsed(self, documents: Documents) -> Gateway:
-        main = parse(_text(documents.main), name=documents.main.name, environ=self._environ)
+        text, name = _text(documents.main), documents.main.name
+        parsed = read(text, Gateway, name=name, environ=self._environ)
+        for oddity in parsed.oddities:
+            _log.warning("%s: %s: %s", name, oddity.place, oddity.text)
         names = {each.name for each in documents.priorities}
         kept = {name: each for name, each in self._priorities.items() if name in names}
         for each in documents.priorities:
@@ -152,7 +155,7 @@ class Configuration:
                 stays = "what it said before stays" if each.name in kept else "it is left out"
                 _log.warning("a priority configuration cannot be read, %s: %s", stays, error)
         self._priorities = kept
-        return merge(main, [kept[name] for name in sorted(kept)])
+        return merge(parsed.message, [kept[name] for name in sorted(kept)])
 
     async def _pause(self) -> None:
         """Wait until it is time to look, or somebody says so."""

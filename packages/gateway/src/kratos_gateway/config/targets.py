@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from typing import Final
 
-from kratos.address import split_host_port
+from kratos.client import Target
+from kratos.errors import TargetError
 
 __all__ = ["target_problem"]
 
+_FORMS: Final = "write host:port, or discovery:///service"
+
 
 def target_problem(target: str) -> str | None:
-    """Return what is wrong with a target; ``None`` if it is well."""
+    """Return what is wrong with a target; ``None`` if it is well.
+
+    A host without a port has the usual one of its protocol, as in Go.
+    """
+    if not target:
+        return f"it is empty: {_FORMS}"
     scheme, separator, rest = target.partition("://")
-    if not separator:
-        return _place_problem(target)
-    if scheme == "direct":
-        return _place_problem(rest.partition("/")[2])
-    if scheme == "discovery":
-        name = urlsplit(target).path.removeprefix("/")
-        return None if name else f"{target!r} names no service: write discovery:///service"
-    return f"scheme {scheme!r} is unknown: write host:port, or discovery:///service"
-
-
-def _place_problem(place: str) -> str | None:
-    example = "write host:port, such as 127.0.0.1:8000"
-    if not place:
-        return f"it is empty: {example}"
+    if scheme == "discovery" and separator:
+        # What stands before the name of the service, an authority, is nothing here.
+        return None if rest.partition("/")[2].strip("/") else f"it names no service: {_FORMS}"
+    if (separator and scheme != "direct") or target.startswith("unix:"):
+        return f"{target!r} has a scheme that is not known here: {_FORMS}"
+    places = rest.removeprefix("/") if separator else target
+    if "," not in places and ":" not in places.rpartition("]")[2]:
+        places += ":80"
     try:
-        host, port = split_host_port(place)
-    except ValueError as error:
-        return f"{error}; {example}"
-    if not host or not port:
-        return f"{place!r} lacks a host or a port: {example}"
+        Target.parse(f"direct:///{places}" if separator else places)
+    except TargetError as error:
+        return f"{error}; {_FORMS}"
     return None
