@@ -19,6 +19,7 @@ NAMES = (
     "deadlines",
     "errors",
     "field-masks",
+    "gateway-middleware",
     "grpc",
     "http-client",
     "idempotency",
