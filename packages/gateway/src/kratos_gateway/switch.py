@@ -88,7 +88,7 @@ class Switch:
         limit = Limit(self._clock, drain)
         try:
             async with limit:
-                await before.unused.wait()
+                await before.unused()
             left = max(0.0, until - self._clock.time())
         except TimeoutError:
             _log.warning(
@@ -112,71 +112,74 @@ class Switch:
 class _Generation:
     """One application and how many endpoints of it are held."""
 
-    __slots__ = ("application", "held", "unused")
+    __slots__ = ("application", "held", "waiting")
 
     def __init__(self, application: Replaceable) -> None:
         self.application = application
         self.held = 0
-        self.unused = asyncio.Event()
-        self.unused.set()
-
-    def hold(self) -> None:
-        self.held += 1
-        if self.held == 1:
-            self.unused.clear()
+        self.waiting: asyncio.Event | None = None
 
     def release(self) -> None:
+        """Note that one is held no more."""
         self.held -= 1
-        if not self.held:
-            self.unused.set()
+        if self.waiting is not None and not self.held:
+            self.waiting.set()
+
+    async def unused(self) -> None:
+        """Return when none is held; none is to be held anew."""
+        self.waiting = asyncio.Event()
+        if self.held:
+            await self.waiting.wait()
 
 
-class _Held:
-    """Is held while an endpoint is; who drops it last has released that."""
-
-    __slots__ = ("_generation",)
-
-    def __init__(self, generation: _Generation) -> None:
-        self._generation: _Generation | None = generation
-        generation.hold()
-
-    def drop(self) -> None:
-        """Release it now. Idempotent."""
-        generation, self._generation = self._generation, None
-        if generation is not None:
-            generation.release()
-
-    def __del__(self) -> None:
-        self.drop()
+# Held while they exist: who drops one last has released it. They are made for each request, so
+# each says by itself what all have in common.
 
 
-class _HeldStream(_Held):
-    __slots__ = ("converse",)
+class _HeldStream:
+    __slots__ = ("_generation", "converse")
 
     def __init__(self, endpoint: Streamed, generation: _Generation) -> None:
-        super().__init__(generation)
         self.converse = endpoint.converse
+        self._generation = generation
+        generation.held += 1
+
+    def __del__(self) -> None:
+        self._generation.release()
 
 
-class _HeldSocket(_Held):
-    __slots__ = ("talk",)
+class _HeldSocket:
+    __slots__ = ("_generation", "talk")
 
     def __init__(self, endpoint: Upgraded, generation: _Generation) -> None:
-        super().__init__(generation)
         self.talk = endpoint.talk
+        self._generation = generation
+        generation.held += 1
+
+    def __del__(self) -> None:
+        self._generation.release()
 
 
-class _HeldAnswer(_Held):
-    __slots__ = ("_endpoint", "max_body", "overflow")
+class _HeldAnswer:
+    __slots__ = ("_endpoint", "_generation", "max_body", "overflow")
 
     def __init__(self, endpoint: Buffered, generation: _Generation) -> None:
-        super().__init__(generation)
         self._endpoint = endpoint
         self.max_body = endpoint.max_body
         self.overflow = getattr(endpoint, "overflow", None)
+        self._generation: _Generation | None = generation
+        generation.held += 1
 
     async def answer(self, head: Head, body: bytes, /) -> Reply:
         try:
             return await self._endpoint.answer(head, body)
         finally:
-            self.drop()  # engines keep this method until the next request of the connection
+            self._release()  # engines keep this method until the next request of the connection
+
+    def _release(self) -> None:
+        generation, self._generation = self._generation, None
+        if generation is not None:
+            generation.release()
+
+    def __del__(self) -> None:
+        self._release()
