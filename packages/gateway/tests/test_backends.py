@@ -132,6 +132,9 @@ async def test_nodes_follow_the_registry() -> None:
             await gateway.proxy.ready()
             peer = await gateway.connect()
             assert (await peer.request("GET", "/")).status == 200
+            assert gateway.proxy.watched("shop") == [instance(one, number="1").to_mapping()]
+            assert gateway.proxy.appliers("shop") == ["/*"]
+            assert gateway.proxy.watched("other") is gateway.proxy.appliers("other") is None
             await registry.register(instance(two, number="2"))
             await first.withdraw()
             client = gateway.proxy._clients[0]  # pyright: ignore[reportPrivateUsage]

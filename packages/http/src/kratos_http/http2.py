@@ -8,11 +8,13 @@ from kratos_http._http2_channel import Http2Channel
 from kratos_http._http2_client import ConnectionOptions, Http2ClientConnection
 from kratos_http._http2_errors import Refused, Reset
 from kratos_http._http2_streams import ClientStream, Whole
+from kratos_http2 import HeaderBlock, encode_fields
 
 __all__ = [
     "ClientStream",
     "ConnectionOptions",
     "Dialer",
+    "HeaderBlock",
     "Http2Channel",
     "Http2ClientConnection",
     "Lost",
@@ -20,4 +22,5 @@ __all__ = [
     "Reset",
     "TooLarge",
     "Whole",
+    "encode_fields",
 ]

@@ -11,9 +11,10 @@ from typing import Any, Final, cast
 from kratos.client.resolver import DiscoveryResolver
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError, Error
-from kratos.registry import Discovery
+from kratos.registry import Discovery, ServiceInstance
 from kratos.selector import Node, NodeSet, Outcome, Pick, PowerOfTwoChoices, Selector
 from kratos.selector import WeightedRoundRobin as ByWeight
+from kratos.watch import Lease
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.backend._unreachable import Unreachable
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
@@ -72,6 +73,7 @@ class Client:
         self._by_weight = ByWeight()
         self._weighted = False
         self._resolvers: dict[str, DiscoveryResolver] = {}
+        self._leases: dict[str, Lease[Sequence[ServiceInstance]]] = {}
         self._nodes: dict[str, tuple[Place, NodeConnection]] = {}
         self._host = ""
         for target in self._targets:
@@ -83,6 +85,14 @@ class Client:
     def nodes(self) -> Sequence[str]:
         """Addresses of the nodes there are."""
         return tuple(self._nodes)
+
+    def watched(self, service: str) -> Sequence[ServiceInstance] | None:
+        """Return the instances that a registry has told of a service.
+
+        ``None`` if it is none of the endpoint's.
+        """
+        lease = self._leases.get(service)
+        return None if lease is None else lease.feed.current or ()
 
     async def ready(self) -> None:
         """Wait until the registry has told a node of each service.
@@ -124,6 +134,7 @@ class Client:
         for resolver in self._resolvers.values():
             await resolver.aclose()
         self._resolvers.clear()
+        self._leases.clear()
         nodes, self._nodes = self._nodes, {}
         for place, _ in nodes.values():
             self._connections.give_back(place)
@@ -151,8 +162,9 @@ class Client:
     def _follow(self, target: BackendTarget) -> None:
         discovery = self._options.discovery
         assert discovery is not None, "checked before"
+        lease = self._leases[target.service] = lease_instances(discovery, target.service)
         resolver = DiscoveryResolver(
-            lease_instances(discovery, target.service),
+            lease,
             service=target.service,
             scheme=self._scheme,
             secure=target.secure,

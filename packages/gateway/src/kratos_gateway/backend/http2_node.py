@@ -15,11 +15,12 @@ from kratos_http.http2 import (
     ClientStream,
     ConnectionOptions,
     Dialer,
+    HeaderBlock,
     Http2Channel,
     Http2ClientConnection,
     Refused,
+    encode_fields,
 )
-from kratos_http2 import HeaderBlock, encode_fields
 
 __all__ = ["Http2Node"]
 

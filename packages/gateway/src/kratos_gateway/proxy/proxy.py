@@ -158,6 +158,26 @@ class Proxy:
             return tunnel
         return forwarder
 
+    def watched(self, service: str, /) -> Sequence[object] | None:
+        """Return the instances that are known of a service, as JSON has them.
+
+        ``None`` if no endpoint asks for it.
+        """
+        for client in self._clients:
+            found = client.watched(service)
+            if found is not None:
+                return [each.to_mapping() for each in found]
+        return None
+
+    def appliers(self, service: str, /) -> Sequence[str] | None:
+        """Return the paths of the endpoints that ask for a service; ``None`` if there is none."""
+        paths = [
+            endpoint.path
+            for endpoint, client in zip(self.config.endpoints, self._clients, strict=True)
+            if client.watched(service) is not None
+        ]
+        return paths or None
+
     async def ready(self) -> None:
         """Wait until every service that is looked up has a node.
 
