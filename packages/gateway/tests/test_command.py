@@ -41,7 +41,9 @@ def test_an_error_is_told_with_its_place_and_fails(
 def test_a_warning_fails_only_if_it_shall(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_text(f"{SOUND}\nnam: x", encoding="utf-8")
     assert status("check", str(path)) == 0
-    assert "warning: nam: Gateway has no such key" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "warning: nam: Gateway has no such key" in told.err
+    assert told.out == f"{path} has no errors\n"
     assert status("check", "--strict", str(path)) == 1
 
 

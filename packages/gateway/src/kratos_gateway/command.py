@@ -102,7 +102,7 @@ def _check(arguments: Sequence[str]) -> int:
         _say(f"{name}: {problem}", sys.stderr)
     if any(problem.fatal or given.strict for _, problem in found):
         return 1
-    _say(f"{given.file} is well", sys.stdout)
+    _say(f"{given.file} {'has no errors' if found else 'is well'}", sys.stdout)
     return 0
 
 
