@@ -46,7 +46,8 @@ def run_update(args: argparse.Namespace) -> int:
         raise CommandFailure(f"{failure}; if it is elsewhere now, name it with --repo") from failure
     if not args.dry_run:
         update.apply()
-    _tell(update, dry_run=args.dry_run, as_json=args.json)
+    if not args.quiet:
+        _tell(update, dry_run=args.dry_run, as_json=args.json)
     if update.conflicts:
         raise CommandFailure(_about_conflicts(update, dry_run=args.dry_run))
     return 0
