@@ -323,6 +323,27 @@ def test_project_in_no_repository_is_not_updated(
     assert shop.text("list.txt") == "newer\n"
 
 
+def test_project_that_a_repository_around_it_ignores_is_not_updated(
+    shop: Checkout, template: Checkout, update: Kratos, capsys: Captured
+) -> None:
+    template.commit(**{"list.txt": "newer\n"})
+    around = Checkout(shop.folder.parent)
+    around.git("init", "--quiet")
+    (around.folder / ".gitignore").write_text("my-shop\n")
+    shutil.rmtree(shop.folder / ".git")
+    assert update() == 1
+    assert "is in no repository of git that could take the update back" in capsys.readouterr().err
+    assert shop.text("list.txt") == LIST
+
+
+def test_machine_without_git_is_told(
+    shop: Checkout, update: Kratos, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(shop.folder))
+    assert update() == 1
+    assert "there is no git, which an update needs to merge" in capsys.readouterr().err
+
+
 def test_failure_leaves_the_project_as_it_was(
     shop: Checkout,
     template: Checkout,

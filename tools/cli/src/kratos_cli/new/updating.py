@@ -30,20 +30,7 @@ def run_update(args: argparse.Namespace) -> int:
     before = Record.read(folder)
     if not args.dry_run and not args.allow_dirty:
         _refuse_dirty(folder)
-    moved = args.repo is not None
-    branch = args.branch or (None if moved else before.branch or None)
-    try:
-        with opened(
-            args.repo or before.repo(folder),
-            branch=branch,
-            timeout=args.timeout,
-            quiet=args.quiet or args.json,
-        ) as source:
-            update = Update.find(folder, before, source)
-    except CommandFailure as failure:
-        if "cannot be had" not in str(failure) or moved:
-            raise
-        raise CommandFailure(f"{failure}; if it is elsewhere now, name it with --repo") from failure
+    update = _found(args, folder, before)
     if not args.dry_run:
         update.apply()
     if not args.quiet:
@@ -53,25 +40,48 @@ def run_update(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_dirty(folder: Path) -> None:
-    command = ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=all", "--"]
+def _found(args: argparse.Namespace, folder: Path, before: Record) -> Update:
+    moved = args.repo is not None
+    repo = args.repo or before.repo(folder)
+    branch = args.branch or (None if moved else before.branch or None)
     try:
-        done = subprocess.run([*command, "."], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise CommandFailure("there is no git, which an update needs to merge") from None
-    if done.returncode != 0:
+        with opened(repo, branch=branch, timeout=args.timeout) as source:
+            return Update.find(folder, before, source)
+    except CommandFailure as failure:
+        if "cannot be had" not in str(failure) or moved:
+            raise
+        raise CommandFailure(f"{failure}; if it is elsewhere now, name it with --repo") from failure
+    except OSError as error:
+        raise CommandFailure(f"{error.filename or folder}: {error.strerror}") from error
+
+
+def _refuse_dirty(folder: Path) -> None:
+    # A folder that a repository around it ignores is clean as well, and is not in it.
+    tracked, _ = _git(folder, "ls-files", "--error-unmatch", "--", str(FILE))
+    if tracked != 0:
         raise CommandFailure(
             f"{folder} is in no repository of git that could take the update back: commit it to "
             "one, or give --allow-dirty"
         )
-    lines = done.stdout.splitlines()
-    if lines:
+    status, said = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".")
+    lines = said.splitlines()
+    if status != 0 or lines:
         more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         shown = "".join(f"\n  {line[3:]}" for line in lines[:_SHOWN])
         raise CommandFailure(
             f"not all of {folder} is committed: commit it, so that git can take the update back, "
             f"or give --allow-dirty{shown}{more}"
         )
+
+
+def _git(folder: Path, *words: str) -> tuple[int, str]:
+    """Return how git ended in a folder, and what it said."""
+    command = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise CommandFailure("there is no git, which an update needs to merge") from None
+    return done.returncode, done.stdout
 
 
 def _tell(update: Update, *, dry_run: bool, as_json: bool) -> None:
