@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from kratos_cachegen.files import HEAD
-from kratos_cachegen.source.model import Interface, Kind, Method, Value
+from kratos_cachegen.source.model import Interface, Kind, Method, Shape, Value
 from kratos_cachegen.source.problems import SourceProblem
 from kratos_cachegen.writing.accessors import write_accessor, write_forgetting, write_key
-from kratos_cachegen.writing.flows import FlowWriter, placeholder_check
+from kratos_cachegen.writing.flows import placeholder_check
 from kratos_cachegen.writing.lines import WIDTH, Lines
+from kratos_cachegen.writing.many import ManyWriter
+from kratos_cachegen.writing.one import OneWriter
 from kratos_cachegen.writing.parts import kept_options, key_parts
 
 __all__ = ["write"]
@@ -58,7 +60,8 @@ def _class(lines: Lines, interface: Interface) -> None:
         keys: dict[str, Method] = {}
         for method in interface.methods:
             if method.bts is not None:
-                FlowWriter(lines, method, present).write()
+                writer = ManyWriter if method.shape is Shape.MULTI else OneWriter
+                writer(lines, method, present).write()
                 if method.cached is not None:
                     write_forgetting(lines, method)
             else:
