@@ -346,3 +346,13 @@ def test_methods_are_added_to_a_file_of_any_characters(
     assert added.count("\n") == added.count(newline) == 7
     assert found.count(imported) == 1
     assert main(COMMAND) == 0
+
+
+def test_definition_whose_name_is_none_of_python_finds_its_code(folder: Path, write: Write) -> None:
+    service = "service Counter {\n  rpc Sell(Item) returns (Item);\n}\nmessage Item {}\n"
+    write({"api/my-shop.proto": f'syntax = "proto3";\npackage shop;\n{service}'})
+    (folder / "service").mkdir()
+    assert main(["proto", "api/my-shop.proto", "-I", "api", "-o", "gen"]) == 0
+    assert main(["proto", "server", "api/my-shop.proto", "-t", "service"]) == 0
+    text = (folder / "service/counter.py").read_text()
+    assert "from gen.my_shop_kratos import Counter\n" in text

@@ -30,3 +30,12 @@ async def test_definition_that_changes_while_others_are_generated_is_not_missed(
         (tmp_path / "order_pb2.py").write_text("x = 1\n")
         changes.forget_code()
         assert await changes.next() == {customer}
+
+
+async def test_links_to_themselves_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "circle.py").symlink_to("circle.py")
+    (tmp_path / "gone.py").symlink_to("nowhere.py")
+    (tmp_path / "folder").symlink_to(".")
+    with Changes(tmp_path, clock=InstantClock()) as changes:
+        (tmp_path / "new.py").write_text("x = 1\n")
+        assert await changes.next() == {tmp_path / "new.py"}

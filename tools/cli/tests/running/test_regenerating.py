@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,3 +80,14 @@ def test_definition_of_no_place_is_left_alone(project: Path) -> None:
     other = project / "elsewhere.proto"
     other.write_text(DEFINITION.format(package="x", message="X"))
     assert regenerate(project, {other}) == []
+
+
+def test_definition_whose_name_is_none_of_python_is_generated_again(tmp_path: Path) -> None:
+    definition = tmp_path / "api/my-shop/new order.proto"
+    definition.parent.mkdir(parents=True)
+    definition.write_text(DEFINITION.format(package="shop", message="Order"))
+    compile_protos([definition], roots=[tmp_path / "api"], out=tmp_path / "gen")
+    os.mkfifo(tmp_path / "gen" / "pipe_pb2.py")  # nobody ever writes into it
+    definition.write_text(definition.read_text().replace("a = 1", "named_anew = 1"))
+    written = names(tmp_path, regenerate(tmp_path, {definition}))
+    assert written == ["gen/my_shop/new_order_pb2.py", "gen/my_shop/new_order_pb2.pyi"]

@@ -45,7 +45,8 @@ def _found(args: argparse.Namespace, folder: Path, before: Record) -> Update:
     repo = args.repo or before.repo(folder)
     branch = args.branch or (None if moved else before.branch or None)
     try:
-        with opened(repo, branch=branch, timeout=args.timeout) as source:
+        quiet = args.quiet or args.json
+        with opened(repo, branch=branch, timeout=args.timeout, quiet=quiet) as source:
             return Update.find(folder, before, source)
     except CommandFailure as failure:
         if "cannot be had" not in str(failure) or moved:

@@ -102,8 +102,8 @@ class Changes:
                     path = Path(here, name)
                     try:
                         found = path.stat()
-                    except FileNotFoundError:
-                        continue  # it went while it was looked at
+                    except OSError:
+                        continue  # it went while it was looked at, or is a link to itself
                     stamps[path] = (found.st_mtime_ns, found.st_size)
         for gone in self._open.keys() - seen:
             self._open.pop(gone).close()
