@@ -254,6 +254,32 @@ def test_a_file_that_nothing_can_be_added_to_is_named(
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        "    def __init__(self, store: str, size: int = 3, *, limit: int) -> None:\n        pass\n",
+        "    store: str\n    limit: int\n    size: int = 3\n",
+    ],
+)
+def test_tests_of_a_class_that_needs_something_wait_until_it_is_made(
+    project: Path, python: Python, beginning: str
+) -> None:
+    assert main(COMMAND) == 0
+    path = project / "src/shop/service/counter.py"
+    head = "@dataclass\nclass Mine(" if "size: int = 3\n" in beginning else "class Mine("
+    text = COUNTER.replace("class CounterService(", head)
+    text = text.replace('    """Sells."""\n', beginning)
+    text = text.replace('"CounterService"', '"Mine"')
+    path.write_text(text.replace("\nfrom google", "from dataclasses import dataclass\n\nfrom google"))
+    assert main([*COMMAND, "--tests", "."]) == 0
+    written = (project / "test_counter.py").read_text()
+    assert "def service() -> Mine:" in written
+    assert "async def test_sell(service: Mine) -> None:\n    async with serving(service)" in written
+    shown = python("-m", "pytest", "-rs", "-p", "no:randomly", "test_counter.py", path=project / "src")
+    assert "make the service here: it needs store, limit" in shown
+    assert "6 skipped" in shown
+
+
 def test_tests_that_are_there_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "test_counter.py").write_text("mine")
     assert main([*COMMAND, "--tests", "."]) == 0

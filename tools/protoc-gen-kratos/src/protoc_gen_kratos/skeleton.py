@@ -110,15 +110,25 @@ class Skeleton:
                 _write_method(source, rpc, imports)
         return imports.statements(), source.text().strip("\n").splitlines()
 
-    def tests(self, implementation: str) -> str:
+    def tests(
+        self, implementation: str, *, class_name: str = "", needs: Sequence[str] = ()
+    ) -> str:
         """Return a module of tests, one for each method.
 
         Args:
             implementation: Dotted module of the class.
+            class_name: Its name there; empty for ``class_name`` of the skeleton.
+            needs: Parameters without which it is not made. If there are any, a fixture skips the
+                tests until it makes the service.
         """
-        imports = self._imports(self._names_in_tests)
+        imports = self._imports({*self._names_in_tests, "service"})
         body = Source()
-        self._write_tests(body, imports, imports.name(implementation, self.class_name))
+        made = imports.name(implementation, class_name or self.class_name)
+        if needs:
+            _write_fixture(body, made, needs, imports.module("pytest"))
+            self._write_tests(body, imports, "service", given=f"service: {made}")
+        else:
+            self._write_tests(body, imports, f"{made}()")
         return self._test_module(body, imports)
 
     def trial(self) -> str:
@@ -132,7 +142,7 @@ class Skeleton:
             for rpc in self.service.methods:
                 body.gap()
                 _write_method(body, rpc, imports)
-        self._write_tests(body, imports, stand_in)
+        self._write_tests(body, imports, f"{stand_in}()")
         return self._test_module(body, imports)
 
     @property
@@ -140,15 +150,15 @@ class Skeleton:
         names = {f"test_{rpc.name}" for rpc in self.service.methods}
         return {*names, "caller", "reply", "replies", "stream", "pytestmark"}
 
-    def _write_tests(self, body: Source, imports: Imports, made: str) -> None:
-        """Add a test for each method of what ``made`` calls."""
+    def _write_tests(self, body: Source, imports: Imports, made: str, given: str = "") -> None:
+        """Add a test for each method of the service that ``made`` is."""
         name = partial(imports.name, "kratos.testing")
         client = imports.name(self._typed, self.service.client)
         for rpc in self.service.methods:
             body.gap(2)
-            body.line(f"async def test_{rpc.name}() -> None:")
+            body.line(f"async def test_{rpc.name}({given}) -> None:")
             with body.indented():
-                body.line(f"async with {name('serving')}({made}()) as caller:")
+                body.line(f"async with {name('serving')}({made}) as caller:")
                 with body.indented():
                     _write_test(body, rpc, client, imports.message)
 
@@ -214,6 +224,16 @@ def _write_method(source: Source, rpc: Rpc, imports: Imports) -> None:
                 source.line("async for _ in requests:")
                 with source.indented():
                     source.line(f"yield {made}")
+
+
+def _write_fixture(source: Source, made: str, needs: Sequence[str], pytest: str) -> None:
+    """Add a fixture in which the service is to be made."""
+    reason = f"make the service here: it needs {', '.join(needs)}"
+    source.line(f"@{pytest}.fixture")
+    source.line(f"def service() -> {made}:")
+    with source.indented():
+        source.docstring("The service that is tested.")
+        source.wrapped(f"{pytest}.skip(", [literal(reason)], ")")
 
 
 def _write_test(

@@ -76,6 +76,21 @@ class Existing:
         }
         return [rpc for rpc in skeleton.service.methods if rpc.name not in defined]
 
+    def needs(self) -> list[str]:
+        """Return the parameters without which the class is not made, as it says itself."""
+        for node in self.home.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                return _required(node.args)
+        if any("dataclass" in ast.unparse(each) for each in self.home.decorator_list):
+            return [
+                node.target.id
+                for node in self.home.body
+                if isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and node.value is None
+            ]
+        return []
+
     def completed(self, skeleton: Skeleton) -> str:
         """Return the module with the methods that it lacks, at the end of the class.
 
@@ -119,6 +134,14 @@ class Existing:
         docstring = self.tree.body[0]
         is_docstring = isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)
         return docstring.end_lineno or 0 if is_docstring else 0
+
+
+def _required(parameters: ast.arguments) -> list[str]:
+    """Return the parameters that a method has to be given, without the first one."""
+    positional = [*parameters.posonlyargs, *parameters.args]
+    given = positional[1 : len(positional) - len(parameters.defaults)]
+    named = zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True)
+    return [each.arg for each in (*given, *(key for key, default in named if default is None))]
 
 
 def _is_home(node: ast.ClassDef, skeleton: Skeleton) -> bool:

@@ -134,6 +134,7 @@ def _write_service(path: Path, skeleton: Skeleton, *, append: bool) -> bool:
 
 
 def _write_tests(folder: Path, service: Path, skeleton: Skeleton) -> None:
+    from kratos_cli.proto.existing import Existing
     from kratos_cli.proto.generated import package_of
 
     path = folder / f"test_{service.name}"
@@ -141,7 +142,8 @@ def _write_tests(folder: Path, service: Path, skeleton: Skeleton) -> None:
         sys.stderr.write(f"tests already exist: {path}\n")
         return
     module = ".".join(filter(None, (package_of(service.parent), service.stem)))
-    _write(path, skeleton.tests(module))
+    made = Existing.read(service, skeleton)
+    _write(path, skeleton.tests(module, class_name=made.home.name, needs=made.needs()))
 
 
 def _write(path: Path, text: str) -> None:
