@@ -32,6 +32,7 @@ def script(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Path:
         (["proto", "cl"], {"client"}),
         (["proto", "client", "--check"], {"--check"}),
         (["completion", "--h"], {"--help"}),
+        (["completion", "z"], {"zsh"}),
         (["call", "--ca", "x"], set[str]()),
     ],
 )
@@ -47,6 +48,18 @@ def test_bash_completes(words: list[str], completed: set[str], script: Path) -> 
     )
     assert set(done.stdout.split()) == completed
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish")
+def test_fish_completes_words_of_an_argument(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["completion", "fish"]) == 0
+    file = tmp_path / "kratos.fish"
+    file.write_text(capsys.readouterr().out)
+    program = f"source {file}; complete -C'kratos completion z'"
+    done = subprocess.run(["fish", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["zsh"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

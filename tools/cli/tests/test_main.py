@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,25 @@ def test_an_unknown_command_like_none_is_answered_with_all(
 ) -> None:
     assert main(["xyz"]) == 2
     assert ", ".join(COMMANDS) in capsys.readouterr().err
+
+
+def test_a_command_that_is_not_installed_is_answered_with_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find(_group: str) -> tuple[Plugin, ...]:
+        return ()
+
+    monkeypatch.setattr("kratos.plugins.find", find)
+    assert main(["cachegen", "x.py"]) == 2
+    assert capsys.readouterr().err == (
+        "kratos: error: there is no command 'cachegen'; pip install kratos-cachegen\n"
+    )
+
+
+def test_help_of_each_command_is_beside_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr().out
+    assert "    completion  complete the command in a shell\n" in shown
 
 
 class Greet:
@@ -103,6 +123,48 @@ def test_an_unknown_option_is_answered_with_the_nearest(
         main(["proto", "client", "x.proto", "--inclde-imports"])
     assert ended.value.code == 2
     assert "did you mean '--include-imports'?" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_told_before_what_else_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["call", "--jsno"])
+    assert "there is no option --jsno; did you mean '--json'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "kratos proto: error: say what to do: add, breaking, client, lint, server, wheel; or "),
+        (["lnt", "api"], "kratos proto: error: there is no command, file or folder 'lnt'; did you "),
+        (["lint.proto"], "kratos proto: error: lint.proto does not exist"),
+        (["x/lint"], "kratos proto: error: x/lint does not exist"),
+    ],
+)
+def test_a_slip_in_a_verb_is_not_taken_for_a_definition(
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(["proto", *words])
+    except SystemExit as ended:
+        status = int(str(ended.code))
+    assert status == 2
+    assert capsys.readouterr().err.startswith(told)
+
+
+def test_a_folder_that_looks_like_a_verb_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adds").mkdir()
+    assert main(["proto", "adds"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
 
 
 def test_a_wrong_value_is_not_taken_for_a_wrong_option(

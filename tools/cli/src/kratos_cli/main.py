@@ -61,9 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"kratos: error: {error}\n")
         return 1
     if word and word not in COMMANDS and word not in brought:
-        known = sorted([*COMMANDS, *others])
-        hint = nearest(word, known) or f"; there are {', '.join(known)}"
-        sys.stderr.write(f"kratos: error: there is no command {word!r}{hint}\n")
+        sys.stderr.write(f"kratos: error: {_unknown(word, sorted([*COMMANDS, *others]))}\n")
         return 2
     parser, subparsers = _root()
     commands = {name: _load(module) for name, module in COMMANDS.items()} | brought
@@ -102,6 +100,20 @@ def _others() -> Sequence[str]:
     from kratos.plugins import find
 
     return sorted({plugin.name for plugin in find(_GROUP)} - COMMANDS.keys())
+
+
+def _unknown(word: str, known: Sequence[str]) -> str:
+    """Return what to tell whoever asks for a command that is not there."""
+    from kratos.plugins import PluginNotFound
+
+    hint = nearest(word, known)
+    if not hint:
+        try:
+            _bring(word)
+        except PluginNotFound as error:  # it knows distributions that are not installed
+            cure = str(error).rpartition("; ")[2]
+            hint = f"; {cure}" if cure.startswith("pip install ") else ""
+    return f"there is no command {word!r}" + (hint or f"; there are {', '.join(known)}")
 
 
 def _bring(name: str) -> Command:

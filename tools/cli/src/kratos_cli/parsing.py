@@ -8,9 +8,10 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-__all__ = ["Option", "Outline", "Parser", "Subparsers", "nearest", "seconds"]
+__all__ = ["Option", "Outline", "Parser", "Subparsers", "apart", "nearest", "seconds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,14 @@ class Outline:
         help: What it does, in a line.
         options: Its options.
         commands: Its subcommands, by name.
+        words: Those that an argument has to be one of; empty for any.
     """
 
     name: str
     help: str
     options: tuple[Option, ...]
     commands: Mapping[str, Outline]
+    words: tuple[str, ...] = ()
 
 
 class Subparsers(Protocol):
@@ -69,6 +72,15 @@ class _Commands:
         return parser
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Gives names of commands the room that argparse forgets: their own indentation."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if action.nargs == argparse.PARSER:
+            self._action_max_length += self._indent_increment
+
+
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that takes options by their whole names only.
 
@@ -82,7 +94,7 @@ class Parser(argparse.ArgumentParser):
             prog=prog,
             description=description,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
         )
         self._default: str | None = None
         self._choices: frozenset[str] = frozenset()
@@ -118,7 +130,9 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         first = words[0] if words else ""
         if self._default and first not in self._choices and first not in ("-h", "--help"):
+            self._refuse_slip(first)
             words.insert(0, self._default)
+        self._refuse_options(words)
         left: list[str] = []
         if self._rest is not None and "--" in words:
             left = words[words.index("--") + 1 :]
@@ -140,6 +154,24 @@ class Parser(argparse.ArgumentParser):
         finally:
             self._inside = False
 
+    def _refuse_slip(self, first: str) -> None:
+        """Fail if a word is most probably no argument of the default command."""
+        if not first:
+            there = ", ".join(sorted(self._choices))
+            self.error(f"say what to do: {there}; or name what '{self._default}' is to take")
+        hint = nearest(first, self._choices) if Path(first).name == first else ""
+        if hint and not Path(first).exists():
+            self.error(f"there is no command, file or folder {first!r}{hint}")
+
+    def _refuse_options(self, words: Sequence[str]) -> None:
+        """Fail at a long option that is not known: what else is missing is told afterwards."""
+        own = words[: words.index("--")] if "--" in words else words
+        known = {name for action in self._actions for name in action.option_strings}
+        names = [word for word in own if word.startswith("--")]
+        unknown = [word for word in names if word.partition("=")[0] not in known]
+        if unknown and self._subparsers is None:
+            self.error(f"there is no option {' '.join(unknown)}")
+
     def outline(self, help: str = "") -> Outline:  # noqa: A002
         """Return what this parser takes; ``help`` tells what it does, in a line."""
         children = {} if self._commands is None else self._commands.children
@@ -149,6 +181,12 @@ class Parser(argparse.ArgumentParser):
             help=_in_a_line(help),
             options=tuple(_option(each) for each in self._actions if each.option_strings),
             commands=commands,
+            words=tuple(
+                str(word)
+                for each in self._actions
+                if not each.option_strings and each.nargs != argparse.PARSER
+                for word in each.choices or ()
+            ),
         )
 
     def error(self, message: str) -> NoReturn:
@@ -176,6 +214,11 @@ def _option(action: argparse.Action) -> Option:
 
 def _in_a_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def apart(texts: Iterable[str]) -> list[str]:
+    """Return what is given by several options, or by one with commas."""
+    return [each.strip() for text in texts for each in text.split(",")]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -78,6 +78,8 @@ def test_nothing_found_is_an_empty_report(write: Write, lint: Lint) -> None:
         (("--ignore", "KR202"), {"KR201"}),
         (("--select", "KR", "--ignore", "KR201"), {"KR202"}),
         (("--select", "HTTP_RULE"), set[str]()),
+        (("--select", "KR201,KR401"), {"KR201"}),
+        (("--ignore", "KR201, KR202"), set[str]()),
     ],
 )
 def test_rules_are_chosen(
@@ -93,6 +95,7 @@ def test_rules_are_chosen(
     [
         (("--select", "KR999"), "there is no rule 'KR999'; there are KR001, "),
         (("--ignore", ""), "there is no rule ''"),
+        (("--ignore", "KR201,KR99"), "there is no rule 'KR99'"),
         (("gone.py",), "gone.py does not exist"),
         (("picture.png",), "picture.png is of no kind that is looked at"),
     ],

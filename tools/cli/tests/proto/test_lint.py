@@ -148,6 +148,11 @@ def test_buf_that_fails_is_no_finding(
     ("arguments", "status", "reason"),
     [
         (["api", "-I", "api", "--select", "NOPE"], 2, "there is no rule NOPE; there are ENUM_"),
+        (
+            ["api", "-I", "api", "--ignore", "HTTP_RULE,HTTP_STYL"],
+            2,
+            "there is no rule HTTP_STYL; did you mean 'HTTP_STYLE'?",
+        ),
         (["empty"], 2, "there is no definition in what was given"),
         (["broken.proto"], 1, "protoc refuses the definitions"),
         (["api", "--engine", "buf"], 1, "there is no buf; pip install buf-bin"),

@@ -66,7 +66,8 @@ def _bash(outline: Outline) -> str:
     values: list[str] = []
     words: list[str] = []
     for path, each in _walk(outline, outline.name):
-        names = [*each.commands, *(flag for option in each.options for flag in option.flags)]
+        flags = [flag for option in each.options for flag in option.flags]
+        names = [*each.commands, *each.words, *flags]
         words.append(f'        "{path}") {_bash_words(names)} ;;')
         steps += [f'            "{path} {name}") at="{path} {name}" ;;' for name in each.commands]
         values += [
@@ -93,6 +94,7 @@ def _zsh(outline: Outline) -> str:
     words: list[str] = []
     for path, each in _walk(outline, outline.name):
         found = [_described(name, sub.help) for name, sub in each.commands.items()]
+        found += [_described(word, "") for word in each.words]
         found += [_described(flag, option.help) for option in each.options for flag in option.flags]
         words.append(f'        "{path}") found=({" ".join(found)}) ;;')
         steps += [f'            "{path} {name}") at="{path} {name}" ;;' for name in each.commands]
@@ -121,6 +123,7 @@ def _fish(outline: Outline) -> str:
             f"{start} -f -a {name} -d {shlex.quote(sub.help)}\n"
             for name, sub in each.commands.items()
         ]
+        lines += [f"{start} -f -a {shlex.quote(word)}\n" for word in each.words]
         lines += [f"{start}{_fish_option(option)}\n" for option in each.options]
     return "".join(lines)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kratos_cli.failure import CommandFailure
-from kratos_cli.parsing import nearest
+from kratos_cli.parsing import apart, nearest
 from protoc_gen_kratos.lint import RULES as PROTO_RULES
 
 __all__ = ["ALL", "RULES", "chosen"]
@@ -37,15 +37,16 @@ def chosen(select: Iterable[str], ignore: Iterable[str], *, where: str) -> froze
     """Return the rules to keep.
 
     Args:
-        select: Names of rules, or how some begin, such as ``KR2``; all, if there is none.
+        select: Names of rules, or how some begin, such as ``KR2``, or several with commas; all,
+            if there is none.
         ignore: The same, for rules to do without.
         where: Who says so, for errors.
 
     Raises:
         CommandFailure: There is no such rule.
     """
-    kept = {name for each in select for name in _named(each, where)} or {*ALL}
-    return frozenset(kept.difference(*(_named(each, where) for each in ignore)))
+    kept = {name for each in apart(select) for name in _named(each, where)} or {*ALL}
+    return frozenset(kept.difference(*(_named(each, where) for each in apart(ignore))))
 
 
 def _named(text: str, where: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 
 from kratos_cli.failure import CommandFailure
+from kratos_cli.parsing import apart, nearest
 from protoc_gen_kratos.findings import Finding
 
 __all__ = ["chosen_rules", "report"]
@@ -25,14 +26,14 @@ def chosen_rules(
     Raises:
         CommandFailure: A rule does not exist.
     """
-    unknown = {*args.select, *args.ignore} - set(rules)
+    select, ignore = apart(args.select), apart(args.ignore)
+    unknown = sorted({*select, *ignore} - set(rules))
     if closed and unknown:
-        raise CommandFailure(
-            f"there is no rule {', '.join(sorted(unknown))}; there are {', '.join(rules)}", status=2
-        )
-    if not args.select and not args.ignore:
+        hint = nearest(unknown[0], rules) or f"; there are {', '.join(rules)}"
+        raise CommandFailure(f"there is no rule {', '.join(unknown)}{hint}", status=2)
+    if not select and not ignore:
         return None
-    return set(args.select or rules) - set(args.ignore)
+    return set(select or rules) - set(ignore)
 
 
 def report(
