@@ -25,7 +25,9 @@ from kratos_gateway.backend.connections import ConnectOptions
 from kratos_gateway.backend.targets import target_of
 from kratos_gateway.exchange import Answer, Handler, Request
 from kratos_gateway.proxy import Proxy
+from kratos_gateway.testing import Backend as Backing
 from kratos_gateway.testing import backend, config_of, proxied, say
+from kratos_http.limits import Limits
 from kratos_http.listening import Engine, Listening, Place
 from kratos_http.testing import SocketPeer, eventually, listening
 
@@ -325,6 +327,28 @@ async def test_requests_wait_for_a_connection_where_their_number_is_limited() ->
         gate.set()
         assert {(await each).status for each in asking} == {200}
         assert most == 2
+
+
+async def test_a_full_connection_of_http2_gets_another_beside_it() -> None:
+    gate = asyncio.Event()
+
+    async def script(_head: Head, wire: Wire) -> None:
+        await gate.wait()
+        await say(wire, 200, b"", ("content-type", "application/grpc"))
+
+    node = Backing(script)
+    async with listening(node, limits=Limits(max_streams=3)) as opened:
+        address = f"127.0.0.1:{opened.port}"
+        async with proxied(to(address, protocol="GRPC")) as gateway:
+            peer = await gateway.connect_http2()
+            first = peer.begin("POST", "/", end=True)
+            await eventually(lambda: len(node.heads) == 1)  # its limit is known from now on
+            others = [peer.begin("POST", "/", end=True) for _ in range(7)]
+            await eventually(lambda: len(node.heads) == 8)
+            gate.set()
+            for request in (first, *others):
+                assert (await request.answer()).status == 200
+            assert len({head.peer for head in node.heads}) == 3
 
 
 async def test_a_connection_that_nobody_uses_is_closed() -> None:

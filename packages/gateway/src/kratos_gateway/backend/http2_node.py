@@ -1,4 +1,4 @@
-"""HTTP/2 to one node: one connection, which all requests share."""
+"""HTTP/2 to one node: one connection, which requests share, and more only when it is full."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from kratos_http.http2 import (
 __all__ = ["Http2Node"]
 
 _MOST_BLOCKS: Final = 256
+_MOST_CONNECTIONS: Final = 16
 _TRAILERS: Final = (b"te", b"trailers")
 
 
@@ -38,28 +39,27 @@ class Http2Node:
     """
 
     def __init__(self, dialer: Dialer, options: ConnectOptions, *, scheme: str) -> None:
-        self._channel = Http2Channel(
-            dialer,
-            ConnectionOptions(
-                connect_timeout=options.dial_timeout,
-                max_backoff=0.0,  # whoever picks nodes knows when to try again
-                idle_timeout=options.idle_timeout,
-                keepalive=30.0,
-                max_head=options.max_head,
-            ),
+        self._dialer = dialer
+        self._options = ConnectionOptions(
+            connect_timeout=options.dial_timeout,
+            max_backoff=0.0,  # whoever picks nodes knows when to try again
+            idle_timeout=options.idle_timeout,
+            keepalive=30.0,
+            max_head=options.max_head,
         )
+        self._channels = [Http2Channel(dialer, self._options)]
         self._scheme = scheme.encode()
         self._blocks: dict[object, bytes] = {}
 
     @property
     def open(self) -> int:
         """How many connections there are."""
-        return int(self._channel.ready)
+        return sum(channel.ready for channel in self._channels)
 
     @property
     def busy(self) -> int:
         """How many requests are under way."""
-        return self._channel.busy
+        return sum(channel.busy for channel in self._channels)
 
     async def send(self, request: Request, host: str) -> Answer:
         """Send a request; see ``NodeConnection``.
@@ -78,10 +78,10 @@ class Http2Node:
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Let requests under way end, then close; see ``NodeConnection``."""
-        await self._channel.aclose(drain=drain)
+        await asyncio.gather(*(channel.aclose(drain=drain) for channel in self._channels))
 
     async def _exchange(self, block: bytes, body: bytes | Body, *, no_body: bool) -> Answer:
-        connection = self._channel.current() or await self._connection()
+        connection = self._channels[0].current() or await self._connection()
         whole = body if isinstance(body, bytes) else None
         stream = ClientStream(connection, block, whole, no_body=no_body)
         answering = _Answering(stream)
@@ -100,8 +100,21 @@ class Http2Node:
         return Answer(status, headers, answering)
 
     async def _connection(self) -> Http2ClientConnection:
+        """Return a connection that takes a request now, or as soon as one does."""
         try:
-            return await self._channel.open()
+            for _ in range(_MOST_CONNECTIONS):
+                for channel in self._channels:
+                    connection = channel.current()
+                    if connection is not None:
+                        return connection
+                idle = next((each for each in self._channels if not each.ready), None)
+                if idle is None:  # all are full
+                    if len(self._channels) == _MOST_CONNECTIONS:
+                        break
+                    idle = Http2Channel(self._dialer, self._options)
+                    self._channels.append(idle)
+                await idle.connect()  # others may be faster, and fill it
+            return await min(self._channels, key=_busy).open()
         except Refused:
             raise
         except OSError as error:
@@ -181,6 +194,10 @@ class _Answering:
     def _stop(self) -> None:
         if self._uploading is not None and not self._uploading.done():
             self._uploading.cancel()
+
+
+def _busy(channel: Http2Channel) -> int:
+    return channel.busy
 
 
 async def _all(stream: ClientStream) -> bytes:
