@@ -17,7 +17,8 @@ from kratos_gateway.middleware import GROUP, Context, create
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway-middleware.md").read_text(encoding="utf-8")
 NAMES = [plugin.name for plugin in find(GROUP) if plugin.distribution == "kratos-gateway"]
-MODULES = {name: f"kratos_gateway.api.{name}_pb2" for name in NAMES if name != "bbr"}
+WITHOUT = ("bbr", "grpcweb")  # options
+MODULES = {name: f"kratos_gateway.api.{name}_pb2" for name in NAMES if name not in WITHOUT}
 
 
 def part(name: str) -> str:
