@@ -12,7 +12,7 @@ from aegis.circuitbreaker import SreBreaker
 from kratos.errors import ConfigError
 from kratos.transport.http import Head, Wire
 from kratos_gateway.api.gateway_pb2 import Condition, Endpoint
-from kratos_gateway.exchange import Answer, Request, RequestOptions
+from kratos_gateway.exchange import Answer, Handler, Request, RequestOptions
 from kratos_gateway.proxy.conditions import judge_of
 from kratos_gateway.proxy.retry import Retry, attempts_of, per_try_timeout_of, timeout_of
 from kratos_gateway.testing import backend, proxied, say, scripted
@@ -251,3 +251,47 @@ async def test_a_node_that_refuses_connections_is_left_for_another() -> None:
         peer = await gateway.connect()
         statuses = {(await peer.request("GET", "/")).status for _ in range(20)}
     assert statuses == {200}
+
+
+@pytest.mark.parametrize("protocol", ["HTTP", "GRPC"])
+async def test_a_node_that_got_nothing_is_left_for_another_within_one_attempt(
+    protocol: str,
+) -> None:
+    got: list[bytes] = []
+
+    async def working(_head: Head, wire: Wire) -> None:
+        got.append(await say(wire))
+
+    async with backend(working) as node:
+        endpoint = to("127.0.0.1:1", node.address, retry={}, protocol=protocol)
+        async with proxied(endpoint) as gateway:
+            peer = await gateway.connect()
+            for size in (0, 10, 200_000):
+                answer = await peer.request("POST", "/", body=b"x" * size)
+                assert answer.status == 200
+                assert answer.header("grpc-status") == ""
+    assert [len(body) for body in got] == [0, 10, 200_000]
+
+
+async def test_no_more_than_three_nodes_are_tried_in_one_attempt() -> None:
+    dead = [f"127.0.0.1:{port}" for port in (1, 2, 3, 4)]
+    asked: list[list[str]] = []
+
+    class Noting:
+        def wrap(self, handler: Handler, _endpoint: object, /) -> Handler:
+            async def noted(request: Request) -> Answer:
+                try:
+                    return await handler(request)
+                finally:
+                    asked.append(request.options.backends)
+
+            return noted
+
+        async def aclose(self) -> None:
+            pass
+
+    endpoint = to(*dead, retry={}, middlewares=[{"name": "noting"}])
+    async with proxied(endpoint, middleware=lambda _config: Noting()) as gateway:
+        assert (await (await gateway.connect()).request("GET", "/")).status == 502
+    (tried,) = asked
+    assert len(set(tried)) == len(tried) == 3

@@ -28,6 +28,7 @@ __all__ = ["Client", "ClientOptions"]
 _log = logging.getLogger("kratos.gateway")
 
 _HOST: Final = "host"
+_MOST_NODES: Final = 3  # that one attempt tries to connect to
 _WEIGHT: Final = 10  # of a node that has none where others have one, as in Go
 _NO_CALL: Final = cast("Any", None)  # a selector is asked without one: filters are ours
 
@@ -103,7 +104,21 @@ class Client:
             await resolver.first()
 
     async def __call__(self, request: Request) -> Answer:
-        """Send an attempt; see ``Handler``."""
+        """Send an attempt; see ``Handler``.
+
+        A node that cannot be connected to has got nothing, so that others are asked in its place.
+        """
+        tried = request.options.backends
+        already = len(tried)
+        while True:
+            try:
+                return await self._ask(request)
+            except Unreachable:
+                others = len(self._nodes) - len(set(tried))
+                if others <= 0 or len(tried) - already in (0, _MOST_NODES):
+                    raise
+
+    async def _ask(self, request: Request) -> Answer:
         options = request.options
         pick = self._pick(options)
         node = options.current_node = pick.node
