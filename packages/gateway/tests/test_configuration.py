@@ -124,6 +124,17 @@ async def test_a_configuration_that_is_refused_is_tried_again(followed: Followed
     assert await followed.look() == ["second", "second"]
 
 
+async def test_texts_that_are_refused_are_not_read_again_and_their_oddities_told_once(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.applied.refuses = True
+    followed.texts.main = "name: second\nodd: 1"
+    for _ in range(3):
+        await followed.look()
+    assert followed.applied.names == ["second"] * 3
+    assert caplog.text.count("Gateway has no such key") == 1
+
+
 async def test_going_back_to_what_is_in_force_applies_nothing(followed: Followed) -> None:
     followed.applied.refuses = True
     followed.texts.main = "name: second"

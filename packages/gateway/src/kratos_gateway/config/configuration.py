@@ -61,6 +61,7 @@ class Configuration:
         self._environ = environ
         self._priorities: dict[str, PriorityConfig] = {}
         self._in_force: Documents | None = None
+        self._understood: tuple[object, Gateway | ConfigError] | None = None
         self._told = ""
         self._poked = asyncio.Event()
 
@@ -120,11 +121,12 @@ class Configuration:
             if before is not None and documents.digests == before.digests:
                 self._told = ""
                 return
-            await apply(await self._parse(documents))
+            await apply(await self._understand(documents))
         except Exception as error:
             self._tell(error)
             return
         self._in_force = documents
+        self._understood = None
         self._told = ""
         _log.info("the configuration of %s is in force", self)
 
@@ -133,6 +135,19 @@ class Configuration:
         if text != self._told:  # else it has been told, and is true every few seconds
             self._told = text
             _log.error("the configuration stays as it was: %s", text)
+
+    async def _understand(self, documents: Documents) -> Gateway:
+        """Return what texts say; those that were read at the last look are not read again."""
+        digests = documents.digests
+        if self._understood is None or self._understood[0] != digests:
+            try:
+                self._understood = digests, await self._parse(documents)
+            except ConfigError as error:
+                self._understood = digests, error
+        found = self._understood[1]
+        if isinstance(found, ConfigError):
+            raise found.with_traceback(None)
+        return found
 
     async def _parse(self, documents: Documents) -> Gateway:
         size = sum(len(each.content) for each in (documents.main, *documents.priorities))
