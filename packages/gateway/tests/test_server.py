@@ -14,7 +14,7 @@ import trustme
 
 from kratos.errors import ConfigError, StartupError
 from kratos.metrics import MemoryMeter
-from kratos.testing import FakeClock
+from kratos.testing import FakeClock, LeakCheck
 from kratos.tls import ServerTls
 from kratos.transport import Endpointer, Mountable, Readying, Server, Shareable
 from kratos.transport.http import Endpoint, Head, Reply, Wire
@@ -322,6 +322,42 @@ async def test_a_start_that_cannot_serve_anything_fails_and_leaves_its_address()
     again = Gateway(Configuration(Texts("")), builder, addresses=[url.removeprefix("http://")])
     await again.bind()
     await again.stop()
+
+
+async def test_a_stop_ends_a_start_that_waits() -> None:
+    waiting = asyncio.Event()
+
+    async def build(_config: pb.Gateway) -> Named:
+        waiting.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    gateway = Gateway(Configuration(Texts("")), build, addresses=[LOCAL])
+    task = asyncio.create_task(gateway.start())
+    await waiting.wait()
+    async with asyncio.timeout(10):
+        await gateway.stop()
+        await task
+
+
+async def test_a_stop_before_the_start_leaves_nothing_to_do() -> None:
+    builder = Builder()
+    gateway = Gateway(Configuration(Texts("")), builder, addresses=[LOCAL])
+    await gateway.bind()
+    await gateway.stop()
+    async with asyncio.timeout(10):
+        await gateway.start()
+    assert builder.made == {}
+
+
+async def test_nothing_is_left_of_a_gateway_that_has_changed() -> None:
+    check = LeakCheck()
+    async with running() as served:
+        for number in range(10):
+            await served.change(f"name: number-{number}")
+            assert await ask(await served.connect()) == f"number-{number}".encode()
+    await check.nothing_left()
+    assert all(each.drained for each in served.made.values())
 
 
 async def test_several_addresses_serve_the_same() -> None:

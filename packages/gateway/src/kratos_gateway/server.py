@@ -108,7 +108,9 @@ class Gateway:
         self._applying = asyncio.Lock()
         self._in_force: pb.Gateway | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+        self._opening: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     def __str__(self) -> str:
         return f"gateway of {self._configuration}"
@@ -173,7 +175,8 @@ class Gateway:
         """
         await self.bind()
         try:
-            await self.apply(await self._configuration.begin())
+            if not await self._opened():
+                return
             self._following = asyncio.create_task(
                 self._configuration.follow(self.apply), name="kratos-gateway-configuration"
             )
@@ -196,8 +199,10 @@ class Gateway:
 
         Cancellation: cancels what is in flight.
         """
-        if self._following is not None:
-            self._following.cancel()
+        self._stopping.set()
+        for task in (self._opening, self._following):
+            if task is not None:
+                task.cancel()
         await self._release()
 
     async def apply(self, config: pb.Gateway, /) -> None:
@@ -225,6 +230,23 @@ class Gateway:
                 task = asyncio.create_task(work, name="kratos-gateway-retiring")
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
+
+    async def _opened(self) -> bool:
+        """Serve the first configuration; tell whether that was not cut short by ``stop``."""
+        if self._stopping.is_set():
+            return False
+        self._opening = asyncio.create_task(self._open(), name="kratos-gateway-opening")
+        try:
+            await asyncio.wait([self._opening])
+        finally:
+            await cancel_and_wait(self._opening)
+        if self._stopping.is_set() and self._opening.cancelled():
+            return False
+        self._opening.result()
+        return True
+
+    async def _open(self) -> None:
+        await self.apply(await self._configuration.begin())
 
     async def _serve(self) -> None:
         """Serve at all addresses; what fails at one ends all."""
