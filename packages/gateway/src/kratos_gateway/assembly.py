@@ -78,10 +78,11 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
         address = settings.debug_address
         if settings.workers:
             # Of all workers together, each of which counts for itself, at the ports that follow.
-            host_servers.append(DebugServer(address))
+            host_servers.append(DebugServer(address, public=True))
             place = Address.parse(address)
             address = str(replace(place, port=place.port + 1) if place.port else place)
-        servers.append(DebugServer(address, metrics=parts.meter, pages=shown))
+        # Whoever gives an address that others reach wants it; pages are for this machine anyway.
+        servers.append(DebugServer(address, public=True, metrics=parts.meter, pages=shown))
     return App(
         name=settings.control_name or "gateway",
         servers=servers,
