@@ -54,6 +54,8 @@ class RequestOptions:
         current_node: Of the attempt under way.
         last_attempt: Whether no attempt follows.
         values: What middleware tells each other, by key.
+        on_error: Set by middleware whose clients are told of errors in a form of their own: makes
+            the answer to a request that came to none, of a status of HTTP and a text.
     """
 
     endpoint: Endpoint
@@ -65,6 +67,7 @@ class RequestOptions:
     current_node: Node | None = None
     last_attempt: bool = False
     values: dict[object, Any] = field(default_factory=dict[object, Any])
+    on_error: Callable[[int, str], Answer] | None = None
 
 
 @dataclass(slots=True)

@@ -144,6 +144,21 @@ async def test_service_of_kratos_is_called_over_sockets(echo: Handler) -> None:
     assert b"grpc-message: try later\r\n" in pieces
 
 
+async def test_request_without_an_answer_is_a_status_that_browsers_find() -> None:
+    request = request_to(headers=TEXT)
+    with pytest.raises(TimeoutError):
+        await web(Backend(TimeoutError()))(request)
+    assert request.options.on_error is not None
+    assert request.options.on_error(504, "too late") == Answer(
+        200,
+        [
+            (b"content-type", b"application/grpc-web-text+proto"),
+            (b"grpc-status", b"4"),
+            (b"grpc-message", b"too late"),
+        ],
+    )
+
+
 def test_it_has_no_options() -> None:
     with pytest.raises(ConfigError, match="no options"):
         behind(Backend(), "grpcweb", Logging())

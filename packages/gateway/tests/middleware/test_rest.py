@@ -392,3 +392,13 @@ def ruled(rule: Any) -> bytes:
 def test_definitions_that_cannot_be_used_are_refused(options: Rest, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         behind(Backend(), "rest", options)
+
+
+async def test_request_without_an_answer_is_an_error_of_kratos_too() -> None:
+    request = request_to("/items/1")
+    with pytest.raises(TimeoutError):
+        await served(Backend(TimeoutError()))(request)
+    assert request.options.on_error is not None
+    answer = request.options.on_error(504, "too late")
+    assert isinstance(answer.body, bytes)
+    assert (answer.status, json.loads(answer.body)["message"]) == (504, "too late")

@@ -169,3 +169,17 @@ async def test_calls_of_grpc_and_other_endpoints_pass_as_they_are() -> None:
     request = request_to(headers=JSON, body=body)
     assert (await plain(request)).body is body
     assert backend.requests == [call, request]
+
+
+@pytest.mark.parametrize(("options", "status"), [(None, 504), (Transcoder(always_ok=True), 200)])
+async def test_request_without_an_answer_is_a_status_as_json_too(
+    options: Transcoder | None, status: int
+) -> None:
+    request = request_to(headers=JSON)
+    with pytest.raises(TimeoutError):
+        await transcoded(Backend(TimeoutError()), options)(request)
+    assert request.options.on_error is not None
+    answer = request.options.on_error(504, "too late")
+    assert isinstance(answer.body, bytes)
+    assert (answer.status, json.loads(answer.body)) == (status, {"code": 4, "message": "too late"})
+    assert answer.header(b"grpc-status") == b"4"

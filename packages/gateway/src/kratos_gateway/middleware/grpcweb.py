@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from kratos.errors import ConfigError, bad_request
+from kratos.errors import ConfigError, bad_request, to_grpc_code
 from kratos.transport.http import WireHeaders
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.refusal import grpc_message
 
 __all__ = ["build"]
 
@@ -49,6 +51,7 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
             if not kind.startswith(_WEB):
                 return await handler(request)
             text = kind.startswith(_TEXT)
+            request.options.on_error = partial(_without_answer, kind)
             return _to_web(await handler(_to_grpc(request, kind, text=text)), text=text)
 
         return handle
@@ -80,6 +83,14 @@ def _to_web(answer: Answer, *, text: bool) -> Answer:
         whole = body + (_frame(answer.trailers) if answer.trailers else b"")
         return Answer(answer.status, headers, base64.b64encode(whole) if text else whole)
     return Answer(answer.status, headers, _Web(body, text=text))
+
+
+def _without_answer(kind: bytes, status: int, message: str) -> Answer:
+    told = [
+        (b"grpc-status", b"%d" % to_grpc_code(status)),
+        (b"grpc-message", grpc_message(message)),
+    ]
+    return Answer(200, [(b"content-type", kind), *told])
 
 
 class _Web:

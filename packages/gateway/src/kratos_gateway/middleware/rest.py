@@ -85,6 +85,7 @@ class _Served:
     async def handle(self, request: Request, /) -> Answer:
         if is_grpc(request):
             return await self._handler(request)
+        request.options.on_error = _without_answer
         head = Head(request.method, request.path.encode(), request.query.encode(), request.headers)
         found: object = self._router.route(head)
         if not isinstance(found, Rule):
@@ -171,6 +172,10 @@ def _passed_on(answer: Answer) -> list[tuple[bytes, bytes]]:
         if not pair[0].startswith(b"grpc-")
         and pair[0] not in (b"content-type", b"content-length", b"trailer")
     ]
+
+
+def _without_answer(status: int, message: str) -> Answer:
+    return json_error(Error(status, "", message))
 
 
 def _failed(answer: Answer) -> Answer:

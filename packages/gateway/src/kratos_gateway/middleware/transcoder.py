@@ -12,7 +12,7 @@ from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from kratos.errors import ConfigError, Error
+from kratos.errors import ConfigError, Error, to_grpc_code
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.transcoder_pb2 import Transcoder
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
@@ -77,6 +77,7 @@ class _Transcoded:
     async def handle(self, request: Request, /) -> Answer:
         if is_grpc(request):
             return await self._handler(request)
+        request.options.on_error = self._without_answer
         kind = request.header(b"content-type") or b"application/json"
         body = await read_whole(request.body, self._most)
         answer = await self._handler(_framed(request, kind, body))
@@ -90,6 +91,11 @@ class _Transcoded:
         if not isinstance(answer.body, bytes):
             answer.trailers = answer.body.trailers
         return self._answer(answer, kind, whole)
+
+    def _without_answer(self, status: int, message: str) -> Answer:
+        told = Status(to_grpc_code(status), message)
+        headers = [(b"content-type", b"application/json"), *told.headers()]
+        return Answer(200 if self._always_ok else status, headers, json_of(told))
 
     def _answer(self, answer: Answer, kind: bytes, whole: bytes) -> Answer:
         status = status_of(answer)
