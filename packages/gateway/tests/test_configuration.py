@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from kratos.config import MemorySource
 from kratos.errors import ConfigError
-from kratos.testing import FakeClock
+from kratos.testing import FakeClock, LeakCheck
 from kratos_gateway.api.gateway_pb2 import Gateway
 from kratos_gateway.config import (
     Configuration,
@@ -229,19 +230,42 @@ async def test_a_file_that_changes_is_applied(tmp_path: Path) -> None:
     path = tmp_path / "main.yaml"
     path.write_text("name: first", encoding="utf-8")
     configuration = Configuration(FileReader(path), interval=0.01)
+    assert await followed_name(configuration, path) == "second"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of files")
+@pytest.mark.parametrize("linked", [False, True])
+async def test_a_file_that_changes_is_heard_of_at_once(tmp_path: Path, linked: bool) -> None:
+    path = tmp_path / "main.yaml"
+    written = tmp_path / "elsewhere" / "data.yaml" if linked else path
+    written.parent.mkdir(exist_ok=True)
+    written.write_text("name: first", encoding="utf-8")
+    if linked:
+        path.symlink_to(written)
+    configuration = Configuration(FileReader(path), interval=3600.0)
+    assert await followed_name(configuration, written) == "second"
+
+
+async def followed_name(configuration: Configuration, written: Path) -> str:
+    """Change a file, and return the name that is applied then."""
+    check = LeakCheck()
     await configuration.begin()
-    seen = asyncio.Event()
+    names: asyncio.Queue[str] = asyncio.Queue()
 
     async def apply(gateway: Gateway) -> None:
-        if gateway.name == "second":
-            seen.set()
+        names.put_nowait(gateway.name)
 
     task = asyncio.create_task(configuration.follow(apply))
-    path.write_text("name: second", encoding="utf-8")
+    beside = written.with_suffix(".tmp")
+    beside.write_text("name: second", encoding="utf-8")
+    beside.replace(written)
     async with asyncio.timeout(10):
-        await seen.wait()
+        name = await names.get()
     task.cancel()
     await asyncio.wait([task])
+    await configuration.aclose()
+    await check.nothing_left()
+    return name
 
 
 async def test_a_large_configuration_is_read(tmp_path: Path) -> None:
