@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kratos.errors import ConfigError
 from kratos.registry import ServiceInstance, from_url
 from kratos.testing import running
-from kratos.transport.http import Head, Reply
+from kratos.transport.http import Head, Reply, Wire
 from kratos_gateway.api.gateway_pb2 import HTTP, Backend, Endpoint
 from kratos_gateway.api.gateway_pb2 import Gateway as PbGateway
 from kratos_gateway.assembly import application
@@ -27,7 +27,7 @@ from kratos_gateway.config import problems
 from kratos_gateway.server import Gateway
 from kratos_gateway.settings import Settings
 from kratos_http import HttpServer
-from kratos_http.testing import SocketPeer
+from kratos_http.testing import SocketPeer, eventually
 from kratos_http.testing import running as serving
 
 pytest.importorskip("kratos_gateway.proxy", reason="the proxy is not there")
@@ -228,3 +228,48 @@ def test_targets_that_cannot_be_asked_are_told_before_and_no_others(target: str,
         refused = not (found.nodes or found.service)
     config = PbGateway(endpoints=[Endpoint(path="/", protocol=HTTP, backends=[backend])])
     assert any(each.fatal for each in problems(config)) is refused
+
+
+class Streaming:
+    """A back end that sends a piece whenever it is told to."""
+
+    def __init__(self) -> None:
+        self.pieces: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def converse(self, _head: Head, wire: Wire, /) -> None:
+        wire.start(200, [(b"content-type", b"text/event-stream")])
+        while piece := await self.pieces.get():
+            await wire.write(piece)
+        await wire.finish()
+
+
+async def test_a_stream_goes_on_while_the_configuration_changes(
+    tmp_path: Path, backends: list[str]
+) -> None:
+    streaming = Streaming()
+    server = HttpServer("127.0.0.1:0")
+    server.handle("GET", "/{path=**}", streaming)
+    async with serving(server):
+        (url,) = await server.bind()
+        path = tmp_path / "gateway.yaml"
+        text = written(path, url.removeprefix("http://")).read_text(encoding="utf-8")
+        path.write_text(text.replace("path:", "timeout: 60s, path:"), encoding="utf-8")
+        app = application(settings(path), environ={})
+        gateway = app.options.servers[0]
+        assert isinstance(gateway, Gateway)
+        async with running(app):
+            peer = await connect(gateway)
+            await peer.send(b"GET /api/events HTTP/1.1\r\nHost: a\r\n\r\n")
+            await streaming.pieces.put(b"data: one\n\n")
+            await peer.until(b"data: one\n\n\r\n")
+            before = gateway.serving
+            written(path, backends[1])
+            await eventually(lambda: gateway.serving is not before)
+            other = await connect(gateway)
+            assert (await other.request("GET", "/api/x")).body == b"second /api/x "
+            for piece in (b"data: two\n\n", b""):
+                await streaming.pieces.put(piece)
+            rest = await peer.until(b"0\r\n\r\n")
+            await peer.aclose()
+            await other.aclose()
+    assert b"data: two\n\n" in rest
