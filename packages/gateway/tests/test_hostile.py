@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -51,6 +52,42 @@ async def test_a_request_that_two_readers_could_read_apart_smuggles_nothing(
         assert 400 <= answer.status < 502
         await peer.rest()  # nothing follows on the connection
         assert all(head.path != b"/smuggled" for head in node.heads)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("x", "a\r\nhost: evil")],
+        [("x", "a\nb")],
+        [("x: y\r\nz", "a")],
+        [("x y", "a")],
+        [("content-length", "5")],
+    ],
+)
+async def test_a_request_over_http2_does_not_become_two_of_http_1_1(
+    headers: list[tuple[str, str]],
+) -> None:
+    async def script(_head: Head, wire: Wire) -> None:
+        await say(wire)
+
+    async with backend(script) as node, proxied(to(node.address)) as gateway:
+        peer = await gateway.connect_http2()
+        request = peer.begin("POST", "/", headers=headers, end=True)
+        with suppress(ConnectionError):
+            assert (await request.answer()).status >= 400
+        assert not node.heads
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\r\nx: y", "//evil.example/x", "/%0d%0ax"])
+async def test_a_path_over_http2_stays_within_the_request_line(path: str) -> None:
+    async def script(_head: Head, wire: Wire) -> None:
+        await say(wire)
+
+    async with backend(script) as node, proxied(to(node.address)) as gateway:
+        peer = await gateway.connect_http2()
+        with suppress(ConnectionError):
+            await peer.begin("GET", path, end=True).answer()
+        assert all(head.path in (b"/evil.example/x", b"/%0D%0Ax") for head in node.heads)
 
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\ny", "a\0b"])

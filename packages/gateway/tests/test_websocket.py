@@ -151,6 +151,34 @@ async def test_an_answer_that_is_none_to_the_handshake_is_not_believed() -> None
         assert (await peer.request("GET", "/", headers=HANDSHAKE)).status == 502
 
 
+async def test_a_client_of_http2_talks_to_a_node_of_http_1_1() -> None:
+    room = Room(echo)
+    async with listening(room) as node:
+        endpoint = {"path": "/*", "backends": [{"target": f"127.0.0.1:{node.port}"}]}
+        async with proxied(endpoint) as gateway:
+            peer = await gateway.connect_http2()
+            request = peer.begin(
+                "CONNECT",
+                "/",
+                headers=[("sec-websocket-version", "13")],
+                pseudo=[
+                    (":method", "CONNECT"),
+                    (":protocol", "websocket"),
+                    (":scheme", "http"),
+                    (":authority", "test"),
+                    (":path", "/room"),
+                ],
+            )
+            await request.begun()
+            assert request.status == 200
+            await request.send(frame(TEXT, b"hi"))
+            assert await request.until(b"hi") == frame(TEXT, b"hi", masked=False)
+            assert (room.head.version, room.head.path) == ("1.1", b"/room")
+            await request.send(frame(CLOSE, (1000).to_bytes(2, "big")))
+            await room.ended.wait()
+            assert room.code == 1000
+
+
 class Guard:
     """Middleware that lets some in."""
 

@@ -152,6 +152,7 @@ class Connections:
         context: Callable[[], ssl.SSLContext] | None = None
         if place.secure:
             context = partial(self._context, place.tls, http2=place.http2)
+            context()  # it takes milliseconds: now, and not when a request waits for it
         tls = self._tls.get(place.tls)
         proxies = self._options.proxies
         dialer = Dialer(

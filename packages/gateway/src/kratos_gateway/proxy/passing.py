@@ -68,7 +68,10 @@ class Passing:
     async def break_off(self, error: BaseException) -> None:
         """End an answer that has begun so that the client knows that it is not whole."""
         if self._grpc:
-            await self._wire.finish(grpc_status(status_of(error)))
+            try:
+                await self._wire.finish(grpc_status(status_of(error)))
+            except RuntimeError:  # it is shorter than the length that it announced
+                self._wire.reset(Cause.PEER_GONE)
         elif isinstance(error, TimeoutError):
             self._wire.reset(Cause.DEADLINE)
         else:
