@@ -104,7 +104,7 @@ def _others() -> Sequence[str]:
 
 def _unknown(word: str, known: Sequence[str]) -> str:
     """Return what to tell whoever asks for a command that is not there."""
-    from kratos.plugins import PluginNotFound
+    from kratos.errors import PluginNotFound
 
     hint = nearest(word, known)
     if not hint:
