@@ -90,7 +90,8 @@ def build(
         folder: Where images go.
         mounts: Folders that steps find, too, by their places.
         variables: Of the environment of steps, not of the image.
-        made: Stages by their text, which are not built again; filled with those that are.
+        made: Stages of the same context by their text, which are not built again; filled with those
+            that are.
 
     Raises:
         WrongDockerfileError: A step is wrong, or fails; the text says which and why.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,44 +20,12 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-import yaml
-from tests.containers.building import Image, build
-from tests.containers.dockerfile import WrongDockerfileError
-from tests.containers.running import FailedContainerError, running
 
-ROOT = Path(__file__).parents[2]
-# A folder of wheels; .ci/run has built them all.
-BUILT = os.environ.get("KRATOS_TEST_WHEELS", "")
-NEEDED = (
-    "aegis",
-    "packages/core",
-    "packages/grpc",
-    "packages/http",
-    "packages/http2",
-    "packages/protojson",
-    "tools/cli",
-    "tools/protoc-gen-kratos",
-)
 LISTENING = re.compile(r"serving (?:HTTP|gRPC) on \w+://([\d.]+:\d+)")
 MINUTE = 60.0  # seconds of machine time
 LONGEST = 600.0  # seconds for a program, on a machine that has much else to do
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if BUILT:
-        return Path(BUILT)
-    folder = tmp_path_factory.mktemp("wheels")
-    for member in NEEDED:
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
-            cwd=ROOT / member,
-            check=True,
-            capture_output=True,
-        )
-    return folder
 
 
 class Machine:
@@ -308,109 +275,3 @@ def test_project_passes_its_own_checks_on_both_databases(checked: str) -> None:
 @pytest.mark.parametrize("option", ["--http-only", "--grpc-only"])
 def test_project_of_one_transport_passes_its_tests(machine: Machine, option: str) -> None:
     assert " passed" in machine.run("./hatchw", "run", "test", cwd=machine.new(option))
-
-
-DOCKERFILES = ("Dockerfile", "app/user/Dockerfile")
-HEALTHY = "application started"
-CALL = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
-
-
-class Images:
-    """Builds what Dockerfiles of the project say, with nothing but wheels and the index.
-
-    Args:
-        machine: Where the project is made.
-        wheels: Ours.
-    """
-
-    def __init__(self, machine: Machine, wheels: Path) -> None:
-        self.shop = machine.new()
-        machine.run(machine.folder / "user/bin/kratos", "new", "app/user", "--nomod", cwd=self.shop)
-        self._folder = machine.folder / "images"
-        self._wheels = wheels
-        self._made: dict[str, Image] = {}
-        # Here and not in a test, whose time is limited.
-        for name in DOCKERFILES:
-            self.of(name)
-
-    def of(self, dockerfile: str) -> Image:
-        """Return the image of a Dockerfile; stages that were built before are there already."""
-        index = ("PIP_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
-        variables = {name: text for name, text in os.environ.items() if name.startswith(index)}
-        return build(
-            self.shop / dockerfile,
-            self.shop,
-            self._folder,
-            mounts={"/wheels": self._wheels},
-            variables=variables | {"PIP_FIND_LINKS": "/wheels"},
-            made=self._made,
-        )
-
-    def changed(self, *changes: tuple[str, str]) -> Image:
-        """Return the image of the project's Dockerfile with something else in it."""
-        shutil.copy(self.shop / "Dockerfile", self.shop / "Dockerfile.changed")
-        edit(self.shop / "Dockerfile.changed", *changes)
-        return self.of("Dockerfile.changed")
-
-
-@pytest.fixture(scope="module")
-def images(machine: Machine, wheels: Path) -> Images:
-    return Images(machine, wheels)
-
-
-def probe(project: Path) -> list[str]:
-    """Return what compose.yaml asks whether the service is healthy."""
-    services = yaml.safe_load((project / "compose.yaml").read_text())["services"]
-    command: list[str]
-    word, *command = services["shop"]["healthcheck"]["test"]
-    assert word == "CMD"
-    return command
-
-
-@pytest.mark.namespaces
-@pytest.mark.parametrize("dockerfile", DOCKERFILES)
-def test_container_serves_as_nobody_and_stops_when_it_is_asked(
-    images: Images, dockerfile: str
-) -> None:
-    image = images.of(dockerfile)
-    with running(image) as container:
-        container.until(HEALTHY)
-        container.run(*probe(images.shop))
-        for port in image.exposed:
-            container.run("python", "-c", CALL, str(port))
-        assert container.user == (10001, 10001)
-        assert container.stop(within=15) == 0
-        assert "application stopped" in container.said
-
-
-@pytest.mark.namespaces
-@pytest.mark.parametrize(
-    ("before", "after", "told"),
-    [
-        ('RUN ["chown", "10001:10001", "/data/db"]\n', "", "unable to open database file"),
-        (
-            "COPY configs /data/conf\n",
-            "RUN mkdir -p /data/conf\n",
-            "data.database.source is no URL",
-        ),
-        ("ENV PATH=/app/bin:$PATH \\\n", "ENV \\\n", "'shop' cannot be run: No such file"),
-        (
-            'VOLUME ["/data/conf", "/data/db"]',
-            'VOLUME ["/data/conf"]',
-            "unable to open database file",
-        ),
-    ],
-)
-def test_dockerfile_that_is_wrong_does_not_pass(
-    images: Images, before: str, after: str, told: str
-) -> None:
-    with running(images.changed((before, after))) as container:
-        with pytest.raises(FailedContainerError) as caught:
-            container.until(HEALTHY)
-        assert told in str(caught.value)
-
-
-@pytest.mark.namespaces
-def test_dockerfile_that_does_not_build_does_not_pass(images: Images) -> None:
-    with pytest.raises(WrongDockerfileError, match=r"Dockerfile\.changed:\d+: COPY config "):
-        images.changed(("COPY configs", "COPY config"))

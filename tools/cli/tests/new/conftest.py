@@ -5,10 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tools.cli.tests.new.checkout import LIST, Checkout
 
 from kratos_cli.main import main
 
 Kratos = Callable[..., int]
+
+LAYOUT = {
+    "README.md": "# {{name}}\n",
+    "list.txt": LIST,
+    "src/{{package}}/__init__.py.tmpl": '"""{{name}}."""\n',
+    "src/{{package}}/old.py": "OLD = 1\n",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +47,36 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "hatchw").write_text("#!/bin/sh\n")
     monkeypatch.setenv("KRATOS_LAYOUT_REPO", str(folder))
     return folder
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Checkout:
+    folder = tmp_path / "layout"
+    folder.mkdir()
+    checkout = Checkout(folder)
+    checkout.git("init", "--quiet", "--initial-branch", "main")
+    checkout.commit(**LAYOUT)
+    return checkout
+
+
+@pytest.fixture
+def shop(
+    here: Path,
+    template: Checkout,
+    new: Kratos,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Checkout:
+    """A project made of the template, committed, and the present folder."""
+    assert new("my-shop", "--repo", f"file://{template.folder}") == 0
+    checkout = Checkout(here / "my-shop")
+    checkout.git("init", "--quiet")
+    checkout.commit()
+    monkeypatch.chdir(checkout.folder)
+    capsys.readouterr()
+    return checkout
+
+
+@pytest.fixture
+def update(new: Kratos) -> Kratos:
+    return lambda *words: new("--update", *words)

@@ -5,81 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tools.cli.tests.new.checkout import LIST, Checkout, tree
 
 Kratos = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
-
-LIST = "".join(f"line {number}\n" for number in range(1, 10))
-LAYOUT = {
-    "README.md": "# {{name}}\n",
-    "list.txt": LIST,
-    "src/{{package}}/__init__.py.tmpl": '"""{{name}}."""\n',
-    "src/{{package}}/old.py": "OLD = 1\n",
-}
-
-
-class Checkout:
-    """A folder that is a repository of git."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def git(self, *words: str) -> str:
-        who = ("-c", "user.name=n", "-c", "user.email=n@example.com")
-        done = subprocess.run(
-            ["git", *who, *words], cwd=self.folder, check=True, capture_output=True, text=True
-        )
-        return done.stdout
-
-    def commit(self, **texts: str | None) -> str:
-        """Write and remove files, by their paths, and return the commit."""
-        for name, text in texts.items():
-            path = self.folder / name
-            if text is None:
-                path.unlink()
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.git("add", "--all", ".")
-        self.git("commit", "--quiet", "--message", "more")
-        return self.git("rev-parse", "HEAD").strip()
-
-    def text(self, name: str) -> str:
-        return (self.folder / name).read_text()
-
-
-@pytest.fixture
-def template(tmp_path: Path) -> Checkout:
-    folder = tmp_path / "layout"
-    folder.mkdir()
-    checkout = Checkout(folder)
-    checkout.git("init", "--quiet", "--initial-branch", "main")
-    checkout.commit(**LAYOUT)
-    return checkout
-
-
-@pytest.fixture
-def shop(
-    here: Path, template: Checkout, new: Kratos, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> Checkout:
-    """A project made of the template, committed, and the present folder."""
-    assert new("my-shop", "--repo", f"file://{template.folder}") == 0
-    checkout = Checkout(here / "my-shop")
-    checkout.git("init", "--quiet")
-    checkout.commit()
-    monkeypatch.chdir(checkout.folder)
-    capsys.readouterr()
-    return checkout
-
-
-@pytest.fixture
-def update(new: Kratos) -> Kratos:
-    return lambda *words: new("--update", *words)
 
 
 def test_project_that_was_not_touched_becomes_what_the_template_makes_now(
@@ -97,7 +30,7 @@ def test_project_that_was_not_touched_becomes_what_the_template_makes_now(
     fresh = here.parent / "fresh/my-shop"
     assert new(str(fresh), "--repo", f"file://{template.folder}") == 0
     shutil.rmtree(shop.folder / ".git")
-    assert _tree(shop.folder) == _tree(fresh)
+    assert tree(shop.folder) == tree(fresh)
     assert os.access(shop.folder / "tool", os.X_OK)
 
 
@@ -266,13 +199,13 @@ def test_dry_run_tells_and_writes_nothing(
     shop.commit(**{"list.txt": "mine\n"})
     template.commit(**{"list.txt": "newer\n", "README.md": "newer\n"})
     (shop.folder / "notes").write_text("not committed, which is no matter here")
-    before = _tree(shop.folder)
+    before = tree(shop.folder)
     assert update("--dry-run") == 1
     said = capsys.readouterr()
     assert said.out.splitlines()[:2] == ["UPDATED README.md", "CONFLICT list.txt"]
     assert "Nothing was changed" in said.out
     assert "there would be conflicts in 1 file: list.txt" in said.err
-    assert _tree(shop.folder) == before
+    assert tree(shop.folder) == before
 
 
 def test_programs_are_told_in_json(
@@ -293,129 +226,4 @@ def test_programs_are_told_in_json(
             {"path": "new.txt", "change": "added", "note": ""},
         ],
         "conflicts": ["list.txt"],
-    }
-
-
-@pytest.mark.parametrize("name", ["README.md", "notes"])
-def test_what_is_not_committed_is_not_updated(
-    shop: Checkout, template: Checkout, update: Kratos, capsys: Captured, name: str
-) -> None:
-    template.commit(**{"list.txt": "newer\n"})
-    (shop.folder / name).write_text("mine\n")
-    assert update() == 1
-    said = capsys.readouterr().err
-    assert "commit it, so that git can take the update back, or give --allow-dirty" in said
-    assert f"\n  {name}" in said
-    assert shop.text("list.txt") == LIST
-    assert update("--allow-dirty") == 0
-    assert shop.text("list.txt") == "newer\n"
-    assert shop.text(name) == "mine\n"
-
-
-def test_project_in_no_repository_is_not_updated(
-    shop: Checkout, template: Checkout, update: Kratos, capsys: Captured
-) -> None:
-    template.commit(**{"list.txt": "newer\n"})
-    shutil.rmtree(shop.folder / ".git")
-    assert update() == 1
-    assert "is in no repository of git that could take the update back" in capsys.readouterr().err
-    assert update("--allow-dirty") == 0
-    assert shop.text("list.txt") == "newer\n"
-
-
-def test_project_that_a_repository_around_it_ignores_is_not_updated(
-    shop: Checkout, template: Checkout, update: Kratos, capsys: Captured
-) -> None:
-    template.commit(**{"list.txt": "newer\n"})
-    around = Checkout(shop.folder.parent)
-    around.git("init", "--quiet")
-    (around.folder / ".gitignore").write_text("my-shop\n")
-    shutil.rmtree(shop.folder / ".git")
-    assert update() == 1
-    assert "is in no repository of git that could take the update back" in capsys.readouterr().err
-    assert shop.text("list.txt") == LIST
-
-
-def test_machine_without_git_is_told(
-    shop: Checkout, update: Kratos, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(shop.folder))
-    assert update() == 1
-    assert "there is no git, which an update needs to merge" in capsys.readouterr().err
-
-
-def test_failure_leaves_the_project_as_it_was(
-    shop: Checkout,
-    template: Checkout,
-    update: Kratos,
-    capsys: Captured,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    template.commit(
-        **{"README.md": "newer\n", "src/{{package}}/old.py": None, "inner/tool": "#!/bin/sh\n"}
-    )
-    before = _tree(shop.folder)
-    replace = Path.replace
-    full = ["template.toml"]
-
-    def full_disk(path: Path, target: Path) -> Path:
-        if target.name in full:
-            full.clear()
-            raise OSError(28, "No space left on device", str(target))
-        return replace(path, target)
-
-    monkeypatch.setattr(Path, "replace", full_disk)
-    assert update() == 1
-    assert "No space left on device; nothing was changed" in capsys.readouterr().err
-    assert _tree(shop.folder) == before
-    assert shop.git("status", "--porcelain") == ""
-    assert not (shop.folder / "inner").exists()
-
-
-def test_links_are_not_followed(
-    shop: Checkout, template: Checkout, update: Kratos, capsys: Captured, tmp_path: Path
-) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    shutil.move(shop.folder / "src/my_shop", elsewhere)
-    (shop.folder / "src/my_shop").symlink_to(elsewhere)
-    (shop.folder / "list.txt").unlink()
-    (shop.folder / "list.txt").mkdir()
-    shop.commit(**{"list.txt/x": "", "docs": "mine\n"})
-    template.commit(
-        **{"list.txt": "newer\n", "src/{{package}}/old.py": "NEW = 1\n", "docs/page.md": "new\n"}
-    )
-    assert update() == 0
-    assert capsys.readouterr().out.splitlines()[:3] == [
-        "KEPT docs/page.md (not touched: docs is no folder)",
-        "KEPT list.txt (not touched: list.txt is no file)",
-        "KEPT src/my_shop/old.py (not touched: src/my_shop is a link)",
-    ]
-    assert (elsewhere / "old.py").read_text() == "OLD = 1\n"
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["--update", "--force"], "--force is about making a project"),
-        (["--update", "--nomod"], "--nomod is about making a project"),
-        (["--update", "--http-only"], "--http-only is about making a project"),
-        (["shop", "--dry-run"], "--dry-run is about --update: give both"),
-        (["shop", "--allow-dirty"], "--allow-dirty is about --update: give both"),
-        (["shop", "--json"], "--json is about --update: give both"),
-        (["--update", "nowhere"], "has no .kratos/template.toml, in which kratos new writes"),
-    ],
-)
-def test_contradictions_are_told(
-    here: Path, new: Kratos, capsys: Captured, words: list[str], told: str
-) -> None:
-    assert new(*words) == 2
-    assert told in capsys.readouterr().err
-    assert list(here.iterdir()) == []
-
-
-def _tree(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {
-        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mode)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".git" not in path.parts
     }
