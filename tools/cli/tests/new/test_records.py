@@ -79,6 +79,14 @@ def test_newer_project_is_not_brought_to_an_older_template(
     assert "the project is of 99.0.0: bring kratos-cli up to date" in capsys.readouterr().err
 
 
+def test_version_that_is_none_is_told(here: Path, new: Kratos, capsys: Captured) -> None:
+    assert new("shop") == 0
+    record = here / "shop/.kratos/template.toml"
+    edit(record, f'version = "{version("kratos-cli")}"', 'version = "newest"')
+    assert new("shop", "--update", "--allow-dirty") == 1
+    assert "cannot be understood: Invalid version: 'newest'" in capsys.readouterr().err
+
+
 def test_older_project_asks_for_the_versions_of_today(here: Path, new: Kratos) -> None:
     assert new("shop") == 0
     now = tomllib.loads((here / "shop/.kratos/template.toml").read_text())["requires"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from kratos_cli.failure import CommandFailure
 from kratos_cli.new.merging import Change, Made, Verb, changed
@@ -158,7 +158,13 @@ def _label(source: Source) -> str:
 def _refuse_older(before: Record, source: Source) -> None:
     if before.place != BUILT_IN or source.place != BUILT_IN:
         return
-    if Version(source.version) < Version(before.version):
+    try:
+        is_older = Version(source.version) < Version(before.version)
+    except InvalidVersion as error:
+        raise CommandFailure(
+            f"{FILE} cannot be understood: {error}; take it back from the repository"
+        ) from error
+    if is_older:
         raise CommandFailure(
             f"this is {BUILT_IN} {source.version}, and the project is of {before.version}: "
             f"bring {BUILT_IN} up to date first, by pip install --upgrade {BUILT_IN}"
