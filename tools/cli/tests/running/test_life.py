@@ -46,9 +46,7 @@ def test_nothing_is_told_to_nobody() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
 def test_worker_that_dies_is_an_event(tmp_path: Path) -> None:
-    (tmp_path / "service.py").write_text(
-        "from kratos import App\ndef build(): return App()\n"
-    )
+    (tmp_path / "service.py").write_text("from kratos import App\ndef build(): return App()\n")
     with subprocess.Popen(
         [sys.executable, "-c", MAIN, "run", "service", "--json", "--workers", "1"],
         cwd=tmp_path,
