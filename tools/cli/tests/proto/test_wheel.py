@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -237,3 +238,14 @@ def test_definitions_that_make_no_package_are_refused(
     assert main([*COMMAND, "-I", "api", "-I", "other"] if texts else COMMAND) != 0
     assert reason in capsys.readouterr().err
     assert not (folder / "dist").exists()
+
+
+def test_names_with_commas_and_quotes_are_recorded_as_they_are(folder: Path, write: Write) -> None:
+    name = 'a,"b".proto'
+    write({f"api/{name}": MONEY})
+    assert main(COMMAND) == 0
+    with zipfile.ZipFile(folder / WHEEL) as archive:
+        record = archive.read("acme_protos-1.2.0.dist-info/RECORD").decode()
+        recorded = [row[0] for row in csv.reader(record.splitlines())]
+        assert sorted(recorded) == sorted(archive.namelist())
+    assert f"acme_protos/{name}" in recorded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import io
 import re
@@ -84,9 +85,8 @@ class Wheel:
             f"{info}/WHEEL": self._tags().encode(),
             f"{info}/entry_points.txt": self._entry_points().encode(),
         }
-        record = [f"{path},{_digest(data)},{len(data)}\n" for path, data in files.items()]
-        record.append(f"{info}/RECORD,,\n")
-        files[f"{info}/RECORD"] = "".join(record).encode()
+        rows = [(path, _digest(data), str(len(data))) for path, data in files.items()]
+        files[f"{info}/RECORD"] = _table([*rows, (f"{info}/RECORD", "", "")])
         buffer = io.BytesIO()
         # Not compressed: libraries of different machines would do it differently.
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -135,6 +135,13 @@ class Wheel:
             + "".join(f"{name} = {value}\n" for name, value in sorted(points.items()))
             for group, points in sorted(self.entry_points.items())
         )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> bytes:
+    """Return rows as CSV: names of definitions may have commas in them."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def _digest(data: bytes) -> str:
