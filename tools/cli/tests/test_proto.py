@@ -397,3 +397,10 @@ def test_link_that_leads_out_of_the_output_is_not_written_through(
     assert main(["proto", "a.proto", "-o", "out"]) == 1
     assert "out/a_pb2.py is a link that leads out of out; remove it" in capsys.readouterr().err
     assert (folder / "notes").read_text() == "mine"
+
+
+def test_compiler_that_is_none_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, {"a.proto": 'syntax = "proto3";\npackage a;\n', "protoc": "#!/bin/sh\n"})
+    (folder / "protoc").chmod(0o755)
+    assert main(["proto", "a.proto", "--protoc", "./protoc"]) == 1
+    assert "./protoc wrote no descriptors; it is no protoc" in capsys.readouterr().err

@@ -55,6 +55,7 @@ def test_further_output_is_asked_for() -> None:
         ("omitempty_prefix=api", "must start with '/'"),
         ("private_package=a..b", "names joined with dots"),
         ("Ma.proto=not-a-module", "a.proto=not-a-module"),
+        ("Ma.proto=class.a_pb2", "a.proto=class.a_pb2"),
         ("Ma.proto", "a.proto="),
     ],
 )

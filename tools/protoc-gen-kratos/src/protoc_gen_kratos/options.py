@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +81,8 @@ class Options:
             )
         self._check_tests()
         for name, module in self.modules.items():
-            if not name.endswith(".proto") or not _DOTTED.fullmatch(module):
+            words = any(map(keyword.iskeyword, module.split(".")))
+            if not name.endswith(".proto") or not _DOTTED.fullmatch(module) or words:
                 raise ParameterError(
                     f"module {name}={module} is not of the form path/x.proto=package.x_pb2"
                 )

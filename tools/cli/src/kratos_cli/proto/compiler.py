@@ -71,6 +71,8 @@ def compile_definitions(
         sys.stderr.write("".join(f"{line}\n" for line in shown))
         if done.returncode != 0:
             raise CommandFailure(_reason(done.stderr, roots))
+        if not output.is_file():
+            raise CommandFailure(f"{command[0]} wrote no descriptors; it is no protoc")
         return output.read_bytes()
 
 
