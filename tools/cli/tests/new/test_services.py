@@ -69,6 +69,23 @@ def test_project_knows_its_services(shop: Path, new: Kratos) -> None:
     assert after.replace('[\n    "app/user",\n    "app/order",\n]', "[]") == before
 
 
+def test_service_that_is_added_meanwhile_is_not_forgotten(
+    shop: Path, new: Kratos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = "kratos_cli.new.project._generate"
+
+    def nothing(*_: object) -> None: ...
+
+    def meanwhile(*_: object) -> None:
+        monkeypatch.setattr(generate, nothing)
+        assert new("app/order", "--nomod") == 0
+
+    monkeypatch.setattr(generate, meanwhile)
+    assert new("app/user", "--nomod") == 0
+    members = environments(shop)["default"]["workspace"]["members"]
+    assert members == ["app/order", "app/user"]
+
+
 def test_services_can_run_beside_each_other(shop: Path, new: Kratos) -> None:
     for name in ("app/user", "app/order"):
         assert new(name, "--nomod") == 0

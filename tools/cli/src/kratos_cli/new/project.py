@@ -42,11 +42,13 @@ def make(source: Source, plan: Plan, *, replace: bool = False) -> list[Path]:
             _generate(template, plan, new)
             _remember(source, template, plan, new)
             made = sorted(path.relative_to(new) for path in new.rglob("*") if path.is_file())
-            joining = None if plan.repository is None else plan.repository.with_member(plan.path)
             if plan.repository is not None:
+                plan.repository.with_member(plan.path)  # which may be refused
                 _complete(plan.repository, template, plan)
             _move(new, plan.folder, workshop / "old" if replace else None)
-            if plan.repository is not None and joining is not None:
+            if plan.repository is not None:
+                # Read again: another service may have been added meanwhile.
+                joining = Repository.around(plan.folder).with_member(plan.path)
                 (workshop / "hatch.toml").write_text(joining, encoding="utf-8")
                 (workshop / "hatch.toml").replace(plan.repository.folder / "hatch.toml")
     except OSError as error:
