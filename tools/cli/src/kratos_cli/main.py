@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, cast
 
 from kratos.errors import KratosError
+from kratos_cli.ending import Terminated, terminable
 from kratos_cli.failure import CommandFailure
 from kratos_cli.parsing import Parser, Subparsers, nearest
 from kratos_cli.printing import closed_early, plain
@@ -35,7 +35,8 @@ COMMANDS: Final[Mapping[str, str]] = {
 _GROUP: Final = "kratos.cli"
 _INTERRUPTED: Final = 130
 _CLOSED: Final = 141  # as a shell tells that a program ended by SIGPIPE
-_OWN_OUTPUT: Final = frozenset(("demo", "run"))  # what applications write is theirs
+_TERMINATED: Final = 143
+_OF_APPLICATIONS: Final = frozenset(("demo", "run"))  # whose output and signals are theirs
 
 
 class Command(Protocol):
@@ -139,11 +140,14 @@ def _list(others: Sequence[str], subparsers: Subparsers) -> None:
 
 def _run(command: Command, args: argparse.Namespace) -> int:
     try:
-        is_plain = args.command in COMMANDS and args.command not in _OWN_OUTPUT
-        with plain() if is_plain else contextlib.nullcontext():
+        if args.command in _OF_APPLICATIONS or args.command not in COMMANDS:
+            return _status(command, args)
+        with terminable(), plain():
             return _status(command, args)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except Terminated:
+        return _TERMINATED
     except BrokenPipeError:
         closed_early()
         return _CLOSED

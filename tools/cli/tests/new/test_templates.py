@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -269,3 +272,30 @@ def test_template_that_says_nothing_of_hatch_says_how_to_go_on(
 ) -> None:
     assert new("shop", "--repo", str(template)) == 0
     assert "said by the template's author" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+def test_signal_ends_it_and_nothing_is_left(
+    here: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    program = "import sys; from kratos_cli.main import main; sys.exit(main())"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"git://127.0.0.1:{server.getsockname()[1]}/never"
+        with subprocess.Popen(
+            [sys.executable, "-c", program, "new", "shop", "--repo", url],
+            env={**os.environ, "TMPDIR": str(temporary)},
+            stderr=subprocess.PIPE,
+        ) as process:
+            connection, _ = server.accept()  # by git, which waits for an answer
+            with connection:
+                process.send_signal(number)
+                assert process.wait() == status
+                while connection.recv(1024):  # until git has ended, too
+                    continue
+            assert process.stderr is not None
+            assert process.stderr.read() == b""
+    assert [*here.iterdir(), *temporary.iterdir()] == []
