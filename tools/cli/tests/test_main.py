@@ -133,6 +133,12 @@ def test_an_unknown_option_is_told_before_what_else_is_missing(
     assert "there is no option --jsno; did you mean '--json'?" in capsys.readouterr().err
 
 
+def test_a_word_too_many_is_not_called_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["doctor", "src"])
+    assert "there is nothing to do with 'src'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -142,7 +142,9 @@ class Parser(argparse.ArgumentParser):
             setattr(parsed, self._rest, left)
         if rest and self._subparsers is None:  # said here, where the options are known
             options = [word for word in rest if word.startswith("-")]
-            self.error(f"there is no option {' '.join(options or rest)}")
+            if options:
+                self.error(f"there is no option {' '.join(options)}")
+            self.error(f"there is nothing to do with {' '.join(map(repr, rest))}")
         return parsed, rest
 
     def _parse(self, words: list[str], namespace: Any) -> tuple[argparse.Namespace, list[str]]:

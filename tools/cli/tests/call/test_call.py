@@ -122,10 +122,12 @@ async def test_every_arity_is_called(serve: Serve, call: Call, engine: str, way:
         gathered = await call(target, "PutAll", stdin='{"name":"a"}\n\n{"name":"b"}\n')
         split = await call(target, "depot.v1.Depot.Split", '{"name":"xyz"}')
         weighed = await call(target, "Weigh", '{"name":"a"} {"name":"b"}')
+        apart = await call(target, "Weigh", '{"name":"a"}', '{"name":"b"}')
     assert json.loads(single.out) == json.loads(FULL)
     assert json.loads(gathered.out)["name"] == "a+b"
     assert [json.loads(line)["name"] for line in split.out.splitlines()] == ["x", "y", "z"]
     assert [json.loads(line)["name"] for line in weighed.out.splitlines()] == ["a", "b"]
+    assert apart.out == weighed.out
     assert (single.status, gathered.status, split.status, weighed.status) == (0, 0, 0, 0)
 
 
@@ -205,8 +207,11 @@ async def test_nothing_that_a_server_says_is_obeyed_by_a_terminal(
         (["Depot", "{}"], "is a service; write Depot/METHOD"),
         (["ServerReflectionInfo", "{}"], "write Service/Method"),
         (["Put", "{name: 1}"], "the request is no JSON"),
-        (["Put", '{"nam": "x"}'], "the request is no depot.v1.Item"),
+        (["Put", '{"nam": "x"}'], "has no such field; did you mean 'name'?"),
+        (["Put", '{"xyz": "x"}'], "has no such field; it has name, weight, labels, parts, "),
         (["Put", "{} {}"], "takes one request, and there are 2"),
+        (["Put", "{}", "{}"], "takes one request, and there are 2"),
+        (["Weigh", "{}", "-"], "not both"),
         (["Weigh", '{} {"weight": "x"}'], "the request is no depot.v1.Item: $.weight"),
         (["PutAll", '{} {"weight": "x"}'], "the request is no depot.v1.Item: $.weight"),
         (["Put", "-H", "x"], "write 'name: value'"),
@@ -252,7 +257,9 @@ async def test_name_is_looked_up_in_a_registry(serve: Serve, call: Call, tmp_pat
     assert "grpc.health.v1.Health" in ran.out
     assert unknown.status == 1
     assert "no instance is registered" in unknown.err
-    assert (await call("discovery:///depot")).status == 2
+    unsaid = await call("discovery:///depot")
+    assert unsaid.status == 2
+    assert "pass the registry with --registry URL" in unsaid.err
 
 
 async def test_options_may_stand_between_words(serve: Serve, call: Call) -> None:
@@ -347,6 +354,7 @@ async def test_server_that_is_not_there_is_told_at_once(call: Call) -> None:
         ran = await call(target, "Put", "{}")
         assert ran.status == 1
         assert "Connect call failed" in ran.err
+        assert ran.err.count(f"127.0.0.1:{port}") == 1
 
 
 async def test_time_limit_ends_a_call(serve: Serve, call: Call) -> None:

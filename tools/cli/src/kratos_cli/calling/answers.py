@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -14,8 +15,9 @@ from kratos import Error
 from kratos.transport import Call
 from kratos_protojson import JsonError, Printer, PrintOptions
 
-__all__ = ["Answers", "told"]
+__all__ = ["Answers", "plainly", "told"]
 
+_LAYERS: Final = re.compile(r"(?:(\S+): )?(?:\1: )?no connection to \1: ")
 _SECRET: Final = ("authorization", "cookie", "set-cookie")
 
 
@@ -25,6 +27,11 @@ def told(error: Error) -> str:
     cause = "" if error.__cause__ is None else str(error.__cause__)
     because = f" ({cause})" if cause and cause not in error.message else ""
     return f"{error.code}{reason}: {error.message}{because}"
+
+
+def plainly(error: ConnectionError) -> str:
+    """Return why there is no connection, with each address once: layers put theirs before it."""
+    return _LAYERS.sub("", str(error))
 
 
 class Answers:

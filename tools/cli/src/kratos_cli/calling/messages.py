@@ -14,12 +14,14 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from kratos_cli.failure import CommandFailure
+from kratos_cli.parsing import nearest
 from kratos_protojson import JsonError, ParseOptions, Parser
 
 __all__ = ["STDIN", "many", "one"]
 
 STDIN: Final = "-"
 _ROOM: Final = 16  # lines that may be read ahead of the call
+_NO_FIELD: Final = " has no such field"
 _PARSER: Final = Parser(ParseOptions(ignore_unknown=False))
 
 
@@ -94,8 +96,25 @@ def _message(text: str, kind: type[Message]) -> Message:
     try:
         return _PARSER.from_json(text, kind)
     except JsonError as error:
-        name: Any = kind.DESCRIPTOR.full_name
-        raise CommandFailure(f"the request is no {name}: {error}", status=2) from error
+        descriptor: Any = kind.DESCRIPTOR
+        raise CommandFailure(
+            f"the request is no {descriptor.full_name}: {error}{_fields(error, descriptor)}",
+            status=2,
+        ) from error
+
+
+def _fields(error: JsonError, outer: Any) -> str:
+    """Return what to tell of a field that there is not: those that there are."""
+    name = error.problem.removesuffix(_NO_FIELD)
+    if name == error.problem:
+        return ""
+    try:
+        found = outer.file.pool.FindMessageTypeByName(name)
+    except KeyError:
+        return ""
+    known = [field.json_name for field in found.fields]
+    wrong = str(error).partition(": ")[0].rpartition(".")[2]
+    return nearest(wrong, known) or f"; it has {', '.join(known) or 'none'}"
 
 
 class _Lines:

@@ -14,7 +14,7 @@ from kratos import Client, Error
 from kratos.client import Target
 from kratos.tls import ClientTls
 from kratos.transport import Arity, CallOptions, Header
-from kratos_cli.calling.answers import Answers, told
+from kratos_cli.calling.answers import Answers, plainly, told
 from kratos_cli.calling.conduct import conduct
 from kratos_cli.calling.definitions import Described
 from kratos_cli.calling.describing import as_json, as_text
@@ -42,6 +42,11 @@ class Session:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._target = Target.parse(args.target)
+        if self._target.service and args.registry is None:
+            raise CommandFailure(
+                f"{self._target.text} is a name to look up: pass the registry with --registry URL",
+                status=2,
+            )
         self._transport = ""  # chosen when the session is opened
         self._headers = _headers(args.headers)
         self._patience: float = _PATIENCE if args.timeout is None else args.timeout
@@ -163,6 +168,8 @@ class Session:
         return MetadataSource(self._client, options)
 
     def _unreached(self, error: Error) -> str:
+        if isinstance(error.__cause__, ConnectionError):
+            return f"{self._target.text} cannot be reached: {plainly(error.__cause__)}"
         return f"{self._target.text} did not tell its services: {told(error)}"
 
 

@@ -112,7 +112,7 @@ class ReflectionSource:
                 if len(self._versions) == 1:
                     raise CommandFailure(
                         "the server has no reflection; pass its definitions with --proto, or "
-                        "--descriptors"
+                        "--descriptors, and write http:// before an address of HTTP"
                     ) from error
             del self._versions[0]
 

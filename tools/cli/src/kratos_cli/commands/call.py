@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "run"]
 
+_STDIN = "-"
 _DESCRIPTION = """\
 Call a method of a running service, or tell what there is to call:
 
   kratos call TARGET                    the services
   kratos call TARGET SERVICE            its methods, HTTP rules and messages
-  kratos call TARGET METHOD [JSON]      call it; '-' reads standard input
+  kratos call TARGET METHOD [JSON ...]  call it; '-' reads standard input
 
 TARGET is host:port (gRPC), grpc://, grpcs://, http:// or https://host:port, unix:/path, or
 discovery:///name with --registry URL. METHOD is Service/Method; parts of its name that are not
@@ -40,9 +41,9 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "data",
         metavar="JSON",
-        nargs="?",
-        help="the request, or several; '-' for standard input (default: an empty request, and "
-        "standard input for a stream)",
+        nargs="*",
+        help="the request, or several for a stream; '-' for standard input (default: an empty "
+        "request, and standard input for a stream)",
     )
     _add_calling(parser)
     _add_reaching(parser)
@@ -116,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
     from kratos.errors import ConfigError, PluginLoadError, PluginNotFound, RegistryUnavailable
     from kratos_cli.calling.session import Session
 
+    if _STDIN in args.data and len(args.data) > 1:
+        raise CommandFailure("give requests, or '-' to read them: not both", status=2)
     if args.proto and args.descriptors:
         raise CommandFailure("give --proto or --descriptors, not both", status=2)
     log = logging.getLogger("kratos")
@@ -135,7 +138,7 @@ async def _run(session: Session, args: argparse.Namespace) -> int:
     async with session:
         if args.method is None:
             return await _list(session, lines=args.json)
-        return await session.follow(args.method, args.data)
+        return await session.follow(args.method, "\n".join(args.data) if args.data else None)
 
 
 async def _list(session: Session, *, lines: bool) -> int:
