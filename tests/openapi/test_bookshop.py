@@ -102,6 +102,27 @@ def test_command_writes_a_file_with_comments_of_definitions(shop: Path) -> None:
     )
 
 
+def test_command_describes_the_service_of_a_folder_where_it_is_served(
+    shop: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path_factory.mktemp("project")
+    (project / "src/stall").mkdir(parents=True)
+    (project / "pyproject.toml").touch()
+    (project / "title").write_text("stall")
+    (project / "src/stall/__init__.py").touch()
+    (project / "src/stall/app.py").write_text(
+        "from pathlib import Path\nfrom kratos import App\nfrom kratos_http import HttpServer\n"
+        "def build():\n"
+        "    return App(name=Path('title').read_text(), servers=[HttpServer('127.0.0.1:0')])\n"
+    )
+    assert main(["openapi", str(project), "-o", "stall.json"]) == 0
+    assert json.loads((shop / "stall.json").read_text())["info"]["title"] == "stall"
+    (project / "src/stall/app.py").rename(project / "src/stall/__main__.py")
+    (project / "src/stall/__main__.py").write_text("")
+    assert main(["openapi", str(project)]) == 2
+    assert "stall has a program and no 'def build'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said", "status"),
     [

@@ -270,12 +270,14 @@ def test_tests_of_a_class_that_needs_something_wait_until_it_is_made(
     text = COUNTER.replace("class CounterService(", head)
     text = text.replace('    """Sells."""\n', beginning)
     text = text.replace('"CounterService"', '"Mine"')
-    path.write_text(text.replace("\nfrom google", "from dataclasses import dataclass\n\nfrom google"))
+    text = text.replace("\nfrom google", "from dataclasses import dataclass\n\nfrom google")
+    path.write_text(text)
     assert main([*COMMAND, "--tests", "."]) == 0
     written = (project / "test_counter.py").read_text()
     assert "def service() -> Mine:" in written
     assert "async def test_sell(service: Mine) -> None:\n    async with serving(service)" in written
-    shown = python("-m", "pytest", "-rs", "-p", "no:randomly", "test_counter.py", path=project / "src")
+    command = ("-m", "pytest", "-rs", "-p", "no:randomly", "test_counter.py")
+    shown = python(*command, path=project / "src")
     assert "make the service here: it needs store, limit" in shown
     assert "6 skipped" in shown
 

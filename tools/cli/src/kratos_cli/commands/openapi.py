@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +23,10 @@ __all__ = ["register", "run"]
 _DESCRIPTION = """\
 Write what an application serves over HTTP as OpenAPI 3.1.
 
-Takes what 'kratos run' takes: module:build, or path/service.py:build. Nothing is served and no
-port is bound. Options of the application's HttpServer decide how the JSON looks, and its
-openapi=OpenApi(...) what the document says of itself."""
+Takes what 'kratos run' takes: module:build, path/service.py:build, or the folder of a project, by
+default the current one. Nothing is served and no port is bound. Options of the application's
+HttpServer decide how the JSON looks, and its openapi=OpenApi(...) what the document says of
+itself."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -31,7 +34,13 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "openapi", help="describe an application's HTTP API", description=_DESCRIPTION
     )
-    parser.add_argument("target", metavar="MODULE:BUILD", help="function that returns the App")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        default=".",
+        help="module:build, or a folder (default: .)",
+    )
     parser.add_argument(
         "-o", "--out", metavar="FILE", help="file to write; a name in .yaml or .yml means --yaml"
     )
@@ -92,10 +101,27 @@ def _application(target: str) -> App:
     from kratos import App
     from kratos.app import load
 
-    built: Any = load(target)()
+    with _within(target) as found:
+        built: Any = load(found)()
     if isinstance(built, App):
         return built
     raise CommandFailure(f"{target} returns no App, but {built!r}", status=2)
+
+
+@contextlib.contextmanager
+def _within(target: str) -> Generator[str]:
+    """Yield the factory that is meant; that of a project is called where it is served."""
+    from kratos_cli.running.choosing import choose
+
+    if not Path(target).is_dir():
+        yield target
+        return
+    service = choose(Path(target))
+    if not service.target:
+        raise CommandFailure(f"{service.name} has a program and no 'def build'", status=2)
+    sys.path.insert(0, str(service.root))
+    with contextlib.chdir(service.folder):
+        yield service.target
 
 
 def _server(app: App, target: str) -> HttpServer:

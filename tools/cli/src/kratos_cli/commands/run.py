@@ -91,9 +91,11 @@ def _run(args: argparse.Namespace) -> int:
         raise CommandFailure("--generate is about --reload: give both", status=2)
     if args.work and not Path(args.work).is_dir():
         raise CommandFailure(f"--work {args.work}: there is no such folder", status=2)
+    from kratos_cli.running.choosing import choose
+
     folder = Path(args.target)
     if folder.is_dir():
-        service = _choose(folder)
+        service = choose(folder)
         os.chdir(args.work or service.folder)
         _import_from(service.root)
         if not service.target or args.arguments:
@@ -182,40 +184,6 @@ def _reload(command: Sequence[str], folder: Path, args: argparse.Namespace) -> i
         events=Events.wanted(args.json),
     )
     return asyncio.run(reloading.run())
-
-
-def _choose(folder: Path) -> Service:
-    from kratos_cli.running.services import find_services
-
-    found = find_services(folder)
-    if not found:
-        raise CommandFailure(
-            f"there is no service in {folder.absolute()}: no package with 'def build' in app.py "
-            "or with a __main__.py, in src or beside pyproject.toml; write module:build",
-            status=2,
-        )
-    if len(found) == 1:
-        return found[0]
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        return _asked(found)
-    names = ", ".join(_shown(service) for service in found)
-    raise CommandFailure(f"there are several services: {names}; name the folder of one", status=2)
-
-
-def _asked(found: Sequence[Service]) -> Service:
-    for number, service in enumerate(found, 1):
-        print(f"{number:>3}  {_shown(service)}")
-    while True:
-        try:
-            answer = input(f"which one is to be run? 1 to {len(found)}: ").strip()
-        except EOFError:
-            raise CommandFailure("no service was chosen", status=2) from None
-        if answer.isascii() and answer.isdigit() and 0 < int(answer) <= len(found):
-            return found[int(answer) - 1]
-
-
-def _shown(service: Service) -> str:
-    return f"{service.name} in {os.path.relpath(service.folder)}"
 
 
 def _workers(text: str) -> int | Literal["auto"]:

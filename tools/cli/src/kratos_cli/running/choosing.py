@@ -1,0 +1,50 @@
+"""Which service is meant where a folder is named."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kratos_cli.failure import CommandFailure
+from kratos_cli.running.services import Service, find_services
+
+__all__ = ["choose"]
+
+
+def choose(folder: Path) -> Service:
+    """Return the service of the project that a folder belongs to; of several, ask for one.
+
+    Raises:
+        CommandFailure: There is none, or of several none was chosen.
+    """
+    found = find_services(folder)
+    if not found:
+        raise CommandFailure(
+            f"there is no service in {folder.absolute()}: no package with 'def build' in app.py "
+            "or with a __main__.py, in src or beside pyproject.toml; write module:build",
+            status=2,
+        )
+    if len(found) == 1:
+        return found[0]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return _asked(found)
+    names = ", ".join(_shown(service) for service in found)
+    raise CommandFailure(f"there are several services: {names}; name the folder of one", status=2)
+
+
+def _asked(found: Sequence[Service]) -> Service:
+    for number, service in enumerate(found, 1):
+        print(f"{number:>3}  {_shown(service)}")
+    while True:
+        try:
+            answer = input(f"which one is meant? 1 to {len(found)}: ").strip()
+        except EOFError:
+            raise CommandFailure("no service was chosen", status=2) from None
+        if answer.isascii() and answer.isdigit() and 0 < int(answer) <= len(found):
+            return found[int(answer) - 1]
+
+
+def _shown(service: Service) -> str:
+    return f"{service.name} in {os.path.relpath(service.folder)}"
