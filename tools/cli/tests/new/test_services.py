@@ -120,7 +120,9 @@ def test_service_may_be_made_from_below(
 
 def test_tells_how_to_run_it(shop: Path, new: Kratos, capsys: Captured) -> None:
     assert new("app/user", "--nomod") == 0
-    told = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    told = shown.out.splitlines()
     assert told[told.index("Next:") + 1 :] == [
         "    ./hatchw env prune",
         "    ./hatchw run test app/user/tests",
@@ -138,11 +140,16 @@ def test_api_that_was_deleted_comes_back_and_others_stay(shop: Path, new: Kratos
     assert (shop / "api/mine.proto").read_text() == mine
 
 
-def test_api_that_was_changed_stays_as_it_is(shop: Path, new: Kratos) -> None:
+def test_api_that_was_changed_stays_as_it_is_and_is_told(
+    shop: Path, new: Kratos, capsys: Captured
+) -> None:
     proto = shop / "api/helloworld/v1/greeter.proto"
     proto.write_text(proto.read_text() + "// Mine.\n")
     generated = (shop / "src/shop/api/helloworld/v1/greeter_kratos.py").read_bytes()
     assert new("app/user", "--nomod") == 0
+    told = capsys.readouterr().err
+    assert "api/helloworld/v1/greeter.proto is not as the template has it" in told
+    assert "error_reason.proto" not in told
     assert proto.read_text().endswith("// Mine.\n")
     assert (shop / "src/shop/api/helloworld/v1/greeter_kratos.py").read_bytes() == generated
 

@@ -81,7 +81,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make it, or bring it up to date, and tell what comes next."""
-    from kratos_cli.new.project import make
+    from kratos_cli.new.project import changed_definitions, make
     from kratos_cli.new.source import opened
 
     _refuse_contradictions(args)
@@ -94,12 +94,18 @@ def run(args: argparse.Namespace) -> int:
     repo = args.repo or os.environ.get(_LAYOUT) or None
     with opened(repo, branch=args.branch, timeout=args.timeout, quiet=args.quiet) as source:
         made = make(source, plan, replace=replaced)
+        changed = changed_definitions(source, plan)
     if args.quiet:
         return 0
     for path in made:
         size = (plan.folder / path).stat().st_size
         print(f"CREATED {path.as_posix()} ({size} bytes)")
     print(_next_steps(plan))
+    for name in changed:
+        sys.stderr.write(
+            f"kratos new: {name} is not as the template has it; bring {plan.path} into line with "
+            f"it: kratos proto server {name} -t DIR --append adds methods that are missing\n"
+        )
     return 0
 
 

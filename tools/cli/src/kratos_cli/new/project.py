@@ -16,7 +16,7 @@ from kratos_cli.new.source import Source
 from kratos_cli.new.template import Generation, Template
 from kratos_cli.proto import compile_protos
 
-__all__ = ["make"]
+__all__ = ["changed_definitions", "make"]
 
 
 def make(source: Source, plan: Plan, *, replace: bool = False) -> list[Path]:
@@ -56,6 +56,29 @@ def make(source: Source, plan: Plan, *, replace: bool = False) -> list[Path]:
     return made
 
 
+def changed_definitions(source: Source, plan: Plan) -> list[str]:
+    """Return the definitions that services share and that are not as the template has them.
+
+    A new service is one of the template's: it may lack methods, or use what is gone.
+
+    Args:
+        source: The template.
+        plan: What was made; nothing is returned unless it was added to a repository.
+    """
+    if plan.repository is None:
+        return []
+    template = Template(source.folder)
+    folder, (values, flags) = plan.repository.folder, _shared(plan.repository, plan)
+    roots = [item.protos for item in template.generations(values) if item.shared]
+    return [
+        str(path)
+        for path, content, _ in template.files(values, flags)
+        if any(path.is_relative_to(root) for root in roots)
+        and (folder / path).is_file()
+        and (folder / path).read_bytes() != content
+    ]
+
+
 @contextlib.contextmanager
 def _beside(folder: Path) -> Generator[Path]:
     """Yield an empty folder on the file system of another, which need not be there."""
@@ -88,9 +111,8 @@ def _remember(source: Source, template: Template, plan: Plan, new: Path) -> None
 
 def _complete(repository: Repository, template: Template, plan: Plan) -> None:
     """Bring what its services share and the repository lacks, as when its example is deleted."""
-    values = plan.values() | {"name": repository.name, "package": repository.package}
-    own = plan.flags | {"service": False, "project": True}
-    contents = {path: content for path, content, _ in template.files(values, own)}
+    values, flags = _shared(repository, plan)
+    contents = {path: content for path, content, _ in template.files(values, flags)}
     for item in template.generations(values):
         if item.shared:
             missing = _missing(repository.folder, item, contents)
@@ -99,6 +121,12 @@ def _complete(repository: Repository, template: Template, plan: Plan) -> None:
                 path.write_bytes(content)
             if missing:
                 _compile(item, list(missing), repository.folder)
+
+
+def _shared(repository: Repository, plan: Plan) -> tuple[dict[str, str], dict[str, bool]]:
+    """Return what placeholders stand for in the repository itself, and the parts that it has."""
+    values = plan.values() | {"name": repository.name, "package": repository.package}
+    return values, plan.flags | {"service": False, "project": True}
 
 
 def _missing(
