@@ -110,9 +110,7 @@ class Skeleton:
                 _write_method(source, rpc, imports)
         return imports.statements(), source.text().strip("\n").splitlines()
 
-    def tests(
-        self, implementation: str, *, class_name: str = "", needs: Sequence[str] = ()
-    ) -> str:
+    def tests(self, implementation: str, *, class_name: str = "", needs: Sequence[str] = ()) -> str:
         """Return a module of tests, one for each method.
 
         Args:
