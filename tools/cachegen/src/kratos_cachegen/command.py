@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
             text = generate(file, module=args.module)
             status = max(status, _deliver(file, text, only_check=args.check))
         except SourceProblem as problem:
-            sys.stderr.write(f"{file}:{problem.line}: {problem}\n")
+            where = f"{file}:{problem.line}" if problem.line else str(file)
+            sys.stderr.write(f"{where}: {problem}\n")
             status = 1
         except OSError as error:
             sys.stderr.write(f"{error.filename or file}: {error.strerror}\n")
@@ -112,7 +113,7 @@ def _deliver(file: Path, text: str, *, only_check: bool) -> int:
     out = out_of(file)
     present = present_in(out)
     if only_check and present != text:
-        sys.stderr.write(f"{out} is not as {file} says: run kratos cachegen {file}\n")
+        sys.stderr.write(f"{out} is not as {file} says: run python -m kratos_cachegen {file}\n")
         return 1
     if present != text:
         write_whole(out, text)
