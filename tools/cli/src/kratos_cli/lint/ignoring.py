@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from kratos_cli.lint.rules import ALL
 from kratos_cli.lint.source import Edit, Found, Source
 from protoc_gen_kratos.findings import Finding
 
@@ -51,7 +52,9 @@ def without_ignored(
             yield found
     for each in comments:
         idle = sorted(
-            rule for rule in each.rules if rule in rules and (each.line, rule) not in used
+            rule
+            for rule in each.rules
+            if rule not in ALL or (rule in rules and (each.line, rule) not in used)
         )
         if (idle or not each.rules) and "KR002" in rules:
             yield _idle(source, each, idle)
