@@ -27,6 +27,7 @@ from kratos_gateway.config import problems
 from kratos_gateway.server import Gateway
 from kratos_gateway.settings import Settings
 from kratos_http import HttpServer
+from kratos_http.debug import DebugServer
 from kratos_http.testing import SocketPeer, eventually
 from kratos_http.testing import running as serving
 
@@ -228,6 +229,60 @@ def test_targets_that_cannot_be_asked_are_told_before_and_no_others(target: str,
         refused = not (found.nodes or found.service)
     config = PbGateway(endpoints=[Endpoint(path="/", protocol=HTTP, backends=[backend])])
     assert any(each.fatal for each in problems(config)) is refused
+
+
+class Forwarded:
+    """A back end that answers whom a request is said to be for."""
+
+    max_body = 0
+
+    async def answer(self, head: Head, _body: bytes, /) -> Reply:
+        return Reply(200, (), head.header(b"x-forwarded-for"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [([], b"192.0.2.1, 127.0.0.1"), (["-forward.trusted=none"], b"127.0.0.1")],
+)
+async def test_back_ends_are_told_whom_a_request_is_for(
+    tmp_path: Path, flags: list[str], told: bytes
+) -> None:
+    server = HttpServer("127.0.0.1:0")
+    server.handle("GET", "/{path=**}", Forwarded())
+    async with serving(server):
+        (url,) = await server.bind()
+        path = written(tmp_path / "gateway.yaml", url.removeprefix("http://"))
+        app = application(settings(path, *flags), environ={})
+        gateway = app.options.servers[0]
+        assert isinstance(gateway, Gateway)
+        async with running(app):
+            peer = await connect(gateway)
+            headers = [("X-Forwarded-For", "192.0.2.1")]
+            answer = await peer.request("GET", "/api/x", headers=headers)
+            await peer.aclose()
+    assert answer.body == told
+
+
+async def test_instances_are_shown_where_the_proxy_tells_them(tmp_path: Path) -> None:
+    registry = from_url(f"file://{tmp_path / 'registry'}")
+    endpoints = ("http://127.0.0.1:9",)
+    registration = await registry.register(
+        ServiceInstance(id="1", name="shop", endpoints=endpoints)
+    )
+    path = written(tmp_path / "gateway.yaml", "discovery:///shop")
+    dsn = f"--discovery.dsn=file://{tmp_path / 'registry'}"
+    app = application(settings(path, dsn, "-debug", "-debug.addr=127.0.0.1:0"), environ={})
+    debug = app.options.servers[1]
+    assert isinstance(debug, DebugServer)
+    async with running(app):
+        peer = await SocketPeer.connect("127.0.0.1", int(debug.url.rpartition(":")[2]))
+        head = "GET /debug/watcher/nodes?service=shop HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        await peer.send(head.encode())
+        (shown,) = (await peer.answer()).json()
+        await peer.aclose()
+    await registration.withdraw()
+    await registry.aclose()
+    assert (shown["name"], shown["endpoints"]) == ("shop", list(endpoints))
 
 
 class Streaming:

@@ -143,7 +143,7 @@ def builder(
         environ: Variables, of which those of proxies are read.
 
     Raises:
-        ConfigError: The proxies of the environment cannot be used.
+        ConfigError: The proxies of the environment, or those that are trusted, cannot be used.
     """
     # Imported on use: who checks a configuration needs neither proxies nor middleware.
     backend: Any = import_module("kratos_gateway.backend")
@@ -155,6 +155,7 @@ def builder(
         dial_timeout=settings.dial_timeout, proxies=Proxies.from_environment(environ)
     )
 
+    forwarding = proxy.Forwarding(settings.trusted_proxies)
     limit = settings.resolve_timeout
 
     async def build(config: pb.Gateway) -> Replaceable:
@@ -174,7 +175,9 @@ def builder(
             discovery=discovery,
             connect=connect,
             metrics=metrics,
+            forwarding=forwarding,
             strict_slash=settings.strict_slash,
+            retry_unsafe=settings.retry_unsafe,
             retry_enabled=partial(gates.enabled, RETRY),
         )
         # The first one may wait, as Go's does; a later one must not keep others from coming.

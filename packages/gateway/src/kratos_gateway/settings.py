@@ -50,6 +50,9 @@ class Settings:
         dry_run: Whether everything is made, and nothing served.
         limits: What clients may do.
         dial_timeout: To connect to back ends.
+        trusted_proxies: Networks whose peers are believed whom they speak for; ``None`` for all
+            peers, as in Go.
+        retry_unsafe: Whether requests that are not idempotent are tried again, too, as in Go.
         strict_slash: Whether paths that fit but for their last slash are redirected.
         resolve_timeout: For registries to tell the first instances; ``None`` for no limit.
     """
@@ -72,6 +75,8 @@ class Settings:
     dry_run: bool = False
     limits: Limits = field(default_factory=Limits)
     dial_timeout: float = 0.2
+    trusted_proxies: Sequence[str] | None = None
+    retry_unsafe: bool = True
     strict_slash: bool = False
     resolve_timeout: float | None = None
 
@@ -109,6 +114,8 @@ class Settings:
             dry_run=given.dry_run,
             limits=_limits(found),
             dial_timeout=_time(found, "PROXY_DIAL_TIMEOUT", "200ms"),
+            trusted_proxies=_trusted(given.trusted),
+            retry_unsafe=not given.idempotent_only,
             strict_slash=_truth(found, "ENABLE_STRICT_SLASH"),
             resolve_timeout=_resolve_timeout(found),
         )
@@ -143,6 +150,13 @@ def _parser() -> argparse.ArgumentParser:
     flag("debug", action="store_true", help="serve /debug on an address of its own")
     flag("debug.addr", dest="debug_addr", default=DEBUG_ADDRESS, metavar="ADDRESS", help="that one")
     flag("feature-gates", dest="gates", default="", metavar="NAME=BOOL[,...]", help="switch gates")
+    flag("forward.trusted", dest="trusted", metavar="NETWORK[,...]", help="proxies; none for none")
+    flag(
+        "retry.idempotent-only",
+        dest="idempotent_only",
+        action="store_true",
+        help="try no other requests again",
+    )
     flag("tls.cert", dest="cert", default="", metavar="FILE", help="serve TLS with this")
     flag("tls.key", dest="tls_key", default="", metavar="FILE", help="key of the certificate")
     flag("tls.client-ca", dest="client_ca", default="", metavar="FILE", help="roots of clients")
@@ -165,6 +179,12 @@ def _tls(given: argparse.Namespace) -> ServerTls | None:
     if not (given.cert and given.tls_key):
         raise ConfigError("--tls.cert and --tls.key go together")
     return ServerTls(certificate=given.cert, key=given.tls_key, client_ca=given.client_ca or None)
+
+
+def _trusted(given: str | None) -> Sequence[str] | None:
+    if given is None:
+        return None
+    return [] if given == "none" else [each.strip() for each in given.split(",") if each.strip()]
 
 
 def _limits(environ: Mapping[str, str]) -> Limits:
