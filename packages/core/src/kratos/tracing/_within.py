@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import cast
 
 from kratos.tracing._interface import SPAN, Activating, Span, Tracer
 
@@ -20,11 +21,13 @@ def within(span: Span, /, *, tracer: Tracer) -> Generator[None]:
         span: It.
         tracer: What has begun it; it hears of that, too, if it is ``Activating``.
     """
-    active = tracer.activate(span) if isinstance(tracer, Activating) else None
+    # Asked like this because protocols answer in microseconds, and this is for each request.
+    activate = getattr(tracer, "activate", None)
+    active = None if activate is None else activate(span)
     token = SPAN.set(span)
     try:
         yield
     finally:
         SPAN.reset(token)
-        if isinstance(tracer, Activating):
-            tracer.deactivate(active)
+        if activate is not None:
+            cast("Activating", tracer).deactivate(active)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -17,6 +16,7 @@ from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refusal import refuse
+from kratos_gateway.middleware.requests import with_body
 
 __all__ = ["build"]
 
@@ -43,7 +43,7 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
                 return refuse(request, 413, reason=error.reason, message=error.message)
             if isinstance(body, bytes):
                 return await handler(request)
-            return await handler(replace(request, body=_Counted(body, most)))
+            return await handler(with_body(request, _Counted(body, most)))
 
         return handle
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 
 from kratos.principal import Principal
 from kratos_gateway.exchange import Request
+from kratos_gateway.middleware.requests import with_headers
 
 __all__ = ["called_by", "caller_of", "parameter", "sendable", "without_header", "without_parameter"]
 
@@ -35,7 +36,7 @@ def called_by(request: Request, principal: Principal | None, /, *, header: bytes
     headers = [pair for pair in request.headers if pair[0] != header]
     if principal is not None:
         headers.append((header, sendable(principal.subject)))
-    return replace(request, headers=headers)
+    return with_headers(request, headers)
 
 
 def sendable(text: str, /) -> bytes:
@@ -46,7 +47,7 @@ def sendable(text: str, /) -> bytes:
 def without_header(request: Request, name: bytes, /) -> Request:
     """Return a request without a header."""
     headers = [pair for pair in request.headers if pair[0] != name]
-    return request if len(headers) == len(request.headers) else replace(request, headers=headers)
+    return request if len(headers) == len(request.headers) else with_headers(request, headers)
 
 
 def parameter(request: Request, name: str, /) -> list[str]:

@@ -20,6 +20,7 @@ from kratos_gateway.middleware.names import header_name
 from kratos_gateway.middleware.options import options_of, seconds_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refusal import is_grpc, refuse
+from kratos_gateway.middleware.requests import with_headers
 
 __all__ = ["build"]
 
@@ -87,13 +88,13 @@ class _Asking:
             fields: dict[str, object] = {"error": f"{type(error).__name__}: {error}"}
             self._logger.log(Level.ERROR, "nobody could be asked about a request", fields)
             if self._fail_open:
-                return await handler(replace(request, headers=kept))
+                return await handler(with_headers(request, kept))
             message = "nobody could be asked whether this request is let in"
             return refuse(request, 503, reason="UNAVAILABLE", message=message)
         if not 200 <= answer.status <= 299:
             return self._refused(request, answer)
         told = [pair for pair in answer.headers if pair[0] in dropped]
-        return await handler(replace(request, headers=kept + told))
+        return await handler(with_headers(request, kept + told))
 
     async def _ask(self, request: Request) -> Answer:
         if self._upstream is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -27,6 +26,7 @@ from kratos_gateway.middleware.names import header_name
 from kratos_gateway.middleware.options import options_of, seconds_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refusal import refuse
+from kratos_gateway.middleware.requests import with_headers
 
 if TYPE_CHECKING:
     from kratos_jwt import Key, KeySet, Verifier
@@ -128,7 +128,7 @@ class _Checks:
             return request
         headers = [pair for pair in request.headers if pair[0] not in self._dropped]
         headers += [(name, _text(claims[claim])) for claim, name in self._tell if claim in claims]
-        return replace(request, headers=headers)
+        return with_headers(request, headers)
 
 
 def _verifier(told: Jwt, context: Context) -> Verifier:

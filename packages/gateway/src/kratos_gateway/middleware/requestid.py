@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import replace
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -17,6 +16,7 @@ from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.names import header_name
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.requests import with_headers
 
 __all__ = ["build"]
 
@@ -43,7 +43,7 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
             headers = [pair for pair in request.headers if pair[0] != name]
             headers.append((name, given))
             with context_fields(request_id=given.decode()):
-                answer = await handler(replace(request, headers=headers))
+                answer = await handler(with_headers(request, headers))
             answer.headers = [pair for pair in answer.headers if pair[0] != name]
             answer.headers.append((name, given))
             return answer

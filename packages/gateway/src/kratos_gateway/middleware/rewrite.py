@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
@@ -58,7 +57,18 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
             now = now[len(prefix) :]
             now = now if now.startswith("/") else f"/{now}"
         headers = request.headers if to_request is None else to_request(request.headers)
-        return replace(request, path=now, host=host or request.host, headers=headers)
+        return Request(
+            request.method,
+            request.scheme,
+            host or request.host,
+            now,
+            request.query,
+            headers,
+            request.body,
+            request.peer,
+            request.version,
+            request.options,
+        )
 
     def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
         async def handle(request: Request, /) -> Answer:

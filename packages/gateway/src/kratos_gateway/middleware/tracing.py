@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -19,6 +18,7 @@ from kratos_gateway.middleware.collector import Collector
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.requests import with_headers
 
 __all__ = ["build"]
 
@@ -71,7 +71,7 @@ class _Traced:
             spans = _Spans(served, asked)
             try:
                 with within(asked, tracer=tracer), _fields(served):
-                    answer = await self._handler(replace(request, headers=headers.raw()))
+                    answer = await self._handler(with_headers(request, headers.raw()))
             except BaseException as error:
                 spans.end(error)
                 raise
