@@ -37,6 +37,10 @@ class Body(Protocol):
         ...
 
 
+def _in_time() -> bool:
+    return False
+
+
 NodeFilter: TypeAlias = Callable[[Sequence[Node]], Sequence[Node]]
 
 
@@ -56,6 +60,8 @@ class RequestOptions:
         values: What middleware tells each other, by key.
         on_error: Set by middleware whose clients are told of errors in a form of their own: makes
             the answer to a request that came to none, of a status of HTTP and a text.
+        is_late: Set by the proxy: tells whether the time of the attempt is over. Handlers are
+            cancelled for that, as they are when the client goes away; this is how they know.
     """
 
     endpoint: Endpoint
@@ -68,6 +74,7 @@ class RequestOptions:
     last_attempt: bool = False
     values: dict[object, Any] = field(default_factory=dict[object, Any])
     on_error: Callable[[int, str], Answer] | None = None
+    is_late: Callable[[], bool] = _in_time
 
 
 @dataclass(slots=True)

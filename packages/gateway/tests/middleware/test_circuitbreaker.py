@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -192,3 +193,24 @@ async def test_denied_requests_are_counted_under_the_labels_of_go() -> None:
 def test_options_out_of_range_are_refused(options: CircuitBreaker, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         behind(Backend(), "circuitbreaker", options)
+
+
+@pytest.mark.parametrize(("late", "opened"), [(True, True), (False, False)])
+async def test_attempt_whose_time_is_over_is_a_failure_and_one_that_is_left_says_nothing(
+    late: bool, opened: bool
+) -> None:
+    handler = behind(cancelled, "circuitbreaker", CircuitBreaker(success_ratio=EAGER))
+    refused = 0
+    for _ in range(100):
+        request = request_to()
+        request.options.is_late = lambda: late
+        try:
+            refused += (await handler(request)).status == 503
+        except asyncio.CancelledError:
+            pass
+    assert (refused > 50) is opened
+    assert opened or not refused
+
+
+async def cancelled(_request: Request, /) -> Answer:
+    raise asyncio.CancelledError

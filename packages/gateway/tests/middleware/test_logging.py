@@ -79,3 +79,15 @@ async def test_attempt_whose_client_went_away_is_logged_as_499() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert logger.records[0][2]["code"] == 499
+
+
+async def test_attempt_whose_time_is_over_is_logged_as_504() -> None:
+    async def cancelled(_request: object, /) -> Answer:
+        raise asyncio.CancelledError
+
+    logger, request = MemoryLogger(), request_to()
+    request.options.is_late = lambda: True
+    with pytest.raises(asyncio.CancelledError):
+        await behind(cancelled, "logging", context=Context(logger=logger))(request)
+    [(_, _, fields)] = logger.records
+    assert (fields["code"], fields["error"]) == (504, "its time is over")

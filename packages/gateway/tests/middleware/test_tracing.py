@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -100,6 +102,17 @@ async def test_attempt_without_an_answer_ends_its_spans_with_the_error() -> None
     with pytest.raises(ConnectionError):
         await traced(Backend(ConnectionError("refused")), tracer)(request_to())
     assert [str(span.error) for span in tracer.finished()] == ["refused", "refused"]
+
+
+async def test_spans_of_an_attempt_whose_time_is_over_end_with_that() -> None:
+    async def cancelled(_request: Request, /) -> Answer:
+        raise asyncio.CancelledError
+
+    tracer, request = MemoryTracer(), request_to()
+    request.options.is_late = lambda: True
+    with pytest.raises(asyncio.CancelledError):
+        await traced(cancelled, tracer)(request)
+    assert [type(span.error) for span in tracer.finished()] == [TimeoutError, TimeoutError]
 
 
 async def test_span_and_fields_of_logs_are_current_further_in_and_not_outside() -> None:

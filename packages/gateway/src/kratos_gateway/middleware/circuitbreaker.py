@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -113,8 +114,9 @@ class _Broken:
             good = self._good is None or self._good(answer)
             outcome = Outcome.SUCCESS if good else Outcome.FAILURE
             return answer
-        except Exception:
-            outcome = Outcome.FAILURE
+        except (Exception, CancelledError) as error:
+            if not isinstance(error, CancelledError) or request.options.is_late():
+                outcome = Outcome.FAILURE
             raise
         finally:
             self._breaker.done(token, outcome)

@@ -53,10 +53,11 @@ def _logged(handler: Handler, logger: Logger) -> Handler:
         finally:
             level = Level.INFO if error is None else Level.ERROR
             if enabled is None or enabled(level):
-                code = _code(error) if answer is None else answer.status
+                code = _code(request, error) if answer is None else answer.status
                 fields = _fields(request, came, code, perf_counter() - start)
                 if error is not None:
-                    fields["error"] = str(error) or type(error).__name__
+                    late = request.options.is_late()
+                    fields["error"] = "its time is over" if late else _text(error)
                 logger.log(level, "request", fields)
 
     return handle
@@ -84,9 +85,13 @@ def _fields(
     }
 
 
-def _code(error: BaseException | None) -> int:
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _code(request: Request, error: BaseException | None) -> int:
     """Return the status that the client gets for an attempt without an answer."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or request.options.is_late():
         return 504
     if isinstance(error, Exception):
         found = from_error(error)

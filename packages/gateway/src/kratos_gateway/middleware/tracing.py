@@ -73,7 +73,8 @@ class _Traced:
                 with within(asked, tracer=tracer), _fields(served):
                     answer = await self._handler(with_headers(request, headers.raw()))
             except BaseException as error:
-                spans.end(error)
+                late = request.options.is_late()
+                spans.end(TimeoutError("its time is over") if late else error)
                 raise
         spans.answered(request, answer)
         return answer
