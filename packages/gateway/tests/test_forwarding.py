@@ -70,6 +70,11 @@ def test_a_client_cannot_have_the_gateways_own_headers_dropped() -> None:
     assert found[b"content-length"] == b"3"
 
 
+def test_a_request_without_a_host_is_looked_through_as_well() -> None:
+    head = Head("GET", b"/", b"", [(b"connection", b"x-secret"), (b"x-secret", b"1")], peer="unix:")
+    assert Forwarding().headers(head, b"") == [(b"x-forwarded-proto", b"http")]
+
+
 def test_a_network_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'10\.0\.0' is no network"):
         Forwarding(trusted=["10.0.0"])

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from kratos.errors import ConfigError
 from kratos.transport.http import Head
-from kratos_gateway.headers import without_hop
+from kratos_gateway.headers import HOP, without_hop
 
 __all__ = ["Forwarding"]
 
@@ -19,6 +19,7 @@ _HOST: Final = b"x-forwarded-host"
 _PROTO: Final = b"x-forwarded-proto"
 _TOLD: Final = frozenset((_FOR, _HOST, _PROTO))
 _FORGEABLE: Final = _TOLD | {b"forwarded", b"x-forwarded-port", b"x-real-ip"}
+_LOOKED_AT: Final = HOP | _FORGEABLE | {b"host"}
 _MOST_KEPT: Final = 4096
 
 
@@ -50,6 +51,15 @@ class Forwarding:
             host: Its ``Host``.
         """
         address = _address(head.peer)
+        kept = [pair for pair in head.headers if pair[0] not in _LOOKED_AT]
+        if host and len(kept) == len(head.headers) - 1:  # all but the host: the usual request
+            if address:
+                kept.append((_FOR, address.encode()))
+            kept += ((_HOST, host), (_PROTO, head.scheme.encode()))
+            return kept
+        return self._looked_through(head, host, address)
+
+    def _looked_through(self, head: Head, host: bytes, address: str) -> list[tuple[bytes, bytes]]:
         heard = self._trusted is None or self._trusts(address)
         kept: list[tuple[bytes, bytes]] = []
         chain: list[bytes] = []
