@@ -85,7 +85,8 @@ async def test_large_values_and_many_keys_come_back(
 @pytest.mark.parametrize(
     ("scheme", "given", "told"),
     [
-        ("memcacheds", ("ca",), "it wants a certificate: name one by certificate="),
+        # It may close the connection before what it says has been read.
+        ("memcacheds", ("ca",), "(it wants a certificate: name one by|the connection was lost)"),
         ("memcacheds", ("certificate", "key"), "its certificate is not trusted: check ca="),
         ("memcached", None, "the connection was lost"),
     ],
