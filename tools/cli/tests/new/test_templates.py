@@ -252,7 +252,10 @@ def test_names_that_meet_or_vanish_are_refused(
     ("settings", "told"),
     [
         ("not toml", "kratos-template.toml is wrong"),
-        ("[[generate]]\nproto = 'api'\n", "has the texts protos, root and out"),
+        ("renam = 'x'", "there is no renam; did you mean 'rename'?"),
+        ("[service]\nxyz = []", "there is no service.xyz; there are without"),
+        ("[[generate]]\nrot = ''", "there is no generate.rot; did you mean 'root'?"),
+        ("[[generate]]\nprotos = 'api'\n", "has the texts protos, root and out"),
         ("generate = 3\n", "has the texts protos, root and out"),
         ("[service]\nwithout = 'api'\n", "'without' has to be a list of texts"),
         ("service = 3\n", "'without' has to be a list of texts"),

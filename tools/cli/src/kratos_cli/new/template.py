@@ -11,10 +11,16 @@ from typing import Any, Final, cast
 
 from kratos_cli.failure import CommandFailure
 from kratos_cli.new.render import render, replace
+from kratos_cli.parsing import nearest
 
 __all__ = ["Generation", "Template"]
 
 SETTINGS: Final = "kratos-template.toml"
+_KEYS: Final = {
+    "": ("generate", "rename", "service"),
+    "generate": ("out", "protos", "root", "shared"),
+    "service": ("without",),
+}
 _SUFFIX: Final = ".tmpl"
 _SKIPPED: Final = frozenset(
     {".git", ".kratos", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__"}
@@ -62,6 +68,7 @@ class Template:
             self._settings = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise CommandFailure(f"the template's {SETTINGS} is wrong: {error}") from error
+        _refuse_unknown(self._settings)
         self._without = _texts(self._settings.get("service", {}), "without")
         self._rename = str(self._settings.get("rename", ""))
 
@@ -151,6 +158,21 @@ class Template:
         words = "|".join(re.escape(name) for name in names)
         text = re.sub(rf"(?<![\w-])(?:{words})(?![\w-])", lambda found: names[found[0]], text)
         return re.sub(rf"(?<!\w){re.escape(package.upper())}_", values["PREFIX"], text)
+
+
+def _refuse_unknown(settings: Mapping[str, object]) -> None:
+    """Fail at a key that nobody reads: a slip in it would go unnoticed."""
+    tables: list[tuple[str, object]] = [("", settings)]
+    for name in ("generate", "service"):
+        found = settings.get(name)
+        several = cast("list[object]", found) if isinstance(found, list) else [found]
+        tables += [(name, each) for each in several]
+    for name, table in tables:
+        for key in cast("dict[str, object]", table) if isinstance(table, dict) else ():
+            if key not in _KEYS[name]:
+                hint = nearest(key, _KEYS[name]) or f"; there are {', '.join(_KEYS[name])}"
+                where = f"{name}.{key}" if name else key
+                raise CommandFailure(f"the template's {SETTINGS}: there is no {where}{hint}")
 
 
 def _is_inside(path: PurePosixPath) -> bool:
