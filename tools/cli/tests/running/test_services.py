@@ -146,3 +146,11 @@ def test_program_gets_the_arguments_after_two_dashes(
     assert capsys.readouterr().out == "['-conf', 'configs']\n"
     assert main(["run", "-w2", "--", "-conf"]) == 2
     assert "leave --workers out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "openapi"])
+def test_folder_that_is_not_there_is_not_taken_for_a_module(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "no/such/folder"]) == 2
+    assert "there is no folder no/such/folder; name that of a project" in capsys.readouterr().err

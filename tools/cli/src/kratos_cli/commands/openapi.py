@@ -111,12 +111,13 @@ def _application(target: str) -> App:
 @contextlib.contextmanager
 def _within(target: str) -> Generator[str]:
     """Yield the factory that is meant; that of a project is called where it is served."""
-    from kratos_cli.running.choosing import choose
+    from kratos_cli.running.choosing import choose, folder_of
 
-    if not Path(target).is_dir():
+    folder = folder_of(target)
+    if folder is None:
         yield target
         return
-    service = choose(Path(target))
+    service = choose(folder)
     if not service.target:
         raise CommandFailure(f"{service.name} has a program and no 'def build'", status=2)
     sys.path.insert(0, str(service.root))

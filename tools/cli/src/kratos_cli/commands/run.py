@@ -87,14 +87,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from kratos_cli.running.choosing import choose, folder_of
+
     if args.generate is not None and not args.reload:
         raise CommandFailure("--generate is about --reload: give both", status=2)
     if args.work and not Path(args.work).is_dir():
         raise CommandFailure(f"--work {args.work}: there is no such folder", status=2)
-    from kratos_cli.running.choosing import choose
-
-    folder = Path(args.target)
-    if folder.is_dir():
+    folder = folder_of(args.target)
+    if folder is not None:
         service = choose(folder)
         os.chdir(args.work or service.folder)
         _import_from(service.root)

@@ -10,7 +10,26 @@ from pathlib import Path
 from kratos_cli.failure import CommandFailure
 from kratos_cli.running.services import Service, find_services
 
-__all__ = ["choose"]
+__all__ = ["choose", "folder_of"]
+
+
+def folder_of(target: str) -> Path | None:
+    """Return the folder that a target names; ``None`` if it names a factory.
+
+    Raises:
+        CommandFailure: It names a folder that there is not.
+    """
+    folder = Path(target)
+    if folder.is_dir():
+        return folder
+    file = target.rpartition(":")[0] or target
+    if os.sep in file and not file.endswith(".py"):
+        raise CommandFailure(
+            f"there is no folder {target}; name that of a project, module:build, or "
+            "path/service.py:build",
+            status=2,
+        )
+    return None
 
 
 def choose(folder: Path) -> Service:
