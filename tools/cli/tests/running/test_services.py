@@ -90,6 +90,19 @@ def test_folder_tells_which_service_is_meant(
     assert Path.cwd() == two / "app/user"
 
 
+def test_service_around_others_is_told_and_meant_by_its_package(
+    two: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    write(two, package("src/shop"))
+    assert main(["run"]) == 2
+    told = capsys.readouterr().err
+    assert "several services: shop in src/shop, order in app/order, user in app/user;" in told
+    with pytest.raises(SystemExit):
+        main(["run", "src/shop"])
+    assert "LookupError: built" in capsys.readouterr().err + caplog.text
+    assert Path.cwd() == two
+
+
 def test_user_is_asked_which_service_is_meant(
     two: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,17 +45,18 @@ def choose(folder: Path) -> Service:
             "or with a __main__.py, in src or beside pyproject.toml; write module:build",
             status=2,
         )
-    if len(found) == 1:
-        return found[0]
+    within = [each for each in found if folder.resolve().is_relative_to(_package(each).resolve())]
+    if len(found) == 1 or len(within) == 1:
+        return (within or found)[0]
     if sys.stdin.isatty() and sys.stdout.isatty():
         return _asked(found)
-    names = ", ".join(_shown(service) for service in found)
+    names = ", ".join(_shown(service, found) for service in found)
     raise CommandFailure(f"there are several services: {names}; name the folder of one", status=2)
 
 
 def _asked(found: Sequence[Service]) -> Service:
     for number, service in enumerate(found, 1):
-        print(f"{number:>3}  {_shown(service)}")
+        print(f"{number:>3}  {_shown(service, found)}")
     while True:
         try:
             answer = input(f"which one is meant? 1 to {len(found)}: ").strip()
@@ -65,5 +66,13 @@ def _asked(found: Sequence[Service]) -> Service:
             return found[int(answer) - 1]
 
 
-def _shown(service: Service) -> str:
-    return f"{service.name} in {os.path.relpath(service.folder)}"
+def _shown(service: Service, found: Sequence[Service]) -> str:
+    """Return its name, and the folder that stands for it and for no other one."""
+    others = (each.folder for each in found if each is not service)
+    shared = any(folder.is_relative_to(service.folder) for folder in others)
+    place = _package(service) if shared and _package(service).is_dir() else service.folder
+    return f"{service.name} in {os.path.relpath(place)}"
+
+
+def _package(service: Service) -> Path:
+    return service.root / service.name
