@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kratos.errors import ConfigError
 from kratos_gateway.api import gateway_pb2 as pb
@@ -12,7 +17,7 @@ from kratos_gateway.api.circuitbreaker_pb2 import BackupService, CircuitBreaker,
 from kratos_gateway.api.cors_pb2 import Cors
 from kratos_gateway.api.rewrite_pb2 import Rewrite
 from kratos_gateway.api.tracing_pb2 import Tracing
-from kratos_gateway.config import parse, parse_priority, read
+from kratos_gateway.config import parse, parse_priority, problems, read
 
 
 def middleware(name: str, options: Message | None) -> pb.Middleware:
@@ -179,3 +184,44 @@ def test_priority_configuration_is_read_likewise() -> None:
         "name: p\nendpoints: [{path: '${P}'}]", name="p.yaml", environ={"P": "/x"}
     )
     assert found == pb.PriorityConfig(name="p", endpoints=[pb.Endpoint(path="/x")])
+
+
+NAMES = st.sampled_from(
+    [
+        "@type", "endpoints", "middlewares", "options", "tls_store", "retry", "conditions",
+        "byHeader", "by_status_code", "backends", "timeout", "metadata", "required", "protocol",
+        "weight", "value", "name", "successRatio", "backupService", "endpoint", "odd",
+    ]
+)  # fmt: skip
+CORS = "type.googleapis.com/gateway.middleware.cors.v1.Cors"
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1s", "yes", "${X}", "${Y:1}", "$${", "GRPC", CORS, f"{CORS}s", "a/b"])
+)
+TREES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4)
+)
+
+
+def told(text: str) -> str:
+    """Return why a text is refused, or what is wrong with what it says."""
+    try:
+        parsed = read(text, pb.Gateway, name="x.yaml", environ={"X": "text"})
+    except ConfigError as error:
+        return str(error)
+    found = problems(parsed.message, oddities=parsed.oddities, middleware=["cors"])
+    return "\n".join([f"x.yaml: {parsed.message.name}", *map(str, found)])
+
+
+@given(tree=st.dictionaries(NAMES, TREES, max_size=5))
+def test_whatever_is_written_is_read_and_checked_or_refused(tree: dict[str, Any]) -> None:
+    assert told(json.dumps(tree)).startswith("x.yaml: ")
+
+
+@given(text=st.text(max_size=40) | st.text("{}[]:,-&*!|>#'\"\n a", max_size=40))
+def test_whatever_text_is_read_and_checked_or_refused(text: str) -> None:
+    assert told(text).startswith("x.yaml: ")
