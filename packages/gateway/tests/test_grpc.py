@@ -13,10 +13,11 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos.address import split_host_port
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
+from kratos.transport.http import Head, Wire
 from kratos_gateway.testing import proxied
 from kratos_grpc import Grpc
 from kratos_grpc.testing import server
-from kratos_http.testing import running
+from kratos_http.testing import listening, running
 
 grpc: Any = import_module("grpc")
 aio: Any = import_module("grpc.aio")
@@ -96,6 +97,41 @@ async def test_a_call_that_hangs_ends_with_the_time_limit_of_the_endpoint() -> N
         assert failed.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         await service.left.wait()
         assert service.interrupted == 1
+
+
+class Unready:
+    """A server that is not ready for the first calls, and says so as servers of gRPC do."""
+
+    def __init__(self, refusals: int) -> None:
+        self.left = refusals
+        self.asked = 0
+
+    def route(self, _head: Head, /) -> Unready:
+        return self
+
+    async def converse(self, _head: Head, wire: Wire, /) -> None:
+        pieces: list[bytes] = []
+        while piece := await wire.read():
+            pieces.append(piece)
+        self.asked += 1
+        self.left -= 1
+        wire.start(200, [(b"content-type", b"application/grpc")])
+        if self.left >= 0:
+            await wire.finish([(b"grpc-status", b"14")])
+            return
+        await wire.write(b"".join(pieces))
+        await wire.finish([(b"grpc-status", b"0")])
+
+
+async def test_a_call_is_tried_again_by_the_status_that_comes_at_its_end() -> None:
+    node = Unready(2)
+    async with listening(node) as opened:
+        backends = [{"target": f"127.0.0.1:{opened.port}"}]
+        condition = {"byHeader": {"name": "Grpc-Status", "value": "14"}}
+        retry = {"attempts": 3, "conditions": [condition]}
+        async with channel(backends=backends, retry=retry) as (peer, _):
+            reply = await peer.unary_unary(ECHO.operation, **CODECS)(text("again"), timeout=5)
+    assert (reply.value, node.asked) == ("again", 3)
 
 
 async def test_an_unknown_route_is_unimplemented() -> None:

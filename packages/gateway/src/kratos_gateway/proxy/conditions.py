@@ -9,6 +9,7 @@ from typing import Final, TypeAlias, cast
 from kratos.errors import ConfigError
 from kratos_gateway.api.gateway_pb2 import Condition
 from kratos_gateway.exchange import Answer
+from kratos_gateway.headers import first
 
 __all__ = ["Judge", "judge_of", "judges_of"]
 
@@ -55,7 +56,13 @@ def _by_header(name: str, text: str) -> Judge:
         raise ConfigError("by_header has no name")
     key = name.lower().encode("latin-1", "replace")
     wanted = frozenset(value.encode() for value in _values(text))
-    return lambda answer: (value := answer.header(key)) != b"" and value in wanted
+
+    def fits(answer: Answer) -> bool:
+        # Trailers of a whole answer count as well: there gRPC has the status of most calls.
+        value = answer.header(key) or first(answer.trailers, key)
+        return value != b"" and value in wanted
+
+    return fits
 
 
 def _values(text: str) -> Sequence[str]:
