@@ -116,6 +116,14 @@ async def test_a_key_that_nothing_reads_is_told(
     assert "did you mean 'endpoints'?" in caplog.text
 
 
+async def test_a_key_of_several_lines_forges_no_line_of_the_log(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.texts.main = '{"name": "second", "odd\\nFORGED": 1}'
+    assert await followed.look() == ["second"]
+    assert not [each for each in caplog.messages if "\n" in each]
+
+
 async def test_a_configuration_that_is_refused_is_tried_again(followed: Followed) -> None:
     followed.applied.refuses = True
     followed.texts.main = "name: second"

@@ -184,6 +184,16 @@ async def test_a_release_that_cannot_be_read_is_asked_for_again(
     assert controlled.answers.asked[-1]["last_version"] == [""]
 
 
+async def test_what_a_service_says_forges_no_line_of_the_log(
+    controlled: Controlled, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = json.dumps({"endpoints": [{"path": "a\nFORGED", "timeout": "x\nFORGED"}]})
+    controlled.answers.release = {"config": config, "version": "v3"}
+    await controlled.service().ask()
+    assert "what is served stays" in caplog.messages[-1]
+    assert "\n" not in caplog.messages[-1]
+
+
 async def test_what_cannot_be_written_is_asked_for_again(
     controlled: Controlled, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from aegis.backoff import Backoff
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError, Error
-from kratos.limit import describe
+from kratos.limit import describe, one_line
 from kratos.options import require_number
 from kratos.selector import Node
 from kratos.transport import CallOptions, ChainCaller, Connection
@@ -241,8 +241,8 @@ def _json(reply: ClientReply) -> object:
 
 def _told(error: Exception) -> str:
     if isinstance(error, Error):
-        return error.message
-    return str(error) if isinstance(error, ConfigError) else describe(error)
+        return one_line(error.message)
+    return one_line(str(error)) if isinstance(error, ConfigError) else describe(error)
 
 
 def _is_state(value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
-from kratos.limit import Limit, cancel_and_wait, describe
+from kratos.limit import Limit, cancel_and_wait, describe, one_line
 from kratos.options import require_number
 from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
 from kratos_gateway.config.documents import Document, Documents, Reader
@@ -131,7 +131,7 @@ class Configuration:
         _log.info("the configuration of %s is in force", self)
 
     def _tell(self, error: Exception) -> None:
-        text = str(error) if isinstance(error, ConfigError) else describe(error)
+        text = one_line(str(error)) if isinstance(error, ConfigError) else describe(error)
         if text != self._told:  # else it has been told, and is true every few seconds
             self._told = text
             _log.error("the configuration stays as it was: %s", text)
@@ -160,7 +160,7 @@ class Configuration:
         text, name = _text(documents.main), documents.main.name
         parsed = read(text, Gateway, name=name, environ=self._environ)
         for oddity in parsed.oddities:
-            _log.warning("%s: %s: %s", name, oddity.place, oddity.text)
+            _log.warning("%s: %s", name, one_line(f"{oddity.place}: {oddity.text}"))
         names = {each.name for each in documents.priorities}
         kept = {name: each for name, each in self._priorities.items() if name in names}
         for each in documents.priorities:
@@ -168,7 +168,8 @@ class Configuration:
                 kept[each.name] = parse_priority(_text(each), name=each.name, environ=self._environ)
             except ConfigError as error:
                 stays = "what it said before stays" if each.name in kept else "it is left out"
-                _log.warning("a priority configuration cannot be read, %s: %s", stays, error)
+                why = one_line(str(error))
+                _log.warning("a priority configuration cannot be read, %s: %s", stays, why)
         self._priorities = kept
         return merge(parsed.message, [kept[name] for name in sorted(kept)])
 
