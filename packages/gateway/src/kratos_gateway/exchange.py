@@ -60,6 +60,8 @@ class RequestOptions:
         values: What middleware tells each other, by key.
         on_error: Set by middleware whose clients are told of errors in a form of their own: makes
             the answer to a request that came to none, of a status of HTTP and a text.
+        marks: What middleware adds to the answer that the proxy makes for a request that came to
+            none; so browsers are shown that one, too. Done again for each attempt, to the same end.
         is_late: Set by the proxy: tells whether the time of the attempt is over. Handlers are
             cancelled for that, as they are when the client goes away; this is how they know.
     """
@@ -74,6 +76,9 @@ class RequestOptions:
     last_attempt: bool = False
     values: dict[object, Any] = field(default_factory=dict[object, Any])
     on_error: Callable[[int, str], Answer] | None = None
+    marks: list[Callable[[Answer], Answer]] = field(
+        default_factory=list["Callable[[Answer], Answer]"]
+    )
     is_late: Callable[[], bool] = _in_time
 
 

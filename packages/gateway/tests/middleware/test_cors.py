@@ -159,3 +159,16 @@ async def test_what_the_back_end_says_of_origins_is_replaced_and_its_vary_kept()
 def test_what_cannot_be_meant_is_refused(options: Cors) -> None:
     with pytest.raises(ConfigError, match=r"allowOrigins|no name of a header"):
         behind(Backend(), "cors", options)
+
+
+async def test_page_may_read_that_there_was_no_answer() -> None:
+    handler = behind(Backend(ConnectionError()), "cors", Cors(allow_origins=["a.example"]))
+    request = request_to("/foo", headers=[("Origin", "https://a.example")])
+    for _ in range(2):  # attempts
+        with pytest.raises(ConnectionError):
+            await handler(request)
+    answer = Answer(502)
+    for mark in request.options.marks:
+        answer = mark(answer)
+    assert values(answer, "access-control-allow-origin") == ["https://a.example"]
+    assert values(answer, "vary") == ["Origin"]

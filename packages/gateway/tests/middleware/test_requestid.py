@@ -71,3 +71,15 @@ async def test_records_of_logs_have_the_id() -> None:
 def test_header_without_a_name_is_refused() -> None:
     with pytest.raises(ConfigError, match="no name of a header"):
         behind(Backend(), "requestid", RequestId(header="a b"))
+
+
+async def test_client_is_told_the_id_of_a_request_without_an_answer() -> None:
+    request = request_to()
+    backend = Backend(ConnectionError())
+    for _ in range(2):  # attempts
+        with pytest.raises(ConnectionError):
+            await behind(backend, "requestid")(request)
+    answer = Answer(502)
+    for mark in request.options.marks:
+        answer = mark(answer)
+    assert answer.headers == [(b"x-request-id", backend.last.header(b"x-request-id"))]

@@ -67,6 +67,7 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
                 return Answer(403)
             if request.method == "OPTIONS":
                 return rules.preflight(request, origin, private=private)
+            request.options.marks.append(lambda answer: rules.marked(answer, origin))
             return rules.marked(await handler(request), origin)
 
         return handle

@@ -42,15 +42,20 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
             given = _given(request, name, trust=trust)
             headers = [pair for pair in request.headers if pair[0] != name]
             headers.append((name, given))
+            request.options.marks.append(lambda answer: _named(answer, name, given))
             with context_fields(request_id=given.decode()):
                 answer = await handler(with_headers(request, headers))
-            answer.headers = [pair for pair in answer.headers if pair[0] != name]
-            answer.headers.append((name, given))
-            return answer
+            return _named(answer, name, given)
 
         return handle
 
     return Plain(wrap)
+
+
+def _named(answer: Answer, name: bytes, given: bytes) -> Answer:
+    answer.headers = [pair for pair in answer.headers if pair[0] != name]
+    answer.headers.append((name, given))
+    return answer
 
 
 def _given(request: Request, name: bytes, *, trust: bool) -> bytes:
