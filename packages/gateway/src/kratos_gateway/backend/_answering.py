@@ -118,6 +118,15 @@ class Answering:
 
     # For the connection.
 
+    def check_head(self, most: int) -> None:
+        """Refuse a head that is too large.
+
+        Raises:
+            TooLarge: It is.
+        """
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) > most:
+            raise TooLarge(f"the head of the answer exceeds {most} bytes")
+
     def begin(self, status: int) -> bool:
         """Take the head; tell whether the length of the body follows from it."""
         self.status = status

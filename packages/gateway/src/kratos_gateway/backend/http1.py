@@ -64,8 +64,8 @@ class Http1Connection(asyncio.Protocol):
         self._uploading: asyncio.Task[None] | None = None
         self._left = 0  # bytes of a request that are to be sent still; less than 0 in chunks
         self._stalled = False
-        self._writing: asyncio.Future[None] | None = None
-        self._lost: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[None] | None = None  # done when there is room
+        self._lost: asyncio.Future[None] | None = None  # done when the connection has gone
 
     async def exchange(
         self, head: bytes, body: bytes | Body, *, length: int | None, head_only: bool
@@ -144,17 +144,13 @@ class Http1Connection(asyncio.Protocol):
         except HttpParserUpgrade:
             self._lose(Lost("the node changed the protocol", begun=True))
         except HttpParserError as error:
-            cause = error.__context__
-            known = cause if isinstance(cause, (Lost, TooLarge)) else None
-            problem = known or Lost(f"the answer is malformed: {error}", begun=True)
             if exchange.complete:
                 exchange.keep = False  # whatever follows is not ours
             else:
-                exchange.fail(problem)
+                exchange.fail(_known(error.__context__) or Lost(f"malformed: {error}", begun=True))
         if exchange.failure is not None:
             self.close()
-            return
-        if exchange.complete:
+        elif exchange.complete:
             if exchange.head_only:
                 self._parser = HttpResponseParser(self)  # the old one waits for a body
             self._finish(exchange)
@@ -178,8 +174,7 @@ class Http1Connection(asyncio.Protocol):
         self._transport = self._parser = None
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
-        why = "it was closed" if exc is None else str(exc) or type(exc).__name__
-        self._lose(Lost(f"the connection was lost: {why}", begun=begun))
+        self._lose(Lost(f"the connection was lost: {exc or 'it was closed'}", begun=begun))
 
     def pause_writing(self) -> None:
         """Note that the node is slow."""
@@ -214,9 +209,7 @@ class Http1Connection(asyncio.Protocol):
             return
         self._in_head = False
         if self._bare > self._max_head:  # a body may follow in the same piece
-            size = sum(len(name) + len(value) + 4 for name, value in exchange.headers)
-            if size > self._max_head:
-                raise TooLarge(f"its head exceeds {self._max_head} bytes")
+            exchange.check_head(self._max_head)
         status = parser.get_status_code()
         if status < _FIRST_FINAL:
             return
@@ -243,13 +236,11 @@ class Http1Connection(asyncio.Protocol):
     def _finish(self, exchange: Answering) -> None:
         """Let another request follow, if this one was sent as a whole, too."""
         self._exchange = None
-        uploading, self._uploading = self._uploading, None
-        transport = self._transport
+        uploading, self._uploading, transport = self._uploading, None, self._transport
         whole = uploading is None or uploading.done() or not self._left
-        if uploading is not None and not uploading.done():
-            uploading.cancel()
-        usable = transport is not None and not transport.is_closing() and whole
-        if usable and exchange.keep and transport is not None:
+        if uploading is not None:
+            uploading.cancel()  # does nothing to one that has ended
+        if transport is not None and whole and exchange.keep and not transport.is_closing():
             self.reusable = transport.get_write_buffer_size() == 0
         exchange.end()
         if not self.reusable and transport is not None:
@@ -303,3 +294,7 @@ class Http1Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._writing is not None and not self._writing.done():
             self._writing.set_result(None)
+
+
+def _known(error: BaseException | None) -> Exception | None:
+    return error if isinstance(error, (Lost, TooLarge)) else None
