@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kratos.metrics import Distribution, MemoryMeter
+from kratos.transport.http import Head
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.metrics import Metrics
+from kratos_gateway.scrape import Scraped
 
 ENDPOINT = Endpoint(
     path="/helloworld.Greeter/*",
@@ -79,6 +81,23 @@ def test_middleware_that_could_not_be_made_is_counted(meter: MemoryMeter) -> Non
     Metrics(meter).failed_middleware("cors", required=True)
     counted = meter.value("go_gateway_failed_middleware_create", name="cors", required="true")
     assert counted == 1
+
+
+class Negotiating:
+    """A meter that knows several formats."""
+
+    def render(self) -> str:
+        return "plain"
+
+    async def render_as(self, accept: str, /) -> tuple[str, str]:
+        return f"for {accept}", "application/openmetrics-text"
+
+
+async def test_a_scraper_gets_the_format_that_it_asks_for() -> None:
+    head = Head("GET", b"/metrics", b"", [(b"accept", b"text/x"), (b"accept", b"*/*")])
+    reply = await Scraped(Negotiating()).answer(head, b"")
+    assert reply.body == b"for text/x,*/*"
+    assert (b"content-type", b"application/openmetrics-text") in reply.headers
 
 
 def test_without_a_meter_nothing_is_counted() -> None:

@@ -207,7 +207,7 @@ def _seconds(name: str, text: str) -> float:
     try:
         seconds = parse_duration(text)
     except ValueError as error:
-        raise ConfigError(f"{name}: {error}; write a time such as 15s or 200ms") from error
+        raise ConfigError(f"{name}: {error}") from error
     if seconds < 0:
         raise ConfigError(f"{name}: {text} is negative")
     return seconds
