@@ -76,6 +76,19 @@ async def test_good_answer_tells_the_back_end_what_clients_cannot() -> None:
     assert body.closed
 
 
+async def test_attempts_of_a_request_that_is_let_in_are_not_asked_about_again() -> None:
+    doorman, backend = Doorman(Answer(200, [(b"x-user", b"ada")])), Backend()
+    context = Context(upstream=lambda _endpoint: doorman)
+    told = configured("extauth", ExtAuth(endpoint=DOOR, back_end_headers=["X-User"]))
+    handler = create(told, context=context).wrap(backend, Endpoint())
+    request = request_to(headers=[("X-User", "root")])
+    for _ in range(3):
+        await handler(request)
+    await handler(request_to())
+    assert len(doorman.requests) == 2
+    assert [each.header(b"x-user") for each in backend.requests] == [b"ada"] * 4
+
+
 async def test_bad_answer_is_the_clients() -> None:
     told = [(b"location", b"/login"), (b"set-cookie", b"a=1"), (b"x-inner", b"1")]
     backend = Backend()

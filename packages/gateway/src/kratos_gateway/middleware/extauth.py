@@ -33,7 +33,8 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     """Make what asks a service about each request, before a back end is.
 
     It is asked by GET, without the request's body, and told in ``x-forwarded-method``,
-    ``-proto``, ``-host``, ``-uri`` and ``-for`` what is wanted. A status of 200 to 299 lets the
+    ``-proto``, ``-host``, ``-uri`` and ``-for`` what is wanted; once, however many attempts the
+    request takes. A status of 200 to 299 lets the
     request through; what else it answers is the answer to the client. Its time comes off that of
     the request.
 
@@ -81,6 +82,9 @@ class _Asking:
     async def handle(self, request: Request, handler: Handler) -> Answer:
         dropped = self._to_back_end
         kept = [pair for pair in request.headers if pair[0] not in dropped]
+        known: list[tuple[bytes, bytes]] | None = request.options.values.get(self)
+        if known is not None:  # a further attempt of what was let in
+            return await handler(with_headers(request, kept + known))
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await self._ask(request)
@@ -94,6 +98,7 @@ class _Asking:
         if not 200 <= answer.status <= 299:
             return self._refused(request, answer)
         told = [pair for pair in answer.headers if pair[0] in dropped]
+        request.options.values[self] = told
         return await handler(with_headers(request, kept + told))
 
     async def _ask(self, request: Request) -> Answer:

@@ -44,42 +44,50 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
         ConfigError: A name or value of a header cannot be sent, or decides where a message ends;
             or a path has no slash in front.
     """
-    told = options_of(options, Rewrite)
-    path = _path("pathRewrite", told.path_rewrite) if told.path_rewrite else ""
-    prefix = _encoded(told.strip_prefix)
-    host = told.host_rewrite
-    to_request = _changes("requestHeadersRewrite", told.request_headers_rewrite)
-    to_answer = _changes("responseHeadersRewrite", told.response_headers_rewrite)
+    rewriting = _Rewriting(options_of(options, Rewrite))
 
-    def rewritten(request: Request) -> Request:
-        now = path or request.path
-        if prefix and now.startswith(prefix):
-            now = now[len(prefix) :]
-            now = now if now.startswith("/") else f"/{now}"
-        headers = request.headers if to_request is None else to_request(request.headers)
+    def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
+        async def handle(request: Request, /) -> Answer:
+            return rewriting.answer(await handler(rewriting.request(request)))
+
+        return handle
+
+    return Plain(wrap)
+
+
+class _Rewriting:
+    """What is rewritten, worked out beforehand."""
+
+    def __init__(self, told: Rewrite) -> None:
+        self._path: Final = _path("pathRewrite", told.path_rewrite) if told.path_rewrite else ""
+        self._prefix: Final = _encoded(told.strip_prefix)
+        self._host: Final = told.host_rewrite
+        self._to_request = _changes("requestHeadersRewrite", told.request_headers_rewrite)
+        self._to_answer = _changes("responseHeadersRewrite", told.response_headers_rewrite)
+
+    def request(self, request: Request) -> Request:
+        """Return another request, as the one that came is that of the next attempt, too."""
+        path, prefix, change = self._path or request.path, self._prefix, self._to_request
+        if prefix and path.startswith(prefix):
+            path = path[len(prefix) :]
+            path = path if path.startswith("/") else f"/{path}"
         return Request(
             request.method,
             request.scheme,
-            host or request.host,
-            now,
+            self._host or request.host,
+            path,
             request.query,
-            headers,
+            request.headers if change is None else change(request.headers),
             request.body,
             request.peer,
             request.version,
             request.options,
         )
 
-    def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
-        async def handle(request: Request, /) -> Answer:
-            answer = await handler(rewritten(request))
-            if to_answer is not None:
-                answer.headers = to_answer(answer.headers)
-            return answer
-
-        return handle
-
-    return Plain(wrap)
+    def answer(self, answer: Answer) -> Answer:
+        if self._to_answer is not None:
+            answer.headers = self._to_answer(answer.headers)
+        return answer
 
 
 def _path(name: str, text: str) -> str:
