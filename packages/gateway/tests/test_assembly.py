@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kratos import plugins
 from kratos.errors import ConfigError
+from kratos.metrics import MemoryMeter
 from kratos.registry import ServiceInstance, from_url
 from kratos.testing import running
 from kratos.transport.http import Head, Reply, Wire
@@ -99,6 +101,28 @@ async def test_requests_reach_the_back_end_and_are_counted(
     )
     assert counted in metrics
     assert 'path="/404",code="404"' in metrics
+
+
+async def test_what_is_installed_counts_if_it_shall(tmp_path: Path, backends: list[str]) -> None:
+    undo = plugins.register("kratos.metrics", "memory", MemoryMeter)
+    try:
+        path = written(tmp_path / "gateway.yaml", backends[0])
+        app = application(settings(path, "-metrics.installed"), environ={})
+    finally:
+        undo()
+    gateway = app.options.servers[0]
+    assert isinstance(gateway, Gateway)
+    async with running(app):
+        peer = await connect(gateway)
+        metrics = await peer.request("GET", "/metrics")
+        await peer.aclose()
+    assert b"kratos_gateway_reloads_total" in metrics.body
+
+
+def test_a_meter_that_is_not_installed_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "gateway.yaml", "127.0.0.1:80")
+    with pytest.raises(ConfigError, match="no meter is installed"):
+        application(settings(path, "-metrics.installed"), environ={})
 
 
 async def test_no_request_fails_while_files_change(tmp_path: Path, backends: list[str]) -> None:

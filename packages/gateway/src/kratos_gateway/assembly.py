@@ -13,7 +13,8 @@ from typing import Any, Final
 from kratos import App
 from kratos.address import Address
 from kratos.config import from_url as source_of
-from kratos.metrics import MemoryMeter, Meter
+from kratos.errors import ConfigError
+from kratos.metrics import MemoryMeter, Meter, NopMeter, default_meter
 from kratos.process import worker_slot
 from kratos.registry import Discovery, Registry
 from kratos.registry import from_url as registry_of
@@ -30,7 +31,7 @@ from kratos_gateway.release import ConfigFiles
 from kratos_gateway.server import Build, Gateway
 from kratos_gateway.settings import Settings
 from kratos_gateway.switch import Replaceable
-from kratos_http.debug import DebugServer
+from kratos_http.debug import DebugServer, Rendering
 from kratos_http.proxies import Proxies
 
 __all__ = ["Parts", "application", "assemble", "builder"]
@@ -52,7 +53,7 @@ class Parts:
 
     gateway: Gateway
     gates: Gates
-    meter: MemoryMeter
+    meter: Meter
     control: ControlService | None = None
     resources: list[AbstractAsyncContextManager[Any]] = field(
         default_factory=list[AbstractAsyncContextManager[Any]]
@@ -82,7 +83,8 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
             place = Address.parse(address)
             address = str(replace(place, port=place.port + 1) if place.port else place)
         # Whoever gives an address that others reach wants it; pages are for this machine anyway.
-        servers.append(DebugServer(address, public=True, metrics=parts.meter, pages=shown))
+        metrics = _rendering(parts.meter)
+        servers.append(DebugServer(address, public=True, metrics=metrics, pages=shown))
     return App(
         name=settings.control_name or "gateway",
         servers=servers,
@@ -97,7 +99,7 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
 def assemble(settings: Settings, *, environ: Mapping[str, str]) -> Parts:
     """Return the parts of a gateway; errors as of ``application``."""
     gates = Gates.parse(settings.gates)
-    meter = MemoryMeter()
+    meter = _meter(settings)
     metrics = Metrics(meter)
     registry = registry_of(settings.discovery) if settings.discovery else None
     reader = _reader(settings)
@@ -115,7 +117,7 @@ def assemble(settings: Settings, *, environ: Mapping[str, str]) -> Parts:
         limits=settings.limits,
         metrics=metrics,
         # One worker would show what it alone has counted.
-        shown=meter if settings.public_metrics and not settings.workers else None,
+        shown=_rendering(meter) if settings.public_metrics and not settings.workers else None,
     )
     parts = Parts(gateway=gateway, gates=gates, meter=meter, control=control)
     if registry is not None:
@@ -200,6 +202,20 @@ class _Upstream:
     async def aclose(self) -> None:
         await self._client.aclose()
         await self._connections.aclose()
+
+
+def _meter(settings: Settings) -> Meter:
+    if not settings.installed_meter:
+        return MemoryMeter()
+    meter = default_meter()
+    if isinstance(meter, NopMeter):
+        advice = "pip install kratos-prometheus"
+        raise ConfigError(f"--metrics.installed: no meter is installed: {advice}")
+    return meter
+
+
+def _rendering(meter: object) -> Rendering | None:
+    return meter if isinstance(meter, Rendering) else None
 
 
 def _reader(settings: Settings) -> Reader:

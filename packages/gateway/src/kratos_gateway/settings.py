@@ -45,6 +45,8 @@ class Settings:
         gates: Feature gates that differ from their defaults, as text.
         tls: Certificates to serve TLS with; ``None`` for none.
         public_metrics: Whether ``/metrics`` is on the gateway's own addresses.
+        installed_meter: Whether the meter that is installed counts, such as kratos-prometheus, in
+            place of one whose series have exactly Go's names.
         workers: How many processes serve; 0 for this one.
         stop_timeout: For requests to end when it stops.
         dry_run: Whether everything is made, and nothing served.
@@ -70,6 +72,7 @@ class Settings:
     gates: str = ""
     tls: ServerTls | None = None
     public_metrics: bool = True
+    installed_meter: bool = False
     workers: int = 0
     stop_timeout: float = 30.0
     dry_run: bool = False
@@ -108,6 +111,7 @@ class Settings:
             debug_address=given.debug_addr,
             gates=given.gates,
             tls=_tls(given),
+            installed_meter=given.installed_meter,
             public_metrics=not given.private_metrics,
             workers=given.workers,
             stop_timeout=_seconds("--stop-timeout", given.stop_timeout),
@@ -161,6 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     flag("tls.key", dest="tls_key", default="", metavar="FILE", help="key of the certificate")
     flag("tls.client-ca", dest="client_ca", default="", metavar="FILE", help="roots of clients")
     flag("private-metrics", action="store_true", help="no /metrics on the addresses of clients")
+    flag(
+        "metrics.installed",
+        dest="installed_meter",
+        action="store_true",
+        help="count with what is installed for that",
+    )
     flag("workers", type=int, default=0, metavar="COUNT", help="processes that serve")
     flag("stop-timeout", default="30s", metavar="TIME", help="for requests to end; default 30s")
     flag("dry-run", action="store_true", help="make everything, and serve nothing")
