@@ -23,6 +23,7 @@ GATEWAY = (
     "jwt",
     "keyauth",
     "logging",
+    "mirror",
     "ratelimit",
     "requestid",
     "rest",

@@ -68,6 +68,7 @@ DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
     ("kratos.gateway.middleware", "jwt"): "kratos-gateway",
     ("kratos.gateway.middleware", "keyauth"): "kratos-gateway",
     ("kratos.gateway.middleware", "logging"): "kratos-gateway",
+    ("kratos.gateway.middleware", "mirror"): "kratos-gateway",
     ("kratos.gateway.middleware", "ratelimit"): "kratos-gateway",
     ("kratos.gateway.middleware", "requestid"): "kratos-gateway",
     ("kratos.gateway.middleware", "rest"): "kratos-gateway",
