@@ -284,7 +284,8 @@ async def test_no_request_fails_while_configurations_change() -> None:
 
     async with backend(script) as node:
         config = config_of(to(node.address))
-        switch = Switch(Proxy(config))
+        connect = ConnectOptions(dial_timeout=5.0)
+        switch = Switch(Proxy(config, connect=connect))
         statuses: Counter[int] = Counter()
         done = asyncio.Event()
 
@@ -299,7 +300,7 @@ async def test_no_request_fails_while_configurations_change() -> None:
             for _ in range(8):
                 asking.create_task(ask(await opened.connect()))
             for _ in range(20):
-                before, switch.now = switch.now, Proxy(config)
+                before, switch.now = switch.now, Proxy(config, connect=connect)
                 await before.aclose(drain=10.0)
                 await eventually(partial(enough, statuses.total() + 8))
             done.set()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Generator
 from typing import IO, Any, Final, TextIO, cast
 
-__all__ = ["closed_early", "plain", "shown"]
+__all__ = ["bare", "closed_early", "plain", "shown"]
 
 # Control characters but tabs and line breaks, those that turn the direction of text, and what
 # stands for bytes of names that are no text.
@@ -36,6 +36,11 @@ def plain() -> Generator[None]:
         yield
 
 
+def bare(stream: TextIO) -> TextIO:
+    """Return a stream that ``plain`` has put another one before: for who draws on a terminal."""
+    return stream.bare if isinstance(stream, _Plain) else stream
+
+
 def closed_early() -> None:
     """Let nobody write any more to standard output: who read it has gone, as ``head`` does."""
     with contextlib.suppress(OSError, ValueError):  # it may be no file at all
@@ -53,11 +58,11 @@ class _Plain:
     """A stream that writes as ``shown``, and is the other one in all else."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.bare = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(shown(text))
+        self.bare.write(shown(text))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.bare, name)

@@ -7,6 +7,8 @@ import sys
 from types import TracebackType
 from typing import Final, Self, TextIO
 
+from kratos_cli.printing import bare, shown
+
 __all__ = ["Progress"]
 
 _BAR: Final = 24  # columns
@@ -30,7 +32,7 @@ class Progress:
     def on_terminal(cls, *, quiet: bool = False) -> Self:
         """Return one on standard error, which draws if that is a terminal and may be drawn on."""
         able = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        return cls(sys.stderr, shown=able and not quiet)
+        return cls(bare(sys.stderr), shown=able and not quiet)
 
     @property
     def shown(self) -> bool:
@@ -48,7 +50,7 @@ class Progress:
         if not self._shown:
             return
         full = _BAR * min(done, total) // total
-        line = f"[{'#' * full}{'-' * (_BAR - full)}] {done}/{total} {what}"[: self._width]
+        line = f"[{'#' * full}{'-' * (_BAR - full)}] {done}/{total} {shown(what)}"[: self._width]
         if line != self._drawn:
             self._stream.write(f"{_CLEAR}{line}")
             self._stream.flush()
