@@ -212,6 +212,21 @@ async def test_features_switch_gates_and_unknown_ones_are_left_out(controlled: C
     assert controlled.gates.states == {"gw:Retry": False, "gw:PriorityConfig": False}
 
 
+async def test_who_writes_no_files_asks_for_features_alone(controlled: Controlled) -> None:
+    controlled.answers.features = {"gw:Retry": False}
+    service = ControlService(
+        [controlled.url],
+        identity=Identity("gw", "192.0.2.1"),
+        files=None,
+        gates=controlled.gates,
+    )
+    assert not await service.ask()
+    await service.aclose()
+    assert not controlled.gates.enabled("gw:Retry")
+    assert controlled.answers.asked == []
+    assert not controlled.path.exists()
+
+
 async def test_after_a_failure_the_next_service_is_asked_and_stays(controlled: Controlled) -> None:
     service = controlled.service(await refused_url(), controlled.url)
     assert not await service.ask()

@@ -227,13 +227,14 @@ def _reader(settings: Settings) -> Reader:
 
 
 def _control(settings: Settings, gates: Gates, environ: Mapping[str, str]) -> ControlService | None:
-    # Workers follow the same files, and one of them asks who writes them.
-    if not settings.control_services or worker_slot() not in (None, 0):
+    if not settings.control_services:
         return None
+    files = ConfigFiles(settings.conf, settings.priorities or None)
     return ControlService(
         settings.control_services,
         identity=Identity(settings.control_name, advertised(environ)),
-        files=ConfigFiles(settings.conf, settings.priorities or None),
+        # Workers follow the same files, and one of them writes these.
+        files=files if worker_slot() in (None, 0) else None,
         gates=gates,
     )
 

@@ -57,7 +57,8 @@ class ControlService:
     Args:
         urls: Base URLs of the services, ``http`` or ``https``.
         identity: Who asks.
-        files: Where releases go.
+        files: Where releases go; ``None`` to ask for feature gates alone, as workers do of which
+            another one writes.
         gates: What is switched.
         interval: Seconds between two questions that are answered.
         timeout: Seconds for one answer.
@@ -75,7 +76,7 @@ class ControlService:
         urls: Sequence[str],
         *,
         identity: Identity,
-        files: ConfigFiles,
+        files: ConfigFiles | None,
         gates: Gates,
         interval: float = _INTERVAL,
         timeout: float = _TIMEOUT,
@@ -124,7 +125,8 @@ class ControlService:
         service = self._services[self._at]
         changed = False
         try:
-            changed = await self._ask_release(service)
+            if self._files is not None:
+                changed = await self._ask_release(service, self._files)
             await self._ask_features(service)
         except Exception as error:
             self._failures += 1
@@ -140,7 +142,7 @@ class ControlService:
             "ctrl_service": [str(each) for each in self._services],
             "ctrl_service_idx": self._at,
             "next_ctrl_service": str(self._services[(self._at + 1) % len(self._services)]),
-            "dst_path": str(self._files.path),
+            "dst_path": "" if self._files is None else str(self._files.path),
             "hostname": self._identity.name,
             "advertise_addr": self._identity.address,
         }
@@ -155,10 +157,10 @@ class ControlService:
             return self._interval
         return max(self._interval, self._backoff.delay(self._failures - 1, self._random))
 
-    async def _ask_release(self, service: _Service) -> bool:
+    async def _ask_release(self, service: _Service, files: ConfigFiles) -> bool:
         query = self._who()
         query["last_version"] = self._version
-        wants_priorities = self._files.has_priorities and self._gates.enabled(PRIORITY_CONFIG)
+        wants_priorities = files.has_priorities and self._gates.enabled(PRIORITY_CONFIG)
         if wants_priorities:
             query["supportPriorityConfig"] = "1"
             query["lastPriorityVersions"] = [
@@ -169,7 +171,7 @@ class ControlService:
             return False
         release = Release.of(_json(reply))
         # Not before it is written: what failed is to be told again.
-        await asyncio.to_thread(self._files.write, release)
+        await asyncio.to_thread(files.write, release)
         self._version = release.version
         self._priorities = {each.key: each.version for each in release.priorities}
         _log.info("control service %s: version %s is written", service, release.version)
