@@ -117,6 +117,11 @@ def test_a_flag_that_there_is_not_is_refused(flag: str) -> None:
         settings(flag)
 
 
+def test_what_a_control_service_writes_has_to_be_read() -> None:
+    with pytest.raises(ConfigError, match="give one of them"):
+        settings("--conf.source=etcd://a/b", "--ctrl.service=http://a")
+
+
 def test_tls_needs_both_of_its_files() -> None:
     with pytest.raises(ConfigError, match="go together"):
         settings("--tls.cert=a.pem")

@@ -96,6 +96,11 @@ class Settings:
         """
         found = os.environ if environ is None else environ
         given = _parser().parse_args([_as_argparse_has_it(each) for each in arguments])
+        if given.source and given.service:
+            raise ConfigError(
+                "--ctrl.service has the file of --conf written, and --conf.source is read in its "
+                "place: give one of them"
+            )
         if found.get("PROXY_FOLLOW_REDIRECT"):
             _log.warning("PROXY_FOLLOW_REDIRECT is set: redirects are left to clients all the same")
         return cls(
