@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -152,3 +153,10 @@ def test_a_line_is_never_longer_than_the_terminal() -> None:
     assert lines[1].startswith("[############------------] 1/2 xxx")
     assert len(lines[1]) == 79
     assert len(lines) == 3, "what is drawn already is not drawn again"
+
+
+def test_a_name_that_would_move_the_cursor_is_shown() -> None:
+    drawn = io.StringIO()
+    with Progress(drawn, shown=True) as progress:
+        progress.step(1, 1, "a\x1b[2Jb.proto")
+    assert "1/1 a\\u001b[2Jb.proto" in drawn.getvalue()

@@ -35,6 +35,11 @@ class Deadline:
         self._cancelling = 0
         self.limit(seconds)
 
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over."""
+        return self._expired
+
     def limit(self, seconds: float | None) -> None:
         """Set another limit, from now on; ``None`` for none. Ignored when the time is over."""
         if self._slot is not None:

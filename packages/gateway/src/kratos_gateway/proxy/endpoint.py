@@ -122,6 +122,7 @@ class _Passage:
         "_first",
         "_head",
         "_of",
+        "_options",
         "_passing",
         "_recorder",
         "_several",
@@ -136,6 +137,7 @@ class _Passage:
         self._passing = Passing(head, wire, recorder.sent)
         self._body: bytes | Incoming = b""
         self._several = of.work.retry.may(head.method)
+        self._options: RequestOptions | None = None  # until there is a request
         self._ends: Deadline | None = None
         self._attempt_ends: Deadline | None = None
 
@@ -158,7 +160,8 @@ class _Passage:
                 await passing.break_off(error)
                 return code
             code = status_of(error)
-            await passing.run(error_answer(error, grpc=self._of.grpc))
+            answer = error_answer(error, grpc=self._of.grpc, options=self._options)
+            await passing.run(answer)
         finally:
             if isinstance(self._body, Incoming):
                 self._recorder.received.inc(self._body.received)
@@ -171,6 +174,8 @@ class _Passage:
         keep = work.keep if several else 0
         body = self._body = await whole_or_coming(head, wire, keep=keep)
         request = work.request(head)
+        self._options = request.options
+        request.options.is_late = self._is_late
         if isinstance(body, bytes):
             request.body = body
             if body:
@@ -213,6 +218,11 @@ class _Passage:
             self._ends.limit(self._limit())
         if self._attempt_ends is not None:
             self._attempt_ends.limit(of.per_try)
+
+    def _is_late(self) -> bool:
+        """Tell whether the time of the attempt, or that of the whole request, is over."""
+        ends = (self._attempt_ends, self._ends)
+        return any(each is not None and each.expired for each in ends)
 
     def _limit(self) -> float:
         """Return the seconds of the whole request; of a single attempt, if there is only one."""

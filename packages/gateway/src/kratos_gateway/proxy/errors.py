@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
 
 from kratos.errors import Error, to_grpc_code
 from kratos.transport.http import WireHeaders
-from kratos_gateway.exchange import Answer
+from kratos_gateway.exchange import Answer, RequestOptions
 
 __all__ = ["GRPC", "error_answer", "grpc_status", "status_of"]
 
@@ -40,13 +41,31 @@ def grpc_status(status: int, message: str = "") -> WireHeaders:
     return fields
 
 
-def error_answer(error: BaseException, *, grpc: bool) -> Answer:
+def error_answer(
+    error: BaseException, *, grpc: bool, options: RequestOptions | None = None
+) -> Answer:
     """Return the answer that stands for a failure.
 
     Args:
         error: The failure.
         grpc: Whether it is one of gRPC, whose status of HTTP is always 200.
+        options: Of the request, whose middleware may have a form of its own, and marks; ``None``
+            before there is one.
     """
+    if options is None:
+        return _plain(error, grpc=grpc)
+    answer = _formed(error, options.on_error) if options.on_error else _plain(error, grpc=grpc)
+    for mark in options.marks:
+        answer = mark(answer)
+    return answer
+
+
+def _formed(error: BaseException, form: Callable[[int, str], Answer]) -> Answer:
+    status = status_of(error)
+    return form(status, error.message if isinstance(error, Error) else _MESSAGES.get(status, ""))
+
+
+def _plain(error: BaseException, *, grpc: bool) -> Answer:
     status = status_of(error)
     if not grpc:
         return Answer(status)

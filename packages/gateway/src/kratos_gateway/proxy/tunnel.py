@@ -72,11 +72,12 @@ class Tunnel:
         values[WEBSOCKET] = True
         request.options.last_attempt = True
         try:
-            async with asyncio.timeout(self._of.timeout):
+            async with asyncio.timeout(self._of.timeout) as ends:
+                request.options.is_late = ends.expired
                 answer = await self._of.work.handler(request)
         except Exception as error:
             report(error, head)
-            return error_answer(error, grpc=False), None
+            return error_answer(error, grpc=False, options=request.options), None
         opened = values[WEBSOCKET]
         if isinstance(opened, Opened):
             if answer.status == _SWITCHING:
