@@ -65,7 +65,7 @@ def test_a_key_that_nothing_reads_is_told() -> None:
         ),
         (
             "path: /a, retry: {attempts: 2, conditions: [{}]}",
-            "error: endpoints[0].retry.conditions[0]: it is empty",
+            "error: endpoints[0].retry.conditions[0]: a condition is empty",
         ),
         (
             "path: /a, retry: {attempts: 2, conditions: [{byHeader: {name: a, value: '[x'}}]}",

@@ -12,8 +12,8 @@ from aegis.circuitbreaker import SreBreaker
 from kratos.errors import ConfigError
 from kratos.transport.http import Head, Wire
 from kratos_gateway.api.gateway_pb2 import Condition, Endpoint
+from kratos_gateway.conditions import judge_of
 from kratos_gateway.exchange import Answer, Handler, Request, RequestOptions
-from kratos_gateway.proxy.conditions import judge_of
 from kratos_gateway.proxy.retry import Retry, attempts_of, per_try_timeout_of, timeout_of
 from kratos_gateway.testing import backend, proxied, say, scripted
 

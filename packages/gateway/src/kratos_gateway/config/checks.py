@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -10,7 +9,9 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from kratos.errors import ConfigError
 from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Condition, Endpoint
+from kratos_gateway.conditions import judge_of
 from kratos_gateway.config.targets import target_problem
 from kratos_gateway.config.trouble import Trouble
 
@@ -25,7 +26,6 @@ __all__ = [
 ]
 
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of HTTP
-_STATUS: Final = re.compile(r"\s*\d{1,5}\s*(-\s*\d{1,5}\s*)?")
 _DEFAULT_TIMEOUT: Final = 1.0  # seconds
 _PEM: Final = "-----BEGIN "
 
@@ -70,32 +70,11 @@ def retry_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
 
 def condition_problem(condition: Condition) -> str | None:
     """Return what is wrong with a condition; ``None`` if it is well."""
-    kind = condition.WhichOneof("condition")
-    if kind == "by_status_code":
-        text = condition.by_status_code
-        if not _STATUS.fullmatch(text):
-            return f"by_status_code is a status, or two such as 502-504, not {text!r}"
-        first, _, last = text.partition("-")
-        if last and int(first) > int(last):
-            return f"by_status_code {text!r} begins after its end"
-        return None
-    if kind != "by_header":
-        return "it is empty: write by_status_code or by_header"
-    if not condition.by_header.name:
-        return "by_header lacks the name of the header"
-    return _value_problem(condition.by_header.value)
-
-
-def _value_problem(value: str) -> str | None:
-    if not value.startswith("["):
-        return None
     try:
-        listed: object = json.loads(value)
-    except ValueError as error:
-        return f"the value of by_header begins as a list in JSON, and is none: {error}"
-    if isinstance(listed, list) and all(isinstance(each, str) for each in listed):  # pyright: ignore[reportUnknownVariableType]
-        return None
-    return "the value of by_header is a list of what is no text: put each in quotes"
+        judge_of(condition)
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def backend_troubles(

@@ -14,8 +14,8 @@ from kratos.errors import ConfigError
 from kratos.metrics import Counter
 from kratos_gateway.api.circuitbreaker_pb2 import CircuitBreaker, ResponseData, SuccessRatio
 from kratos_gateway.api.gateway_pb2 import Endpoint, Protocol
+from kratos_gateway.conditions import Judge, any_of
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
-from kratos_gateway.middleware.conditions import Matches, any_of
 from kratos_gateway.middleware.context import Context, Upstream
 from kratos_gateway.middleware.names import header_name, header_value
 from kratos_gateway.middleware.options import options_of, seconds_of
@@ -93,7 +93,7 @@ class _Broken:
         self,
         handler: Handler,
         breaker: Guard,
-        good: Matches | None,
+        good: Judge | None,
         action: Action,
         denied: Counter,
     ) -> None:

@@ -10,8 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 from aegis.circuitbreaker import SreBreaker
 from aegis.outcome import Outcome
 from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.conditions import Judge, judges_of
 from kratos_gateway.exchange import Answer, Request
-from kratos_gateway.proxy.conditions import Judge, judges_of
 from kratos_http.carrier import TooLarge
 
 __all__ = ["Retry", "attempts_of", "per_try_timeout_of", "timeout_of"]

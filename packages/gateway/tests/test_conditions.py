@@ -6,8 +6,8 @@ import pytest
 
 from kratos.errors import ConfigError
 from kratos_gateway.api.gateway_pb2 import Condition
+from kratos_gateway.conditions import any_of
 from kratos_gateway.exchange import Answer
-from kratos_gateway.middleware.conditions import any_of
 
 
 def status(text: str) -> Condition:
