@@ -266,7 +266,11 @@ class Forwarded:
 
 @pytest.mark.parametrize(
     ("flags", "told"),
-    [([], b"192.0.2.1, 127.0.0.1"), (["-forward.trusted=none"], b"127.0.0.1")],
+    [
+        ([], b"127.0.0.1"),
+        (["-forward.trusted=127.0.0.0/8"], b"192.0.2.1, 127.0.0.1"),
+        (["-forward.trusted=all"], b"192.0.2.1, 127.0.0.1"),
+    ],
 )
 async def test_back_ends_are_told_whom_a_request_is_for(
     tmp_path: Path, flags: list[str], told: bytes

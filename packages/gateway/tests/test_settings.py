@@ -80,13 +80,13 @@ def test_variables_of_go_are_taken() -> None:
     assert found.control_name == "gw"
 
 
-def test_who_is_believed_and_what_is_tried_again_is_as_in_go_unless_it_is_said() -> None:
-    assert settings().trusted_proxies is None
+def test_nobody_is_believed_and_all_is_tried_again_as_in_go_unless_it_is_said() -> None:
+    assert settings().trusted_proxies == []
     assert settings().retry_unsafe
     found = settings("-forward.trusted=10.0.0.0/8, 192.0.2.1", "-retry.idempotent-only")
     assert found.trusted_proxies == ["10.0.0.0/8", "192.0.2.1"]
     assert not found.retry_unsafe
-    assert settings("-forward.trusted=none").trusted_proxies == []
+    assert settings("-forward.trusted=all").trusted_proxies is None
 
 
 def test_a_flag_goes_before_the_variable() -> None:

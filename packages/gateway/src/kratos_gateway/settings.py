@@ -78,7 +78,7 @@ class Settings:
     dry_run: bool = False
     limits: Limits = field(default_factory=Limits)
     dial_timeout: float = 0.2
-    trusted_proxies: Sequence[str] | None = None
+    trusted_proxies: Sequence[str] | None = ()
     retry_unsafe: bool = True
     strict_slash: bool = False
     resolve_timeout: float | None = None
@@ -159,7 +159,13 @@ def _parser() -> argparse.ArgumentParser:
     flag("debug", action="store_true", help="serve /debug on an address of its own")
     flag("debug.addr", dest="debug_addr", default=DEBUG_ADDRESS, metavar="ADDRESS", help="that one")
     flag("feature-gates", dest="gates", default="", metavar="NAME=BOOL[,...]", help="switch gates")
-    flag("forward.trusted", dest="trusted", metavar="NETWORK[,...]", help="proxies; none for none")
+    flag(
+        "forward.trusted",
+        dest="trusted",
+        default="",
+        metavar="NETWORK[,...]",
+        help="proxies that are believed whom they speak for; all for everybody, as Go's does",
+    )
     flag(
         "retry.idempotent-only",
         dest="idempotent_only",
@@ -196,10 +202,10 @@ def _tls(given: argparse.Namespace) -> ServerTls | None:
     return ServerTls(certificate=given.cert, key=given.tls_key, client_ca=given.client_ca or None)
 
 
-def _trusted(given: str | None) -> Sequence[str] | None:
-    if given is None:
+def _trusted(given: str) -> Sequence[str] | None:
+    if given == "all":
         return None
-    return [] if given == "none" else [each.strip() for each in given.split(",") if each.strip()]
+    return [each.strip() for each in given.split(",") if each.strip()]
 
 
 def _limits(environ: Mapping[str, str]) -> Limits:

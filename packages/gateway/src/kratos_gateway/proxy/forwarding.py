@@ -27,17 +27,19 @@ class Forwarding:
     """Makes the headers of requests to back ends.
 
     The client's address is added to ``X-Forwarded-For``, all values of which become one, as in Go.
-    ``X-Forwarded-Host`` and ``X-Forwarded-Proto`` are set unless the client has set them.
+    ``X-Forwarded-Host`` and ``X-Forwarded-Proto`` are set unless a proxy that is trusted has set
+    them.
 
     Args:
         trusted: Networks of proxies in front of the gateway, such as ``10.0.0.0/8``: what others
-            say about whom they speak for is dropped. ``None`` trusts all, as Go's gateway does.
+            say about whom they speak for is dropped. ``None`` trusts all, as Go's gateway does:
+            then whoever asks may say that it is anybody.
 
     Raises:
         ConfigError: One is no network; names it.
     """
 
-    def __init__(self, trusted: Sequence[str] | None = None) -> None:
+    def __init__(self, trusted: Sequence[str] | None = ()) -> None:
         self._trusted: list[_Network] | None = None
         if trusted is not None:
             self._trusted = [_network(each) for each in trusted]
