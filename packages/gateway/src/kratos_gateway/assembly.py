@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kratos import App
 from kratos.address import Address
@@ -33,6 +32,10 @@ from kratos_gateway.settings import Settings
 from kratos_gateway.switch import Replaceable
 from kratos_http.debug import DebugServer, Rendering
 from kratos_http.proxies import Proxies
+
+if TYPE_CHECKING:
+    from kratos_gateway.backend import Client, Connections
+    from kratos_gateway.exchange import Answer, Request
 
 __all__ = ["Parts", "application", "assemble", "builder"]
 
@@ -148,32 +151,29 @@ def builder(
         ConfigError: The proxies of the environment, or those that are trusted, cannot be used.
     """
     # Imported on use: who checks a configuration needs neither proxies nor middleware.
-    backend: Any = import_module("kratos_gateway.backend")
-    connections: Any = import_module("kratos_gateway.backend.connections")
-    context: Any = import_module("kratos_gateway.middleware.context")
-    registry: Any = import_module("kratos_gateway.middleware.registry")
-    proxy: Any = import_module("kratos_gateway.proxy")
-    connect = connections.ConnectOptions(
+    from kratos_gateway.backend import Client, ClientOptions, Connections, ConnectOptions
+    from kratos_gateway.middleware.context import Context
+    from kratos_gateway.middleware.registry import create
+    from kratos_gateway.proxy import Forwarding, Proxy
+
+    connect = ConnectOptions(
         dial_timeout=settings.dial_timeout, proxies=Proxies.from_environment(environ)
     )
-
-    forwarding = proxy.Forwarding(settings.trusted_proxies)
+    forwarding = Forwarding(settings.trusted_proxies)
     limit = settings.resolve_timeout
 
     async def build(config: pb.Gateway) -> Replaceable:
         nonlocal limit
 
-        def upstream(endpoint: pb.Endpoint) -> Any:
-            own = backend.Connections(connect, tls_store=config.tls_store)
-            options = backend.ClientOptions(connections=own, discovery=discovery)
-            return _Upstream(backend.Client(endpoint, options), own)
+        def upstream(endpoint: pb.Endpoint) -> _Upstream:
+            own = Connections(connect, tls_store=config.tls_store)
+            options = ClientOptions(connections=own, discovery=discovery)
+            return _Upstream(Client(endpoint, options), own)
 
-        made: Replaceable = await proxy.Proxy.opened(
+        made = await Proxy.opened(
             config,
             resolve_timeout=limit,
-            middleware=partial(
-                registry.create, context=context.Context(meter=meter, upstream=upstream)
-            ),
+            middleware=partial(create, context=Context(meter=meter, upstream=upstream)),
             discovery=discovery,
             connect=connect,
             metrics=metrics,
@@ -192,14 +192,16 @@ def builder(
 class _Upstream:
     """What middleware asks back ends of its own by, with connections of its own."""
 
-    def __init__(self, client: Any, connections: Any) -> None:
+    def __init__(self, client: Client, connections: Connections) -> None:
         self._client = client
         self._connections = connections
 
-    async def __call__(self, request: Any, /) -> Any:
+    async def __call__(self, request: Request, /) -> Answer:
+        """See ``Handler``."""
         return await self._client(request)
 
     async def aclose(self) -> None:
+        """Close its connections. Idempotent."""
         await self._client.aclose()
         await self._connections.aclose()
 
