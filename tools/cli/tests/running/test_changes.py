@@ -39,3 +39,13 @@ async def test_links_to_themselves_are_passed_over(tmp_path: Path) -> None:
     with Changes(tmp_path, clock=InstantClock()) as changes:
         (tmp_path / "new.py").write_text("x = 1\n")
         assert await changes.next() == {tmp_path / "new.py"}
+
+
+async def test_configuration_counts_in_its_folder_alone(tmp_path: Path) -> None:
+    configs = tmp_path / "app" / "configs"
+    configs.mkdir(parents=True)
+    with Changes(tmp_path, clock=InstantClock()) as changes:
+        (tmp_path / "openapi.yaml").write_text("x: 1\n")
+        (configs / "notes.txt").write_text("x\n")
+        (configs / "config.yaml").write_text("x: 1\n")
+        assert await changes.next() == {configs / "config.yaml"}

@@ -56,7 +56,7 @@ def register(subparsers: Subparsers) -> None:
         "-r",
         "--reload",
         action="store_true",
-        help="start anew when Python or definitions change; these are generated again",
+        help="start anew when Python, definitions (generated again) or configs change",
     )
     parser.add_argument(
         "--generate",

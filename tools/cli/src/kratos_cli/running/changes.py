@@ -16,13 +16,15 @@ __all__ = ["SETTLE", "Changes"]
 
 SETTLE: Final = 0.2  # seconds; editors write several files, and some a file in several steps
 _SUFFIXES: Final = (".py", ".proto")
+_CONFIGS: Final = "configs"  # the folder of projects that all else in it configures
+_CONFIG_SUFFIXES: Final = (".env", ".ini", ".json", ".toml", ".yaml", ".yml")
 _SKIPPED: Final = frozenset(("__pycache__", "build", "dist", "node_modules", "site-packages"))
 
 _Stamp = tuple[int, int]
 
 
 class Changes:
-    """Waits until sources were changed, added or removed.
+    """Waits until sources, or files in a folder ``configs``, were changed, added or removed.
 
     Use it as a context manager; folders that are made meanwhile are looked into, too.
 
@@ -97,8 +99,10 @@ class Changes:
             for inner in (os.path.join(here, name) for name in folders):  # noqa: PTH118  as walk does
                 self._watch(inner)  # before its entries are listed, so that none is missed
                 seen.add(inner)
+            inside = Path(here).relative_to(self._folder).parts
+            suffixes = _SUFFIXES + _CONFIG_SUFFIXES if _CONFIGS in inside else _SUFFIXES
             for name in files:
-                if name.endswith(_SUFFIXES):
+                if name.endswith(suffixes):
                     path = Path(here, name)
                     try:
                         found = path.stat()
