@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from kratos_gateway.testing import proxied
 
 pytestmark = [pytest.mark.go, pytest.mark.slow]
 
@@ -21,6 +25,15 @@ CHANGED = {
     ),
 }
 CASES = 146
+
+
+@dataclass(frozen=True)
+class Served:
+    """What is judged, in plain text."""
+
+    host: str
+    port: int
+    root: None = None
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +73,21 @@ async def test_all_cases_pass_where_a_peer_can_mean_nothing_but_http_2(
     serve: Any, options: dict[str, Any], h2spec: Path, tmp_path: Path
 ) -> None:
     assert await judged(serve(**options), h2spec, tmp_path) == (CASES, {})
+
+
+async def test_all_cases_pass_at_the_gateway(serve: Any, h2spec: Path, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def through() -> AsyncGenerator[Served]:
+        async with (
+            serve() as served,
+            proxied({"path": "/*", "backends": [{"target": served.address}]}) as gateway,
+        ):
+            yield Served("127.0.0.1", gateway.listening.port)
+
+    cases, failed = await judged(through(), h2spec, tmp_path)
+    assert {number: failed[number] for number in failed.keys() - CHANGED.keys()} == {}
+    assert failed.keys() == CHANGED.keys()
+    assert cases == CASES
 
 
 async def judged(serving: Any, h2spec: Path, folder: Path) -> tuple[int, dict[str, str]]:
