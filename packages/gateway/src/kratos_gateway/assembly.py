@@ -20,6 +20,7 @@ from kratos.registry import from_url as registry_of
 from kratos.transport import Server
 from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.config import Configuration, FileReader, Reader, SourceReader
+from kratos_gateway.console import console
 from kratos_gateway.control import ControlService, Identity
 from kratos_gateway.controlled import ControlledReader
 from kratos_gateway.debug import pages
@@ -78,7 +79,10 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
     servers: list[Server] = [parts.gateway]
     host_servers: list[Server] = []
     if settings.debug:
-        shown = pages(parts.gateway, parts.control)
+        shown = [
+            *console(parts.gateway, token=settings.console_token),
+            *pages(parts.gateway, parts.control),
+        ]
         address = settings.debug_address
         if settings.workers:
             # Of all workers together, each of which counts for itself, at the ports that follow.

@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import parse_qs
 
-from google.protobuf.message import Message
-
 from kratos.errors import Error
-from kratos.redact import HIDDEN, redacted
+from kratos.redact import redacted
 from kratos.transport.http import Head, Reply
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.control import ControlService
+from kratos_gateway.hiding import shown
 from kratos_gateway.server import Gateway
 from kratos_http.debug import Page, json_page, text_page
-from kratos_protojson import to_dict
 
 __all__ = ["Watching", "pages"]
 
 _VARIABLE: Final = re.compile(r"\{([^{}:]*)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
-_KEYS: Final = ("key", "scrypt", "sha256")  # of TLS, and what lets clients in
 _ELSEWHERE: Final = """\
 Profiles of this process, in the words of Python:
 
@@ -55,7 +52,7 @@ def pages(gateway: Gateway, control: ControlService | None = None) -> Sequence[P
         control: The control service that it obeys; ``None`` for none.
     """
     made = _Pages(gateway, control)
-    shown = {
+    listed = {
         "ping": ("whether somebody is there", made.ping),
         "pprof": ("where profiles are", made.profiles),
         "pprof/cmdline": ("how it was called", made.command),
@@ -67,7 +64,8 @@ def pages(gateway: Gateway, control: ControlService | None = None) -> Sequence[P
         "watcher/appliers": ("endpoints of a service; ?service=name", made.appliers),
     }
     found = [
-        Page(path=f"/debug/{path}", title=title, make=make) for path, (title, make) in shown.items()
+        Page(path=f"/debug/{path}", title=title, make=make)
+        for path, (title, make) in listed.items()
     ]
     if control is not None:
         title, load = "the control service", "ask the control service now; POST"
@@ -103,7 +101,7 @@ class _Pages:
             loaded = await self._gateway.configuration.load()
         except ValueError as error:
             raise Error(503, "CONFIG", str(error)) from error
-        return json_page(_shown(loaded))
+        return json_page(shown(loaded))
 
     async def version(self, _head: Head) -> Reply:
         config = self._gateway.in_force
@@ -156,17 +154,3 @@ def _expression(template: str) -> Iterator[str]:
         yield f"(?P<v{count}>{found[2] or '[^/]+'})"
         at, count = found.end(), count + 1
     yield re.escape(template[at:])
-
-
-def _shown(config: Message) -> Any:
-    """Return a configuration as JSON, without its secrets."""
-    return _without_keys(redacted(to_dict(config, emit_unset=False)))
-
-
-def _without_keys(shown: Any) -> Any:
-    if isinstance(shown, list):
-        return [_without_keys(each) for each in cast("list[Any]", shown)]  # type: ignore[redundant-cast]
-    if not isinstance(shown, dict):
-        return shown
-    pairs = cast("dict[str, Any]", shown).items()
-    return {name: HIDDEN if name in _KEYS else _without_keys(each) for name, each in pairs}

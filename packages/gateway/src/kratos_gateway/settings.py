@@ -42,6 +42,7 @@ class Settings:
         discovery: URL of the registry; empty for none.
         debug: Whether there is a listener for debugging.
         debug_address: Where.
+        console_token: Password for the console of that listener; empty for none.
         gates: Feature gates that differ from their defaults, as text.
         tls: Certificates to serve TLS with; ``None`` for none.
         public_metrics: Whether ``/metrics`` is on the gateway's own addresses.
@@ -69,6 +70,7 @@ class Settings:
     discovery: str = ""
     debug: bool = False
     debug_address: str = DEBUG_ADDRESS
+    console_token: str = ""
     gates: str = ""
     tls: ServerTls | None = None
     public_metrics: bool = True
@@ -114,6 +116,7 @@ class Settings:
             discovery=given.dsn,
             debug=given.debug,
             debug_address=given.debug_addr,
+            console_token=found.get("KRATOS_GATEWAY_CONSOLE_TOKEN", ""),
             gates=given.gates,
             tls=_tls(given),
             installed_meter=given.installed_meter,

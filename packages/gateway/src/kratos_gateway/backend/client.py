@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, cast
 
 from kratos.client.resolver import DiscoveryResolver
@@ -18,6 +18,7 @@ from kratos.watch import Lease
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.backend._unreachable import Unreachable
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
+from kratos_gateway.backend.record import NodeRecord
 from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
 from kratos_gateway.backend.watches import lease_instances
 from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded, open_socket
@@ -76,7 +77,7 @@ class Client:
         self._resolvers: dict[str, DiscoveryResolver] = {}
         self._leases: dict[str, Lease[Sequence[ServiceInstance]]] = {}
         self._nodes: dict[str, tuple[Place, NodeConnection]] = {}
-        self._host = ""
+        self._records: dict[str, NodeRecord] = {}
         for target in self._targets:
             if target.service and target.service not in self._resolvers:
                 self._follow(target)
@@ -94,6 +95,18 @@ class Client:
         """
         lease = self._leases.get(service)
         return None if lease is None else lease.feed.current or ()
+
+    def show(self) -> Sequence[Mapping[str, Any]]:
+        """Return what is known of each node, as JSON has it."""
+        return [
+            {
+                "address": address,
+                "connections": connection.open,
+                "busy": connection.busy,
+                **asdict(self._records[address]),
+            }
+            for address, (_, connection) in self._nodes.items()
+        ]
 
     async def ready(self) -> None:
         """Wait until the registry has told a node of each service.
@@ -123,6 +136,8 @@ class Client:
         pick = self._pick(options)
         node = options.current_node = pick.node
         options.backends.append(node.address)
+        record = self._records[node.address]
+        record.attempts += 1
         clock = self._options.clock
         began = clock.time()
         status = 0
@@ -133,7 +148,11 @@ class Client:
             pick.done(Outcome.CANCELLED)
             raise
         except Exception as error:
-            pick.done(Outcome.failure(error) if isinstance(error, OSError) else Outcome.CANCELLED)
+            if isinstance(error, OSError):
+                record.fail(str(error) or type(error).__name__, clock.wall())
+                pick.done(Outcome.failure(error))
+            else:
+                pick.done(Outcome.CANCELLED)
             raise
         finally:
             options.upstream_status_code.append(status)
@@ -208,6 +227,8 @@ class Client:
             self._nodes[address] = (place, self._connections.take(place))
         for place, _ in old.values():
             self._connections.give_back(place)
+        known = self._records
+        self._records = {address: known.get(address) or NodeRecord() for address in nodes}
         listed = tuple(nodes.values())
         self._weighted = any(node.weight is not None for node in listed)
         self._selector.apply(listed)

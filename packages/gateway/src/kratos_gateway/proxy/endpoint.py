@@ -21,6 +21,7 @@ from kratos_gateway.proxy.forwarding import Forwarding
 from kratos_gateway.proxy.observing import EndpointRecorder, MethodRecorder
 from kratos_gateway.proxy.passing import Passing, is_stream
 from kratos_gateway.proxy.retry import Retry, per_try_timeout_of, timeout_of
+from kratos_gateway.proxy.tally import Tally
 
 __all__ = ["Forwarder", "Work", "report"]
 
@@ -82,10 +83,14 @@ class Forwarder:
 
     Args:
         work: What it works with.
+
+    Attributes:
+        tally: What its requests came to.
     """
 
     def __init__(self, work: Work) -> None:
         endpoint = work.endpoint
+        self.tally = Tally()
         self.work = work
         self.grpc = endpoint.protocol == GRPC
         self.stream = endpoint.stream
@@ -109,7 +114,9 @@ class Forwarder:
             code = await passage.run()
         finally:
             work.flights.end()
-            recorder.answered(code, work.clock.time() - began)
+            took = work.clock.time() - began
+            recorder.answered(code, took)
+            self.tally.add(code, took)
 
 
 class _Passage:

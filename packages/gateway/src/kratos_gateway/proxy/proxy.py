@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -97,6 +97,7 @@ class Proxy:
             connections=self._connections, discovery=discovery, selector=selector, clock=clock
         )
         self._clients: list[Client] = []
+        self._forwarders: list[Forwarder] = []
         self._middleware: list[Middleware] = []
         self._table: Table[tuple[Forwarder, Tunnel | None]] = Table(strict_slash=strict_slash)
         self._unknown = self._fixed(404, "404 page not found")
@@ -178,6 +179,18 @@ class Proxy:
         ]
         return paths or None
 
+    def show(self) -> Sequence[Mapping[str, Any]]:
+        """Return what is known of each endpoint, in their order, as JSON has it."""
+        return [
+            {
+                "requests": forwarder.tally.requests,
+                "failures": forwarder.tally.failures,
+                "seconds": forwarder.tally.seconds,
+                "nodes": client.show(),
+            }
+            for forwarder, client in zip(self._forwarders, self._clients, strict=True)
+        ]
+
     async def ready(self) -> None:
         """Wait until every service that is looked up has a node.
 
@@ -232,6 +245,7 @@ class Proxy:
                 keep=self._retry_body,
             )
         )
+        self._forwarders.append(forwarder)
         tunnel = None if endpoint.protocol == GRPC else Tunnel(forwarder)
         self._table.add(
             endpoint.path, (forwarder, tunnel), method=endpoint.method, host=endpoint.host

@@ -58,7 +58,9 @@ class Tunnel:
                 else:
                     await socket.accept(answer.headers)
             finally:
-                work.recorder.of(head.method).answered(code, work.clock.time() - began)
+                took = work.clock.time() - began
+                work.recorder.of(head.method).answered(code, took)
+                self._of.tally.add(code, took)
             if opened is not None:
                 await _join(socket, opened.socket)
         finally:

@@ -1,0 +1,167 @@
+"""The console shows what there is, to whom it may, and changes nothing."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from kratos import App
+from kratos.testing import running
+from kratos.testing.clock import FakeClock
+from kratos.transport.http import Head, Wire
+from kratos_gateway import Gateway
+from kratos_gateway.api import gateway_pb2 as pb
+from kratos_gateway.backend import ConnectOptions
+from kratos_gateway.config import Configuration, FileReader
+from kratos_gateway.console import console
+from kratos_gateway.proxy import Proxy
+from kratos_gateway.testing import backend, say
+from kratos_http.debug import DebugServer
+from kratos_http.testing import Answer, SocketPeer
+
+CONFIG = """
+name: <b>shop</b>
+version: v7
+tlsStore:
+  inner: {{key: "-----BEGIN PRIVATE KEY-----", serverName: inner}}
+endpoints:
+  - {{path: /a/*, timeout: 5s, backends: [{{target: '{one}'}}]}}
+  - {{path: '/<script>', method: get, timeout: 5s, backends: [{{target: '127.0.0.1:1'}}]}}
+"""
+
+
+async def build(config: pb.Gateway) -> Proxy:
+    del config.tls_store["inner"]  # it is none that could be used
+    return await Proxy.opened(config, connect=ConnectOptions(dial_timeout=5.0))
+
+
+class Seen:
+    """A gateway and its console."""
+
+    def __init__(self, path: Path, gateway: SocketPeer, debug: SocketPeer) -> None:
+        self.path = path
+        self.gateway = gateway
+        self._debug = debug
+
+    async def ask(
+        self, path: str = "/debug/console", *, verb: str = "GET", **headers: str
+    ) -> Answer:
+        lines = [f"{verb} {path} HTTP/1.1", "Host: localhost", "Content-Length: 0"]
+        lines += (f"{name}: {value}" for name, value in headers.items())
+        await self._debug.send("\r\n".join([*lines, "", ""]).encode())
+        return await self._debug.answer(verb)
+
+    async def data(self) -> Any:
+        return (await self.ask("/debug/console.json")).json()
+
+
+async def hello(head: Head, wire: Wire) -> None:
+    await say(wire, 500 if head.path == b"/a/bad" else 200, b"hello")
+
+
+@asynccontextmanager
+async def seen(folder: Path, *, token: str = "", clock: Any = None) -> AsyncGenerator[Seen]:
+    async with backend(hello) as node:
+        path = folder / "config.yaml"
+        path.write_text(CONFIG.format(one=node.address), encoding="utf-8")
+        gateway = Gateway(Configuration(FileReader(path)), build, addresses=["127.0.0.1:0"])
+        pages = console(gateway, token=token, clock=clock or FakeClock())
+        debug = DebugServer(pages=pages)
+        async with running(App(name="gw", servers=[gateway, debug])) as app:
+            peers = [
+                await SocketPeer.connect("127.0.0.1", int(url.rpartition(":")[2]))
+                for url in (app.endpoints[0], debug.url)
+            ]
+            try:
+                yield Seen(path, *peers)
+            finally:
+                for peer in peers:
+                    await peer.aclose()
+
+
+async def test_routes_traffic_and_nodes_are_shown(tmp_path: Path) -> None:
+    async with seen(tmp_path) as it:
+        for target in ("/a/1", "/a/2", "/a/bad"):
+            await it.gateway.request("GET", target)
+        assert (await it.gateway.request("GET", "/%3Cscript%3E")).status == 502
+        found = await it.data()
+    first, second = found["endpoints"]
+    assert (found["name"], found["version"]) == ("<b>shop</b>", "v7")
+    assert (first["method"], first["path"], first["requests"]) == ("*", "/a/*", 3)
+    assert first["failures"] == 1
+    assert first["meanSeconds"] > 0
+    (node,) = first["nodes"]
+    assert (node["state"], node["attempts"], node["failures"]) == ("good", 3, 0)
+    (node,) = second["nodes"]
+    assert (node["address"], node["state"], node["failures"]) == ("127.0.0.1:1", "failing", 1)
+    assert "Errno 111" in node["failure"]
+    assert second["failures"] == 1
+
+
+async def test_rates_are_those_since_the_last_look(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with seen(tmp_path, clock=clock) as it:
+        assert (await it.data())["endpoints"][0]["perSecond"] is None
+        for _ in range(6):
+            await it.gateway.request("GET", "/a/1")
+        await clock.advance(2.0)
+        assert (await it.data())["endpoints"][0]["perSecond"] == 3.0
+        await clock.advance(2.0)
+        assert (await it.data())["endpoints"][0]["perSecond"] == 0.0
+
+
+async def test_what_is_written_by_others_is_text(tmp_path: Path) -> None:
+    async with seen(tmp_path) as it:
+        answer = await it.ask()
+    page = answer.body.decode()
+    assert answer.header("content-type") == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.header("content-security-policy")
+    assert "&lt;b&gt;shop&lt;/b&gt; v7" in page
+    assert "/&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "<b>" not in page
+
+
+async def test_a_change_is_shown_before_it_is_served_and_without_secrets(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with seen(tmp_path, clock=clock) as it:
+        text = it.path.read_text(encoding="utf-8")
+        it.path.write_text(text.replace("timeout: 5s", "timeout: 5x"), encoding="utf-8")
+        await clock.advance(60.0)
+        refused = (await it.data())["change"]["refused"]
+        page = (await it.ask()).body.decode()
+    assert 'endpoints[0].timeout: "5x" is no duration' in refused
+    assert "What is written is refused: " in page
+    assert "BEGIN PRIVATE" not in page
+
+
+async def test_lines_that_differ_are_shown(tmp_path: Path) -> None:
+    async with seen(tmp_path) as it:
+        lines = (await it.data())["change"]["lines"]
+    # What ``build`` took away is what is written, and not served.
+    assert any(line.startswith("+") and "inner" in line for line in lines)
+    assert not any("BEGIN PRIVATE" in line for line in lines)
+
+
+async def test_with_a_token_people_have_to_know_it(tmp_path: Path) -> None:
+    def basic(text: str) -> str:
+        return f"Basic {b64encode(text.encode()).decode()}"
+
+    async with seen(tmp_path, token="sesame") as it:
+        for headers in ({}, {"Authorization": basic("me:guess")}, {"Authorization": "Basic ?"},
+                        {"Authorization": "Bearer sesame"}):  # fmt: skip
+            for path in ("/debug/console", "/debug/console.json"):
+                answer = await it.ask(path, **headers)
+                assert answer.status == 401
+                assert answer.header("www-authenticate").startswith("Basic ")
+                assert b"shop" not in answer.body
+        assert (await it.ask(Authorization=basic("anybody:sesame"))).status == 200
+
+
+async def test_nothing_can_be_changed(tmp_path: Path) -> None:
+    async with seen(tmp_path) as it:
+        for verb in ("POST", "PUT", "DELETE"):
+            assert (await it.ask(verb=verb)).status == 405
