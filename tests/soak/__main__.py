@@ -1,7 +1,8 @@
 """``./hatchw run soak [--seconds N] [--json] [load...]``: a server under all kinds of load at once.
 
 Samples its memory, file descriptors and tasks. Fails if memory grows in the second half, or if
-descriptors or tasks stay when the load has gone. ``soak cancelled`` and ``soak large`` are others.
+descriptors or tasks stay when the load has gone. With ``--gateway`` the load passes a gateway, and
+that is what is judged. ``soak cancelled`` and ``soak large`` are others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from tests.soak import cancelled, large
@@ -27,19 +29,29 @@ _OTHERS: Final = {"cancelled": cancelled.main, "large": large.main}
 _LEAVING: Final = 15.0  # seconds for what a load has left to go away
 
 
-def soak(kinds: Sequence[str], *, seconds: float) -> dict[str, Any]:
+def soak(kinds: Sequence[str], *, seconds: float, gateway: bool = False) -> dict[str, Any]:
     """Put a server under load and return what became of it.
 
     Args:
         kinds: Kinds of load, all at once.
         seconds: For how long.
+        gateway: Whether a gateway before the server is judged in its place.
     """
-    command = [sys.executable, "-m", "tests.soak.service"]
+    with _running("tests.soak.service") as (pid, addresses):
+        if not gateway:
+            return _soak(pid, addresses, kinds, seconds)
+        with _running("tests.soak.gateway", addresses["http"]) as (before, passed):
+            return {**_soak(before, passed, kinds, seconds), "soak": "gateway"}
+
+
+@contextmanager
+def _running(module: str, *arguments: str) -> Generator[tuple[int, dict[str, str]]]:
+    """Run a server; yield its process, and the addresses that it tells."""
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         try:
             assert server.stdout is not None
-            addresses: dict[str, str] = json.loads(server.stdout.readline())
-            return _soak(server.pid, addresses, kinds, seconds)
+            yield server.pid, json.loads(server.stdout.readline())
         finally:
             server.terminate()
             server.wait(20)
@@ -49,17 +61,18 @@ def _soak(
     pid: int, addresses: dict[str, str], kinds: Sequence[str], seconds: float
 ) -> dict[str, Any]:
     _load(kinds, addresses, 1.0)  # what is made once is made
-    before = _settled(pid, addresses["http"])
+    own = addresses.get("tasks", addresses["http"])
+    before = _settled(pid, own)
     started = time.monotonic()
     during: list[Sample] = []
 
     def look() -> None:
         at = time.monotonic() - started
         if at < seconds:
-            during.append(sample(pid, addresses["http"], at))
+            during.append(sample(pid, own, at))
 
     answered = _load(kinds, addresses, seconds, look)
-    after = _settled(pid, addresses["http"], like=before)
+    after = _settled(pid, own, like=before)
     fds, tasks = [each.fds for each in during], [each.tasks for each in during]
     return {
         "soak": "server",
@@ -120,13 +133,18 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("loads", nargs="*", metavar="load", help=" ".join(LOADS))
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--gateway", action="store_true", help="before the server; judge that")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    kinds: list[str] = options.loads or list(LOADS)
+    kinds: list[str] = options.loads or [
+        each for each in LOADS if not (options.gateway and each == "grpcio")
+    ]
     unknown = [kind for kind in kinds if kind not in LOADS]
     if unknown:
         parser.error(f"loads are {', '.join(LOADS)}, not {', '.join(unknown)}")
-    found = soak(kinds, seconds=options.seconds)
+    if options.gateway and "grpcio" in kinds:
+        parser.error("grpcio is another server, which no gateway is before")
+    found = soak(kinds, seconds=options.seconds, gateway=options.gateway)
     if options.json:
         print(json.dumps(found))
     else:
