@@ -11,6 +11,7 @@ import pytest
 from kratos.transport.http import Head, Wire
 from kratos_gateway.exchange import Answer, Handler, Request
 from kratos_gateway.testing import backend, proxied, say, scripted
+from kratos_http.testing import eventually
 
 
 def to(address: str, **more: Any) -> dict[str, Any]:
@@ -191,3 +192,66 @@ async def test_a_slow_upload_is_cut_off_by_the_endpoints_time_limit() -> None:
         await peer.send(HEAD + b"Content-Length: 100000\r\n\r\nslow")
         assert (await peer.answer()).status == 504
         await ended.wait()
+
+
+SLOW = (
+    b"GET / HTTP/1.1\r\nhost: sl",
+    b"POST / HTTP/1.1\r\nhost: slow\r\ncontent-length: 100\r\n\r\nhalf",
+    b"POST / HTTP/1.1\r\nhost: slow\r\ntransfer-encoding: chunked\r\n\r\n4\r\nha",
+)
+
+
+async def test_a_thousand_slow_clients_keep_nobody_waiting() -> None:
+    async def hello(_head: Head, wire: Wire) -> None:
+        await say(wire, 200, b"hello")
+
+    async with (
+        backend(hello) as node,
+        proxied({"path": "/*", "timeout": "10s", "backends": [{"target": node.address}]}) as it,
+    ):
+        port = it.listening.port
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(1000)]
+        for number, (_, writer) in enumerate(slow):
+            writer.write(SLOW[number % len(SLOW)])
+        await eventually(lambda: len(it.listening.engine.connections) == len(slow))
+        peer = await it.connect()
+        for _ in range(20):
+            answer = await peer.request("GET", "/")
+            assert (answer.status, answer.body) == (200, b"hello")
+        for _, writer in slow:
+            writer.close()
+            await writer.wait_closed()
+        await eventually(lambda: len(it.listening.engine.connections) == 1)
+        assert it.proxy.in_flight == 0
+
+
+async def test_an_answer_that_its_client_does_not_read_waits_at_the_back_end() -> None:
+    size, sent = 64 * 1024 * 1024, 0
+
+    async def much(_head: Head, wire: Wire) -> None:
+        nonlocal sent
+        await wire.read()
+        wire.start(200, [(b"content-length", b"%d" % size)])
+        while sent < size:
+            await wire.write(bytes(65536))
+            sent += 65536
+        await wire.finish()
+
+    async with (
+        backend(much) as node,
+        proxied(
+            {"path": "/*", "timeout": "10s", "stream": True, "backends": [{"target": node.address}]}
+        ) as it,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.listening.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: slow\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        quiet, before = 0, -1
+        while quiet < 500:  # turns of the loop in which nothing moves: both ends are in it
+            quiet, before = quiet + 1 if sent == before else 0, sent
+            await asyncio.sleep(0)
+        assert sent < size / 2
+        await reader.readexactly(size)
+        assert sent == size
+        writer.close()
+        await writer.wait_closed()
