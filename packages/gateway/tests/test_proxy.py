@@ -201,7 +201,10 @@ async def test_an_answer_that_breaks_off_does_not_look_whole() -> None:
         ({"backends": []}, "there is no back end"),
         ({"backends": [{"target": "redis://x:1"}]}, "write host:port"),
         ({"backends": [{"target": "discovery:///x"}]}, "needs a registry"),
-        ({"retry": {"conditions": [{"byStatusCode": "5xx"}]}}, "'5xx' is no status"),
+        (
+            {"retry": {"conditions": [{"byStatusCode": "5xx"}]}},
+            "by_status_code is a status, or two such as 502-504, not '5xx'",
+        ),
         ({"middlewares": [{"name": "cors"}]}, "'cors'"),
     ],
 )
