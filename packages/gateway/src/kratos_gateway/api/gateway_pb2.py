@@ -28,28 +28,39 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"ecure\x18\x01 \x01(\x08\x12\x0e\n\x06cacert\x18\x02 \x01(\t\x12\x0c\n\x04cert\x18\x03 \x01(\t"
     b"\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x13\n\x0bserver_name\x18\x05 \x01(\t\"_\n\x0ePriorityCo"
     b"nfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\tendpoints"
-    b"\x18\x03 \x03(\x0b2\x1b.gateway.config.v1.Endpoint\"\xaf\x03\n\x08Endpoint\x12\x0c\n\x04path"
+    b"\x18\x03 \x03(\x0b2\x1b.gateway.config.v1.Endpoint\"\xdf\x03\n\x08Endpoint\x12\x0c\n\x04path"
     b"\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x13\n\x0bdescription\x18\x03 \x01(\t"
     b"\x12-\n\x08protocol\x18\x04 \x01(\x0e2\x1b.gateway.config.v1.Protocol\x12*\n\x07timeout\x18"
     b"\x05 \x01(\x0b2\x19.google.protobuf.Duration\x122\n\x0bmiddlewares\x18\x06 \x03(\x0b2\x1d.gat"
     b"eway.config.v1.Middleware\x12,\n\x08backends\x18\x07 \x03(\x0b2\x1a.gateway.config.v1.Backend"
     b"\x12'\n\x05retry\x18\x08 \x01(\x0b2\x18.gateway.config.v1.Retry\x12;\n\x08metadata\x18\t \x03"
     b"(\x0b2).gateway.config.v1.Endpoint.MetadataEntry\x12\x0c\n\x04host\x18\n \x01(\t\x12\x0e\n"
-    b"\x06stream\x18\x0b \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n"
-    b"\x05value\x18\x02 \x01(\t:\x028\x01\"S\n\nMiddleware\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n"
-    b"\x07options\x18\x02 \x01(\x0b2\x14.google.protobuf.Any\x12\x10\n\x08required\x18\x03 \x01("
-    b"\x08\"\x82\x02\n\x07Backend\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 "
-    b"\x01(\x03H\x00\x88\x01\x01\x124\n\x0chealth_check\x18\x03 \x01(\x0b2\x1e.gateway.config.v1.He"
-    b"althCheck\x12\x0b\n\x03tls\x18\x04 \x01(\x08\x12\x17\n\x0ftls_config_name\x18\x05 \x01(\t\x12"
-    b":\n\x08metadata\x18\x06 \x03(\x0b2(.gateway.config.v1.Backend.MetadataEntry\x1a/\n\rMetadataE"
-    b"ntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\t\n\x07_wei"
-    b"ght\"\r\n\x0bHealthCheck\"\x93\x01\n\x05Retry\x12\x10\n\x08attempts\x18\x01 \x01(\r\x122\n"
-    b"\x0fper_try_timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration\x120\n\nconditions\x18"
-    b"\x03 \x03(\x0b2\x1c.gateway.config.v1.Condition\x12\x12\n\npriorities\x18\x04 \x03(\t\"\x93"
-    b"\x01\n\tCondition\x12\x18\n\x0eby_status_code\x18\x01 \x01(\tH\x00\x128\n\tby_header\x18\x02 "
-    b"\x01(\x0b2#.gateway.config.v1.Condition.headerH\x00\x1a%\n\x06header\x12\x0c\n\x04name\x18"
-    b"\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\tB\x0b\n\tcondition*/\n\x08Protocol\x12\x0f\n\x0b"
-    b"UNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06proto3"
+    b"\x06stream\x18\x0b \x01(\x08\x12.\n\x08balancer\x18\xe9\x07 \x01(\x0b2\x1b.gateway.config.v1."
+    b"Balancer\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01"
+    b"(\t:\x028\x01\"\xa8\x01\n\x08Balancer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06header"
+    b"\x18\x02 \x01(\tH\x00\x12\x10\n\x06cookie\x18\x03 \x01(\tH\x00\x12\x10\n\x06source\x18\x04 "
+    b"\x01(\x08H\x00\x12\x12\n\x05bound\x18\x05 \x01(\x01H\x01\x88\x01\x01\x123\n\x07outlier\x18"
+    b"\x06 \x01(\x0b2\".gateway.config.v1.OutlierEjectionB\x05\n\x03keyB\x08\n\x06_bound\"\xb8\x02"
+    b"\n\x0fOutlierEjection\x12\x18\n\x0bconsecutive\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x0c"
+    b"failure_rate\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x06slower\x18\x03 \x01(\x01H\x02"
+    b"\x88\x01\x01\x12\x19\n\x0cmin_requests\x18\x04 \x01(\rH\x03\x88\x01\x01\x12+\n\x08interval"
+    b"\x18\x05 \x01(\x0b2\x19.google.protobuf.Duration\x120\n\rejection_time\x18\x06 \x01(\x0b2\x19"
+    b".google.protobuf.Duration\x12\x16\n\tmax_share\x18\x07 \x01(\x01H\x04\x88\x01\x01B\x0e\n\x0c_"
+    b"consecutiveB\x0f\n\r_failure_rateB\t\n\x07_slowerB\x0f\n\r_min_requestsB\x0c\n\n_max_share\"S"
+    b"\n\nMiddleware\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07options\x18\x02 \x01(\x0b2\x14.goo"
+    b"gle.protobuf.Any\x12\x10\n\x08required\x18\x03 \x01(\x08\"\x82\x02\n\x07Backend\x12\x0e\n\x06"
+    b"target\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 \x01(\x03H\x00\x88\x01\x01\x124\n\x0chealt"
+    b"h_check\x18\x03 \x01(\x0b2\x1e.gateway.config.v1.HealthCheck\x12\x0b\n\x03tls\x18\x04 \x01("
+    b"\x08\x12\x17\n\x0ftls_config_name\x18\x05 \x01(\t\x12:\n\x08metadata\x18\x06 \x03(\x0b2(.gate"
+    b"way.config.v1.Backend.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t"
+    b"\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\t\n\x07_weight\"\r\n\x0bHealthCheck\"\x93\x01\n"
+    b"\x05Retry\x12\x10\n\x08attempts\x18\x01 \x01(\r\x122\n\x0fper_try_timeout\x18\x02 \x01(\x0b2"
+    b"\x19.google.protobuf.Duration\x120\n\nconditions\x18\x03 \x03(\x0b2\x1c.gateway.config.v1.Con"
+    b"dition\x12\x12\n\npriorities\x18\x04 \x03(\t\"\x93\x01\n\tCondition\x12\x18\n\x0eby_status_co"
+    b"de\x18\x01 \x01(\tH\x00\x128\n\tby_header\x18\x02 \x01(\x0b2#.gateway.config.v1.Condition.hea"
+    b"derH\x00\x1a%\n\x06header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\tB"
+    b"\x0b\n\tcondition*/\n\x08Protocol\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01"
+    b"\x12\x08\n\x04GRPC\x10\x02b\x06proto3"
 )
 
 _globals = globals()
@@ -70,26 +81,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
     _globals["_PRIORITYCONFIG"]._serialized_start = 499
     _globals["_PRIORITYCONFIG"]._serialized_end = 594
     _globals["_ENDPOINT"]._serialized_start = 597
-    _globals["_ENDPOINT"]._serialized_end = 1028
+    _globals["_ENDPOINT"]._serialized_end = 1076
     _globals["_ENDPOINT_METADATAENTRY"]._loaded_options = None
     _globals["_ENDPOINT_METADATAENTRY"]._serialized_options = b"8\x01"
-    _globals["_ENDPOINT_METADATAENTRY"]._serialized_start = 981
-    _globals["_ENDPOINT_METADATAENTRY"]._serialized_end = 1028
-    _globals["_MIDDLEWARE"]._serialized_start = 1030
-    _globals["_MIDDLEWARE"]._serialized_end = 1113
-    _globals["_BACKEND"]._serialized_start = 1116
-    _globals["_BACKEND"]._serialized_end = 1374
+    _globals["_ENDPOINT_METADATAENTRY"]._serialized_start = 1029
+    _globals["_ENDPOINT_METADATAENTRY"]._serialized_end = 1076
+    _globals["_BALANCER"]._serialized_start = 1079
+    _globals["_BALANCER"]._serialized_end = 1247
+    _globals["_OUTLIEREJECTION"]._serialized_start = 1250
+    _globals["_OUTLIEREJECTION"]._serialized_end = 1562
+    _globals["_MIDDLEWARE"]._serialized_start = 1564
+    _globals["_MIDDLEWARE"]._serialized_end = 1647
+    _globals["_BACKEND"]._serialized_start = 1650
+    _globals["_BACKEND"]._serialized_end = 1908
     _globals["_BACKEND_METADATAENTRY"]._loaded_options = None
     _globals["_BACKEND_METADATAENTRY"]._serialized_options = b"8\x01"
-    _globals["_BACKEND_METADATAENTRY"]._serialized_start = 981
-    _globals["_BACKEND_METADATAENTRY"]._serialized_end = 1028
-    _globals["_HEALTHCHECK"]._serialized_start = 1376
-    _globals["_HEALTHCHECK"]._serialized_end = 1389
-    _globals["_RETRY"]._serialized_start = 1392
-    _globals["_RETRY"]._serialized_end = 1539
-    _globals["_CONDITION"]._serialized_start = 1542
-    _globals["_CONDITION"]._serialized_end = 1689
-    _globals["_CONDITION_HEADER"]._serialized_start = 1639
-    _globals["_CONDITION_HEADER"]._serialized_end = 1676
-    _globals["_PROTOCOL"]._serialized_start = 1691
-    _globals["_PROTOCOL"]._serialized_end = 1738
+    _globals["_BACKEND_METADATAENTRY"]._serialized_start = 1029
+    _globals["_BACKEND_METADATAENTRY"]._serialized_end = 1076
+    _globals["_HEALTHCHECK"]._serialized_start = 1910
+    _globals["_HEALTHCHECK"]._serialized_end = 1923
+    _globals["_RETRY"]._serialized_start = 1926
+    _globals["_RETRY"]._serialized_end = 2073
+    _globals["_CONDITION"]._serialized_start = 2076
+    _globals["_CONDITION"]._serialized_end = 2223
+    _globals["_CONDITION_HEADER"]._serialized_start = 2173
+    _globals["_CONDITION_HEADER"]._serialized_end = 2210
+    _globals["_PROTOCOL"]._serialized_start = 2225
+    _globals["_PROTOCOL"]._serialized_end = 2272

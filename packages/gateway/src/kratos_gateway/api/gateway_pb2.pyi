@@ -139,6 +139,7 @@ class Endpoint(_Message):
     METADATA_FIELD_NUMBER: _Final = 9
     HOST_FIELD_NUMBER: _Final = 10
     STREAM_FIELD_NUMBER: _Final = 11
+    BALANCER_FIELD_NUMBER: _Final = 1001
     path: str
     method: str
     """Empty or "*" for all."""
@@ -161,6 +162,9 @@ class Endpoint(_Message):
     host: str
     stream: bool
     """Go's branch of stream endpoints has it; here every endpoint streams."""
+    @property
+    def balancer(self) -> Balancer:
+        """Not of Go's, whose gateway passes over it."""
     def __init__(
         self,
         *,
@@ -175,8 +179,9 @@ class Endpoint(_Message):
         metadata: _Mapping[str, str] | None = ...,
         host: str | None = ...,
         stream: bool | None = ...,
+        balancer: Balancer | _Mapping[str, _Any] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Literal["timeout", "retry"]) -> bool: ...
+    def HasField(self, field_name: _Literal["timeout", "retry", "balancer"]) -> bool: ...
     def ClearField(
         self,
         field_name: _Literal[
@@ -191,6 +196,113 @@ class Endpoint(_Message):
             "metadata",
             "host",
             "stream",
+            "balancer",
+        ],
+    ) -> None: ...
+
+class Balancer(_Message):
+    """How the nodes of an endpoint are picked."""
+
+    NAME_FIELD_NUMBER: _Final = 1
+    HEADER_FIELD_NUMBER: _Final = 2
+    COOKIE_FIELD_NUMBER: _Final = 3
+    SOURCE_FIELD_NUMBER: _Final = 4
+    BOUND_FIELD_NUMBER: _Final = 5
+    OUTLIER_FIELD_NUMBER: _Final = 6
+    name: str
+    """A selector of Kratos, such as "p2c", "least", "random", "wrr" or "hash"; "p2c" if it is empty,
+    or "wrr" where a back end has a weight.
+    """
+    header: str
+    cookie: str
+    source: bool
+    """The address of the client."""
+    bound: float
+    """Of "hash": no node has more than so many times the mean, which is more than 1."""
+    @property
+    def outlier(self) -> OutlierEjection:
+        """Leave out nodes that do worse than the others."""
+    def __init__(
+        self,
+        *,
+        name: str | None = ...,
+        header: str | None = ...,
+        cookie: str | None = ...,
+        source: bool | None = ...,
+        bound: float | None = ...,
+        outlier: OutlierEjection | _Mapping[str, _Any] | None = ...,
+    ) -> None: ...
+    def HasField(
+        self, field_name: _Literal["header", "cookie", "source", "bound", "outlier", "key"]
+    ) -> bool: ...
+    def ClearField(
+        self, field_name: _Literal["name", "header", "cookie", "source", "bound", "outlier", "key"]
+    ) -> None: ...
+    def WhichOneof(
+        self, oneof_group: _Literal["key"]
+    ) -> _Literal["header", "cookie", "source"] | None: ...
+
+class OutlierEjection(_Message):
+    """Message ``gateway.config.v1.OutlierEjection``."""
+
+    CONSECUTIVE_FIELD_NUMBER: _Final = 1
+    FAILURE_RATE_FIELD_NUMBER: _Final = 2
+    SLOWER_FIELD_NUMBER: _Final = 3
+    MIN_REQUESTS_FIELD_NUMBER: _Final = 4
+    INTERVAL_FIELD_NUMBER: _Final = 5
+    EJECTION_TIME_FIELD_NUMBER: _Final = 6
+    MAX_SHARE_FIELD_NUMBER: _Final = 7
+    consecutive: int
+    """Failures in a row; 0 to look at none."""
+    failure_rate: float
+    """Share of the requests in an interval, up to 1; 0 to look at none."""
+    slower: float
+    """Times the usual latency; 0 not to look at it."""
+    min_requests: int
+    """Requests of a node in an interval, below which its share and latency tell nothing."""
+    @property
+    def interval(self) -> _duration_pb2.Duration: ...
+    @interval.setter
+    def interval(self, value: _timedelta) -> None: ...
+    @property
+    def ejection_time(self) -> _duration_pb2.Duration: ...
+    @ejection_time.setter
+    def ejection_time(self, value: _timedelta) -> None: ...
+    max_share: float
+    """Share of the nodes that may be left out at once."""
+    def __init__(
+        self,
+        *,
+        consecutive: int | None = ...,
+        failure_rate: float | None = ...,
+        slower: float | None = ...,
+        min_requests: int | None = ...,
+        interval: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        ejection_time: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        max_share: float | None = ...,
+    ) -> None: ...
+    def HasField(
+        self,
+        field_name: _Literal[
+            "consecutive",
+            "failure_rate",
+            "slower",
+            "min_requests",
+            "interval",
+            "ejection_time",
+            "max_share",
+        ],
+    ) -> bool: ...
+    def ClearField(
+        self,
+        field_name: _Literal[
+            "consecutive",
+            "failure_rate",
+            "slower",
+            "min_requests",
+            "interval",
+            "ejection_time",
+            "max_share",
         ],
     ) -> None: ...
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from kratos.client.resolver import DiscoveryResolver
 from kratos.clock import SYSTEM_CLOCK, Clock
@@ -17,12 +17,13 @@ from kratos.selector import WeightedRoundRobin as ByWeight
 from kratos.watch import Lease
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.backend._unreachable import Unreachable
+from kratos_gateway.backend.balancing import balance_of
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
 from kratos_gateway.backend.record import NodeRecord
 from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
 from kratos_gateway.backend.watches import lease_instances
 from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded, open_socket
-from kratos_gateway.exchange import Answer, Body, NodeFilter, Request, RequestOptions
+from kratos_gateway.exchange import Answer, Body, NodeFilter, Request
 
 __all__ = ["Client", "ClientOptions"]
 
@@ -31,7 +32,6 @@ _log = logging.getLogger("kratos.gateway")
 _HOST: Final = "host"
 _MOST_NODES: Final = 3  # that one attempt tries to connect to
 _WEIGHT: Final = 10  # of a node that has none where others have one, as in Go
-_NO_CALL: Final = cast("Any", None)  # a selector is asked without one: filters are ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +54,16 @@ class ClientOptions:
 class Client:
     """The innermost handler of an endpoint: picks a node for each attempt, and asks it.
 
-    Nodes are picked by ``selector``, or, where any has a weight, in turn by weights. Those that
-    earlier attempts of a request were sent to are avoided.
+    Nodes are picked as the endpoint's ``balancer`` says; without one by ``selector``, or, where any
+    has a weight, in turn by weights. Those that earlier attempts of a request were sent to are
+    avoided.
 
     Args:
         endpoint: The endpoint.
         options: See there.
 
     Raises:
-        ConfigError: It has no back end, or one that is none; names it.
+        ConfigError: It has no back end, or one that is none, or its balancer is none; names it.
     """
 
     def __init__(self, endpoint: Endpoint, options: ClientOptions) -> None:
@@ -71,7 +72,8 @@ class Client:
         self._http2 = endpoint.protocol == GRPC
         self._scheme = scheme_of(endpoint)
         self._targets = _targets(endpoint, self._scheme, options)
-        self._selector: Selector = options.selector()
+        self._balance = balance_of(endpoint, default=options.selector, clock=options.clock)
+        self._selector: Selector = self._balance.selector or options.selector()
         self._by_weight = ByWeight()
         self._weighted = False
         self._resolvers: dict[str, DiscoveryResolver] = {}
@@ -133,7 +135,7 @@ class Client:
 
     async def _ask(self, request: Request) -> Answer:
         options = request.options
-        pick = self._pick(options)
+        pick = self._pick(request)
         node = options.current_node = pick.node
         options.backends.append(node.address)
         record = self._records[node.address]
@@ -157,10 +159,11 @@ class Client:
         finally:
             options.upstream_status_code.append(status)
             options.upstream_response_time.append(clock.time() - began)
+        outcome = self._balance.outcome(answer)
         if isinstance(answer.body, (bytes, Upgraded)):
-            pick.done(Outcome.SUCCESS)
+            pick.done(outcome)
         else:
-            answer.body = _Reported(answer.body, pick)
+            answer.body = _Reported(answer.body, pick, outcome)
         return answer
 
     async def aclose(self) -> None:
@@ -183,13 +186,15 @@ class Client:
             return answer
         return await connection.send(request, host)
 
-    def _pick(self, options: RequestOptions) -> Pick:
+    def _pick(self, request: Request) -> Pick:
+        options = request.options
         selector = self._by_weight if self._weighted else self._selector
+        call = self._balance.call(request)
         try:
             if not options.filters and not options.backends:
-                return selector.select(_NO_CALL)
+                return selector.select(call)
             filters = [_as_selector_has_it(each) for each in options.filters]
-            return selector.select(_NO_CALL, filters=filters, avoid=options.backends)
+            return selector.select(call, filters=filters, avoid=options.backends)
         except Error as error:
             raise Unreachable(error.message or "there is no node") from error
 
@@ -230,20 +235,24 @@ class Client:
         known = self._records
         self._records = {address: known.get(address) or NodeRecord() for address in nodes}
         listed = tuple(nodes.values())
-        self._weighted = any(node.weight is not None for node in listed)
-        self._selector.apply(listed)
-        self._by_weight.apply(
-            [each if each.weight is not None else replace(each, weight=_WEIGHT) for each in listed]
-        )
+        weighted = any(node.weight is not None for node in listed)
+        filled = [
+            replace(each, weight=_WEIGHT) if weighted and each.weight is None else each
+            for each in listed
+        ]
+        self._weighted = weighted and self._balance.selector is None
+        self._selector.apply(filled if self._balance.selector else listed)
+        self._by_weight.apply(filled)
 
 
 class _Reported:
     """A ``Body`` whose end, good or bad, is told to what picked its node."""
 
-    __slots__ = ("_body", "_pick")
+    __slots__ = ("_body", "_outcome", "_pick")
 
-    def __init__(self, body: Body, pick: Pick) -> None:
+    def __init__(self, body: Body, pick: Pick, outcome: Outcome) -> None:
         self._body = body
+        self._outcome = outcome
         self._pick: Pick | None = pick
 
     @property
@@ -257,7 +266,7 @@ class _Reported:
             self._tell(Outcome.failure(error))
             raise
         if not piece:
-            self._tell(Outcome.SUCCESS)
+            self._tell(self._outcome)
         return piece
 
     def close(self) -> None:

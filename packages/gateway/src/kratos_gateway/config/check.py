@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kratos_gateway.api.gateway_pb2 import Endpoint, Gateway, Middleware
 from kratos_gateway.config.checks import (
     backend_troubles,
+    balancer_troubles,
     path_troubles,
     reach_troubles,
     retry_troubles,
@@ -84,6 +85,7 @@ def _endpoint(endpoint: Endpoint, gateway: Gateway, discovery: bool | None) -> I
     yield from path_troubles(endpoint)
     yield from time_troubles(endpoint)
     yield from retry_troubles(endpoint)
+    yield from balancer_troubles(endpoint)
     yield from backend_troubles(endpoint, gateway.tls_store, discovery=discovery)
 
 

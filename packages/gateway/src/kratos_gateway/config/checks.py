@@ -10,6 +10,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from kratos.errors import ConfigError
+from kratos.selector import RandomChoice
 from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Condition, Endpoint
 from kratos_gateway.conditions import judge_of
 from kratos_gateway.config.targets import target_problem
@@ -17,6 +18,7 @@ from kratos_gateway.config.trouble import Trouble
 
 __all__ = [
     "backend_troubles",
+    "balancer_troubles",
     "condition_problem",
     "path_troubles",
     "reach_troubles",
@@ -75,6 +77,18 @@ def condition_problem(condition: Condition) -> str | None:
     except ConfigError as error:
         return str(error)
     return None
+
+
+def balancer_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
+    """Tell what is wrong with the balancer of an endpoint."""
+    # Imported on use: most endpoints have none.
+    from kratos_gateway.backend.balancing import balance_of
+
+    if endpoint.HasField("balancer"):
+        try:
+            balance_of(endpoint, default=RandomChoice)
+        except ConfigError as error:
+            yield Trouble("balancer", str(error).removeprefix("balancer: "))
 
 
 def backend_troubles(
