@@ -197,7 +197,8 @@ def _endpoint(
 
 def _node(told: Mapping[str, Any], now: float) -> dict[str, Any]:
     failing = bool(told["failure"]) and now - told["failed"] < _FAILED
-    return {**told, "state": "failing" if failing else "good" if told["attempts"] else "unused"}
+    state = "failing" if failing else "good" if told["attempts"] else "unused"
+    return {**told, "state": state if told["well"] else "ill"}
 
 
 def _document(found: Mapping[str, Any]) -> str:
@@ -248,7 +249,7 @@ def _nodes(endpoints: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _row(endpoint: Mapping[str, Any], node: Mapping[str, Any]) -> str:
-    kind = {"failing": "bad", "good": "good"}.get(node["state"], "dim")
+    kind = {"failing": "bad", "ill": "bad", "good": "good"}.get(node["state"], "dim")
     return (
         f"<tr><td><code>{escape(', '.join(endpoint['backends']))}</code></td>"
         f"<td><code>{escape(node['address'])}</code></td>"

@@ -53,14 +53,18 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"h_check\x18\x03 \x01(\x0b2\x1e.gateway.config.v1.HealthCheck\x12\x0b\n\x03tls\x18\x04 \x01("
     b"\x08\x12\x17\n\x0ftls_config_name\x18\x05 \x01(\t\x12:\n\x08metadata\x18\x06 \x03(\x0b2(.gate"
     b"way.config.v1.Backend.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t"
-    b"\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\t\n\x07_weight\"\r\n\x0bHealthCheck\"\x93\x01\n"
-    b"\x05Retry\x12\x10\n\x08attempts\x18\x01 \x01(\r\x122\n\x0fper_try_timeout\x18\x02 \x01(\x0b2"
-    b"\x19.google.protobuf.Duration\x120\n\nconditions\x18\x03 \x03(\x0b2\x1c.gateway.config.v1.Con"
-    b"dition\x12\x12\n\npriorities\x18\x04 \x03(\t\"\x93\x01\n\tCondition\x12\x18\n\x0eby_status_co"
-    b"de\x18\x01 \x01(\tH\x00\x128\n\tby_header\x18\x02 \x01(\x0b2#.gateway.config.v1.Condition.hea"
-    b"derH\x00\x1a%\n\x06header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\tB"
-    b"\x0b\n\tcondition*/\n\x08Protocol\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01"
-    b"\x12\x08\n\x04GRPC\x10\x02b\x06proto3"
+    b"\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\t\n\x07_weight\"\xc3\x01\n\x0bHealthCheck\x12,\n"
+    b"\x08interval\x18\xe9\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12+\n\x07timeout\x18\xea"
+    b"\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12\r\n\x04path\x18\xeb\x07 \x01(\t\x12\x10\n"
+    b"\x07service\x18\xec\x07 \x01(\t\x12\x1c\n\x13unhealthy_threshold\x18\xed\x07 \x01(\r\x12\x1a"
+    b"\n\x11healthy_threshold\x18\xee\x07 \x01(\r\"\x93\x01\n\x05Retry\x12\x10\n\x08attempts\x18"
+    b"\x01 \x01(\r\x122\n\x0fper_try_timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration\x120\n"
+    b"\nconditions\x18\x03 \x03(\x0b2\x1c.gateway.config.v1.Condition\x12\x12\n\npriorities\x18\x04"
+    b" \x03(\t\"\x93\x01\n\tCondition\x12\x18\n\x0eby_status_code\x18\x01 \x01(\tH\x00\x128\n\tby_h"
+    b"eader\x18\x02 \x01(\x0b2#.gateway.config.v1.Condition.headerH\x00\x1a%\n\x06header\x12\x0c\n"
+    b"\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\tB\x0b\n\tcondition*/\n\x08Protocol"
+    b"\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06pro"
+    b"to3"
 )
 
 _globals = globals()
@@ -98,13 +102,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
     _globals["_BACKEND_METADATAENTRY"]._serialized_options = b"8\x01"
     _globals["_BACKEND_METADATAENTRY"]._serialized_start = 1029
     _globals["_BACKEND_METADATAENTRY"]._serialized_end = 1076
-    _globals["_HEALTHCHECK"]._serialized_start = 1910
-    _globals["_HEALTHCHECK"]._serialized_end = 1923
-    _globals["_RETRY"]._serialized_start = 1926
-    _globals["_RETRY"]._serialized_end = 2073
-    _globals["_CONDITION"]._serialized_start = 2076
-    _globals["_CONDITION"]._serialized_end = 2223
-    _globals["_CONDITION_HEADER"]._serialized_start = 2173
-    _globals["_CONDITION_HEADER"]._serialized_end = 2210
-    _globals["_PROTOCOL"]._serialized_start = 2225
-    _globals["_PROTOCOL"]._serialized_end = 2272
+    _globals["_HEALTHCHECK"]._serialized_start = 1911
+    _globals["_HEALTHCHECK"]._serialized_end = 2106
+    _globals["_RETRY"]._serialized_start = 2109
+    _globals["_RETRY"]._serialized_end = 2256
+    _globals["_CONDITION"]._serialized_start = 2259
+    _globals["_CONDITION"]._serialized_end = 2406
+    _globals["_CONDITION_HEADER"]._serialized_start = 2356
+    _globals["_CONDITION_HEADER"]._serialized_end = 2393
+    _globals["_PROTOCOL"]._serialized_start = 2408
+    _globals["_PROTOCOL"]._serialized_end = 2455

@@ -365,9 +365,47 @@ class Backend(_Message):
     ) -> None: ...
 
 class HealthCheck(_Message):
-    """Message ``gateway.config.v1.HealthCheck``."""
+    """Empty with Go's gateway, which does not read it. Nodes are asked where it has an interval."""
 
-    def __init__(self) -> None: ...
+    INTERVAL_FIELD_NUMBER: _Final = 1001
+    TIMEOUT_FIELD_NUMBER: _Final = 1002
+    PATH_FIELD_NUMBER: _Final = 1003
+    SERVICE_FIELD_NUMBER: _Final = 1004
+    UNHEALTHY_THRESHOLD_FIELD_NUMBER: _Final = 1005
+    HEALTHY_THRESHOLD_FIELD_NUMBER: _Final = 1006
+    @property
+    def interval(self) -> _duration_pb2.Duration: ...
+    @interval.setter
+    def interval(self, value: _timedelta) -> None: ...
+    @property
+    def timeout(self) -> _duration_pb2.Duration:
+        """For an answer."""
+    @timeout.setter
+    def timeout(self, value: _timedelta) -> None: ...
+    path: str
+    """What a GET asks for, where HTTP is spoken."""
+    service: str
+    """Whose health is asked for, where gRPC is; empty for that of the server."""
+    unhealthy_threshold: int
+    """Bad answers in a row after which a node gets no requests, and good ones after which it does."""
+    healthy_threshold: int
+    def __init__(
+        self,
+        *,
+        interval: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        timeout: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        path: str | None = ...,
+        service: str | None = ...,
+        unhealthy_threshold: int | None = ...,
+        healthy_threshold: int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Literal["interval", "timeout"]) -> bool: ...
+    def ClearField(
+        self,
+        field_name: _Literal[
+            "interval", "timeout", "path", "service", "unhealthy_threshold", "healthy_threshold"
+        ],
+    ) -> None: ...
 
 class Retry(_Message):
     """Message ``gateway.config.v1.Retry``."""

@@ -19,6 +19,7 @@ from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.backend._unreachable import Unreachable
 from kratos_gateway.backend.balancing import balance_of
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
+from kratos_gateway.backend.probing import ProbePlan, Probes
 from kratos_gateway.backend.record import NodeRecord
 from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
 from kratos_gateway.backend.watches import lease_instances
@@ -40,12 +41,14 @@ class ClientOptions:
 
     Attributes:
         connections: To nodes.
+        probes: Asks nodes whether they are well.
         discovery: Where services are looked up; ``None`` for nowhere.
         selector: Makes what picks among nodes without weights.
         clock: Time for what is told of attempts.
     """
 
     connections: Connections = field(default_factory=Connections)
+    probes: Probes = field(default_factory=Probes)
     discovery: Discovery | None = None
     selector: Callable[[], Selector] = PowerOfTwoChoices
     clock: Clock = SYSTEM_CLOCK
@@ -80,6 +83,8 @@ class Client:
         self._leases: dict[str, Lease[Sequence[ServiceInstance]]] = {}
         self._nodes: dict[str, tuple[Place, NodeConnection]] = {}
         self._records: dict[str, NodeRecord] = {}
+        self._plans: dict[str, ProbePlan] = {}
+        self._known: dict[str, Node] = {}
         for target in self._targets:
             if target.service and target.service not in self._resolvers:
                 self._follow(target)
@@ -105,9 +110,10 @@ class Client:
                 "address": address,
                 "connections": connection.open,
                 "busy": connection.busy,
+                "well": self._is_well(address),
                 **asdict(self._records[address]),
             }
-            for address, (_, connection) in self._nodes.items()
+            for address, (_place, connection) in self._nodes.items()
         ]
 
     async def ready(self) -> None:
@@ -173,8 +179,8 @@ class Client:
         self._resolvers.clear()
         self._leases.clear()
         nodes, self._nodes = self._nodes, {}
-        for place, _ in nodes.values():
-            self._connections.give_back(place)
+        plans, self._plans = self._plans, {}
+        self._give_back(nodes, plans)
 
     async def _send(self, node: Node, request: Request) -> Answer:
         place, connection = self._nodes[node.address]
@@ -221,20 +227,32 @@ class Client:
         """Take over the nodes that there are now."""
         nodes: dict[str, Node] = {}
         places: dict[str, Place] = {}
+        plans: dict[str, ProbePlan] = {}
         for target in self._targets:
             resolver = self._resolvers.get(target.service)
             for node in target.nodes if resolver is None else resolver.current.nodes:
                 if node.address not in nodes:
                     nodes[node.address] = node
                     places[node.address] = node_place(node, tls=target.tls, http2=self._http2)
+                    if target.probe is not None:
+                        plans[node.address] = target.probe
         old, self._nodes = self._nodes, {}
+        old_plans, self._plans = self._plans, plans
         for address, place in places.items():
-            self._nodes[address] = (place, self._connections.take(place))
-        for place, _ in old.values():
-            self._connections.give_back(place)
+            connection = self._connections.take(place)
+            self._nodes[address] = (place, connection)
+            if address in plans:
+                self._options.probes.take(place, plans[address], connection, self._offer)
+        self._give_back(old, old_plans)
         known = self._records
         self._records = {address: known.get(address) or NodeRecord() for address in nodes}
-        listed = tuple(nodes.values())
+        self._known = nodes
+        self._offer()
+
+    def _offer(self) -> None:
+        """Let nodes that are well be picked; all of them where none is: some may be after all."""
+        nodes = self._known.values()
+        listed = [node for node in nodes if self._is_well(node.address)] or list(nodes)
         weighted = any(node.weight is not None for node in listed)
         filled = [
             replace(each, weight=_WEIGHT) if weighted and each.weight is None else each
@@ -243,6 +261,20 @@ class Client:
         self._weighted = weighted and self._balance.selector is None
         self._selector.apply(filled if self._balance.selector else listed)
         self._by_weight.apply(filled)
+
+    def _is_well(self, address: str) -> bool:
+        plan = self._plans.get(address)
+        return plan is None or self._options.probes.is_well(self._nodes[address][0], plan)
+
+    def _give_back(
+        self,
+        nodes: Mapping[str, tuple[Place, NodeConnection]],
+        plans: Mapping[str, ProbePlan],
+    ) -> None:
+        for address, (place, _) in nodes.items():
+            if address in plans:
+                self._options.probes.give_back(place, plans[address], self._offer)
+            self._connections.give_back(place)
 
 
 class _Reported:

@@ -8,6 +8,7 @@ from kratos.client import Target
 from kratos.errors import ConfigError, TargetError
 from kratos.selector import Node
 from kratos_gateway.api.gateway_pb2 import GRPC, Backend, Endpoint
+from kratos_gateway.backend.probing import ProbePlan, plan_of
 
 __all__ = ["BackendTarget", "scheme_of", "target_of"]
 
@@ -21,12 +22,14 @@ class BackendTarget:
         service: What is looked up in a registry; empty for nothing.
         secure: Whether its nodes speak TLS.
         tls: Name of the TLS configuration; empty for the system's.
+        probe: How its nodes are asked whether they are well; ``None`` for not at all.
     """
 
     nodes: tuple[Node, ...]
     service: str
     secure: bool
     tls: str
+    probe: ProbePlan | None = None
 
 
 def scheme_of(endpoint: Endpoint) -> str:
@@ -39,7 +42,7 @@ def target_of(backend: Backend, *, scheme: str) -> BackendTarget:
 
     Raises:
         ConfigError: Its target is neither ``host:port`` nor ``direct:///host:port`` nor
-            ``discovery:///service``.
+            ``discovery:///service``, or its health check is none.
     """
     text = backend.target
     tls = backend.tls_config_name if backend.tls else ""
@@ -62,7 +65,8 @@ def target_of(backend: Backend, *, scheme: str) -> BackendTarget:
         )
         for address in given.addresses
     )
-    return BackendTarget(nodes, given.service, backend.tls, tls)
+    probe = plan_of(backend, grpc=scheme == "grpc")
+    return BackendTarget(nodes, given.service, backend.tls, tls, probe)
 
 
 def _completed(text: str, *, secure: bool) -> str:

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
-from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Condition, Endpoint
+from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Condition, Endpoint
 from kratos_gateway.conditions import judge_of
 from kratos_gateway.config.targets import target_problem
 from kratos_gateway.config.trouble import Trouble
@@ -110,6 +110,9 @@ def backend_troubles(
             yield Trouble(f"{place}.target", problem)
         elif backend.target.startswith("discovery:"):
             yield from _registry_troubles(f"{place}.target", endpoint, discovery)
+        problem = _probe_problem(backend)
+        if problem is not None:
+            yield Trouble(f"{place}.health_check", problem)
         if backend.HasField("weight") and backend.weight < 0:
             yield Trouble(f"{place}.weight", f"{backend.weight} is negative")
         name = backend.tls_config_name
@@ -119,6 +122,18 @@ def backend_troubles(
         if name and not backend.tls:
             text = "nothing reads it without tls: true"
             yield Trouble(f"{place}.tls_config_name", text, fatal=False)
+
+
+def _probe_problem(backend: Backend) -> str | None:
+    if not backend.HasField("health_check"):
+        return None
+    from kratos_gateway.backend.probing import plan_of  # imported on use, as above
+
+    try:
+        plan_of(backend, grpc=False)
+    except ConfigError as error:
+        return str(error).removeprefix("health_check: ")
+    return None
 
 
 def _registry_troubles(

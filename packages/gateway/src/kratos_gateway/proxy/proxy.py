@@ -21,6 +21,7 @@ from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint, Gateway
 from kratos_gateway.api.gateway_pb2 import Middleware as MiddlewareConfig
 from kratos_gateway.backend import Client, ClientOptions, Connections
 from kratos_gateway.backend.connections import ConnectOptions
+from kratos_gateway.backend.probing import Probes
 from kratos_gateway.exchange import Handler, Middleware
 from kratos_gateway.proxy.endpoint import Forwarder, Work
 from kratos_gateway.proxy.fixed import Fixed, Redirect
@@ -93,8 +94,13 @@ class Proxy:
         self._flights = Flights()
         self._wheel = Wheel()
         self._connections = Connections(connect, tls_store=config.tls_store)
+        self._probes = Probes(clock=clock)
         self._client_options = ClientOptions(
-            connections=self._connections, discovery=discovery, selector=selector, clock=clock
+            connections=self._connections,
+            probes=self._probes,
+            discovery=discovery,
+            selector=selector,
+            clock=clock,
         )
         self._clients: list[Client] = []
         self._forwarders: list[Forwarder] = []
@@ -135,6 +141,11 @@ class Proxy:
             await proxy.aclose(drain=0.0)
             raise
         return proxy
+
+    @property
+    def probes(self) -> Probes:
+        """What asks its nodes whether they are well."""
+        return self._probes
 
     @property
     def in_flight(self) -> int:
@@ -277,6 +288,7 @@ class Proxy:
         self._wheel.close()
         for client in self._clients:
             await client.aclose()
+        await self._probes.aclose()
         await self._connections.aclose()
         for middleware in self._middleware:
             await middleware.aclose()
