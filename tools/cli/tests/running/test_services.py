@@ -69,6 +69,9 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(write(tmp_path, both | projects))
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setenv("PYTHONPATH", "")
+    for name in [*sys.modules]:  # other tests have packages of these names
+        if name.partition(".")[0] in {"order", "shop", "user"}:
+            monkeypatch.delitem(sys.modules, name)
     return tmp_path
 
 
