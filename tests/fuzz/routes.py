@@ -21,12 +21,14 @@ SEEDS: Final = (
     b"/%41/{b.c}\n\n/A/%C3%A9",
     b"/a\n\n/a/",
     b"/a%2f\n\n/a/",
+    b"/*:undo\n\n/.:undo",
 )
 WORDS: Final = (
     b"/{", b"}", b"=*}", b"=**}", b"/*", b"/**", b":undo", b"\n\n", b"%2F", b"%2f", b"%C3%A9",
     b"%", b"/..", b"/.", b"//", b"{a.b}", b"{a=b/*/c}",
 )  # fmt: skip
 _RANK: Final = {SegmentKind.LITERAL: 0, SegmentKind.SINGLE: 1, SegmentKind.REST: 2}
+_DOTS: Final = frozenset((".", ".."))
 _MOST: Final = 12  # routes
 
 
@@ -77,12 +79,20 @@ def _best(routes: list[Route], path: bytes) -> Route | None:
     try:
         text = path.decode()
         raw = text[1:].split("/") if len(text) > 1 else []
-        if not text.startswith("/") or {".", ".."} & {_plain(piece) for piece in raw}:
+        if not text.startswith("/") or not _DOTS.isdisjoint(_plain(piece) for piece in raw):
             return None
     except ValueError:
         return None
-    matching = [route for route in routes if _pattern(route.template).fullmatch(text)]
+    matching = [route for route in routes if _fits(route.template, text)]
     return min(matching, key=_specific, default=None)
+
+
+def _fits(template: PathTemplate, path: str) -> bool:
+    """Tell whether a path fits, which a dot before the verb does not: it would be a value."""
+    if not _pattern(template).fullmatch(path):
+        return False
+    bare = path.removesuffix(f":{template.verb}") if template.verb else path
+    return _DOTS.isdisjoint(_plain(piece) for piece in bare.split("/"))
 
 
 def _specific(route: Route) -> tuple[bool, list[int]]:
