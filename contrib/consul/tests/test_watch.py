@@ -333,17 +333,18 @@ async def test_list_that_waits_for_its_thread_does_not_time_out(
 ) -> None:
     class Slow(Blocking):
         def get(self, callback: Callable[[Any], Any], path: str, params: Any = None) -> Any:
-            self.opened.wait(0.05)
+            self.opened.wait(0.035)
             return callback(Response())
 
     class Client:
         http = Slow()
 
-    monkeypatch.setattr("kratos_consul.threaded._TIMEOUT", 0.5)
+    # The last one waits for two seconds and more, and would have 1.1 if all had the same.
+    monkeypatch.setattr("kratos_consul.threaded._TIMEOUT", 1.0)
     agent = ThreadedAgent(Client())
     question = Question(verb="GET", path="/v1/kv/", query={"index": "1"}, wait=0.1)
 
-    answers = await asyncio.gather(*(agent.ask(question) for _ in range(600)))
+    answers = await asyncio.gather(*(agent.ask(question) for _ in range(1000)))
 
     assert {answer.status for answer in answers} == {200}
     await agent.aclose()
