@@ -81,7 +81,7 @@ def test_output_is_the_same_in_every_process(seed: str, tmp_path: Path) -> None:
     module = ["--module", "tools.cachegen.tests.zoo.shop"]
     subprocess.run(
         [sys.executable, "-m", "kratos_cachegen", *module, str(source)],
-        env={"PYTHONHASHSEED": seed},
+        env={**os.environ, "PYTHONHASHSEED": seed},
         check=True,
         capture_output=True,
     )
