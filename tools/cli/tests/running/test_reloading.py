@@ -117,6 +117,20 @@ def test_change_restarts_it_and_broken_code_waits_for_the_next_change(project: P
     assert not is_there(last)
 
 
+def test_code_of_the_same_size_and_second_is_no_longer_what_was_compiled(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    app, second = project / "src/shop/app.py", 1_700_000_000 * 10**9
+    os.utime(app, ns=(second, second))
+    with running(project) as service:
+        assert "serves one" in service.until(SERVED)
+        app.write_text(APP.format(value="'two'"))
+        os.utime(app, ns=(second, second + 1))
+        assert "serves two" in service.until(SERVED)
+
+
 def test_changed_definitions_are_generated_before_it_is_restarted(project: Path) -> None:
     definition = project / "api/order.proto"
     definition.parent.mkdir()

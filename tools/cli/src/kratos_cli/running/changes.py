@@ -57,11 +57,18 @@ class Changes:
             watch.close()
         self._open.clear()
 
-    def forget_code(self) -> None:
-        """Take code as it is now for known, but not definitions: one may just have been changed."""
-        definitions = {path: it for path, it in self._stamps.items() if path.suffix == ".proto"}
+    def forget_code(self) -> frozenset[Path]:
+        """Take code as it is now for known, but not definitions: one may just have been changed.
+
+        Returns:
+            The code that is other than it was.
+        """
+        known = self._stamps
+        definitions = {path: it for path, it in known.items() if path.suffix == ".proto"}
+        before = {path: it for path, it in known.items() if path.suffix != ".proto"}
         code = {path: it for path, it in self._look().items() if path.suffix != ".proto"}
         self._stamps = definitions | code
+        return _different(before, code)
 
     async def next(self) -> frozenset[Path]:
         """Return what was changed, added or removed since the last return; waits for it.

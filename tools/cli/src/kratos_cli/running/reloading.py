@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Final
 
@@ -87,8 +88,9 @@ class Reloading:
             if any(path.suffix == ".proto" for path in changed):
                 if not await self._regenerated(changed):
                     continue
-                changes.forget_code()
+                changed |= changes.forget_code()
             await self._end()
+            _forget_compiled(changed)
             await self._start()
 
     async def _wait(self, changes: Changes, asked: asyncio.Task[object]) -> frozenset[Path] | int:
@@ -183,6 +185,17 @@ class Reloading:
             self._tell(f"generated {path.relative_to(self._folder)}")
         self._events.tell("generated", files=_names(written, self._folder))
         return True
+
+
+def _forget_compiled(paths: Iterable[Path]) -> None:
+    """Remove what Python keeps of modules that have changed.
+
+    It takes a source of the same size that was written in the same second for the same one.
+    """
+    for path in paths:
+        if path.suffix == ".py":
+            with suppress(OSError, NotImplementedError):  # none is kept, or not by this Python
+                Path(cache_from_source(str(path))).unlink()
 
 
 def _summary(changed: frozenset[Path], folder: Path) -> str:
