@@ -121,7 +121,7 @@ def test_code_of_the_same_size_and_second_is_no_longer_what_was_compiled(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
-    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(project / "build"))
     app, second = project / "src/shop/app.py", 1_700_000_000 * 10**9
     os.utime(app, ns=(second, second))
     with running(project) as service:
