@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.debian import unpacked
@@ -42,8 +43,8 @@ def against(
     """
     results: list[Result] = []
     node = Subject(name="back end", module="benchmarks.subjects.gateway_backend", pinned=False)
-    with serving(node, path) as address:
-        environment = {BACKEND: address, **_rivals()}
+    with TemporaryDirectory(prefix="bench-gateway-") as folder, serving(node, path) as address:
+        environment = {BACKEND: address, "BENCH_FOLDER": folder, **_rivals()}
         for count in _ROUTES:
             case = f"{count}-routes"
             if only and case not in only:

@@ -62,5 +62,7 @@ backend node
 
 if __name__ == "__main__":
     make = {"nginx": _nginx, "haproxy": _haproxy}[sys.argv[3]]
-    command = make(sys.argv[1], int(sys.argv[2]), Path(tempfile.mkdtemp(prefix="bench-gateway-")))
+    command = make(
+        sys.argv[1], int(sys.argv[2]), Path(tempfile.mkdtemp(dir=os.environ["BENCH_FOLDER"]))
+    )
     os.execv(command[0], command)
