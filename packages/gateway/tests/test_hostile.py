@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -201,6 +203,16 @@ SLOW = (
 )
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Lets this process open as many files as the system allows it: both ends are here."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 async def test_a_thousand_slow_clients_keep_nobody_waiting() -> None:
     async def hello(_head: Head, wire: Wire) -> None:
         await say(wire, 200, b"hello")
