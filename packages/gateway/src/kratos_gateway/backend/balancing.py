@@ -21,6 +21,7 @@ from kratos.selector import (
 from kratos.transport import Arity
 from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.exchange import Answer, Request
+from kratos_gateway.times import in_seconds
 from kratos_http.cookies import parse_cookies
 
 __all__ = ["NO_CALL", "Asked", "Balance", "balance_of"]
@@ -157,7 +158,7 @@ def _ejecting(selector: Selector, told: pb.OutlierEjection, clock: Clock) -> Sel
     options: dict[str, Any] = {}
     for field, value in told.ListFields():
         name = _NAMES.get(field.name, field.name)
-        options[name] = _seconds(value) if isinstance(value, Duration) else value
+        options[name] = in_seconds(value) if isinstance(value, Duration) else value
     for name in _MAY_BE_OFF:
         if options.get(name) == 0:
             options[name] = None
@@ -167,7 +168,3 @@ def _ejecting(selector: Selector, told: pb.OutlierEjection, clock: Clock) -> Sel
         return OutlierEjection(selector, clock=clock, **options)
     except ConfigError as error:
         raise ConfigError(f"balancer.outlier: {error}") from error
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / 1e9

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from google.protobuf.duration_pb2 import Duration
-
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError, Error
 from kratos.limit import Limit, cancel_and_wait
@@ -17,6 +15,7 @@ from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.backend.connections import NodeConnection, Place
 from kratos_gateway.exchange import Answer, Request, RequestOptions
 from kratos_gateway.headers import first
+from kratos_gateway.times import in_seconds
 from kratos_http.carrier import TooLarge
 
 __all__ = ["ProbePlan", "Probes", "plan_of"]
@@ -68,9 +67,9 @@ def plan_of(backend: pb.Backend, *, grpc: bool) -> ProbePlan | None:
     told = backend.health_check
     if not told.HasField("interval"):
         return None
-    interval, timeout = _seconds(told.interval), _TIMEOUT
+    interval, timeout = in_seconds(told.interval), _TIMEOUT
     if told.HasField("timeout"):
-        timeout = _seconds(told.timeout)
+        timeout = in_seconds(told.timeout)
     if interval <= 0 or timeout <= 0:
         raise ConfigError("health_check: interval and timeout must be more than 0")
     if told.path and not told.path.startswith("/"):
@@ -85,10 +84,6 @@ def plan_of(backend: pb.Backend, *, grpc: bool) -> ProbePlan | None:
         unhealthy=told.unhealthy_threshold or _UNHEALTHY,
         healthy=told.healthy_threshold or _HEALTHY,
     )
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / 1e9
 
 
 class _Kind(NamedTuple):

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
-from google.protobuf.duration_pb2 import Duration
-
 from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
 from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Condition, Endpoint
 from kratos_gateway.conditions import judge_of
 from kratos_gateway.config.targets import target_problem
 from kratos_gateway.config.trouble import Trouble
+from kratos_gateway.times import in_seconds
 
 __all__ = [
     "backend_troubles",
@@ -48,10 +47,10 @@ def path_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
 
 def time_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
     """Tell what is wrong with the times of an endpoint."""
-    whole = _seconds(endpoint.timeout) if endpoint.HasField("timeout") else 0.0
+    whole = in_seconds(endpoint.timeout) if endpoint.HasField("timeout") else 0.0
     if whole < 0:
         yield Trouble("timeout", "it is negative, so it counts as 1s", fatal=False)
-    each = _seconds(endpoint.retry.per_try_timeout)
+    each = in_seconds(endpoint.retry.per_try_timeout)
     if each < 0:
         yield Trouble("retry.per_try_timeout", "it is negative, so timeout counts", fatal=False)
     elif each > (whole if whole > 0 else _DEFAULT_TIMEOUT):
@@ -220,7 +219,3 @@ def _variable_problem(content: str, names: set[str]) -> str | None:
     except re.error as error:
         return f"the expression of {name} is none: {error}"
     return f"the expression of {name} has a group: write (?:...)" if groups else None
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / 1e9

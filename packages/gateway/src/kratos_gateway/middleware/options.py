@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
 from kratos.errors import ConfigError
+from kratos_gateway.times import in_seconds
 
 __all__ = ["options_of", "seconds_of"]
 
@@ -43,7 +44,7 @@ def seconds_of(given: Duration, /, *, name: str, least: float = 0.0) -> float:
     Raises:
         ConfigError: It is less than ``least``.
     """
-    seconds = given.seconds + given.nanos / 1e9
+    seconds = in_seconds(given)
     if seconds < least:
         raise ConfigError(f"{name} must be at least {least:g} s, not {seconds:g} s")
     return seconds

@@ -12,6 +12,7 @@ from aegis.outcome import Outcome
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.conditions import Judge, judges_of
 from kratos_gateway.exchange import Answer, Request
+from kratos_gateway.times import in_seconds
 from kratos_http.carrier import TooLarge
 
 __all__ = ["Retry", "attempts_of", "per_try_timeout_of", "timeout_of"]
@@ -130,4 +131,4 @@ class Retry:
 
 
 def _seconds(duration: Duration) -> float:
-    return max(0.0, duration.seconds + duration.nanos / 1e9)
+    return max(0.0, in_seconds(duration))
