@@ -114,6 +114,8 @@ async def test_absolute_target_is_its_path(target: str) -> None:
         f"GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
     )
     assert (heads[0].path, heads[0].query) == (b"/a", b"b=1")
+    # The header names another host, and whoever goes by it would be led astray (RFC 9112 3.2.2).
+    assert heads[0].header(b"host") == target.split("/")[2].encode()
 
 
 async def test_asterisk_stays_for_options() -> None:

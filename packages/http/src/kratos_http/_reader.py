@@ -200,7 +200,12 @@ class Reader:
         if version not in _VERSIONS:
             raise Error(505, "HTTP_VERSION", "this server speaks HTTP/1.1 and HTTP/1.0 only")
         method = parser.get_method().decode()
-        path, query = _split_target(method, self._target)
+        host, path, query = _split_target(method, self._target)
+        if host:
+            # RFC 9112 3.2.2: the header is passed over. Who routes by it must not be told another.
+            self._headers = [
+                (name, host if name == b"host" else value) for name, value in self._headers
+            ]
         head = Head(method, path, query, self._headers)
         head.version = version
         self._hand_over(parser, self._placed(head))
@@ -322,32 +327,37 @@ def _malformed(error: HttpParserError) -> Error:
     return Error(400, "BAD_REQUEST", f"the request is malformed: {error}")
 
 
-def _split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
-    """Return path and query of a request target in origin, absolute or asterisk form."""
+def _split_target(method: str, target: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return host, path and query of a request target in origin, absolute or asterisk form.
+
+    The host is empty but for the absolute form.
+    """
     if b"#" in target:
         raise Error(400, "BAD_REQUEST", "a request target has no fragment")
     if method == "CONNECT":
         raise Error(501, "NOT_IMPLEMENTED", "this server is no proxy: CONNECT is not served")
     if target[0] != _SLASH:
         if target == b"*" and method == "OPTIONS":
-            return target, b""
-        target = _path_of_absolute(target)
+            return b"", target, b""
+        host, target = _parts_of_absolute(target)
+    else:
+        host = b""
     path, _, query = target.partition(b"?")
-    return path, query
+    return host, path, query
 
 
-def _path_of_absolute(target: bytes) -> bytes:
-    """Return what follows the authority of a URL, with a slash in front."""
+def _parts_of_absolute(target: bytes) -> tuple[bytes, bytes]:
+    """Return the authority of a URL, and what follows it, with a slash in front."""
     scheme, found, rest = target.partition(b"://")
     if not found:
         raise Error(400, "BAD_REQUEST", "the request target must start with a slash")
     if scheme.lower() not in _SCHEMES:
         raise Error(400, "BAD_REQUEST", "the request target is neither a path nor http nor https")
     end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-    if not require_host(rest[:end]):
+    host, path = require_host(rest[:end]), rest[end:]
+    if not host:
         raise Error(400, "BAD_REQUEST", "the request target names no host")
-    path = rest[end:]
-    return path if path.startswith(b"/") else b"/" + path
+    return host, path if path.startswith(b"/") else b"/" + path
 
 
 def require_host(value: bytes) -> bytes:
