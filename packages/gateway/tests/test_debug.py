@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kratos import App
+from kratos.metrics import MemoryMeter
 from kratos.testing import running
 from kratos.transport.http import Endpoint, Head, Reply
 from kratos_gateway import Gateway
@@ -76,8 +77,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def debugged(path: Path, control: ControlService | None = None) -> AsyncGenerator[Debugged]:
-    gateway = Gateway(Configuration(FileReader(path)), build, addresses=["127.0.0.1:0"])
+async def debugged(
+    path: Path, control: ControlService | None = None, *, shown: MemoryMeter | None = None
+) -> AsyncGenerator[Debugged]:
+    gateway = Gateway(
+        Configuration(FileReader(path)), build, addresses=["127.0.0.1:0"], shown=shown
+    )
     debug = DebugServer(pages=pages(gateway, control))
     async with running(App(name="gw", servers=[gateway, debug])):
         peer = await SocketPeer.connect("127.0.0.1", int(debug.url.rpartition(":")[2]))
@@ -101,10 +106,23 @@ async def test_routes_are_shown_as_by_go(path: Path) -> None:
         "path_regexp": "^/helloworld/",
         "queries_templates": [],
         "queries_regexps": [],
-        "methods": [],
+        "methods": None,
     }
     assert second["path_regexp"] == r"^/a\.b/(?P<v0>[^/]+)/(?P<v1>[0-9]{2})$"
     assert second["methods"] == ["GET", "OPTIONS"]
+
+
+async def test_metrics_on_the_addresses_of_clients_are_the_first_route(path: Path) -> None:
+    async with debugged(path, shown=MemoryMeter()) as process:
+        first, *_ = (await process.ask("/debug/proxy/router/inspect")).json()
+    assert (first["path_template"], first["path_regexp"]) == ("/metrics", "^/metrics$")
+
+
+async def test_routes_are_quoted_in_the_spelling_of_go(path: Path) -> None:
+    path.write_text("endpoints: [{path: '/a-b/[x]+~ü.'}]", encoding="utf-8")
+    async with debugged(path) as process:
+        (only,) = (await process.ask("/debug/proxy/router/inspect")).json()
+    assert only["path_regexp"] == r"^/a-b/\[x\]\+~ü\.$"
 
 
 async def test_the_place_of_the_configuration_is_shown(path: Path) -> None:

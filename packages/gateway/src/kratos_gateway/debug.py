@@ -11,15 +11,16 @@ from urllib.parse import parse_qs
 from kratos.errors import Error
 from kratos.redact import redacted
 from kratos.transport.http import Head, Reply
-from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.control import ControlService
 from kratos_gateway.hiding import shown
-from kratos_gateway.server import Gateway
+from kratos_gateway.server import METRICS, Gateway
 from kratos_http.debug import Page, json_page, text_page
 
 __all__ = ["Watching", "pages"]
 
 _VARIABLE: Final = re.compile(r"\{([^{}:]*)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
+_META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _ELSEWHERE: Final = """\
 Profiles of this process, in the words of Python:
 
@@ -91,7 +92,8 @@ class _Pages:
 
     async def routes(self, _head: Head) -> Reply:
         config = self._gateway.in_force
-        return json_page([] if config is None else [_route(each) for each in config.endpoints])
+        first = [pb.Endpoint(path=METRICS)] if self._gateway.shows_metrics else []
+        return json_page([_route(each) for each in (*first, *(config.endpoints if config else ()))])
 
     async def place(self, _head: Head) -> Reply:
         return json_page(self._gateway.configuration.inspect())
@@ -133,7 +135,7 @@ class _Pages:
         return json_page(look(serving, name) if isinstance(serving, Watching) else None)
 
 
-def _route(endpoint: Endpoint) -> dict[str, Any]:
+def _route(endpoint: pb.Endpoint) -> dict[str, Any]:
     method = endpoint.method.upper()
     prefix = endpoint.path.endswith("*")
     template = endpoint.path.rstrip("*") if prefix else endpoint.path
@@ -142,7 +144,7 @@ def _route(endpoint: Endpoint) -> dict[str, Any]:
         "path_regexp": "".join(("^", *_expression(template), "" if prefix else "$")),
         "queries_templates": [],
         "queries_regexps": [],
-        "methods": [method, "OPTIONS"] if method not in ("", "*") else [],
+        "methods": [method, "OPTIONS"] if method not in ("", "*") else None,
     }
 
 
@@ -150,7 +152,12 @@ def _expression(template: str) -> Iterator[str]:
     """Yield a template as an expression: variables as they are, all else literally."""
     at, count = 0, 0
     for found in _VARIABLE.finditer(template):
-        yield re.escape(template[at : found.start()])
+        yield _quoted(template[at : found.start()])
         yield f"(?P<v{count}>{found[2] or '[^/]+'})"
         at, count = found.end(), count + 1
-    yield re.escape(template[at:])
+    yield _quoted(template[at:])
+
+
+def _quoted(text: str) -> str:
+    """Return an expression for a text, in the spelling of Go."""
+    return _META.sub(r"\\\g<0>", text)

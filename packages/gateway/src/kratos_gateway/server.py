@@ -29,7 +29,7 @@ from kratos_http.debug import Rendering
 from kratos_http.limits import Limits
 from kratos_http.listening import Engine, Listening, Place
 
-__all__ = ["ADDRESS", "DRAIN", "Build", "Gateway"]
+__all__ = ["ADDRESS", "DRAIN", "METRICS", "Build", "Gateway"]
 
 _log = logging.getLogger("kratos.gateway")
 
@@ -38,6 +38,9 @@ ADDRESS: Final = ":8080"
 
 DRAIN: Final = 120.0
 """Seconds that requests have after a change of the configuration, as in Go."""
+
+METRICS: Final = "/metrics"
+"""Where metrics are shown on its own addresses, as Go's does."""
 
 Build: TypeAlias = Callable[[pb.Gateway], Awaitable[Replaceable]]
 """Makes what serves a configuration; raises, and leaves nothing open, if it cannot."""
@@ -62,6 +65,9 @@ class Gateway:
         drain: Seconds that requests have to end after a change.
         cancel_grace: Seconds that requests get to clean up when stopping is cut short.
         clock: Time for draining.
+
+    Attributes:
+        shows_metrics: Whether ``/metrics`` is no path of the endpoints.
 
     Raises:
         ConfigError: There is no address, or a number is out of range.
@@ -91,7 +97,8 @@ class Gateway:
         self._metrics = metrics or Metrics()
         self._drain = drain
         self._cancel_grace = cancel_grace
-        fixed: dict[bytes, Endpoint] = {} if shown is None else {b"/metrics": Scraped(shown)}
+        self.shows_metrics = shown is not None
+        fixed: dict[bytes, Endpoint] = {} if shown is None else {METRICS.encode(): Scraped(shown)}
         self._switch = Switch(fixed, clock=clock)
         self._listeners = [
             Listening(
