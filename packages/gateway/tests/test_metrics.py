@@ -68,6 +68,14 @@ def test_requests_that_lead_nowhere_are_counted_by_their_answer(meter: MemoryMet
     assert meter.value("go_gateway_requests_code_total", code="404", **labels) == 1
 
 
+def test_nothing_else_is_counted_of_them_as_they_would_be_in_the_sums_over_endpoints(
+    meter: MemoryMeter,
+) -> None:
+    Metrics(meter).nowhere("/404").of("GET").answered(404, 0.001)
+    counted = [each.name for each in meter.snapshot() if each.series]
+    assert counted == ["go_gateway_requests_code_total"]
+
+
 def test_methods_of_a_clients_own_making_share_one_series(meter: MemoryMeter) -> None:
     counted = Metrics(meter).endpoint(ENDPOINT)
     for number in range(100):

@@ -13,6 +13,7 @@ __all__ = ["EndpointMetrics", "MethodMetrics", "Metrics"]
 _ENDPOINT: Final = ("protocol", "method", "path", "service", "basePath")
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _OTHER: Final = "OTHER"
+_NOTHING: Final = NopMeter()
 _METHODS: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
@@ -82,12 +83,12 @@ class Metrics:
         return EndpointMetrics(self, (protocol, endpoint.method, endpoint.path, *place))
 
     def nowhere(self, path: str, /) -> EndpointMetrics:
-        """Return what is counted of requests that lead to no endpoint.
+        """Return what is counted of requests that lead to no endpoint: their number, as by Go.
 
         Args:
             path: ``/404``, or ``/405`` where another method would lead to one.
         """
-        return EndpointMetrics(self, ("HTTP", "", path, "", ""))
+        return EndpointMetrics(self, ("HTTP", "", path, "", ""), number_only=True)
 
     def failed_middleware(self, name: str, *, required: bool) -> None:
         """Count middleware that could not be made."""
@@ -97,8 +98,18 @@ class Metrics:
         """Count a change of the configuration."""
         self._reloads.labels(str(success).lower()).inc()
 
-    def of_method(self, labels: tuple[str, ...], /) -> MethodMetrics:
+    def of_method(self, labels: tuple[str, ...], /, *, number_only: bool) -> MethodMetrics:
         """Return the counters of one method of an endpoint (for ``EndpointMetrics``)."""
+        if number_only:
+            counter = _NOTHING.counter("nothing")
+            return MethodMetrics(
+                labels,
+                requests=self._requests,
+                retries=counter,
+                durations=_NOTHING.histogram("nothing"),
+                sent=counter,
+                received=counter,
+            )
         return MethodMetrics(
             labels,
             requests=self._requests,
@@ -123,9 +134,13 @@ class EndpointMetrics:
     Args:
         metrics: All counters.
         labels: Of the endpoint, with its own method.
+        number_only: Whether nothing but the number of requests is counted.
     """
 
-    def __init__(self, metrics: Metrics, labels: tuple[str, ...]) -> None:
+    def __init__(
+        self, metrics: Metrics, labels: tuple[str, ...], *, number_only: bool = False
+    ) -> None:
+        self._number_only = number_only
         self._metrics = metrics
         self._labels = labels
         self._methods: dict[str, MethodMetrics] = {}
@@ -139,7 +154,9 @@ class EndpointMetrics:
         found = self._methods.get(name)
         if found is None:
             protocol, _, *rest = self._labels
-            found = self._methods[name] = self._metrics.of_method((protocol, name, *rest))
+            found = self._methods[name] = self._metrics.of_method(
+                (protocol, name, *rest), number_only=self._number_only
+            )
         return found
 
     def redirected(self) -> None:
