@@ -71,6 +71,13 @@ async def test_what_leads_nowhere_is_answered_as_in_go(
         assert answer.header("x-content-type-options") == "nosniff"
 
 
+async def test_an_asterisk_asks_the_gateway_itself_and_no_endpoint() -> None:
+    async with proxied(to("127.0.0.1:1", "/*")) as gateway:
+        peer = await gateway.connect()
+        answer = await peer.request("OPTIONS", "*")
+        assert (answer.status, answer.body) == (200, b"")
+
+
 async def test_a_slash_at_the_end_is_redirected_where_that_is_asked_for() -> None:
     async with proxied(to("127.0.0.1:1", "/a/b"), strict_slash=True) as gateway:
         peer = await gateway.connect()

@@ -9,7 +9,7 @@ from kratos.clock import Clock
 from kratos.transport.http import Head, Wire, WireHeaders
 from kratos_gateway.proxy.observing import EndpointRecorder
 
-__all__ = ["Fixed", "Redirect"]
+__all__ = ["Fixed", "Itself", "Redirect"]
 
 _log = logging.getLogger("kratos.gateway.accesslog")
 
@@ -52,6 +52,14 @@ class Fixed:
         await _say(wire, self._status, self._headers, self._body)
         took = self._clock.time() - began
         self._recorder.of(head.method).answered(self._status, took)
+
+
+class Itself:
+    """A ``Streamed`` endpoint for ``OPTIONS *``, which asks the gateway whether it is there."""
+
+    async def converse(self, head: Head, wire: Wire, /) -> None:
+        """Say so, as Go's server does."""
+        await _say(wire, 200, ((b"content-length", b"0"),), b"")
 
 
 class Redirect:

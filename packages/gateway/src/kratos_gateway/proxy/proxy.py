@@ -24,13 +24,13 @@ from kratos_gateway.backend.connections import ConnectOptions
 from kratos_gateway.backend.probing import Probes
 from kratos_gateway.exchange import Handler, Middleware
 from kratos_gateway.proxy.endpoint import Forwarder, Work
-from kratos_gateway.proxy.fixed import Fixed, Redirect
+from kratos_gateway.proxy.fixed import Fixed, Itself, Redirect
 from kratos_gateway.proxy.flights import Flights
 from kratos_gateway.proxy.forwarding import Forwarding
 from kratos_gateway.proxy.observing import NoMetrics, Recorders
 from kratos_gateway.proxy.retry import Retry
 from kratos_gateway.proxy.tunnel import Tunnel
-from kratos_gateway.routing import Table, clean
+from kratos_gateway.routing import ASTERISK, Table, clean
 
 __all__ = ["DRAIN", "MiddlewareFactory", "Proxy"]
 
@@ -110,6 +110,7 @@ class Proxy:
         self._other_method = self._fixed(405, "Method Not Allowed")
         self._bad = self._fixed(400, "Bad Request")
         self._redirect = Redirect()
+        self._itself = Itself()
         try:
             self._build()
         except BaseException:
@@ -157,7 +158,7 @@ class Proxy:
         try:
             path = clean(head.path)
         except Error:
-            return self._bad
+            return self._itself if head.path == ASTERISK else self._bad
         head.params = (path.wire,)
         host = head.header(b"host").decode("latin-1")
         found = self._table.find(path.decoded, method=head.method, host=host)

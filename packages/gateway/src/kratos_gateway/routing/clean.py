@@ -12,7 +12,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from kratos.errors import Error
 
-__all__ = ["CleanPath", "clean"]
+__all__ = ["ASTERISK", "CleanPath", "clean"]
+
+ASTERISK: Final = b"*"
 
 # Segments that begin with a dot are looked at one by one.
 _IS_CLEAN: Final = re.compile(rb"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)*/?")
@@ -38,11 +40,14 @@ def clean(raw: bytes) -> CleanPath:
     One slash at the end stays. An encoded slash becomes a slash, as in Go.
 
     Raises:
-        Error: 400: a percent sign is not followed by two hexadecimal digits.
+        Error: 400: a percent sign is not followed by two hexadecimal digits, or it is the asterisk
+            of ``OPTIONS *``, which is no path.
     """
     if raw and _IS_CLEAN.fullmatch(raw):
         text = raw.decode("ascii")
         return CleanPath(text, text)
+    if raw == ASTERISK:
+        raise Error(400, "BAD_REQUEST", "an asterisk is no path")
     if _BAD_ESCAPE.search(raw):
         raise Error(400, "BAD_REQUEST", "the path holds a percent sign that begins no escape")
     decoded = _resolved(unquote_to_bytes(raw).decode("utf-8", "surrogateescape"))
