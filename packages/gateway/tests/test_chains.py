@@ -365,3 +365,17 @@ async def test_page_of_another_origin_may_read_that_a_back_end_failed_and_under_
     assert answer.status == 502
     assert answer.header("access-control-allow-origin") == "https://a.example"
     assert answer.header("x-request-id")
+
+
+async def test_an_answer_of_middleware_to_head_tells_the_length_that_get_has() -> None:
+    data = {"statusCode": 202, "body": base64.b64encode(b"hello").decode()}
+    breaker = use(
+        "circuitbreaker",
+        "gateway.middleware.circuitbreaker.v1.CircuitBreaker",
+        ratio="0",
+        responseData=data,
+    )
+    async with proxied(endpoint("127.0.0.1:1", breaker), middleware=factory()) as gateway:
+        peer = await gateway.connect()
+        answer = await peer.request("HEAD", "/")
+        assert (answer.status, answer.header("content-length"), answer.body) == (202, "5", b"")

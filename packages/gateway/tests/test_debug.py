@@ -76,6 +76,10 @@ def path(tmp_path: Path) -> Path:
     return made
 
 
+def write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
 @asynccontextmanager
 async def debugged(
     path: Path, control: ControlService | None = None, *, shown: MemoryMeter | None = None
@@ -119,7 +123,7 @@ async def test_metrics_on_the_addresses_of_clients_are_the_first_route(path: Pat
 
 
 async def test_routes_are_quoted_in_the_spelling_of_go(path: Path) -> None:
-    path.write_text("endpoints: [{path: '/a-b/[x]+~ü.'}]", encoding="utf-8")
+    write(path, "endpoints: [{path: '/a-b/[x]+~ü.'}]")
     async with debugged(path) as process:
         (only,) = (await process.ask("/debug/proxy/router/inspect")).json()
     assert only["path_regexp"] == r"^/a-b/\[x\]\+~ü\.$"

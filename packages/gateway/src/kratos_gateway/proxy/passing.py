@@ -82,7 +82,10 @@ class Passing:
         headers, trailers = answer.headers, answer.trailers
         if not body and self._is_call(answer) and not trailers:
             headers, trailers = _moved(headers)
-        if head.method != "HEAD" and answer.status not in _BODILESS:
+        if head.method == "HEAD":
+            if body and not answer.header(b"content-length"):  # middleware has made it
+                headers = [*headers, (b"content-length", b"%d" % len(body))]
+        elif answer.status not in _BODILESS:
             headers = [pair for pair in headers if pair[0] != b"content-length"]
             if not trailers:
                 headers.append((b"content-length", b"%d" % len(body)))
