@@ -52,6 +52,21 @@ def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
             yield name, f"set {variable}"
 
 
+def unknown_sources(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    """Yield sources of others that a test compares with, and that nobody has named.
+
+    They are no packages that could be pinned and fetched, so that CI runs without them.
+    """
+    for marker in item.iter_markers("source"):
+        if len(marker.args) != 2:
+            raise pytest.UsageError(
+                f'{item.nodeid}: write @pytest.mark.source("<VARIABLE>", "<what>")'
+            )
+        variable, what = marker.args
+        if not os.environ.get(variable):
+            yield what, f"set {variable} to its folder"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Decide which tests cannot run, and how long they may."""
     in_ci = os.environ.get("CI") == "true"
@@ -60,6 +75,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("slow") is not None:
             # What a fixture builds, a program in Go for instance, takes as long as it takes.
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT, func_only=True))
+        for need, remedy in unknown_sources(item):
+            item.add_marker(pytest.mark.skip(reason=f"not run without {need}: {remedy}"))
+            left_out[need, remedy] += 1
         for need, remedy in lacks(item):
             if in_ci:
                 item.stash[LACKS] = f"{need} is missing, and CI runs every test: {remedy}"
