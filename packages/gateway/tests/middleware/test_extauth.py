@@ -132,10 +132,38 @@ async def test_answer_that_does_not_come_in_time_is_none() -> None:
     assert answer.status == 503
 
 
-async def test_bad_answer_without_end_is_none() -> None:
-    doorman = Doorman(Answer(403, body=Pieces(*[b"x" * 1024] * 65)))
-    answer, _ = await asked(doorman, request_to(), Backend())
-    assert answer.status == 503
+@pytest.mark.parametrize("fail_open", [False, True])
+@pytest.mark.parametrize(
+    "pieces", [[b"x" * 1024] * 65, [b"x", ConnectionResetError("gone")], [b"x", TimeoutError()]]
+)
+async def test_refusal_stays_one_whatever_becomes_of_its_body(
+    pieces: list[bytes | Exception], fail_open: bool
+) -> None:
+    backend, body = Backend(), Pieces(*pieces)
+    answer, _ = await asked(
+        Doorman(Answer(403, body=body)), request_to(), backend, fail_open=fail_open
+    )
+    assert (answer.status, answer.body) == (403, b"")
+    assert body.closed
+    assert not backend.requests
+
+
+async def test_refusal_whose_body_does_not_end_is_given_without_it() -> None:
+    class Endless(Pieces):
+        async def read(self) -> bytes:
+            return await asyncio.get_running_loop().create_future()
+
+    doorman, backend = Doorman(Answer(403, body=Endless())), Backend()
+    timeout = Duration(nanos=10_000_000)
+    answer, _ = await asked(doorman, request_to(), backend, timeout=timeout, fail_open=True)
+    assert (answer.status, answer.body) == (403, b"")
+    assert not backend.requests
+
+
+async def test_service_is_told_of_the_same_bytes_as_the_back_end() -> None:
+    doorman = Doorman()
+    await asked(doorman, request_to("/a?b=\xe9"), Backend())
+    assert doorman.last.header(b"x-forwarded-uri") == b"/a?b=\xe9"
 
 
 @pytest.mark.parametrize(

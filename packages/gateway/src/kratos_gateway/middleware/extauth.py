@@ -34,9 +34,9 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
     It is asked by GET, without the request's body, and told in ``x-forwarded-method``,
     ``-proto``, ``-host``, ``-uri`` and ``-for`` what is wanted; once, however many attempts the
-    request takes. A status of 200 to 299 lets the
-    request through; what else it answers is the answer to the client. Its time comes off that of
-    the request.
+    request takes. A status of 200 to 299 lets the request through; what else it answers is the
+    answer to the client, without its body where that is too long or too late. Its time comes off
+    that of the request.
 
     Raises:
         ConfigError: There is nobody to ask, or a header has no name.
@@ -96,7 +96,9 @@ class _Asking:
             message = "nobody could be asked whether this request is let in"
             return refuse(request, 503, reason="UNAVAILABLE", message=message)
         if not 200 <= answer.status <= 299:
-            return self._refused(request, answer)
+            return await self._refused(request, answer)
+        if not isinstance(answer.body, bytes):
+            answer.body.close()  # its headers say all
         told = [pair for pair in answer.headers if pair[0] in dropped]
         request.options.values[self] = told
         return await handler(with_headers(request, kept + told))
@@ -104,12 +106,7 @@ class _Asking:
     async def _ask(self, request: Request) -> Answer:
         if self._upstream is None:
             raise ConnectionError("there are no back ends here")
-        answer = await self._upstream(self._question(request))
-        if 200 <= answer.status <= 299:
-            if not isinstance(answer.body, bytes):
-                answer.body.close()  # its headers say all
-            return answer
-        return replace(answer, body=await read_whole(answer.body, _MOST))
+        return await self._upstream(self._question(request))
 
     def _question(self, request: Request) -> Request:
         target = f"{request.path}?{request.query}" if request.query else request.path
@@ -121,8 +118,9 @@ class _Asking:
         headers += [
             (b"x-forwarded-method", request.method.encode()),
             (b"x-forwarded-proto", request.scheme.encode()),
-            (b"x-forwarded-host", request.host.encode()),
-            (b"x-forwarded-uri", target.encode()),
+            # Byte by byte as the back end gets them, so that both read the same.
+            (b"x-forwarded-host", request.host.encode("latin-1", "replace")),
+            (b"x-forwarded-uri", target.encode("latin-1", "replace")),
         ]
         return replace(
             request,
@@ -134,11 +132,19 @@ class _Asking:
             options=RequestOptions(self._endpoint),
         )
 
-    def _refused(self, request: Request, answer: Answer) -> Answer:
-        headers = [pair for pair in answer.headers if pair[0] in self._to_client]
+    async def _refused(self, request: Request, answer: Answer) -> Answer:
+        """Return the answer to a client that is not let in; nothing about its body changes that."""
+        body = b""
+        try:
+            async with asyncio.timeout(self._timeout):
+                body = await read_whole(answer.body, _MOST)
+        except (OSError, Error) as error:
+            fields: dict[str, object] = {"error": f"{type(error).__name__}: {error}"}
+            self._logger.log(Level.DEBUG, "a refusal has no body that could be passed on", fields)
         if is_grpc(request):
             return refuse(request, answer.status, message="not let in")
-        return Answer(answer.status, headers, answer.body)
+        headers = [pair for pair in answer.headers if pair[0] in self._to_client]
+        return Answer(answer.status, headers, body)
 
 
 def _names(given: Iterable[str]) -> frozenset[bytes]:
