@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -120,6 +121,21 @@ async def test_a_node_that_answers_badly_is_left_out() -> None:
         counts = Counter([(await peer.request("GET", "/")).body for _ in range(60)])
     assert counts[b"0"] == 3
     assert counts[b"1"] + counts[b"2"] == 57
+
+
+async def test_a_node_that_is_late_is_left_out() -> None:
+    async def late(_head: Head, wire: Wire) -> None:
+        await wire.read()
+        await asyncio.get_running_loop().create_future()
+
+    outlier = {"consecutive": 3, "maxShare": 0.5, "ejectionTime": "60s"}
+    async with backend(late) as node, nodes(2) as addresses:
+        told = to([node.address, *addresses], name="wrr", outlier=outlier)
+        async with proxied({**told, "timeout": "0.1s"}) as gateway:
+            peer = await gateway.connect()
+            for _ in range(30):
+                await peer.request("GET", "/")
+            assert len(node.heads) == 3
 
 
 async def test_without_outlier_detection_answers_say_nothing_of_their_node() -> None:

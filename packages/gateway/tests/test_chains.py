@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import pytest
+
 from kratos import plugins
 from kratos.metrics import MemoryMeter
 from kratos.testing.echo import ECHO, WATCH, EchoService
@@ -379,3 +381,34 @@ async def test_an_answer_of_middleware_to_head_tells_the_length_that_get_has() -
         peer = await gateway.connect()
         answer = await peer.request("HEAD", "/")
         assert (answer.status, answer.header("content-length"), answer.body) == (202, "5", b"")
+
+
+BEGUN = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "rest", "status"),
+    [("HTTP", b"no size\r\n", 400), ("GRPC", b"no size\r\n", 200), ("HTTP", b"4\r\nhalf", 504)],
+)
+async def test_client_that_sends_its_body_wrongly_or_slowly_keeps_no_other_out(
+    protocol: str, rest: bytes, status: int
+) -> None:
+    breaker = use(
+        "circuitbreaker",
+        "gateway.middleware.circuitbreaker.v1.CircuitBreaker",
+        successRatio={"success": 0.9, "request": 1},
+    )
+    told = endpoint("", breaker, timeout="0.2s", protocol=protocol)
+    async with backend(hello) as node:
+        told["backends"] = [{"target": node.address}]
+        async with proxied(told, middleware=factory()) as gateway:
+            for _ in range(30):
+                peer = await gateway.connect()
+                await peer.send(BEGUN + rest)
+                answer = await peer.answer()
+                assert (answer.status, answer.header("grpc-status")) in ((status, ""), (200, "3"))
+                await peer.aclose()
+            peer = await gateway.connect()
+            for _ in range(10):
+                assert (await peer.request("GET", "/a")).body == b"hello, " * 500
+            await peer.aclose()

@@ -295,3 +295,20 @@ async def test_no_more_than_three_nodes_are_tried_in_one_attempt() -> None:
         assert (await (await gateway.connect()).request("GET", "/")).status == 502
     (tried,) = asked
     assert len(set(tried)) == len(tried) == 3
+
+
+async def test_a_client_that_is_late_with_its_body_gets_no_second_attempt() -> None:
+    async def reading(_head: Head, wire: Wire) -> None:
+        await say(wire)
+
+    async with backend(reading) as node:
+        told = to(node.address)
+        told["retry"]["perTryTimeout"] = "0.05s"
+        async with proxied(told) as gateway:
+            peer = await gateway.connect()
+            await peer.send(
+                b"PUT / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf"
+            )
+            assert (await peer.answer()).status == 504
+            assert len(node.heads) == 1
+            await peer.aclose()

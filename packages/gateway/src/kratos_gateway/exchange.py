@@ -37,7 +37,7 @@ class Body(Protocol):
         ...
 
 
-def _in_time() -> bool:
+def _never() -> bool:
     return False
 
 
@@ -64,6 +64,8 @@ class RequestOptions:
             none; so browsers are shown that one, too. Done again for each attempt, to the same end.
         is_late: Set by the proxy: tells whether the time of the attempt is over. Handlers are
             cancelled for that, as they are when the client goes away; this is how they know.
+        is_uploading: Set by the proxy: tells whether the client is waited for, which has not sent
+            all of the body. What is late then is no fault of a back end.
     """
 
     endpoint: Endpoint
@@ -79,7 +81,8 @@ class RequestOptions:
     marks: list[Callable[[Answer], Answer]] = field(
         default_factory=list["Callable[[Answer], Answer]"]
     )
-    is_late: Callable[[], bool] = _in_time
+    is_late: Callable[[], bool] = _never
+    is_uploading: Callable[[], bool] = _never
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import random
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from kratos.errors import ConfigError
+from kratos.errors import ConfigError, Error
 from kratos.metrics import MemoryMeter
 from kratos_gateway.api.circuitbreaker_pb2 import (
     BackupService,
@@ -46,7 +46,30 @@ async def test_answers_that_meet_no_condition_open_it_and_are_passed_on_until_th
     assert len(backend.requests) == 200 - len(refused)
 
 
-@pytest.mark.parametrize("error", [ConnectionError("gone"), TimeoutError()])
+@pytest.mark.parametrize(
+    ("error", "uploading"),
+    [
+        (Error(413, "BODY_TOO_LARGE"), False),
+        (Error(400, "BAD_REQUEST"), False),
+        (Error(499, "CANCELLED"), False),
+        (ValueError("a header cannot be sent"), False),
+        (TimeoutError(), True),
+    ],
+)
+async def test_faults_of_one_client_keep_no_other_out(error: Exception, uploading: bool) -> None:
+    answers = [*[error] * 200, Answer(200)]
+    handler = behind(Backend(*answers), "circuitbreaker", CircuitBreaker(success_ratio=EAGER))
+    for _ in range(200):
+        request = request_to()
+        request.options.is_uploading = lambda: uploading
+        with pytest.raises(type(error)):
+            await handler(request)
+    assert (await handler(request_to())).status == 200
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("gone"), TimeoutError(), Error(503, "UNAVAILABLE")]
+)
 async def test_what_is_not_answered_opens_it(error: Exception) -> None:
     handler = behind(Backend(error), "circuitbreaker", CircuitBreaker(success_ratio=EAGER))
     refused = 0

@@ -153,7 +153,9 @@ class Client:
             answer = await self._send(node, request)
             status = answer.status
         except asyncio.CancelledError:
-            pick.done(Outcome.CANCELLED)
+            # Of a client that went away, or that is late itself, nothing follows.
+            late = options.is_late() and not options.is_uploading()
+            pick.done(Outcome.failure(TimeoutError()) if late else Outcome.CANCELLED)
             raise
         except Exception as error:
             if isinstance(error, OSError):

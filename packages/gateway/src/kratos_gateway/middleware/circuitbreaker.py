@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from aegis import BreakerOpen, Guard, Outcome, SreBreaker
-from kratos.errors import ConfigError
+from kratos.errors import ConfigError, Error
 from kratos.metrics import Counter
 from kratos_gateway.api.circuitbreaker_pb2 import CircuitBreaker, ResponseData, SuccessRatio
 from kratos_gateway.api.gateway_pb2 import Endpoint, Protocol
@@ -27,6 +27,7 @@ __all__ = ["Ratio", "build"]
 Action: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 _OF: Final = 10_000
+_OWN_FAULT: Final = 500
 _LABELS: Final = ("protocol", "method", "path", "service", "basePath")
 
 
@@ -35,6 +36,7 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
     Without a trigger it lets everything pass. What fails to be answered is a failure, and so is
     an answer that meets no condition of ``assertCondtions``, if there are some; it is passed on.
+    Faults of clients are none: they could keep each other out.
 
     Raises:
         ConfigError: The trigger, a condition or the action is wrong.
@@ -115,11 +117,22 @@ class _Broken:
             outcome = Outcome.SUCCESS if good else Outcome.FAILURE
             return answer
         except (Exception, CancelledError) as error:
-            if not isinstance(error, CancelledError) or request.options.is_late():
+            if not _is_clients(error, request):
                 outcome = Outcome.FAILURE
             raise
         finally:
             self._breaker.done(token, outcome)
+
+
+def _is_clients(error: BaseException, request: Request) -> bool:
+    """Tell whether it is the client's doing that there is no answer."""
+    if isinstance(error, CancelledError | TimeoutError) and request.options.is_uploading():
+        return True  # it is late with its body
+    if isinstance(error, CancelledError):
+        return not request.options.is_late()
+    if isinstance(error, Error):
+        return error.code < _OWN_FAULT
+    return isinstance(error, ValueError)  # something in the request cannot be sent
 
 
 def _trigger(told: CircuitBreaker) -> Callable[[], Guard] | None:

@@ -23,15 +23,17 @@ class Incoming:
     Attributes:
         received: Bytes that came.
         ended: Whether all of it has come.
+        awaited: Whether somebody waits for more of it, or did when he was cancelled.
         failure: What the client did wrong; ``None`` if nothing.
         on_end: Called when all of it has come.
     """
 
-    __slots__ = ("_keep", "_kept", "_wire", "ended", "failure", "on_end", "received")
+    __slots__ = ("_keep", "_kept", "_wire", "awaited", "ended", "failure", "on_end", "received")
 
     def __init__(self, wire: Wire, *, keep: int) -> None:
         self.received = 0
         self.ended = False
+        self.awaited = False
         self.failure: Error | None = None
         self.on_end: Callable[[], None] | None = None
         self._wire = wire
@@ -59,11 +61,13 @@ class Incoming:
         """
         if self.ended:
             return b""
+        self.awaited = True
         try:
             piece = await self._wire.read()
         except Error as error:
             self.failure = error
             raise
+        self.awaited = False
         if not piece:
             self.ended = True
             if self.on_end is not None:

@@ -133,6 +133,7 @@ class _Passage:
         "_passing",
         "_recorder",
         "_several",
+        "_stalled",
         "_wire",
     )
 
@@ -144,6 +145,7 @@ class _Passage:
         self._passing = Passing(head, wire, recorder.sent)
         self._body: bytes | Incoming = b""
         self._several = of.work.retry.may(head.method)
+        self._stalled = False  # an attempt was late because the client was
         self._options: RequestOptions | None = None  # until there is a request
         self._ends: Deadline | None = None
         self._attempt_ends: Deadline | None = None
@@ -190,6 +192,7 @@ class _Passage:
             self._uploaded()
         else:
             request.body = body.start()
+            request.options.is_uploading = lambda: body.awaited
             body.on_end = self._uploaded
         if not several:
             request.options.last_attempt = True
@@ -205,6 +208,9 @@ class _Passage:
         try:
             with of.deadline(None if untimed else of.per_try) as self._attempt_ends:
                 return await self._single(request)
+        except TimeoutError:
+            self._stalled = isinstance(self._body, Incoming) and self._body.awaited
+            raise
         finally:
             self._attempt_ends = None
 
@@ -240,7 +246,9 @@ class _Passage:
         return isinstance(self._body, bytes) or self._body.ended
 
     def _again(self) -> Request | None:
-        """Return the next attempt of the request."""
+        """Return the next attempt of the request; ``None`` if there can be none."""
+        if self._stalled:
+            return None  # another node would wait for the client, too
         if isinstance(self._body, bytes):
             return self._copy(self._body)
         body = self._body.again()
