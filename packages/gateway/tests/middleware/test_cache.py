@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.errors import ConfigError
 from kratos.testing.clock import FakeClock
 from kratos_gateway.api.cache_pb2 import Cache
+from kratos_gateway.api.circuitbreaker_pb2 import CircuitBreaker, ResponseData
+from kratos_gateway.api.extauth_pb2 import ExtAuth
+from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.api.ipfilter_pb2 import IpFilter
 from kratos_gateway.api.keyauth_pb2 import KeyAuth
-from kratos_gateway.exchange import Answer, Handler
-from kratos_gateway.middleware import Context
+from kratos_gateway.exchange import Answer, Body, Handler
+from kratos_gateway.middleware import Context, create
 from kratos_gateway.middleware.freshness import Lifetime
 from kratos_gateway.middleware.kept import Kept, Shelf
-from kratos_gateway.middleware.testing import Backend, Headers, Pieces, behind, request_to
+from kratos_gateway.middleware.testing import Backend, Headers, Pieces, behind, configured, request_to
 
 MINUTE = (b"cache-control", b"max-age=60")
 ETAG = (b"etag", b'"1"')
@@ -41,8 +46,9 @@ class Cached:
         *,
         method: str = "GET",
         host: str = "a.test",
+        body: bytes | Body = b"",
     ) -> Answer:
-        request = request_to(target, method=method, headers=headers, host=host)
+        request = request_to(target, method=method, headers=headers, host=host, body=body)
         return await self.handler(request)
 
 
@@ -315,3 +321,81 @@ def test_shelf_knows_how_many_bytes_it_holds_and_never_holds_more(
     for key in "abc":
         shelf.drop(key)
     assert (shelf.size, len(shelf)) == (0, 0)
+
+
+def test_shelf_counts_what_clients_choose_of_what_it_holds() -> None:
+    shelf = Shelf(100_000)
+    for number in range(100):
+        key, chosen = f"/?{number:050000}", f"{number:020000}"
+        request = request_to(headers=[("accept", chosen)])
+        lifetime = Lifetime(10, 0, public=False)
+        kept = Kept.of(request, Answer(200, [(b"vary", b"accept")]), lifetime, 0.0)
+        shelf.put(key, kept)
+    assert len(shelf) == 1
+
+
+@pytest.mark.parametrize("body", [b"poison", Pieces(b"poison")])
+async def test_answer_to_a_body_is_nobody_elses(body: bytes | Body) -> None:
+    cached = Cached(Answer(200, [MINUTE], b"poison"), Answer(200, [MINUTE], b"good"))
+    answer = await cached.get(body=body)
+    assert answer.header(b"cache-status") == b"gateway; fwd=bypass"
+    assert (await cached.get()).body == b"good"
+    assert (await cached.get()).body == b"good"
+    assert cached.asked == 2
+
+
+async def test_endpoints_that_share_a_cache_do_not_answer_for_each_other() -> None:
+    made = create(configured("cache"), context=Context())
+    one, other = Backend(Answer(200, [MINUTE], b"of one")), Backend(Answer(200, [MINUTE], b"other"))
+    first, second = (made.wrap(each, Endpoint(path="/*")) for each in (one, other))
+    for _ in range(2):
+        assert (await first(request_to())).body == b"of one"
+        assert (await second(request_to())).body == b"other"
+    await second(request_to(method="DELETE"))  # of what both have
+    await first(request_to())
+    assert (len(one.requests), len(other.requests)) == (2, 2)
+
+
+KEYS = KeyAuth(keys=[KeyAuth.Key(name="ada", key="k" * 16)], header="x-door", optional=True)
+DOOR = ExtAuth(endpoint=Endpoint(backends=[{"target": "127.0.0.1:1"}]))
+LOCAL = IpFilter(allow=["192.0.2.0/24"])
+
+
+class Doorman(Backend):
+    async def aclose(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("extauth", DOOR), ("ipfilter", LOCAL), ("keyauth", KEYS)]
+)
+async def test_what_middleware_further_in_lets_only_some_have_is_not_kept(
+    name: str, options: Message
+) -> None:
+    public = (b"cache-control", b"public, max-age=60")
+    backend, doorman = Backend(Answer(200, [public])), Doorman(Answer(204))
+    context = Context(upstream=lambda _endpoint: doorman)
+    inner = behind(backend, name, options, context=context)
+    handler = behind(inner, "cache")
+    for _ in range(2):
+        answer = await handler(request_to(headers=[("x-door", "k" * 16)]))
+        assert answer.header(b"cache-status") == b"gateway; fwd=bypass"
+    assert len(backend.requests) == 2
+
+
+async def test_what_is_answered_while_a_circuit_is_open_is_not_kept() -> None:
+    told = CircuitBreaker(ratio=0, response_data=ResponseData(body=b"later"))
+    inner = behind(Backend(), "circuitbreaker", told)
+    handler = behind(inner, "cache", Cache(default_ttl=Duration(seconds=60)))
+    for _ in range(2):
+        answer = await handler(request_to())
+        assert (answer.body, answer.header(b"cache-status")) == (b"later", b"gateway; fwd=bypass")
+
+
+async def test_what_a_service_let_somebody_have_is_not_for_others_whom_it_lets_in() -> None:
+    backend, doorman = Backend(), Doorman(Answer(204))
+    context = Context(upstream=lambda _endpoint: doorman)
+    inner = behind(backend, "cache", Cache(default_ttl=Duration(seconds=60)))
+    handler = behind(inner, "extauth", DOOR, context=context)
+    for name in ("ada", "eve"):
+        await handler(request_to(headers=[("x-session", name)]))
+    assert len(backend.requests) == 2

@@ -19,7 +19,7 @@ from kratos.principal import Principal
 from kratos_gateway.api.basicauth_pb2 import BasicAuth
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
-from kratos_gateway.middleware.callers import called_by, without_header
+from kratos_gateway.middleware.callers import called_by, not_for_others, without_header
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.names import header_name
 from kratos_gateway.middleware.options import options_of
@@ -53,6 +53,7 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
 
     def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
         async def handle(request: Request, /) -> Answer:
+            not_for_others(request)
             name = await users.name_of(request.header(_HEADER))
             if not name:
                 message = "a name and its password are needed"

@@ -13,7 +13,7 @@ from kratos.transport.http import WireHeaders
 from kratos_gateway.api.cache_pb2 import Cache
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
-from kratos_gateway.middleware.callers import caller_of
+from kratos_gateway.middleware.callers import caller_of, times_not_for_others
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.freshness import Lifetimes, directives, may_be_kept
 from kratos_gateway.middleware.kept import Kept, Shelf
@@ -39,8 +39,9 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
     Answers to GET are kept, if they are whole, small enough, and neither private nor with
     cookies. Requests with ``Authorization``, ``X-Api-Key`` or a range are never answered from
-    here, and those with cookies, or of a caller whom a middleware further out has found, only by
-    what says ``public`` or ``s-maxage``. A change by POST, PUT, PATCH or
+    here, nor those with a body, and those with cookies, or of a caller whom a middleware further
+    out has found, only by what says ``public`` or ``s-maxage``. What middleware further in lets
+    only some have is not kept. A change by POST, PUT, PATCH or
     DELETE lets go what is kept of its path and query. Of all answers the least recently used go
     first. ``Cache-Status`` tells what was done (RFC 9211).
 
@@ -86,12 +87,16 @@ class _Cached:
             return _marked(await self._handler(request), b"gateway; fwd=bypass")
         key = _key(request)
         if "no-cache" not in asked and asked.get("max-age") != "0":
-            found = self._shelf.find(key, request.headers, self._clock.time())
+            found = self._shelf.find(key, request.headers, self._clock.time(), by=self)
             if found is not None and (found.public or not _is_of_somebody(request)):
                 return self._answer(request, found)
         if "only-if-cached" in asked:
             return Answer(504, [(b"cache-status", b"gateway; fwd=miss")])
-        return self._keep(request, key, await self._handler(request))
+        before = times_not_for_others(request)
+        answer = await self._handler(request)
+        if times_not_for_others(request) > before:
+            return _marked(answer, b"gateway; fwd=bypass")
+        return self._keep(request, key, answer)
 
     def _answer(self, request: Request, found: Kept) -> Answer:
         now = self._clock.time()
@@ -107,7 +112,7 @@ class _Cached:
         lifetime = self._lifetimes.of(answer, self._clock.wall())
         if lifetime is None or not may_be_kept(answer, shared=shared):
             return _marked(answer, b"gateway; fwd=miss")
-        kept = Kept.of(request, answer, lifetime, self._clock.time())
+        kept = Kept.of(request, answer, lifetime, self._clock.time(), by=self)
         if isinstance(answer.body, bytes):
             if len(answer.body) <= self._largest and not answer.trailers:
                 self._shelf.put(key, kept.with_body(answer.body))
@@ -168,6 +173,8 @@ def _key(request: Request) -> str:
 
 
 def _is_personal(request: Request) -> bool:
+    if request.body != b"":
+        return True  # the answer may be to the body, which is not compared
     return any(name in _PERSONAL for name, _ in request.headers)
 
 

@@ -10,9 +10,19 @@ from kratos.principal import Principal
 from kratos_gateway.exchange import Request
 from kratos_gateway.middleware.requests import with_headers
 
-__all__ = ["called_by", "caller_of", "parameter", "sendable", "without_header", "without_parameter"]
+__all__ = [
+    "called_by",
+    "caller_of",
+    "not_for_others",
+    "parameter",
+    "sendable",
+    "times_not_for_others",
+    "without_header",
+    "without_parameter",
+]
 
 _KEY: Final = object()
+_OWN: Final = object()
 
 
 def caller_of(request: Request, /) -> Principal | None:
@@ -26,17 +36,34 @@ def called_by(request: Request, principal: Principal | None, /, *, header: bytes
 
     Args:
         request: It.
-        principal: The caller; ``None`` for nobody.
+        principal: The caller; ``None`` for nobody, which takes no caller back who was found before.
         header: Tells back ends its subject; what the client has sent of that is dropped. Empty
             for none.
     """
-    request.options.values[_KEY] = principal
+    if principal is not None:
+        request.options.values[_KEY] = principal
     if not header:
         return request
     headers = [pair for pair in request.headers if pair[0] != header]
     if principal is not None:
         headers.append((header, sendable(principal.subject)))
     return with_headers(request, headers)
+
+
+def not_for_others(request: Request, /) -> None:
+    """Note that others who ask the same may get another answer, or none.
+
+    Middleware says so that lets only some in, or answers by itself: a cache further out, which
+    does not ask it about others, keeps no such answer.
+    """
+    values = request.options.values
+    values[_OWN] = values.get(_OWN, 0) + 1
+
+
+def times_not_for_others(request: Request, /) -> int:
+    """Return how often that was noted, over all attempts."""
+    found: int = request.options.values.get(_OWN, 0)
+    return found
 
 
 def sendable(text: str, /) -> bytes:

@@ -16,6 +16,7 @@ from kratos_gateway.api.circuitbreaker_pb2 import CircuitBreaker, ResponseData, 
 from kratos_gateway.api.gateway_pb2 import Endpoint, Protocol
 from kratos_gateway.conditions import Judge, any_of
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
+from kratos_gateway.middleware.callers import not_for_others
 from kratos_gateway.middleware.context import Context, Upstream
 from kratos_gateway.middleware.names import header_name, header_value
 from kratos_gateway.middleware.options import options_of, seconds_of
@@ -109,6 +110,7 @@ class _Broken:
         token = self._breaker.allow()
         if token is None:
             self._denied.inc()
+            not_for_others(request)  # it is for now, and not what the back end would say
             return await self._action(request)
         outcome = Outcome.IGNORED  # of a client that went away nothing follows
         try:

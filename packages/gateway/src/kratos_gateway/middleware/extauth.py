@@ -11,10 +11,12 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from kratos.errors import ConfigError, Error
 from kratos.log import Level
+from kratos.principal import Principal
 from kratos_gateway.api.extauth_pb2 import ExtAuth
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request, RequestOptions
 from kratos_gateway.middleware.bodies import read_whole
+from kratos_gateway.middleware.callers import called_by, caller_of, not_for_others
 from kratos_gateway.middleware.context import Context, Upstream
 from kratos_gateway.middleware.names import header_name
 from kratos_gateway.middleware.options import options_of, seconds_of
@@ -27,6 +29,8 @@ __all__ = ["build"]
 _MOST: Final = 64 * 1024  # bytes of a bad answer's body, which is the client's
 _SENT: Final = ("authorization", "cookie")
 _TO_CLIENT: Final = ("content-type", "www-authenticate", "location", "set-cookie")
+# Somebody, whom the service knows: what he gets is not for everybody who is let in.
+_KNOWN: Final = Principal(subject="", scheme="extauth")
 
 
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
@@ -80,6 +84,7 @@ class _Asking:
             await self._upstream.aclose()
 
     async def handle(self, request: Request, handler: Handler) -> Answer:
+        not_for_others(request)
         dropped = self._to_back_end
         kept = [pair for pair in request.headers if pair[0] not in dropped]
         known: list[tuple[bytes, bytes]] | None = request.options.values.get(self)
@@ -101,6 +106,8 @@ class _Asking:
             answer.body.close()  # its headers say all
         told = [pair for pair in answer.headers if pair[0] in dropped]
         request.options.values[self] = told
+        if caller_of(request) is None:
+            request = called_by(request, _KNOWN)
         return await handler(with_headers(request, kept + told))
 
     async def _ask(self, request: Request) -> Answer:

@@ -9,6 +9,7 @@ from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.ipfilter_pb2 import IpFilter
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
 from kratos_gateway.middleware.addresses import Clients, Networks
+from kratos_gateway.middleware.callers import not_for_others
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
@@ -31,6 +32,7 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
 
     def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
         async def handle(request: Request, /) -> Answer:
+            not_for_others(request)
             address = clients.address(request)
             if address in denied or (allowed and address not in allowed):
                 message = "this address is not let in"

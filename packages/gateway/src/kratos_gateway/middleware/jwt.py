@@ -16,6 +16,7 @@ from kratos_gateway.api.jwt_pb2 import Jwt
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
 from kratos_gateway.middleware.callers import (
     called_by,
+    not_for_others,
     parameter,
     sendable,
     without_header,
@@ -84,6 +85,7 @@ class _Checks:
         self._dropped: Final = frozenset(header for _, header in self._tell)
 
     async def handle(self, request: Request, handler: Handler) -> Answer:
+        not_for_others(request)
         sent = self._sent(request)
         if not sent and self._optional:
             return await handler(self._passed_on(request, None, {}))

@@ -27,6 +27,7 @@ class Kept:
         headers: Without those that are made anew.
         body: Whole.
         vary: Names and values of the headers of requests that it is for.
+        by: Whose it is: what several endpoints share keeps what each of them answers apart.
         public: Whether it says that it is for everybody.
         since: When it came.
         age: Seconds that it had then.
@@ -37,13 +38,23 @@ class Kept:
     headers: WireHeaders
     body: bytes
     vary: Sequence[tuple[bytes, bytes]]
+    by: object
     public: bool
     since: float
     age: float
     until: float
 
     @classmethod
-    def of(cls, request: Request, answer: Answer, lifetime: Lifetime, now: float, /) -> Self:
+    def of(
+        cls,
+        request: Request,
+        answer: Answer,
+        lifetime: Lifetime,
+        now: float,
+        /,
+        *,
+        by: object = None,
+    ) -> Self:
         """Return an answer to be kept, without its body."""
         names = {
             part.strip().lower()
@@ -56,6 +67,7 @@ class Kept:
             headers=tuple(pair for pair in answer.headers if pair[0] not in _NOT_KEPT),
             body=b"",
             vary=tuple((name, _sent(request.headers, name)) for name in sorted(names - {b""})),
+            by=by,
             public=lifetime.public,
             since=now,
             age=lifetime.age,
@@ -68,13 +80,13 @@ class Kept:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes."""
-        headers = sum(len(name) + len(value) for name, value in self.headers)
-        return _OVERHEAD + headers + len(self.body)
+        """Bytes that it takes, with what clients chose of it."""
+        pairs = (*self.headers, *self.vary)
+        return _OVERHEAD + sum(len(name) + len(value) for name, value in pairs) + len(self.body)
 
-    def is_for(self, headers: WireHeaders, /) -> bool:
-        """Tell whether a request with these headers gets it."""
-        return all(_sent(headers, name) == value for name, value in self.vary)
+    def is_for(self, headers: WireHeaders, /, *, by: object = None) -> bool:
+        """Tell whether a request with these headers gets it, of whoever keeps it."""
+        return self.by is by and all(_sent(headers, name) == value for name, value in self.vary)
 
 
 class Shelf:
@@ -92,14 +104,16 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, key: str, headers: WireHeaders, now: float, /) -> Kept | None:
+    def find(
+        self, key: str, headers: WireHeaders, now: float, /, *, by: object = None
+    ) -> Kept | None:
         """Return the answer that is kept and fresh; what is not fresh goes."""
         forms = self._kept.get(key)
         if forms is None:
             return None
         for form in [each for each in forms if each.until <= now]:
             self._take(key, forms, form)
-        found = next((each for each in forms if each.is_for(headers)), None)
+        found = next((each for each in forms if each.is_for(headers, by=by)), None)
         if found is not None:
             self._kept.move_to_end(key)
         return found
@@ -107,24 +121,24 @@ class Shelf:
     def put(self, key: str, kept: Kept, /) -> None:
         """Keep an answer, in place of those for the same requests."""
         forms = self._kept.get(key, [])
-        for form in [each for each in forms if each.vary == kept.vary]:
+        for form in [each for each in forms if each.vary == kept.vary and each.by is kept.by]:
             self._take(key, forms, form)
         if len(forms) >= _FORMS:
             self._take(key, forms, forms[0])
         forms = self._kept.setdefault(key, [])
         forms.append(kept)
         self._kept.move_to_end(key)
-        self.size += kept.size
+        self.size += kept.size + len(key)
         while self.size > self._most:
             self.drop(next(iter(self._kept)))
 
     def drop(self, key: str, /) -> None:
         """Let go what is kept for a key."""
-        self.size -= sum(each.size for each in self._kept.pop(key, ()))
+        self.size -= sum(each.size + len(key) for each in self._kept.pop(key, ()))
 
     def _take(self, key: str, forms: list[Kept], form: Kept) -> None:
         forms.remove(form)
-        self.size -= form.size
+        self.size -= form.size + len(key)
         if not forms:
             del self._kept[key]
 

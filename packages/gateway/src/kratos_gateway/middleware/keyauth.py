@@ -16,6 +16,7 @@ from kratos_gateway.api.keyauth_pb2 import KeyAuth
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
 from kratos_gateway.middleware.callers import (
     called_by,
+    not_for_others,
     parameter,
     without_header,
     without_parameter,
@@ -50,6 +51,7 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
 
     def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
         async def handle(request: Request, /) -> Answer:
+            not_for_others(request)
             sent = [value.decode("latin-1") for name, value in request.headers if name == header]
             sent += parameter(request, query)
             who = _caller(sent, known)
