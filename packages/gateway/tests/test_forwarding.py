@@ -52,6 +52,28 @@ FORGED = (
 )
 
 
+@pytest.mark.parametrize("trusted", [(), ("10.0.0.0/8",), None])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"x_forwarded_for",
+        b"x-forwarded_for",
+        b"x_forwarded-proto",
+        b"x_real_ip",
+        b"content_length",
+        b"transfer_encoding",
+        b"proxy",
+    ],
+)
+def test_what_programs_would_take_for_something_else_is_dropped(
+    trusted: tuple[str, ...] | None, name: bytes
+) -> None:
+    forwarding = Forwarding(trusted=trusted)
+    assert told(forwarding, (name, b"127.0.0.1"), (b"x_own", b"1")) == told(
+        forwarding, (b"x_own", b"1")
+    )
+
+
 @pytest.mark.parametrize("trusted", [(), ("192.168.0.0/16",)])
 def test_what_a_stranger_says_about_himself_is_dropped(trusted: tuple[str, ...]) -> None:
     assert told(Forwarding(trusted=trusted), *FORGED) == told(Forwarding(), *FORGED)

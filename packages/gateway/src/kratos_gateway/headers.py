@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["HOP", "first", "without_hop"]
+__all__ = ["HOP", "first", "hyphenated", "without_hop"]
 
 HOP: Final = frozenset(
     (
@@ -28,6 +28,14 @@ HOP: Final = frozenset(
 def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     """Return the first value of a lower-case name, empty when it is absent."""
     return next((value for key, value in headers if key == name), b"")
+
+
+def hyphenated(name: bytes) -> bytes:
+    """Return a name with hyphens for its underscores.
+
+    CGI, WSGI and PHP tell ``x_user`` and ``x-user`` not apart: who drops one drops the other.
+    """
+    return name.replace(b"_", b"-")
 
 
 def without_hop(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

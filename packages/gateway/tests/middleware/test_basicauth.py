@@ -48,6 +48,7 @@ async def test_who_knows_the_password_is_let_in_by_name_and_without_it(
         basic("bob", "wrong"),
         basic("eve", "builder"),
         basic("", ""),
+        [*basic("bob", "builder"), *basic("ada", "guess")],
         basic("ada", "x" * 2000),
         [("Authorization", "Basic %%%")],
         [("Authorization", "Basic YWRh")],

@@ -70,7 +70,7 @@ async def test_good_answer_tells_the_back_end_what_clients_cannot() -> None:
     told = [(b"x-user", b"ada"), (b"x-secret", b"1")]
     backend, body = Backend(), Pieces(b"ok")
     doorman = Doorman(Answer(200, told, body))
-    request = request_to(headers=[("X-User", "root"), ("X-A", "1")])
+    request = request_to(headers=[("X-User", "root"), ("X_User", "root"), ("X-A", "1")])
     await asked(doorman, request, backend, back_end_headers=["X-User", "X-Team"])
     assert backend.last.headers == [(b"x-a", b"1"), (b"x-user", b"ada")]
     assert body.closed

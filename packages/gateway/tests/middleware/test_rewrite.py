@@ -41,6 +41,15 @@ async def test_path_and_host_are_replaced_before_the_prefix_is_taken_off() -> No
     assert (backend.last.host, backend.last.path) == ("b.test", "/%C3%A4%2F%25")
 
 
+async def test_header_is_replaced_however_a_client_spells_it() -> None:
+    backend = Backend()
+    policy = HeadersPolicy(set={"X-Role": "guest"}, remove=["X-Debug"])
+    sent = [("X_Role", "admin"), ("X-Role", "admin"), ("X_Debug", "1"), ("X_Other", "1")]
+    handler = behind(backend, "rewrite", Rewrite(request_headers_rewrite=policy))
+    await handler(request_to(headers=sent))
+    assert backend.last.headers == [(b"x_other", b"1"), (b"x-role", b"guest")]
+
+
 async def test_nothing_to_rewrite_changes_nothing() -> None:
     backend = Backend()
     request = request_to("/a%2Fb?c", headers=[("X-A", "1")])

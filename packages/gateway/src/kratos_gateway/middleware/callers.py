@@ -8,18 +8,24 @@ from urllib.parse import unquote_plus
 
 from kratos.principal import Principal
 from kratos_gateway.exchange import Request
+from kratos_gateway.headers import hyphenated
 from kratos_gateway.middleware.requests import with_headers
 
 __all__ = [
+    "UNSEEN",
     "called_by",
     "caller_of",
     "not_for_others",
     "parameter",
     "sendable",
     "times_not_for_others",
+    "without_cookie",
     "without_header",
     "without_parameter",
 ]
+
+UNSEEN: Final = "\N{REPLACEMENT CHARACTER}"
+"""Stands for what a header cannot say."""
 
 _KEY: Final = object()
 _OWN: Final = object()
@@ -37,14 +43,15 @@ def called_by(request: Request, principal: Principal | None, /, *, header: bytes
     Args:
         request: It.
         principal: The caller; ``None`` for nobody, which takes no caller back who was found before.
-        header: Tells back ends its subject; what the client has sent of that is dropped. Empty
-            for none.
+        header: Tells back ends its subject; what the client has sent of that is dropped, with
+            underscores in its name or hyphens. Empty for none.
     """
     if principal is not None:
         request.options.values[_KEY] = principal
     if not header:
         return request
-    headers = [pair for pair in request.headers if pair[0] != header]
+    wanted = hyphenated(header)
+    headers = [pair for pair in request.headers if hyphenated(pair[0]) != wanted]
     if principal is not None:
         headers.append((header, sendable(principal.subject)))
     return with_headers(request, headers)
@@ -67,14 +74,39 @@ def times_not_for_others(request: Request, /) -> int:
 
 
 def sendable(text: str, /) -> bytes:
-    """Return a text as the value of a header; characters that would end it are left out."""
-    return "".join(each for each in text if each.isprintable()).strip().encode(errors="ignore")
+    """Return a text as the value of a header.
+
+    What cannot be sent, or would not be seen, becomes U+FFFD: were it left out, who may call
+    himself ``admin`` and something invisible would be taken for ``admin``.
+    """
+    shown = "".join(each if each.isprintable() else UNSEEN for each in text)
+    inner = shown.strip(" ")
+    before = len(shown) - len(shown.lstrip(" "))
+    after = len(shown) - before - len(inner)
+    return (UNSEEN * before + inner + UNSEEN * after).encode()
 
 
 def without_header(request: Request, name: bytes, /) -> Request:
     """Return a request without a header."""
     headers = [pair for pair in request.headers if pair[0] != name]
     return request if len(headers) == len(request.headers) else with_headers(request, headers)
+
+
+def without_cookie(request: Request, name: bytes, /) -> Request:
+    """Return a request without a cookie; the others stay as they were written."""
+    if not name or not request.header(b"cookie"):
+        return request
+    headers: list[tuple[bytes, bytes]] = []
+    for key, value in request.headers:
+        if key == b"cookie":
+            parts = value.split(b";")
+            kept = [part for part in parts if part.partition(b"=")[0].strip() != name]
+            if len(kept) < len(parts):
+                value = b";".join(kept).strip()  # noqa: PLW2901
+            if not value:
+                continue
+        headers.append((key, value))
+    return with_headers(request, headers)
 
 
 def parameter(request: Request, name: str, /) -> list[str]:

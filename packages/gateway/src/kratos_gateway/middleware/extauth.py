@@ -15,6 +15,7 @@ from kratos.principal import Principal
 from kratos_gateway.api.extauth_pb2 import ExtAuth
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request, RequestOptions
+from kratos_gateway.headers import hyphenated
 from kratos_gateway.middleware.bodies import read_whole
 from kratos_gateway.middleware.callers import called_by, caller_of, not_for_others
 from kratos_gateway.middleware.context import Context, Upstream
@@ -71,6 +72,7 @@ class _Asking:
         self._logger: Final = context.logger
         self._sent: Final = _names(told.request_headers or _SENT)
         self._to_back_end: Final = _names(told.back_end_headers)
+        self._dropped: Final = frozenset(map(hyphenated, self._to_back_end))
         self._to_client: Final = _names(told.client_headers or _TO_CLIENT)
         self._timeout: Final = seconds_of(told.timeout, name="timeout") or 1.0
         self._fail_open: Final = told.fail_open
@@ -85,8 +87,8 @@ class _Asking:
 
     async def handle(self, request: Request, handler: Handler) -> Answer:
         not_for_others(request)
-        dropped = self._to_back_end
-        kept = [pair for pair in request.headers if pair[0] not in dropped]
+        dropped = self._dropped
+        kept = [pair for pair in request.headers if hyphenated(pair[0]) not in dropped]
         known: list[tuple[bytes, bytes]] | None = request.options.values.get(self)
         if known is not None:  # a further attempt of what was let in
             return await handler(with_headers(request, kept + known))
@@ -104,7 +106,7 @@ class _Asking:
             return await self._refused(request, answer)
         if not isinstance(answer.body, bytes):
             answer.body.close()  # its headers say all
-        told = [pair for pair in answer.headers if pair[0] in dropped]
+        told = [pair for pair in answer.headers if pair[0] in self._to_back_end]
         request.options.values[self] = told
         if caller_of(request) is None:
             request = called_by(request, _KNOWN)

@@ -14,11 +14,14 @@ from kratos.principal import Principal
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.jwt_pb2 import Jwt
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
+from kratos_gateway.headers import hyphenated
 from kratos_gateway.middleware.callers import (
+    UNSEEN,
     called_by,
     not_for_others,
     parameter,
     sendable,
+    without_cookie,
     without_header,
     without_parameter,
 )
@@ -82,7 +85,7 @@ class _Checks:
         self._tell: Final = [
             (claim, header_name(told.claim_headers[claim])) for claim in sorted(told.claim_headers)
         ]
-        self._dropped: Final = frozenset(header for _, header in self._tell)
+        self._dropped: Final = frozenset(hyphenated(header) for _, header in self._tell)
 
     async def handle(self, request: Request, handler: Handler) -> Answer:
         not_for_others(request)
@@ -125,10 +128,11 @@ class _Checks:
     ) -> Request:
         if self._strip and who is not None:
             request = without_parameter(without_header(request, _HEADER), self._query)
+            request = without_cookie(request, self._cookie)
         request = called_by(request, who)
         if not self._tell:
             return request
-        headers = [pair for pair in request.headers if pair[0] not in self._dropped]
+        headers = [pair for pair in request.headers if hyphenated(pair[0]) not in self._dropped]
         headers += [(name, _text(claims[claim])) for claim, name in self._tell if claim in claims]
         return with_headers(request, headers)
 
@@ -179,7 +183,8 @@ def _cookies(request: Request, wanted: bytes) -> list[str]:
 
 def _text(value: Any) -> bytes:
     if isinstance(value, list | tuple):
-        return sendable(",".join(map(str, cast("list[object]", value))))
+        parts = (str(each).replace(",", UNSEEN) for each in cast("list[object]", value))
+        return sendable(",".join(parts))
     if isinstance(value, bool):
         return b"true" if value else b"false"
     return sendable(str(value))

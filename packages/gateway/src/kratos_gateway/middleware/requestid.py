@@ -12,6 +12,7 @@ from kratos.log import context_fields
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.requestid_pb2 import RequestId
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
+from kratos_gateway.headers import hyphenated
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.names import header_name
 from kratos_gateway.middleware.options import options_of
@@ -35,12 +36,12 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
     """
     told = options_of(options, RequestId)
     name = header_name(told.header or "x-request-id")
-    trust = told.trust
+    spelt, trust = hyphenated(name), told.trust
 
     def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
         async def handle(request: Request, /) -> Answer:
             given = _given(request, name, trust=trust)
-            headers = [pair for pair in request.headers if pair[0] != name]
+            headers = [pair for pair in request.headers if hyphenated(pair[0]) != spelt]
             headers.append((name, given))
             request.options.marks.append(lambda answer: _named(answer, name, given))
             with context_fields(request_id=given.decode()):

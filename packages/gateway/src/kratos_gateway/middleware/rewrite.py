@@ -13,6 +13,7 @@ from kratos.errors import ConfigError
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.rewrite_pb2 import HeadersPolicy, Rewrite
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
+from kratos_gateway.headers import hyphenated
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.names import header_name, header_value
 from kratos_gateway.middleware.options import options_of
@@ -110,12 +111,12 @@ def _changes(where: str, policy: HeadersPolicy) -> Change | None:
         raise ConfigError(f"{where}: {error}") from None
     if not (set_to or added or removed):
         return None
-    dropped = removed.union(name for name, _ in set_to)
+    dropped = frozenset(map(hyphenated, removed.union(name for name, _ in set_to)))
     # What is added may be removed at once: Go does one after the other.
     put = [pair for pair in (*set_to, *added) if pair[0] not in removed]
 
     def change(headers: Pairs) -> Pairs:
-        return [*(pair for pair in headers if pair[0] not in dropped), *put]
+        return [*(pair for pair in headers if hyphenated(pair[0]) not in dropped), *put]
 
     return change
 

@@ -14,12 +14,33 @@ __all__ = ["Forwarding"]
 
 _Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
+
+def _spellings(name: bytes) -> list[bytes]:
+    """Return a name with an underscore in place of each hyphen, or not."""
+    first, *parts = name.split(b"-")
+    found = [first]
+    for part in parts:
+        found = [begin + sign + part for begin in found for sign in (b"-", b"_")]
+    return found
+
+
 _FOR: Final = b"x-forwarded-for"
 _HOST: Final = b"x-forwarded-host"
 _PROTO: Final = b"x-forwarded-proto"
 _TOLD: Final = frozenset((_FOR, _HOST, _PROTO))
 _FORGEABLE: Final = _TOLD | {b"forwarded", b"x-forwarded-port", b"x-real-ip"}
-_LOOKED_AT: Final = HOP | _FORGEABLE | {b"host"}
+# What comes with underscores is the same to CGI, WSGI and PHP, and nobody means it; and ``proxy``
+# becomes the variable that tells programs which proxy to use.
+_NEVER: Final = (
+    frozenset(
+        spelling
+        for name in (*_FORGEABLE, b"content-length", b"transfer-encoding")
+        for spelling in _spellings(name)
+        if b"_" in spelling
+    )
+    | {b"proxy"}
+)
+_LOOKED_AT: Final = HOP | _FORGEABLE | _NEVER | {b"host"}
 _MOST_KEPT: Final = 4096
 
 
@@ -68,7 +89,7 @@ class Forwarding:
         named = schemed = False
         for pair in without_hop(head.headers):
             name = pair[0]
-            if name == b"host" or (not heard and name in _FORGEABLE):
+            if name == b"host" or name in _NEVER or (not heard and name in _FORGEABLE):
                 continue
             if name == _FOR:
                 chain.append(pair[1])
