@@ -8,10 +8,13 @@ import pytest
 
 from aegis import Bbr
 from kratos.errors import ConfigError
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.logging_pb2 import Logging
 from kratos_gateway.exchange import Answer, Request
 from kratos_gateway.middleware.bbr import limited
 from kratos_gateway.middleware.testing import Backend, behind, request_to
+
+CALL, OF_GRPC = [("content-type", "application/grpc")], Endpoint(protocol=GRPC)
 
 
 class Load:
@@ -49,7 +52,7 @@ async def test_too_much_under_load_is_answered_429_with_nothing() -> None:
 
 
 async def test_too_much_of_grpc_is_answered_with_a_status_of_grpc() -> None:
-    answer = await refused(request_to(headers=[("content-type", "application/grpc")]))
+    answer = await refused(request_to(headers=CALL, endpoint=OF_GRPC))
     assert (answer.status, answer.header(b"grpc-status")) == (200, b"8")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from kratos.errors import ConfigError, Error
 from kratos_gateway.api.bodylimit_pb2 import BodyLimit
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.exchange import Answer, Request
 from kratos_gateway.middleware.bodies import read_whole
 from kratos_gateway.middleware.testing import Backend, Pieces, behind, request_to
@@ -55,7 +56,8 @@ async def test_what_is_over_the_limit_stays_refused() -> None:
 
 async def test_call_of_grpc_hears_that_it_is_too_large_by_a_status_of_grpc() -> None:
     headers = [("content-type", "application/grpc"), ("content-length", "11")]
-    answer = await behind(Backend(), "bodylimit", TEN)(request_to(headers=headers, body=Pieces()))
+    request = request_to(headers=headers, body=Pieces(), endpoint=Endpoint(protocol=GRPC))
+    answer = await behind(Backend(), "bodylimit", TEN)(request)
     assert (answer.status, answer.header(b"grpc-status")) == (200, b"8")
 
 

@@ -20,7 +20,14 @@ from kratos_gateway.exchange import Answer, Body, Handler
 from kratos_gateway.middleware import Context, create
 from kratos_gateway.middleware.freshness import Lifetime
 from kratos_gateway.middleware.kept import Kept, Shelf
-from kratos_gateway.middleware.testing import Backend, Headers, Pieces, behind, configured, request_to
+from kratos_gateway.middleware.testing import (
+    Backend,
+    Headers,
+    Pieces,
+    behind,
+    configured,
+    request_to,
+)
 
 MINUTE = (b"cache-control", b"max-age=60")
 ETAG = (b"etag", b'"1"')

@@ -10,12 +10,13 @@ from google.protobuf.duration_pb2 import Duration
 from kratos.errors import ConfigError
 from kratos.testing.log import MemoryLogger
 from kratos_gateway.api.extauth_pb2 import ExtAuth
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.gateway_pb2 import Backend as Target
-from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.exchange import Answer, Request
 from kratos_gateway.middleware import Context, create
 from kratos_gateway.middleware.testing import Backend, Pieces, configured, request_to
 
+CALL, OF_GRPC = [("content-type", "application/grpc")], Endpoint(protocol=GRPC)
 DOOR = Endpoint(path="/check?a=b", backends=[Target(target="127.0.0.1:9001")])
 
 
@@ -101,7 +102,7 @@ async def test_bad_answer_is_the_clients() -> None:
 
 
 async def test_call_of_grpc_hears_of_it_by_a_status_of_grpc() -> None:
-    request = request_to(headers=[("content-type", "application/grpc")])
+    request = request_to(headers=CALL, endpoint=OF_GRPC)
     answer, _ = await asked(Doorman(Answer(403)), request, Backend())
     assert (answer.status, answer.header(b"grpc-status")) == (200, b"7")
 

@@ -9,10 +9,12 @@ import pytest
 
 from kratos.errors import ConfigError
 from kratos.middleware import hashed_api_key
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.keyauth_pb2 import KeyAuth
 from kratos_gateway.middleware.callers import caller_of
 from kratos_gateway.middleware.testing import Backend, behind, request_to
 
+CALL, OF_GRPC = [("content-type", "application/grpc")], Endpoint(protocol=GRPC)
 ADA, BOB = "ada's key is long enough", "bob's key is long enough"
 KEYS = [KeyAuth.Key(name="ada", key=ADA), KeyAuth.Key(name="bob", sha256=hashed_api_key(BOB))]
 
@@ -50,10 +52,15 @@ async def test_whoever_has_none_is_not_let_in(sent: list[tuple[str, str]]) -> No
 
 
 async def test_call_of_grpc_without_a_key_hears_so_by_a_status_of_grpc() -> None:
-    request = request_to(headers=[("content-type", "application/grpc")])
+    request = request_to(headers=CALL, endpoint=OF_GRPC)
     answer = await behind(Backend(), "keyauth", KeyAuth(keys=KEYS))(request)
     assert (answer.status, answer.header(b"grpc-status")) == (200, b"16")
     assert answer.header(b"grpc-message") == b"an API key is needed"
+
+
+async def test_whoever_only_says_that_he_calls_hears_it_by_a_status_of_http() -> None:
+    answer = await behind(Backend(), "keyauth", KeyAuth(keys=KEYS))(request_to(headers=CALL))
+    assert answer.status == 401
 
 
 async def test_key_may_be_in_another_header_or_in_the_query_and_may_be_passed_on() -> None:

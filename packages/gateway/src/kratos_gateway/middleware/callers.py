@@ -102,7 +102,7 @@ def without_cookie(request: Request, name: bytes, /) -> Request:
             parts = value.split(b";")
             kept = [part for part in parts if part.partition(b"=")[0].strip() != name]
             if len(kept) < len(parts):
-                value = b";".join(kept).strip()  # noqa: PLW2901
+                value = b";".join(kept).strip()
             if not value:
                 continue
         headers.append((key, value))

@@ -22,7 +22,7 @@ from kratos_gateway.middleware.context import Context, Upstream
 from kratos_gateway.middleware.names import header_name
 from kratos_gateway.middleware.options import options_of, seconds_of
 from kratos_gateway.middleware.plain import Plain
-from kratos_gateway.middleware.refusal import is_grpc, refuse
+from kratos_gateway.middleware.refusal import hears_grpc, refuse
 from kratos_gateway.middleware.requests import with_headers
 
 __all__ = ["build"]
@@ -150,7 +150,7 @@ class _Asking:
         except (OSError, Error) as error:
             fields: dict[str, object] = {"error": f"{type(error).__name__}: {error}"}
             self._logger.log(Level.DEBUG, "a refusal has no body that could be passed on", fields)
-        if is_grpc(request):
+        if hears_grpc(request):
             return refuse(request, answer.status, message="not let in")
         headers = [pair for pair in answer.headers if pair[0] in self._to_client]
         return Answer(answer.status, headers, body)

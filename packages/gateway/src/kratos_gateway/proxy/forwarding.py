@@ -31,15 +31,12 @@ _TOLD: Final = frozenset((_FOR, _HOST, _PROTO))
 _FORGEABLE: Final = _TOLD | {b"forwarded", b"x-forwarded-port", b"x-real-ip"}
 # What comes with underscores is the same to CGI, WSGI and PHP, and nobody means it; and ``proxy``
 # becomes the variable that tells programs which proxy to use.
-_NEVER: Final = (
-    frozenset(
-        spelling
-        for name in (*_FORGEABLE, b"content-length", b"transfer-encoding")
-        for spelling in _spellings(name)
-        if b"_" in spelling
-    )
-    | {b"proxy"}
-)
+_NEVER: Final = frozenset(
+    spelling
+    for name in (*_FORGEABLE, b"content-length", b"transfer-encoding")
+    for spelling in _spellings(name)
+    if b"_" in spelling
+) | {b"proxy"}
 _LOOKED_AT: Final = HOP | _FORGEABLE | _NEVER | {b"host"}
 _MOST_KEPT: Final = 4096
 
