@@ -262,3 +262,32 @@ def test_the_work_does_not_grow_with_the_number_of_routes(shape: str, path: str)
     )
     assert found(many, path) == shape.format("00009")
     assert calls_of(many, path) == calls_of(few, path)
+
+
+SHAPES = st.lists(st.sampled_from(["{}", "-", "a", "A", ".", "/", "aa", ".a"]), max_size=8)
+NEAR = st.lists(st.sampled_from(["-", "a", "A", "b", ".", "/", "\n"]), max_size=12).map("".join)
+
+
+def numbered(parts: list[str]) -> str:
+    return "".join(f"{{v{at}}}" if part == "{}" else part for at, part in enumerate(parts))
+
+
+@given(SHAPES, NEAR, st.booleans())
+def test_gaps_take_what_their_expression_takes(parts: list[str], path: str, prefix: bool) -> None:
+    pattern = PathPattern.parse(f"/{numbered(parts)}{'*' if prefix else ''}")
+    match = pattern.expression.match if prefix else pattern.expression.fullmatch
+    assert pattern.matches(f"/{path}") == (match(f"/{path}") is not None)
+
+
+@given(SHAPES, NEAR)
+def test_gaps_of_hosts_take_what_their_expression_takes(parts: list[str], host: str) -> None:
+    pattern = HostPattern.parse(numbered(parts))
+    assert pattern.matches(host) == (pattern.expression.fullmatch(host) is not None)
+
+
+def test_no_path_is_tried_again_and_again() -> None:
+    pattern = PathPattern.parse("/x/{a}-{b}-{c}-{d}.json")
+    assert not pattern.matches(f"/x/{'-' * 60_000}")  # by its expression, in many years
+    host = HostPattern.parse("{a}-{b}-{c}-{d}.example")
+    assert not host.matches(f"{'-' * 60_000}.example.com")
+    assert PathPattern.parse("/x/{a:[0-9]+}-{b}").gaps is None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from kratos.errors import ConfigError
+from kratos_gateway.routing._gaps import Gapped
 
 __all__ = ["SEGMENT", "HostPattern", "PathPattern"]
 
@@ -45,6 +46,7 @@ class PathPattern:
         segments: What is between its slashes, each a text or ``SEGMENT``; ``None`` where a variable
             is more or less than a segment.
         expression: Matches all of a path, or its beginning if ``prefix``.
+        gaps: Does the same, however long a path takes; ``None`` if a variable has an expression.
     """
 
     text: str
@@ -53,6 +55,7 @@ class PathPattern:
     literal: bool
     segments: tuple[str, ...] | None
     expression: re.Pattern[str]
+    gaps: Gapped | None
 
     @classmethod
     def parse(cls, text: str) -> PathPattern:
@@ -74,10 +77,13 @@ class PathPattern:
             literal=all(isinstance(piece, str) for piece in pieces),
             segments=_segments(pieces),
             expression=re.compile(source),
+            gaps=_gapped(pieces, "/", prefix=prefix),
         )
 
     def matches(self, path: str) -> bool:
         """Tell whether a decoded path is one of it."""
+        if self.gaps is not None:
+            return self.gaps.matches(path)
         match = self.expression.match if self.prefix else self.expression.fullmatch
         return match(path) is not None
 
@@ -100,12 +106,14 @@ class HostPattern:
         literal: The host, lower case, if there is no variable; else ``None``.
         with_port: Whether the port counts, as the pattern has one.
         expression: Matches a host, lower case.
+        gaps: Does the same, however long a host takes; ``None`` if a variable has an expression.
     """
 
     text: str
     literal: str | None
     with_port: bool
     expression: re.Pattern[str]
+    gaps: Gapped | None
 
     @classmethod
     def parse(cls, text: str) -> HostPattern:
@@ -121,11 +129,15 @@ class HostPattern:
             literal=text.lower() if len(plain) == len(pieces) else None,
             with_port=":" in "".join(plain),
             expression=re.compile(_source(pieces, usual=_LABEL), re.IGNORECASE),
+            gaps=_gapped([each.lower() if isinstance(each, str) else each for each in pieces], "."),
         )
 
     def matches(self, host: str) -> bool:
         """Tell whether a host, with its port if it has one, is one of it."""
-        return self.expression.fullmatch(host if self.with_port else without_port(host)) is not None
+        wanted = host if self.with_port else without_port(host)
+        if self.gaps is not None:
+            return self.gaps.matches(wanted.lower())
+        return self.expression.fullmatch(wanted) is not None
 
 
 def without_port(host: str) -> str:
@@ -186,6 +198,14 @@ def _source(pieces: Sequence[_Piece], *, usual: str) -> str:
         re.escape(piece) if isinstance(piece, str) else f"(?:{piece.expression or usual})"
         for piece in pieces
     )
+
+
+def _gapped(pieces: Sequence[_Piece], separator: str, *, prefix: bool = False) -> Gapped | None:
+    if any(not isinstance(piece, str) and piece.expression is not None for piece in pieces):
+        return None
+    joined = "".join(piece if isinstance(piece, str) else SEGMENT for piece in pieces)
+    segments = [each.split(SEGMENT) for each in joined.split(separator)]
+    return Gapped(segments, separator=separator, prefix=prefix)
 
 
 def _head(pieces: Sequence[_Piece]) -> str:
