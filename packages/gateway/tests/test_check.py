@@ -42,13 +42,16 @@ def test_a_key_that_nothing_reads_is_told() -> None:
     ("fields", "told"),
     [
         ("path: a", "error: endpoints[0].path: 'a' must start with a slash"),
-        ("path: '/{a'", "error: endpoints[0].path: '/{a': a { has no }"),
-        ("path: '/a}'", "error: endpoints[0].path: '/a}': a } has no {"),
-        ("path: '/{}'", "error: endpoints[0].path: '/{}': {} must be {name} or"),
-        ("path: '/{a:[}'", "error: endpoints[0].path: '/{a:[}': the expression of a is none"),
-        ("path: '/{a}/{a}'", "error: endpoints[0].path: '/{a}/{a}': a stands for two variables"),
-        ("path: '/{a:(x)}'", "error: endpoints[0].path: '/{a:(x)}': the expression of a has a"),
-        ("path: /a, host: '{x'", "error: endpoints[0].host: '{x': a { has no }"),
+        ("path: '/{a'", "error: endpoints[0].path: '/{a' has a brace without its partner"),
+        ("path: '/a}'", "error: endpoints[0].path: '/a}' has a brace without its partner"),
+        (
+            "path: '/{}'",
+            "error: endpoints[0].path: '/{}': {} lacks a name or an",
+        ),
+        ("path: '/{a:[}'", "error: endpoints[0].path: '/{a:[}': the expression of 'a' is none"),
+        ("path: '/{a}/{a}'", "error: endpoints[0].path: '/{a}/{a}': 'a' stands for two variables"),
+        ("path: '/{a:(x)}'", "error: endpoints[0].path: '/{a:(x)}': the expression of 'a' has a"),
+        ("path: /a, host: '{x'", "error: endpoints[0].host: '{x' has a brace without its partner"),
         ("path: /a, method: 'G T'", "error: endpoints[0].method: 'G T' is no method"),
         ("path: /a, timeout: -1s", "warning: endpoints[0].timeout: it is negative"),
         (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kratos.client import Target
-from kratos.errors import ConfigError, TargetError
+from kratos.errors import ConfigError
 from kratos.selector import Node
 from kratos_gateway.api.gateway_pb2 import GRPC, Backend, Endpoint
 from kratos_gateway.backend.probing import ProbePlan, plan_of
+from kratos_gateway.targets import read_target
 
 __all__ = ["BackendTarget", "scheme_of", "target_of"]
 
@@ -44,16 +44,11 @@ def target_of(backend: Backend, *, scheme: str) -> BackendTarget:
         ConfigError: Its target is neither ``host:port`` nor ``direct:///host:port`` nor
             ``discovery:///service``, or its health check is none.
     """
-    text = backend.target
     tls = backend.tls_config_name if backend.tls else ""
     try:
-        given = Target.parse(_completed(text, secure=backend.tls))
-    except TargetError as error:
-        raise ConfigError(
-            f"back end {text!r}: {error}; write host:port or discovery:///service"
-        ) from error
-    if given.scheme is not None or text.startswith("unix:"):
-        raise ConfigError(f"back end {text!r}: write host:port or discovery:///service")
+        given = read_target(backend.target, secure=backend.tls)
+    except ConfigError as error:
+        raise ConfigError(f"back end {backend.target!r}: {error}") from error
     weight = backend.weight if backend.HasField("weight") else None
     nodes = tuple(
         Node(
@@ -67,17 +62,3 @@ def target_of(backend: Backend, *, scheme: str) -> BackendTarget:
     )
     probe = plan_of(backend, grpc=scheme == "grpc")
     return BackendTarget(nodes, given.service, backend.tls, tls, probe)
-
-
-def _completed(text: str, *, secure: bool) -> str:
-    """Return a target with the usual port if it has none, as in Go; text in a scheme as it is."""
-    scheme, found, rest = text.partition("://")
-    if found and scheme == "discovery":
-        return f"discovery:///{rest.partition('/')[2]}"  # an authority is nothing here
-    if found and scheme != "direct":
-        return text
-    address = rest.removeprefix("/") if found else text
-    last = address.rpartition("]")[2]
-    if address and "," not in address and ":" not in last:
-        address = f"{address}:{443 if secure else 80}"
-    return f"direct:///{address}" if found else address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
@@ -11,8 +11,9 @@ from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
 from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Condition, Endpoint
 from kratos_gateway.conditions import judge_of
-from kratos_gateway.config.targets import target_problem
 from kratos_gateway.config.trouble import Trouble
+from kratos_gateway.routing import HostPattern, PathPattern
+from kratos_gateway.targets import read_target
 from kratos_gateway.times import in_seconds
 
 __all__ = [
@@ -33,13 +34,15 @@ _PEM: Final = "-----BEGIN "
 
 def path_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
     """Tell what is wrong with the path, host and method of an endpoint."""
-    path = endpoint.path.rstrip("*")
-    if not path.startswith("/") and (path or not endpoint.path):
-        yield Trouble("path", f"{endpoint.path!r} must start with a slash")
-    for field, pattern in (("path", path), ("host", endpoint.host)):
-        problem = _pattern_problem(pattern)
-        if problem is not None:
-            yield Trouble(field, f"{pattern!r}: {problem}")
+    parsers: tuple[tuple[str, Callable[[str], object], str], ...] = (
+        ("path", PathPattern.parse, endpoint.path),
+        ("host", HostPattern.parse, endpoint.host),
+    )
+    for field, parse, pattern in parsers:
+        try:
+            parse(pattern)
+        except ConfigError as error:
+            yield Trouble(field, str(error).removeprefix(f"{field} "))
     if endpoint.method and not _METHOD.fullmatch(endpoint.method):
         text = f"{endpoint.method!r} is no method: name one, or write * for all"
         yield Trouble("method", text)
@@ -104,11 +107,11 @@ def backend_troubles(
         yield Trouble("backends", "there is none: name one")
     for at, backend in enumerate(endpoint.backends):
         place = f"backends[{at}]"
-        problem = target_problem(backend.target)
-        if problem is not None:
-            yield Trouble(f"{place}.target", problem)
-        elif backend.target.startswith("discovery:"):
-            yield from _registry_troubles(f"{place}.target", endpoint, discovery)
+        try:
+            if read_target(backend.target, secure=backend.tls).service:
+                yield from _registry_troubles(f"{place}.target", endpoint, discovery)
+        except ConfigError as error:
+            yield Trouble(f"{place}.target", str(error))
         problem = _probe_problem(backend)
         if problem is not None:
             yield Trouble(f"{place}.health_check", problem)
@@ -185,37 +188,3 @@ def _taker(
     ways = [way, *(f"{bare[:length]}*" for length in range(len(bare) + 1))]
     found = [taken[key] for key in product({"", host}, {"", method}, ways) if key in taken]
     return min(found, default=None)
-
-
-def _pattern_problem(pattern: str) -> str | None:
-    """Return what is wrong with the braces of a pattern, and the expressions in them."""
-    if "\0" in pattern:
-        return "it holds a zero byte, which no path or host does"
-    names: set[str] = set()
-    depth, begin = 0, 0
-    for at, character in enumerate(pattern):
-        if character == "{":
-            depth += 1
-            begin = at if depth == 1 else begin
-        elif character == "}":
-            depth -= 1
-            if depth < 0:
-                return "a } has no {"
-            problem = _variable_problem(pattern[begin + 1 : at], names) if depth == 0 else None
-            if problem is not None:
-                return problem
-    return "a { has no }" if depth else None
-
-
-def _variable_problem(content: str, names: set[str]) -> str | None:
-    name, colon, expression = content.partition(":")
-    if not name or (colon and not expression):
-        return f"{{{content}}} must be {{name}} or {{name:expression}}"
-    if name in names:
-        return f"{name} stands for two variables: give each a name of its own"
-    names.add(name)
-    try:
-        groups = re.compile(expression).groups
-    except re.error as error:
-        return f"the expression of {name} is none: {error}"
-    return f"the expression of {name} has a group: write (?:...)" if groups else None
