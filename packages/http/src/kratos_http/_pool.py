@@ -14,6 +14,7 @@ from kratos_http._dial import Dialer
 from kratos_http._exchange import ClientConnection, Lost, RawReply
 from kratos_http._http2_requests import StreamedRequest
 from kratos_http._streaming import StreamConnection
+from kratos_http.room import Queue
 
 __all__ = ["ConnectionPool", "PoolOptions"]
 
@@ -63,7 +64,7 @@ class ConnectionPool:
         self._opening: set[asyncio.Future[Any]] = set()
         self._left: set[asyncio.Future[Any]] = set()  # of these, those whose callers have left
         self._open = 0  # busy, idle and being opened
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting = Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._drained = asyncio.Event()
@@ -155,8 +156,7 @@ class ConnectionPool:
         self._close_idle()
         for opening in tuple(self._left):
             opening.cancel()
-        while self._waiting:
-            self._wake()
+        self._waiting.wake_all()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(drain):
@@ -217,14 +217,7 @@ class ConnectionPool:
         if self._open < self._options.max_connections:
             self._open += 1
             return True
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self._wake()  # the turn was ours, and we do not take it
-            raise
+        await self._waiting.wait()
         return False
 
     def _exchanger(self) -> ClientConnection:
@@ -301,22 +294,15 @@ class ConnectionPool:
             self._forget()
             return
         self._idle.append(connection)
-        self._wake()
+        self._waiting.wake()
         if self._timer is None:
             self._schedule()
 
     def _forget(self) -> None:
         self._open -= 1
-        self._wake()
+        self._waiting.wake()
         if not self._open:
             self._drained.set()
-
-    def _wake(self) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
 
     def _schedule(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(

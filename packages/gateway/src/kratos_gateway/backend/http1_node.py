@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +13,7 @@ from kratos_gateway.backend.http1 import Http1Connection
 from kratos_gateway.exchange import Answer, Request
 from kratos_http.carrier import Lost
 from kratos_http.http2 import Dialer
+from kratos_http.room import Queue
 
 __all__ = ["Http1Node"]
 
@@ -35,7 +35,7 @@ class Http1Node:
         self._idle: list[Http1Connection] = []
         self._all: set[Http1Connection] = set()
         self._opening = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting = Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Event | None = None
         self._closed = False
@@ -88,7 +88,7 @@ class Http1Node:
                 connection.close()
             self._all.clear()
             self._idle.clear()
-            self._wake_all()
+            self._waiting.wake_all()
         for connection in closing:
             await connection.wait_closed()
 
@@ -102,14 +102,7 @@ class Http1Node:
     async def _fresh(self) -> Http1Connection:
         """Return a new connection, or one that was freed while there were too many."""
         while len(self._all) + self._opening >= self._options.max_connections:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
-                    self._wake()  # the turn was ours, and we do not take it
-                raise
+            await self._waiting.wait()
             if self._closed:
                 break
             connection = self._kept()
@@ -162,15 +155,7 @@ class Http1Node:
     def _wake(self) -> None:
         if self._quiet is not None and not self.busy:
             self._quiet.set()
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
-    def _wake_all(self) -> None:
-        while self._waiting:
-            self._wake()
+        self._waiting.wake()
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
