@@ -82,6 +82,46 @@ def test_a_key_that_nothing_reads_is_told() -> None:
             "path: /a, retry: {conditions: [{byStatusCode: '503'}]}",
             "warning: endpoints[0].retry.attempts: there are conditions, but no second attempt",
         ),
+        (
+            "path: /a, retry: {attempts: 2, hedgeDelay: 0s}",
+            "error: endpoints[0].retry.hedge_delay: it must be more than 0s; leave it out",
+        ),
+        (
+            "path: /a, timeout: 2s, retry: {attempts: 2, hedgeDelay: 2s}",
+            "warning: endpoints[0].retry.hedge_delay: it is not shorter than timeout",
+        ),
+        (
+            "path: /a, method: post, retry: {attempts: 2, hedgeDelay: 0.1s}",
+            "warning: endpoints[0].retry.hedge_delay: it is not for POST, which may",
+        ),
+        (
+            "path: /a, protocol: GRPC, retry: {attempts: 2, hedgeDelay: 0.1s}",
+            "warning: endpoints[0].retry.hedge_delay: it is not for calls of gRPC",
+        ),
+        (
+            "path: /a, retry: {hedgeDelay: 0.1s}",
+            "warning: endpoints[0].retry.attempts: there is hedge_delay, but no second attempt",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, backoff: {base: 2s, max: 1s}}",
+            "error: endpoints[0].retry.backoff: base, 2s, must be more than 0s, and max, 1s, no",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, backoff: {base: 0s}}",
+            "error: endpoints[0].retry.backoff: base, 0s, must be more than 0s",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, budget: {share: 20}}",
+            "error: endpoints[0].retry.budget.share: 20 is not between 0 and 1; 0.2 is a fifth",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, budget: {minPerSecond: -1}}",
+            "error: endpoints[0].retry.budget.min_per_second: -1 must be 0 or more",
+        ),
+        (
+            "path: /a, retry: {attempts: 2, budget: {window: 0s}}",
+            "error: endpoints[0].retry.budget.window: 0s must be more than 0s",
+        ),
     ],
 )
 def test_a_wrong_part_of_an_endpoint_is_told_with_its_place(fields: str, told: str) -> None:
@@ -181,3 +221,8 @@ def test_an_endpoint_that_is_never_asked_is_told(earlier: str, later: str) -> No
 def test_an_endpoint_with_requests_of_its_own_is_well(earlier: str, later: str) -> None:
     back = "backends: [{target: 'a:80'}]"
     assert found(f"endpoints: [{{{earlier}, {back}}}, {{{later}, {back}}}]") == []
+
+
+def test_all_of_further_attempts_is_well() -> None:
+    retry = "attempts: 3, hedgeDelay: 0.1s, backoff: {}, budget: {}, idempotentOnly: false"
+    assert of_endpoint(f"{SOUND}, method: POST, retry: {{{retry}}}") == []

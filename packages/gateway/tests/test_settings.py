@@ -152,3 +152,10 @@ def test_the_system_is_asked_for_the_address_of_a_device() -> None:
 
 def test_a_device_that_there_is_not_leaves_what_kratos_publishes() -> None:
     assert advertised({"ADVERTISE_DEVICE": "nothing9"}).count(".") == 3
+
+
+def test_what_is_kept_of_bodies_is_bounded_by_a_flag() -> None:
+    assert Settings.of([], environ={}).retry_memory == 64
+    assert Settings.of(["-retry.memory", "8"], environ={}).retry_memory == 8
+    with pytest.raises(ConfigError, match=r"--retry\.memory: -1 is negative"):
+        Settings.of(["--retry.memory=-1"], environ={})

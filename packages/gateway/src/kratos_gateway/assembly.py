@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "application", "assemble", "builder"]
 
 _LATER: Final = 10.0  # seconds
+_MIB: Final = 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,12 +159,13 @@ def builder(
     from kratos_gateway.backend import Client, ClientOptions, Connections, ConnectOptions
     from kratos_gateway.middleware.context import Context
     from kratos_gateway.middleware.registry import create
-    from kratos_gateway.proxy import Forwarding, Proxy
+    from kratos_gateway.proxy import Forwarding, Proxy, ReplayMemory
 
     connect = ConnectOptions(
         dial_timeout=settings.dial_timeout, proxies=Proxies.from_environment(environ)
     )
     forwarding = Forwarding(settings.trusted_proxies)
+    memory = ReplayMemory(settings.retry_memory * _MIB)
     limit = settings.resolve_timeout
 
     async def build(config: pb.Gateway) -> Replaceable:
@@ -184,6 +186,7 @@ def builder(
             forwarding=forwarding,
             strict_slash=settings.strict_slash,
             retry_unsafe=settings.retry_unsafe,
+            retry_memory=memory,
             retry_enabled=partial(gates.enabled, RETRY),
         )
         # The first one may wait, as Go's does; a later one must not keep others from coming.

@@ -52,7 +52,7 @@ class Metrics:
         )
         self._retries = meter.counter(
             "go_gateway_requests_retry_state",
-            description="Further attempts by their success, and those that a breaker refused.",
+            description="Further attempts by their success, and those that were refused.",
             labels=(*_ENDPOINT, "success"),
         )
         self._redirects = meter.counter(
@@ -215,6 +215,7 @@ class MethodMetrics:
         """Count a further attempt.
 
         Args:
-            success: ``true``, ``false``, or ``breaker`` for one that a breaker refused.
+            success: ``true``, ``false``, ``cancelled`` for one that another was faster than, or
+                ``breaker`` or ``budget`` for one that these refused.
         """
         self._retries.labels(*self._labels, success).inc()

@@ -56,6 +56,8 @@ class Settings:
         trusted_proxies: Networks whose peers are believed whom they speak for; ``None`` for all
             peers, as in Go.
         retry_unsafe: Whether requests that are not idempotent are tried again, too, as in Go.
+        retry_memory: MiB of bodies that are kept for further attempts, over all requests of a
+            process.
         strict_slash: Whether paths that fit but for their last slash are redirected.
         resolve_timeout: For registries to tell the first instances; ``None`` for no limit.
     """
@@ -82,6 +84,7 @@ class Settings:
     dial_timeout: float = 0.2
     trusted_proxies: Sequence[str] | None = ()
     retry_unsafe: bool = True
+    retry_memory: int = 64
     strict_slash: bool = False
     resolve_timeout: float | None = None
 
@@ -128,6 +131,7 @@ class Settings:
             dial_timeout=_time(found, "PROXY_DIAL_TIMEOUT", "200ms"),
             trusted_proxies=_trusted(given.trusted),
             retry_unsafe=not given.idempotent_only,
+            retry_memory=_count("--retry.memory", given.retry_memory),
             strict_slash=_truth(found, "ENABLE_STRICT_SLASH"),
             resolve_timeout=_resolve_timeout(found),
         )
@@ -174,6 +178,14 @@ def _parser() -> argparse.ArgumentParser:
         dest="idempotent_only",
         action="store_true",
         help="try no other requests again",
+    )
+    flag(
+        "retry.memory",
+        dest="retry_memory",
+        type=int,
+        default=64,
+        metavar="MIB",
+        help="keep so much of bodies for further attempts; default 64",
     )
     flag("tls.cert", dest="cert", default="", metavar="FILE", help="serve TLS with this")
     flag("tls.key", dest="tls_key", default="", metavar="FILE", help="key of the certificate")
@@ -235,6 +247,12 @@ def _seconds(name: str, text: str) -> float:
     if seconds < 0:
         raise ConfigError(f"{name}: {text} is negative")
     return seconds
+
+
+def _count(name: str, count: int) -> int:
+    if count < 0:
+        raise ConfigError(f"{name}: {count} is negative")
+    return count
 
 
 def _truth(environ: Mapping[str, str], name: str) -> bool:

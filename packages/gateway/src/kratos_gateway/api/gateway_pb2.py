@@ -57,14 +57,21 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\x08interval\x18\xe9\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12+\n\x07timeout\x18\xea"
     b"\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12\r\n\x04path\x18\xeb\x07 \x01(\t\x12\x10\n"
     b"\x07service\x18\xec\x07 \x01(\t\x12\x1c\n\x13unhealthy_threshold\x18\xed\x07 \x01(\r\x12\x1a"
-    b"\n\x11healthy_threshold\x18\xee\x07 \x01(\r\"\x93\x01\n\x05Retry\x12\x10\n\x08attempts\x18"
+    b"\n\x11healthy_threshold\x18\xee\x07 \x01(\r\"\xd6\x02\n\x05Retry\x12\x10\n\x08attempts\x18"
     b"\x01 \x01(\r\x122\n\x0fper_try_timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration\x120\n"
     b"\nconditions\x18\x03 \x03(\x0b2\x1c.gateway.config.v1.Condition\x12\x12\n\npriorities\x18\x04"
-    b" \x03(\t\"\x93\x01\n\tCondition\x12\x18\n\x0eby_status_code\x18\x01 \x01(\tH\x00\x128\n\tby_h"
-    b"eader\x18\x02 \x01(\x0b2#.gateway.config.v1.Condition.headerH\x00\x1a%\n\x06header\x12\x0c\n"
-    b"\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\tB\x0b\n\tcondition*/\n\x08Protocol"
-    b"\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06pro"
-    b"to3"
+    b" \x03(\t\x12/\n\x0bhedge_delay\x18\xe9\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12,\n\x07"
+    b"backoff\x18\xea\x07 \x01(\x0b2\x1a.gateway.config.v1.Backoff\x12/\n\x06budget\x18\xeb\x07 "
+    b"\x01(\x0b2\x1e.gateway.config.v1.RetryBudget\x12\x1d\n\x0fidempotent_only\x18\xec\x07 \x01("
+    b"\x08H\x00\x88\x01\x01B\x12\n\x10_idempotent_only\"Z\n\x07Backoff\x12'\n\x04base\x18\x01 \x01("
+    b"\x0b2\x19.google.protobuf.Duration\x12&\n\x03max\x18\x02 \x01(\x0b2\x19.google.protobuf.Durat"
+    b"ion\"\x86\x01\n\x0bRetryBudget\x12\x12\n\x05share\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b"
+    b"\n\x0emin_per_second\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12)\n\x06window\x18\x03 \x01(\x0b2"
+    b"\x19.google.protobuf.DurationB\x08\n\x06_shareB\x11\n\x0f_min_per_second\"\x93\x01\n\tConditi"
+    b"on\x12\x18\n\x0eby_status_code\x18\x01 \x01(\tH\x00\x128\n\tby_header\x18\x02 \x01(\x0b2#.gat"
+    b"eway.config.v1.Condition.headerH\x00\x1a%\n\x06header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r"
+    b"\n\x05value\x18\x02 \x01(\tB\x0b\n\tcondition*/\n\x08Protocol\x12\x0f\n\x0bUNSPECIFIED\x10"
+    b"\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06proto3"
 )
 
 _globals = globals()
@@ -105,10 +112,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
     _globals["_HEALTHCHECK"]._serialized_start = 1911
     _globals["_HEALTHCHECK"]._serialized_end = 2106
     _globals["_RETRY"]._serialized_start = 2109
-    _globals["_RETRY"]._serialized_end = 2256
-    _globals["_CONDITION"]._serialized_start = 2259
-    _globals["_CONDITION"]._serialized_end = 2406
-    _globals["_CONDITION_HEADER"]._serialized_start = 2356
-    _globals["_CONDITION_HEADER"]._serialized_end = 2393
-    _globals["_PROTOCOL"]._serialized_start = 2408
-    _globals["_PROTOCOL"]._serialized_end = 2455
+    _globals["_RETRY"]._serialized_end = 2451
+    _globals["_BACKOFF"]._serialized_start = 2453
+    _globals["_BACKOFF"]._serialized_end = 2543
+    _globals["_RETRYBUDGET"]._serialized_start = 2546
+    _globals["_RETRYBUDGET"]._serialized_end = 2680
+    _globals["_CONDITION"]._serialized_start = 2683
+    _globals["_CONDITION"]._serialized_end = 2830
+    _globals["_CONDITION_HEADER"]._serialized_start = 2780
+    _globals["_CONDITION_HEADER"]._serialized_end = 2817
+    _globals["_PROTOCOL"]._serialized_start = 2832
+    _globals["_PROTOCOL"]._serialized_end = 2879

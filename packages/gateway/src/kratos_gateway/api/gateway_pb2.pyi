@@ -414,6 +414,10 @@ class Retry(_Message):
     PER_TRY_TIMEOUT_FIELD_NUMBER: _Final = 2
     CONDITIONS_FIELD_NUMBER: _Final = 3
     PRIORITIES_FIELD_NUMBER: _Final = 4
+    HEDGE_DELAY_FIELD_NUMBER: _Final = 1001
+    BACKOFF_FIELD_NUMBER: _Final = 1002
+    BUDGET_FIELD_NUMBER: _Final = 1003
+    IDEMPOTENT_ONLY_FIELD_NUMBER: _Final = 1004
     attempts: int
     @property
     def per_try_timeout(self) -> _duration_pb2.Duration: ...
@@ -423,6 +427,23 @@ class Retry(_Message):
     def conditions(self) -> _RepeatedCompositeFieldContainer[Condition]: ...
     @property
     def priorities(self) -> _RepeatedScalarFieldContainer[str]: ...
+    @property
+    def hedge_delay(self) -> _duration_pb2.Duration:
+        """What follows is not of Go's, whose gateway passes over it.
+        For which no attempt has answered before another one is made beside it; none without it.
+        """
+    @hedge_delay.setter
+    def hedge_delay(self, value: _timedelta) -> None: ...
+    @property
+    def backoff(self) -> Backoff:
+        """Waits between attempts; there are none without it."""
+    @property
+    def budget(self) -> RetryBudget:
+        """Bounds further attempts by requests; nothing but the breaker does without it."""
+    idempotent_only: bool
+    """Whether only requests that may be sent twice have further attempts. As the gateway was called
+    if it is absent.
+    """
     def __init__(
         self,
         *,
@@ -430,11 +451,77 @@ class Retry(_Message):
         per_try_timeout: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
         conditions: _Iterable[Condition | _Mapping[str, _Any]] | None = ...,
         priorities: _Iterable[str] | None = ...,
+        hedge_delay: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        backoff: Backoff | _Mapping[str, _Any] | None = ...,
+        budget: RetryBudget | _Mapping[str, _Any] | None = ...,
+        idempotent_only: bool | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Literal["per_try_timeout"]) -> bool: ...
+    def HasField(
+        self,
+        field_name: _Literal[
+            "per_try_timeout", "hedge_delay", "backoff", "budget", "idempotent_only"
+        ],
+    ) -> bool: ...
     def ClearField(
-        self, field_name: _Literal["attempts", "per_try_timeout", "conditions", "priorities"]
+        self,
+        field_name: _Literal[
+            "attempts",
+            "per_try_timeout",
+            "conditions",
+            "priorities",
+            "hedge_delay",
+            "backoff",
+            "budget",
+            "idempotent_only",
+        ],
     ) -> None: ...
+
+class Backoff(_Message):
+    """Each wait is drawn from nothing to a ceiling, which doubles from base up to max."""
+
+    BASE_FIELD_NUMBER: _Final = 1
+    MAX_FIELD_NUMBER: _Final = 2
+    @property
+    def base(self) -> _duration_pb2.Duration: ...
+    @base.setter
+    def base(self, value: _timedelta) -> None: ...
+    @property
+    def max(self) -> _duration_pb2.Duration: ...
+    @max.setter
+    def max(self, value: _timedelta) -> None: ...
+    def __init__(
+        self,
+        *,
+        base: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        max: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Literal["base", "max"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["base", "max"]) -> None: ...
+
+class RetryBudget(_Message):
+    """Message ``gateway.config.v1.RetryBudget``."""
+
+    SHARE_FIELD_NUMBER: _Final = 1
+    MIN_PER_SECOND_FIELD_NUMBER: _Final = 2
+    WINDOW_FIELD_NUMBER: _Final = 3
+    share: float
+    """Further attempts for each request that was answered well, up to 1."""
+    min_per_second: float
+    """Further attempts that there may be besides."""
+    @property
+    def window(self) -> _duration_pb2.Duration:
+        """For which requests and attempts count."""
+    @window.setter
+    def window(self, value: _timedelta) -> None: ...
+    def __init__(
+        self,
+        *,
+        share: float | None = ...,
+        min_per_second: float | None = ...,
+        window: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Literal["share", "min_per_second", "window"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["share", "min_per_second", "window"]) -> None: ...
 
 class Condition(_Message):
     """Message ``gateway.config.v1.Condition``."""

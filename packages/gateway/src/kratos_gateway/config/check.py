@@ -11,11 +11,11 @@ from kratos_gateway.config.checks import (
     balancer_troubles,
     path_troubles,
     reach_troubles,
-    retry_troubles,
     time_troubles,
     tls_troubles,
 )
 from kratos_gateway.config.oddity import Oddity
+from kratos_gateway.config.retry_checks import retry_troubles
 from kratos_gateway.config.trouble import Trouble
 
 __all__ = ["Problem", "problems"]

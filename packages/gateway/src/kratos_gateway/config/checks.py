@@ -9,8 +9,8 @@ from typing import Final
 
 from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
-from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Condition, Endpoint
-from kratos_gateway.conditions import judge_of
+from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Endpoint
+from kratos_gateway.config.retry_checks import DEFAULT_TIMEOUT
 from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.routing import HostPattern, PathPattern
 from kratos_gateway.targets import read_target
@@ -19,16 +19,13 @@ from kratos_gateway.times import in_seconds
 __all__ = [
     "backend_troubles",
     "balancer_troubles",
-    "condition_problem",
     "path_troubles",
     "reach_troubles",
-    "retry_troubles",
     "time_troubles",
     "tls_troubles",
 ]
 
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of HTTP
-_DEFAULT_TIMEOUT: Final = 1.0  # seconds
 _PEM: Final = "-----BEGIN "
 
 
@@ -56,29 +53,9 @@ def time_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
     each = in_seconds(endpoint.retry.per_try_timeout)
     if each < 0:
         yield Trouble("retry.per_try_timeout", "it is negative, so timeout counts", fatal=False)
-    elif each > (whole if whole > 0 else _DEFAULT_TIMEOUT):
+    elif each > (whole if whole > 0 else DEFAULT_TIMEOUT):
         text = "it is longer than timeout, which is for all attempts together and ends this one"
         yield Trouble("retry.per_try_timeout", text, fatal=False)
-
-
-def retry_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
-    """Tell what is wrong with the retries of an endpoint."""
-    for at, condition in enumerate(endpoint.retry.conditions):
-        problem = condition_problem(condition)
-        if problem is not None:
-            yield Trouble(f"retry.conditions[{at}]", problem)
-    if endpoint.retry.conditions and endpoint.retry.attempts < 2:
-        text = "there are conditions, but no second attempt: set it to 2 or more"
-        yield Trouble("retry.attempts", text, fatal=False)
-
-
-def condition_problem(condition: Condition) -> str | None:
-    """Return what is wrong with a condition; ``None`` if it is well."""
-    try:
-        judge_of(condition)
-    except ConfigError as error:
-        return str(error)
-    return None
 
 
 def balancer_troubles(endpoint: Endpoint) -> Iterator[Trouble]:

@@ -8,6 +8,7 @@ from kratos_gateway.proxy.observing import (
     Recorders,
 )
 from kratos_gateway.proxy.proxy import MiddlewareFactory, Proxy
+from kratos_gateway.proxy.replay import ReplayMemory
 
 __all__ = [
     "EndpointRecorder",
@@ -17,4 +18,5 @@ __all__ = [
     "NoMetrics",
     "Proxy",
     "Recorders",
+    "ReplayMemory",
 ]

@@ -7,6 +7,7 @@ from typing import Final
 
 from kratos.errors import Error
 from kratos.transport.http import Head, Wire
+from kratos_gateway.proxy.replay import ReplayMemory
 
 __all__ = ["Incoming", "Replay", "whole_or_coming"]
 
@@ -19,6 +20,7 @@ class Incoming:
     Args:
         wire: What it comes by.
         keep: Bytes that are kept for a repetition; a longer body cannot be repeated.
+        memory: Where there has to be room for them, too.
 
     Attributes:
         received: Bytes that came.
@@ -28,9 +30,20 @@ class Incoming:
         on_end: Called when all of it has come.
     """
 
-    __slots__ = ("_keep", "_kept", "_wire", "awaited", "ended", "failure", "on_end", "received")
+    __slots__ = (
+        "_held",
+        "_keep",
+        "_kept",
+        "_memory",
+        "_wire",
+        "awaited",
+        "ended",
+        "failure",
+        "on_end",
+        "received",
+    )
 
-    def __init__(self, wire: Wire, *, keep: int) -> None:
+    def __init__(self, wire: Wire, *, keep: int, memory: ReplayMemory) -> None:
         self.received = 0
         self.ended = False
         self.awaited = False
@@ -38,6 +51,8 @@ class Incoming:
         self.on_end: Callable[[], None] | None = None
         self._wire = wire
         self._keep = keep
+        self._memory = memory
+        self._held = 0  # bytes of what is kept
         self._kept: list[bytes] | None = []
 
     def start(self) -> Replay:
@@ -75,11 +90,18 @@ class Incoming:
             return b""
         self.received += len(piece)
         if self._kept is not None:
-            if self.received > self._keep:
-                self._kept = None
+            if self.received > self._keep or not self._memory.take(len(piece)):
+                self.forget()
             else:
                 self._kept.append(piece)
+                self._held += len(piece)
         return piece
+
+    def forget(self) -> None:
+        """Keep nothing any more: no attempt follows. Idempotent."""
+        self._kept = None
+        self._memory.give_back(self._held)
+        self._held = 0
 
 
 class Replay:
@@ -115,8 +137,16 @@ class Replay:
         self._closed = True
 
 
-async def whole_or_coming(head: Head, wire: Wire, *, keep: int) -> bytes | Incoming:
+async def whole_or_coming(
+    head: Head, wire: Wire, *, keep: int, memory: ReplayMemory
+) -> bytes | Incoming:
     """Return the body of a request: whole if it is there or small, else as it comes.
+
+    Args:
+        head: Of the request.
+        wire: What the body comes by.
+        keep: See ``Incoming``.
+        memory: See there.
 
     Raises:
         Error: The body ended early or broke a limit.
@@ -129,4 +159,4 @@ async def whole_or_coming(head: Head, wire: Wire, *, keep: int) -> bytes | Incom
         while piece := await wire.read():
             pieces.append(piece)
         return b"".join(pieces)
-    return Incoming(wire, keep=keep)
+    return Incoming(wire, keep=keep, memory=memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +23,7 @@ class Deadline:
         seconds: The limit; ``None`` for none yet.
     """
 
-    __slots__ = ("_cancelling", "_expired", "_loop", "_slot", "_task", "_wheel")
+    __slots__ = ("_cancelling", "_ends", "_expired", "_loop", "_slot", "_task", "_wheel")
 
     def __init__(
         self, wheel: Wheel, loop: asyncio.AbstractEventLoop, seconds: float | None
@@ -30,6 +31,7 @@ class Deadline:
         self._wheel = wheel
         self._loop = loop
         self._expired = False
+        self._ends = math.inf
         self._slot: set[Expiring] | None = None
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
@@ -40,13 +42,21 @@ class Deadline:
         """Whether its time is over."""
         return self._expired
 
+    @property
+    def left(self) -> float:
+        """Seconds until its time is over; infinite without a limit, and not negative."""
+        return max(0.0, self._ends - self._loop.time())
+
     def limit(self, seconds: float | None) -> None:
         """Set another limit, from now on; ``None`` for none. Ignored when the time is over."""
         if self._slot is not None:
             self._slot.discard(self)
             self._slot = None
-        if seconds is not None and not self._expired:
-            self._slot = self._wheel.enter(self, self._loop.time() + seconds, self._loop)
+        if seconds is None:
+            self._ends = math.inf
+        elif not self._expired:
+            self._ends = self._loop.time() + seconds
+            self._slot = self._wheel.enter(self, self._ends, self._loop)
 
     def expire(self) -> None:
         """Cancel the block (for the wheel)."""

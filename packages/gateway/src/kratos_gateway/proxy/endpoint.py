@@ -18,9 +18,11 @@ from kratos_gateway.proxy.deadline import Deadline
 from kratos_gateway.proxy.errors import error_answer, status_of
 from kratos_gateway.proxy.flights import Flights
 from kratos_gateway.proxy.forwarding import Forwarding
+from kratos_gateway.proxy.hedging import Hedge
 from kratos_gateway.proxy.observing import EndpointRecorder, MethodRecorder
 from kratos_gateway.proxy.passing import Passing, is_stream
-from kratos_gateway.proxy.retry import Retry, per_try_timeout_of, timeout_of
+from kratos_gateway.proxy.replay import ReplayMemory
+from kratos_gateway.proxy.retry import Retry, forever, per_try_timeout_of, timeout_of
 from kratos_gateway.proxy.tally import Tally
 
 __all__ = ["Forwarder", "Work", "report"]
@@ -38,23 +40,27 @@ class Work:
         endpoint: Its configuration.
         handler: The chain of its middleware around its client.
         retry: Makes the attempts.
+        hedge: Makes those that may overlap; ``None`` where none may.
         forwarding: Makes the headers of requests to back ends.
         recorder: Its series.
         flights: Counts its requests.
         clock: Time for what is told of them.
         wheel: Where time limits wait.
         keep: Bytes of a body that are kept for another attempt.
+        memory: Where there has to be room for them.
     """
 
     endpoint: Endpoint
     handler: Handler
     retry: Retry
+    hedge: Hedge | None
     forwarding: Forwarding
     recorder: EndpointRecorder
     flights: Flights
     clock: Clock
     wheel: Wheel
     keep: int
+    memory: ReplayMemory
 
     def request(self, head: Head) -> Request:
         """Return a request as middleware gets it, without its body."""
@@ -173,6 +179,7 @@ class _Passage:
             await passing.run(answer)
         finally:
             if isinstance(self._body, Incoming):
+                self._body.forget()
                 self._recorder.received.inc(self._body.received)
         return code
 
@@ -181,7 +188,7 @@ class _Passage:
         work, retry = of.work, of.work.retry
         several = self._several
         keep = work.keep if several else 0
-        body = self._body = await whole_or_coming(head, wire, keep=keep)
+        body = self._body = await whole_or_coming(head, wire, keep=keep, memory=work.memory)
         request = work.request(head)
         self._options = request.options
         request.options.is_late = self._is_late
@@ -200,7 +207,16 @@ class _Passage:
         self._first = request
         if isinstance(body, bytes):  # else it is never looked at again
             request = self._copy(body)
-        return await retry.run(request, self._attempt, self._again, self._recorder.retried)
+        tell, hedge = self._recorder.retried, work.hedge
+        if hedge is not None and hedge.may(head.method):
+            answer = await hedge.run(
+                request, self._beside, self._again, tell, self._left, ready=self._is_uploaded
+            )
+        else:
+            answer = await retry.run(request, self._attempt, self._again, tell, self._left)
+        if isinstance(body, Incoming):
+            body.forget()  # the answer may go on for hours
+        return answer
 
     async def _attempt(self, request: Request) -> Answer:
         of = self._of
@@ -213,6 +229,25 @@ class _Passage:
             raise
         finally:
             self._attempt_ends = None
+
+    async def _beside(self, request: Request) -> Answer:
+        """Make an attempt while others may be under way."""
+        of = self._of
+        untimed = (of.grpc or of.stream) and not self._is_uploaded()
+        ends = of.deadline(None if untimed else of.per_try)
+
+        def is_late() -> bool:
+            return ends.expired or (self._ends is not None and self._ends.expired)
+
+        request.options.is_late = is_late
+        if untimed:  # others begin when all of the body is there only
+            self._attempt_ends = ends
+        with ends:
+            try:
+                return await self._single(request)
+            finally:
+                if self._attempt_ends is ends:
+                    self._attempt_ends = None
 
     async def _single(self, request: Request) -> Answer:
         try:
@@ -241,6 +276,10 @@ class _Passage:
         """Return the seconds of the whole request; of a single attempt, if there is only one."""
         of = self._of
         return of.timeout if self._several else min(of.timeout, of.per_try)
+
+    def _left(self) -> float:
+        """Return the seconds that are left to the request."""
+        return forever() if self._ends is None else self._ends.left
 
     def _is_uploaded(self) -> bool:
         return isinstance(self._body, bytes) or self._body.ended

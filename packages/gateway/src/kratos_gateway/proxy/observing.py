@@ -28,7 +28,7 @@ class MethodRecorder(Protocol):
         ...
 
     def retried(self, success: str, /) -> None:
-        """Count a further attempt: ``true``, ``false``, or ``breaker`` if one refused it."""
+        """Count a further attempt: ``true``, ``false``, ``cancelled``, or what refused it."""
         ...
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, TypeAlias
 
-from aegis.circuitbreaker import SreBreaker
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError, Error
 from kratos.options import require_count
@@ -23,12 +21,13 @@ from kratos_gateway.backend import Client, ClientOptions, Connections
 from kratos_gateway.backend.connections import ConnectOptions
 from kratos_gateway.backend.probing import Probes
 from kratos_gateway.exchange import Handler, Middleware
+from kratos_gateway.proxy.attempting import Attempting
 from kratos_gateway.proxy.endpoint import Forwarder, Work
 from kratos_gateway.proxy.fixed import Fixed, Itself, Redirect
 from kratos_gateway.proxy.flights import Flights
 from kratos_gateway.proxy.forwarding import Forwarding
 from kratos_gateway.proxy.observing import NoMetrics, Recorders
-from kratos_gateway.proxy.retry import Retry
+from kratos_gateway.proxy.replay import ReplayMemory
 from kratos_gateway.proxy.tunnel import Tunnel
 from kratos_gateway.routing import ASTERISK, Table, clean
 
@@ -40,6 +39,7 @@ MiddlewareFactory: TypeAlias = Callable[[MiddlewareConfig], Middleware]
 _log = logging.getLogger("kratos.gateway")
 
 DRAIN: Final = 120.0
+RETRY_MEMORY: Final = 64 * 1024 * 1024
 
 
 class Proxy:
@@ -60,6 +60,8 @@ class Proxy:
         retry_unsafe: Whether requests that are not idempotent have further attempts as well: an
             attempt that failed may have had its effect.
         retry_body: Bytes of a body that are kept for further attempts. A longer one has none.
+        retry_memory: Where all that is kept has to have room, which proxies may share; ``None`` for
+            64 MiB of its own.
         clock: Time for what is told of requests, and for the breakers of further attempts.
 
     Raises:
@@ -80,6 +82,7 @@ class Proxy:
         retry_enabled: Callable[[], bool] = lambda: True,
         retry_unsafe: bool = True,
         retry_body: int = 1024 * 1024,
+        retry_memory: ReplayMemory | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         require_count("retry_body", retry_body, least=0)
@@ -87,9 +90,9 @@ class Proxy:
         self._factory = middleware
         self._metrics: Recorders = NoMetrics() if metrics is None else metrics
         self._forwarding = forwarding or Forwarding()
-        self._retry_enabled = retry_enabled
-        self._retry_unsafe = retry_unsafe
+        self._attempting = Attempting(enabled=retry_enabled, unsafe=retry_unsafe, clock=clock)
         self._retry_body = retry_body
+        self._retry_memory = retry_memory or ReplayMemory(RETRY_MEMORY)
         self._clock = clock
         self._flights = Flights()
         self._wheel = Wheel()
@@ -233,12 +236,7 @@ class Proxy:
                 raise ConfigError(f"endpoints[{number}] ({endpoint.path}): {error}") from error
 
     def _add(self, endpoint: Endpoint, shared: Sequence[Middleware]) -> None:
-        retry = Retry(
-            endpoint,
-            enabled=self._retry_enabled,
-            unsafe=self._retry_unsafe,
-            make_breaker=self._breaker,
-        )
+        retry = self._attempting.retry(endpoint)
         client = Client(endpoint, self._client_options)
         self._clients.append(client)
         handler: Handler = client
@@ -249,12 +247,14 @@ class Proxy:
                 endpoint=endpoint,
                 handler=handler,
                 retry=retry,
+                hedge=self._attempting.hedge(endpoint, retry),
                 forwarding=self._forwarding,
                 recorder=self._metrics.endpoint(endpoint),
                 flights=self._flights,
                 clock=self._clock,
                 wheel=self._wheel,
                 keep=self._retry_body,
+                memory=self._retry_memory,
             )
         )
         self._forwarders.append(forwarder)
@@ -271,16 +271,6 @@ class Proxy:
             made.append(self._factory(config))
             self._middleware.append(made[-1])
         return made
-
-    def _breaker(self) -> SreBreaker:
-        return SreBreaker(
-            success=0.8,
-            request=10,
-            window=3.0,
-            buckets=10,
-            count_rejected=False,
-            clock=partial(_nanoseconds, self._clock),
-        )
 
     def _fixed(self, status: int, text: str) -> Fixed:
         return Fixed(status, text, self._metrics.nowhere(f"/{status}"), self._clock)
@@ -303,10 +293,6 @@ def _dispose(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
     _disposing.add(task)
     task.add_done_callback(_disposing.discard)
-
-
-def _nanoseconds(clock: Clock) -> int:
-    return int(clock.time() * 1e9)
 
 
 def _asks_for_websocket(head: Head) -> bool:
