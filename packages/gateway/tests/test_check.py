@@ -144,6 +144,14 @@ def test_a_wrong_part_of_an_endpoint_is_told_with_its_place(fields: str, told: s
             "target: 'a:80', tls: true, tlsConfigName: x",
             "warning: endpoints[0].backends[0].tls_config_name: tls_store has no 'x'",
         ),
+        (
+            "target: 'a:80', labels: {version: v2}",
+            "warning: endpoints[0].backends[0].labels: it chooses among what a registry tells",
+        ),
+        (
+            "target: 'a:80', subsetSize: 3",
+            "warning: endpoints[0].backends[0].subset_size: it chooses among what a registry",
+        ),
     ],
 )
 def test_a_wrong_back_end_is_told_with_its_place(backend: str, told: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
@@ -166,6 +167,7 @@ def builder(
     )
     forwarding = Forwarding(settings.trusted_proxies)
     memory = ReplayMemory(settings.retry_memory * _MIB)
+    identity = f"{socket.gethostname()}/{worker_slot() or 0}"
     limit = settings.resolve_timeout
 
     async def build(config: pb.Gateway) -> Replaceable:
@@ -173,7 +175,7 @@ def builder(
 
         def upstream(endpoint: pb.Endpoint) -> _Upstream:
             own = Connections(connect, tls_store=config.tls_store)
-            options = ClientOptions(connections=own, discovery=discovery)
+            options = ClientOptions(connections=own, discovery=discovery, identity=identity)
             return _Upstream(Client(endpoint, options), own)
 
         made = await Proxy.opened(
@@ -187,6 +189,7 @@ def builder(
             strict_slash=settings.strict_slash,
             retry_unsafe=settings.retry_unsafe,
             retry_memory=memory,
+            identity=identity,
             retry_enabled=partial(gates.enabled, RETRY),
         )
         # The first one may wait, as Go's does; a later one must not keep others from coming.

@@ -335,6 +335,8 @@ class Backend(_Message):
     TLS_FIELD_NUMBER: _Final = 4
     TLS_CONFIG_NAME_FIELD_NUMBER: _Final = 5
     METADATA_FIELD_NUMBER: _Final = 6
+    LABELS_FIELD_NUMBER: _Final = 1002
+    SUBSET_SIZE_FIELD_NUMBER: _Final = 1003
     target: str
     """"host:port", "direct:///host:port" or "discovery:///service"."""
     weight: int
@@ -346,6 +348,14 @@ class Backend(_Message):
     @property
     def metadata(self) -> _ScalarMap[str, str]:
         """"host" is sent as the host."""
+    @property
+    def labels(self) -> _ScalarMap[str, str]:
+        """What follows is not of Go's, whose gateway passes over it.
+        Of the instances that a registry tells, those whose metadata has all of these; "version" is
+        that of the instance where its metadata has none.
+        """
+    subset_size: int
+    """How many of them this gateway uses, others of its kind using others; 0 for all."""
     def __init__(
         self,
         *,
@@ -355,12 +365,21 @@ class Backend(_Message):
         tls: bool | None = ...,
         tls_config_name: str | None = ...,
         metadata: _Mapping[str, str] | None = ...,
+        labels: _Mapping[str, str] | None = ...,
+        subset_size: int | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _Literal["weight", "health_check"]) -> bool: ...
     def ClearField(
         self,
         field_name: _Literal[
-            "target", "weight", "health_check", "tls", "tls_config_name", "metadata"
+            "target",
+            "weight",
+            "health_check",
+            "tls",
+            "tls_config_name",
+            "metadata",
+            "labels",
+            "subset_size",
         ],
     ) -> None: ...
 

@@ -21,6 +21,7 @@ from kratos_gateway.backend.balancing import balance_of
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
 from kratos_gateway.backend.probing import ProbePlan, Probes
 from kratos_gateway.backend.record import NodeRecord
+from kratos_gateway.backend.shares import chosen, weighted
 from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
 from kratos_gateway.backend.watches import lease_instances
 from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded, open_socket
@@ -32,7 +33,6 @@ _log = logging.getLogger("kratos.gateway")
 
 _HOST: Final = "host"
 _MOST_NODES: Final = 3  # that one attempt tries to connect to
-_WEIGHT: Final = 10  # of a node that has none where others have one, as in Go
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ class ClientOptions:
         discovery: Where services are looked up; ``None`` for nowhere.
         selector: Makes what picks among nodes without weights.
         clock: Time for what is told of attempts.
+        identity: Of this gateway, by which it uses other nodes of many than its like do.
     """
 
     connections: Connections = field(default_factory=Connections)
@@ -52,6 +53,7 @@ class ClientOptions:
     discovery: Discovery | None = None
     selector: Callable[[], Selector] = PowerOfTwoChoices
     clock: Clock = SYSTEM_CLOCK
+    identity: str = ""
 
 
 class Client:
@@ -85,6 +87,7 @@ class Client:
         self._records: dict[str, NodeRecord] = {}
         self._plans: dict[str, ProbePlan] = {}
         self._known: dict[str, Node] = {}
+        self._owners: dict[str, BackendTarget] = {}
         for target in self._targets:
             if target.service and target.service not in self._resolvers:
                 self._follow(target)
@@ -230,11 +233,12 @@ class Client:
         nodes: dict[str, Node] = {}
         places: dict[str, Place] = {}
         plans: dict[str, ProbePlan] = {}
+        owners: dict[str, BackendTarget] = {}
         for target in self._targets:
-            resolver = self._resolvers.get(target.service)
-            for node in target.nodes if resolver is None else resolver.current.nodes:
+            for node in self._listed(target):
                 if node.address not in nodes:
                     nodes[node.address] = node
+                    owners[node.address] = target
                     places[node.address] = node_place(node, tls=target.tls, http2=self._http2)
                     if target.probe is not None:
                         plans[node.address] = target.probe
@@ -248,19 +252,22 @@ class Client:
         self._give_back(old, old_plans)
         known = self._records
         self._records = {address: known.get(address) or NodeRecord() for address in nodes}
-        self._known = nodes
+        self._known, self._owners = nodes, owners
         self._offer()
+
+    def _listed(self, target: BackendTarget) -> Sequence[Node]:
+        resolver = self._resolvers.get(target.service)
+        if resolver is None:
+            return target.nodes
+        return chosen(target, resolver.current.nodes, identity=self._options.identity)
 
     def _offer(self) -> None:
         """Let nodes that are well be picked; all of them where none is: some may be after all."""
         nodes = self._known.values()
         listed = [node for node in nodes if self._is_well(node.address)] or list(nodes)
-        weighted = any(node.weight is not None for node in listed)
-        filled = [
-            replace(each, weight=_WEIGHT) if weighted and each.weight is None else each
-            for each in listed
-        ]
-        self._weighted = weighted and self._balance.selector is None
+        filled = weighted(listed, self._owners)
+        has_weights = any(node.weight is not None for node in filled)
+        self._weighted = has_weights and self._balance.selector is None
         self._selector.apply(filled if self._balance.selector else listed)
         self._by_weight.apply(filled)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from kratos.errors import ConfigError
 from kratos.selector import Node
@@ -23,6 +24,9 @@ class BackendTarget:
         secure: Whether its nodes speak TLS.
         tls: Name of the TLS configuration; empty for the system's.
         probe: How its nodes are asked whether they are well; ``None`` for not at all.
+        share: Weight of all nodes that are looked up together; ``None`` for that of each.
+        labels: What the metadata of nodes that are looked up must have.
+        size: How many of these are used at most; 0 for all.
     """
 
     nodes: tuple[Node, ...]
@@ -30,6 +34,9 @@ class BackendTarget:
     secure: bool
     tls: str
     probe: ProbePlan | None = None
+    share: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    size: int = 0
 
 
 def scheme_of(endpoint: Endpoint) -> str:
@@ -61,4 +68,15 @@ def target_of(backend: Backend, *, scheme: str) -> BackendTarget:
         for address in given.addresses
     )
     probe = plan_of(backend, grpc=scheme == "grpc")
-    return BackendTarget(nodes, given.service, backend.tls, tls, probe)
+    if not given.service:
+        return BackendTarget(nodes, "", backend.tls, tls, probe)
+    return BackendTarget(
+        nodes,
+        given.service,
+        backend.tls,
+        tls,
+        probe,
+        share=None if weight is None else max(0, weight),
+        labels=dict(backend.labels),
+        size=backend.subset_size,
+    )

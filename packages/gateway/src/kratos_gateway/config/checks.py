@@ -87,6 +87,8 @@ def backend_troubles(
         try:
             if read_target(backend.target, secure=backend.tls).service:
                 yield from _registry_troubles(f"{place}.target", endpoint, discovery)
+            else:
+                yield from _direct_troubles(place, backend)
         except ConfigError as error:
             yield Trouble(f"{place}.target", str(error))
         problem = _probe_problem(backend)
@@ -101,6 +103,13 @@ def backend_troubles(
         if name and not backend.tls:
             text = "nothing reads it without tls: true"
             yield Trouble(f"{place}.tls_config_name", text, fatal=False)
+
+
+def _direct_troubles(place: str, backend: Backend) -> Iterator[Trouble]:
+    for field, given in (("labels", backend.labels), ("subset_size", backend.subset_size)):
+        if given:
+            text = "it chooses among what a registry tells: write discovery:///service as target"
+            yield Trouble(f"{place}.{field}", text, fatal=False)
 
 
 def _probe_problem(backend: Backend) -> str | None:

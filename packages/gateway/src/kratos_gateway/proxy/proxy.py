@@ -62,6 +62,8 @@ class Proxy:
         retry_body: Bytes of a body that are kept for further attempts. A longer one has none.
         retry_memory: Where all that is kept has to have room, which proxies may share; ``None`` for
             64 MiB of its own.
+        identity: Of this gateway, by which it uses other nodes than its like where an endpoint uses
+            some of many.
         clock: Time for what is told of requests, and for the breakers of further attempts.
 
     Raises:
@@ -83,6 +85,7 @@ class Proxy:
         retry_unsafe: bool = True,
         retry_body: int = 1024 * 1024,
         retry_memory: ReplayMemory | None = None,
+        identity: str = "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         require_count("retry_body", retry_body, least=0)
@@ -104,6 +107,7 @@ class Proxy:
             discovery=discovery,
             selector=selector,
             clock=clock,
+            identity=identity,
         )
         self._clients: list[Client] = []
         self._forwarders: list[Forwarder] = []
