@@ -82,3 +82,23 @@ def test_a_registry_that_there_will_not_be_is_told(
 def test_a_flag_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("--nonsense") == 2
     assert "--nonsense; --help tells all flags" in capsys.readouterr().err
+
+
+def with_middleware(required: str) -> str:
+    options = "{'@type': type.googleapis.com/kratos.gateway.v1.RateLimit, rate: -1}"
+    middleware = f"{{name: ratelimit, required: {required}, options: {options}}}"
+    return SOUND.replace("path: /a", f"path: /a, middlewares: [{middleware}]")
+
+
+def test_options_of_middleware_that_cannot_be_meant_are_an_error_where_it_is_required(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = "endpoints[0].middlewares[0].options"
+    why = "ratelimit: rate is in requests per second and more than 0, not -1"
+    path.write_text(with_middleware("true"), encoding="utf-8")
+    assert status("check", str(path)) == 1
+    assert capsys.readouterr().err == f"{path}: error: {place}: {why}\n"
+    path.write_text(with_middleware("false"), encoding="utf-8")
+    assert status("check", str(path)) == 0
+    left_out = "it is left out, as it is not required"
+    assert capsys.readouterr().err == f"{path}: warning: {place}: {why}; {left_out}\n"

@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 from kratos import App, plugins, run
 from kratos.errors import ConfigError, KratosError
-from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
+from kratos_gateway.api.gateway_pb2 import Gateway, Middleware, PriorityConfig
 from kratos_gateway.config import Problem, problems, read
 from kratos_gateway.config.shape import GROUP
 from kratos_gateway.settings import Settings
@@ -110,17 +110,30 @@ def _problems(
     path: Path, priority: str | None, *, discovery: bool | None
 ) -> Iterator[tuple[str, Problem]]:
     """Yield problems of the main file, and of each other."""
+    from kratos_gateway.middleware.registry import complaint  # nobody else here needs it
+
+    def tried(middleware: Middleware) -> str | None:
+        return asyncio.run(complaint(middleware))
+
     installed = {plugin.name for plugin in plugins.find(GROUP)}
     main = read(path.read_text(encoding="utf-8"), Gateway, name=str(path))
     for problem in problems(
-        main.message, oddities=main.oddities, middleware=installed, discovery=discovery
+        main.message,
+        oddities=main.oddities,
+        middleware=installed,
+        discovery=discovery,
+        complaint=tried,
     ):
         yield str(path), problem
     for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
         parsed = read(each.read_text(encoding="utf-8"), PriorityConfig, name=str(each))
         alone = Gateway(endpoints=parsed.message.endpoints)
         for problem in problems(
-            alone, oddities=parsed.oddities, middleware=installed, discovery=discovery
+            alone,
+            oddities=parsed.oddities,
+            middleware=installed,
+            discovery=discovery,
+            complaint=tried,
         ):
             yield str(each), problem
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from kratos_gateway.api.gateway_pb2 import Endpoint, Gateway, Middleware
 from kratos_gateway.config.checks import (
@@ -18,7 +19,10 @@ from kratos_gateway.config.oddity import Oddity
 from kratos_gateway.config.retry_checks import retry_troubles
 from kratos_gateway.config.trouble import Trouble
 
-__all__ = ["Problem", "problems"]
+__all__ = ["Complaint", "Problem", "problems"]
+
+Complaint: TypeAlias = Callable[[Middleware], str | None]
+"""Tells why an installed middleware cannot be made; ``None`` if it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ def problems(
     oddities: Sequence[Oddity] = (),
     middleware: Collection[str] | None = None,
     discovery: bool | None = None,
+    complaint: Complaint | None = None,
 ) -> list[Problem]:
     """Return all that is wrong, in the order of the definition; nothing is connected or made.
 
@@ -54,16 +59,17 @@ def problems(
         oddities: What its text had besides, as ``read`` tells.
         middleware: Names that are installed; ``None`` if that is not known.
         discovery: Whether there will be a registry to ask; ``None`` if that is not known.
+        complaint: Looks at the options of those that are installed; ``None`` for nobody.
     """
     found = [Problem(place=each.place, text=each.text, fatal=False) for each in oddities]
     found += (_problem("", trouble) for trouble in _whole(gateway))
     for name, tls in gateway.tls_store.items():
         found += (_problem(f"tls_store.{name}", each) for each in tls_troubles(tls))
-    found += _middleware("", gateway.middlewares, middleware)
+    found += _middleware("", gateway.middlewares, middleware, complaint)
     for at, endpoint in enumerate(gateway.endpoints):
         place = f"endpoints[{at}]"
         found += (_problem(place, each) for each in _endpoint(endpoint, gateway, discovery))
-        found += _middleware(f"{place}.", endpoint.middlewares, middleware)
+        found += _middleware(f"{place}.", endpoint.middlewares, middleware, complaint)
     found += (_problem(place, each) for place, each in reach_troubles(gateway.endpoints))
     return found
 
@@ -90,15 +96,25 @@ def _endpoint(endpoint: Endpoint, gateway: Gateway, discovery: bool | None) -> I
 
 
 def _middleware(
-    place: str, listed: Sequence[Middleware], installed: Collection[str] | None
+    place: str,
+    listed: Sequence[Middleware],
+    installed: Collection[str] | None,
+    complaint: Complaint | None,
 ) -> Iterator[Problem]:
     for at, each in enumerate(listed):
-        within = f"{place}middlewares[{at}].name"
-        if not each.name:
-            yield Problem(place=within, text="it is empty: name a middleware")
-        elif installed is not None and each.name.lower() not in installed:
+        within = f"{place}middlewares[{at}]"
+        name = each.name.strip().lower()
+        if not name:
+            yield Problem(place=f"{within}.name", text="it is empty: name a middleware")
+        elif installed is not None and name not in installed:
             known = ", ".join(sorted(installed)) or "none"
             text = f"no middleware {each.name!r} is installed; known are {known}"
-            if not each.required:
-                text += "; it is left out, as it is not required"
-            yield Problem(place=within, text=text, fatal=each.required)
+            yield _left_out(f"{within}.name", text, each)
+        elif complaint is not None and (told := complaint(each)) is not None:
+            yield _left_out(f"{within}.options", f"{name}: {told}", each)
+
+
+def _left_out(place: str, text: str, middleware: Middleware) -> Problem:
+    if not middleware.required:
+        text += "; it is left out, as it is not required"
+    return Problem(place=place, text=text, fatal=middleware.required)

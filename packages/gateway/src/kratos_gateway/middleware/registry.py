@@ -16,7 +16,7 @@ from kratos_gateway.exchange import Handler, Middleware
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.plain import Plain
 
-__all__ = ["GROUP", "Build", "create"]
+__all__ = ["GROUP", "Build", "complaint", "create"]
 
 GROUP: Final = "kratos.gateway.middleware"
 """Group of entry points; each is a function ``build(options, context)``."""
@@ -52,6 +52,21 @@ def create(message: Configured, /, *, context: Context) -> Middleware:
         counter.labels(message.name, "false").inc()
         context.logger.log(Level.ERROR, "a middleware is left out", {"error": told})
         return Plain(_through)
+
+
+async def complaint(message: Configured, /) -> str | None:
+    """Return why a middleware cannot be made; ``None`` if it can.
+
+    It is made without back ends, and given back at once.
+
+    Cancellation: it may not be given back.
+    """
+    try:
+        made = _made(message, Context())
+    except Exception as error:
+        return _text(error)
+    await made.aclose()
+    return None
 
 
 def _made(message: Configured, context: Context) -> Middleware:
