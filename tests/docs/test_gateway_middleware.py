@@ -12,7 +12,7 @@ import yaml
 from google.protobuf import json_format
 
 from kratos.plugins import find
-from kratos_gateway.api.gateway_pb2 import Gateway
+from kratos_gateway.api.gateway_pb2 import Gateway, Middleware
 from kratos_gateway.middleware import GROUP, Context, create
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway-middleware.md").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def test_every_option_is_told_and_no_other(name: str) -> None:
 
 
 def test_yaml_of_the_page_is_a_configuration() -> None:
-    [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    text, *_ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     for module in MODULES.values():
         import_module(module)
     gateway = json_format.ParseDict(yaml.safe_load(text), Gateway())
@@ -61,3 +61,13 @@ def test_yaml_of_the_page_is_a_configuration() -> None:
     for each in configured:
         each.required = True
         create(each, context=Context())
+
+
+def test_options_of_the_page_make_a_middleware() -> None:
+    _, *texts = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert texts
+    for text in texts:
+        told = yaml.safe_load(text)
+        name = told["options"]["@type"].rpartition(".")[2].lower()
+        whole = {"name": name, "required": True, **told}
+        create(json_format.ParseDict(whole, Middleware()), context=Context())

@@ -30,6 +30,7 @@ GATEWAY = (
     "rewrite",
     "tracing",
     "transcoder",
+    "transform",
 )
 
 # Definition, the folder that its name starts from, the folder written into.

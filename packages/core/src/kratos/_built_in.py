@@ -75,6 +75,7 @@ DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
     ("kratos.gateway.middleware", "rewrite"): "kratos-gateway",
     ("kratos.gateway.middleware", "tracing"): "kratos-gateway",
     ("kratos.gateway.middleware", "transcoder"): "kratos-gateway",
+    ("kratos.gateway.middleware", "transform"): "kratos-gateway",
     ("kratos.log", "fluent"): "kratos-fluent",
     ("kratos.log", "fluents"): "kratos-fluent",
     ("kratos.log", "loguru"): "kratos-loguru",

@@ -15,6 +15,7 @@ from kratos_gateway.middleware.codings import Encoder, chosen
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.tags import weakened
 from kratos_http.compression import Compression
 
 __all__ = ["build"]
@@ -56,7 +57,7 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
 
 async def _packed(answer: Answer, coding: str, given: Compression) -> Answer:
     if answer.status == 304:
-        answer.headers = _varied(_weakened(answer.headers) if coding else answer.headers)
+        answer.headers = _varied(weakened(answer.headers) if coding else answer.headers)
         return answer
     if not given.may_change(answer.status, answer.headers):
         return answer
@@ -78,7 +79,7 @@ async def _packed(answer: Answer, coding: str, given: Compression) -> Answer:
             return answer
         answer.body = _Packed(body, new(), eager=not length)
     kept = [pair for pair in answer.headers if pair[0] not in _DROPPED]
-    answer.headers = [*_weakened(kept), (b"content-encoding", coding.encode())]
+    answer.headers = [*weakened(kept), (b"content-encoding", coding.encode())]
     return answer
 
 
@@ -116,14 +117,6 @@ class _Packed:
 
 def _whole(encoder: Encoder, body: bytes) -> bytes:
     return encoder.compress(body) + encoder.finish()
-
-
-def _weakened(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return headers with the tag of another form of the same."""
-    return [
-        (name, b"W/" + value if name == b"etag" and value.startswith(b'"') else value)
-        for name, value in headers
-    ]
 
 
 def _varied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
