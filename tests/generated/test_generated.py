@@ -18,6 +18,7 @@ GATEWAY = (
     "compression",
     "cors",
     "extauth",
+    "fault",
     "gateway",
     "ipfilter",
     "jwt",

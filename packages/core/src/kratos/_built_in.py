@@ -63,6 +63,7 @@ DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
     ("kratos.gateway.middleware", "compression"): "kratos-gateway",
     ("kratos.gateway.middleware", "cors"): "kratos-gateway",
     ("kratos.gateway.middleware", "extauth"): "kratos-gateway",
+    ("kratos.gateway.middleware", "fault"): "kratos-gateway",
     ("kratos.gateway.middleware", "grpcweb"): "kratos-gateway",
     ("kratos.gateway.middleware", "ipfilter"): "kratos-gateway",
     ("kratos.gateway.middleware", "jwt"): "kratos-gateway",
