@@ -100,6 +100,8 @@ async def test_callers_are_told_apart_whom_a_middleware_further_out_has_found() 
         (RateLimit(rate=1, per="tenant"), 'per is "endpoint", "client"'),
         (RateLimit(rate=1, per="header:"), "no name of a header"),
         (RateLimit(rate=1, trusted_proxies=["x"]), "trustedProxies"),
+        (RateLimit(rate=1, away="close", redis="redis://a:1/0"), 'away is "local", "allow"'),
+        (RateLimit(rate=1, away="deny"), "write redis"),
         (RateLimit(rate=1, redis="redis://"), "redis://host:port"),
         (RateLimit(rate=1, redis="redis://a:1/0?no=1"), "no"),
     ],
@@ -136,3 +138,42 @@ async def test_requests_go_on_by_a_limit_of_this_gateway_while_redis_is_away() -
     made = create(configured("ratelimit", options), context=Context())
     assert await statuses(made.wrap(Backend(), Endpoint()), 3) == [200, 200, 429]
     await made.aclose()
+
+
+@pytest.mark.parametrize(
+    ("away", "wanted"),
+    [("", [200, 200, 429]), ("allow", [200, 200, 200]), ("deny", [429, 429, 429])],
+)
+async def test_what_becomes_of_requests_while_redis_is_away_is_chosen(
+    away: str, wanted: list[int]
+) -> None:
+    options = RateLimit(rate=0.01, burst=2, redis="redis://127.0.0.1:1/0", away=away)
+    made = create(configured("ratelimit", options), context=Context())
+    assert await statuses(made.wrap(Backend(), Endpoint()), 3) == wanted
+    await made.aclose()
+
+
+@pytest.mark.service("redis")
+async def test_a_limit_that_is_changed_begins_anew() -> None:
+    name, found = str(uuid4()), list[list[int]]()
+    for rate in (0.01, 1e-5, 0.02):
+        options = RateLimit(rate=rate, burst=1, redis=os.environ["KRATOS_TEST_REDIS"], name=name)
+        made = create(configured("ratelimit", options), context=Context())
+        found.append(await statuses(made.wrap(Backend(), Endpoint()), 2))
+        await made.aclose()
+    assert found == [[200, 429]] * 3
+
+
+async def test_clients_are_told_what_is_left() -> None:
+    clock = FakeClock()
+    options = RateLimit(rate=0.5, burst=2, headers=True)
+    handler = behind(Backend(), "ratelimit", options, context=Context(clock=clock))
+    found = [(await handler(request_to())).headers for _ in range(3)]
+    policy = (b"ratelimit-policy", b'"default";q=2;w=4')
+    assert found[0] == [policy, (b"ratelimit", b'"default";r=1;t=2')]
+    assert found[1] == [policy, (b"ratelimit", b'"default";r=0;t=4')]
+    assert found[2][1:] == [
+        (b"retry-after", b"2"),
+        policy,
+        (b"ratelimit", b'"default";r=0;t=4'),
+    ]

@@ -15,11 +15,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 )
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b"\n\"kratos_gateway/api/ratelimit.proto\x12\x11kratos.gateway.v1\"\x8f\x01\n\tRateLimit\x12"
+    b"\n\"kratos_gateway/api/ratelimit.proto\x12\x11kratos.gateway.v1\"\xae\x01\n\tRateLimit\x12"
     b"\x0c\n\x04rate\x18\x01 \x01(\x01\x12\r\n\x05burst\x18\x02 \x01(\r\x12\x0b\n\x03per\x18\x03 "
     b"\x01(\t\x12\x17\n\x0ftrusted_proxies\x18\x04 \x03(\t\x12\x10\n\x08max_keys\x18\x05 \x01(\r"
     b"\x12\r\n\x05redis\x18\x06 \x01(\t\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\x10\n\x08replicas\x18"
-    b"\x08 \x01(\rb\x06proto3"
+    b"\x08 \x01(\r\x12\x0c\n\x04away\x18\t \x01(\t\x12\x0f\n\x07headers\x18\n \x01(\x08b\x06proto3"
 )
 
 _globals = globals()
@@ -28,4 +28,4 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
     _globals["DESCRIPTOR"]._loaded_options = None
     _globals["_RATELIMIT"]._serialized_start = 58
-    _globals["_RATELIMIT"]._serialized_end = 201
+    _globals["_RATELIMIT"]._serialized_end = 232

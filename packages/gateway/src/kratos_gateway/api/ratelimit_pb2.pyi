@@ -24,6 +24,8 @@ class RateLimit(_Message):
     REDIS_FIELD_NUMBER: _Final = 6
     NAME_FIELD_NUMBER: _Final = 7
     REPLICAS_FIELD_NUMBER: _Final = 8
+    AWAY_FIELD_NUMBER: _Final = 9
+    HEADERS_FIELD_NUMBER: _Final = 10
     rate: float
     """Requests per second in the long run; needed."""
     burst: int
@@ -45,6 +47,12 @@ class RateLimit(_Message):
     """
     replicas: int
     """Gateways among which the limit is shared out while Redis is away; 1 unless it is given."""
+    away: str
+    """What becomes of requests while Redis is away: "local" for a limit of this gateway, "allow",
+    "deny". "local" unless it is given.
+    """
+    headers: bool
+    """Tell clients in RateLimit and RateLimit-Policy what is left."""
     def __init__(
         self,
         *,
@@ -56,10 +64,21 @@ class RateLimit(_Message):
         redis: str | None = ...,
         name: str | None = ...,
         replicas: int | None = ...,
+        away: str | None = ...,
+        headers: bool | None = ...,
     ) -> None: ...
     def ClearField(
         self,
         field_name: _Literal[
-            "rate", "burst", "per", "trusted_proxies", "max_keys", "redis", "name", "replicas"
+            "rate",
+            "burst",
+            "per",
+            "trusted_proxies",
+            "max_keys",
+            "redis",
+            "name",
+            "replicas",
+            "away",
+            "headers",
         ],
     ) -> None: ...

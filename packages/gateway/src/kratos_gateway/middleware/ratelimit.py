@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from importlib.util import find_spec
 from math import ceil
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
@@ -24,6 +24,9 @@ from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refusal import refuse
 
+if TYPE_CHECKING:
+    from kratos_redis.limiter import OnError
+
 __all__ = ["build"]
 
 KeyOf: TypeAlias = Callable[[Request], str]
@@ -31,6 +34,8 @@ Take: TypeAlias = Callable[[str], Awaitable[Decision]]
 
 _MOST_KEYS: Final = 100_000
 _LONGEST: Final = 128  # characters of a key that are kept as they are
+_AWAY: Final = ("local", "allow", "deny")
+_POLICY: Final = "default"
 _PREFIX: Final = "kratos:gateway:ratelimit:"
 
 
@@ -40,6 +45,7 @@ class _Rate(NamedTuple):
     keys: int
     name: str
     replicas: int
+    away: str
 
 
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
@@ -47,7 +53,8 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
     Each endpoint has limits of its own, unless several count under one name on Redis. A request
     is counted once, however many attempts it takes. While Redis is away, each gateway has its
-    share of the limit.
+    share of the limit, unless ``away`` says otherwise. With ``headers``, clients are told what is
+    left (draft-ietf-httpapi-ratelimit-headers-10).
 
     Raises:
         ConfigError: The rate is not positive, or another option is wrong.
@@ -56,6 +63,7 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     told = options_of(options, RateLimit)
     key_of = _key_of(told)
     rate = _rate(told)
+    tell = _Telling(rate) if told.headers else None
     if not told.redis:
         now = context.clock.time
 
@@ -63,12 +71,14 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
             return _local(rate, lambda: int(now() * 1_000_000_000))
 
         local()  # which refuses what is out of range
-        return Plain(lambda handler, _endpoint: _limited(handler, key_of, local()))
+        return Plain(lambda handler, _endpoint: _limited(handler, key_of, local(), tell))
     take, close = _shared(told.redis, rate)
-    return Plain(lambda handler, endpoint: _limited(handler, key_of, take(endpoint)), close=close)
+    return Plain(
+        lambda handler, endpoint: _limited(handler, key_of, take(endpoint), tell), close=close
+    )
 
 
-def _limited(handler: Handler, key_of: KeyOf, take: Take) -> Handler:
+def _limited(handler: Handler, key_of: KeyOf, take: Take, tell: _Telling | None) -> Handler:
     counted = object()
 
     async def handle(request: Request, /) -> Answer:
@@ -80,11 +90,33 @@ def _limited(handler: Handler, key_of: KeyOf, take: Take) -> Handler:
         if not decision.allowed:
             wait = str(max(1, ceil(decision.retry_after))).encode()
             message = "too many requests"
-            headers = ((b"retry-after", wait),)
+            headers = [(b"retry-after", wait)]
+            if tell is not None:
+                headers += tell.headers(decision)
             return refuse(request, 429, reason="RATELIMIT", message=message, headers=headers)
-        return await handler(request)
+        if tell is None:
+            return await handler(request)
+        answer = await handler(request)
+        answer.headers = [*answer.headers, *tell.headers(decision)]
+        return answer
 
     return handle
+
+
+class _Telling:
+    """Tells clients of the limit, and of what is left of it.
+
+    Args:
+        rate: The limit. Its window is what its burst takes to be whole again.
+    """
+
+    def __init__(self, rate: _Rate) -> None:
+        window = max(1, ceil(rate.burst / rate.rate))
+        self._policy: Final = f'"{_POLICY}";q={rate.burst};w={window}'.encode()
+
+    def headers(self, decision: Decision) -> list[tuple[bytes, bytes]]:
+        left = f'"{_POLICY}";r={decision.remaining};t={ceil(decision.reset_after)}'.encode()
+        return [(b"ratelimit-policy", self._policy), (b"ratelimit", left)]
 
 
 def _rate(told: RateLimit) -> _Rate:
@@ -96,7 +128,17 @@ def _rate(told: RateLimit) -> _Rate:
         keys=told.max_keys or _MOST_KEYS,
         name=told.name,
         replicas=told.replicas or 1,
+        away=_away(told),
     )
+
+
+def _away(told: RateLimit) -> str:
+    away = told.away or "local"
+    if away not in _AWAY:
+        raise ConfigError(f'away is "local", "allow" or "deny", not {away!r}')
+    if told.away and not told.redis:
+        raise ConfigError("away says what happens without Redis, and there is none: write redis")
+    return away
 
 
 def _key_of(told: RateLimit) -> KeyOf:
@@ -160,8 +202,10 @@ def _shared(
             connection.client,
             rate=rate.rate,
             burst=rate.burst,
-            prefix=f"{_PREFIX}{name}:",
+            # What was owed to one limit means nothing to another one, as after a change of this.
+            prefix=f"{_PREFIX}{name}:{rate.rate!r}:{rate.burst}:",
             replicas=rate.replicas,
+            on_error=cast("OnError", rate.away),
         ).take
 
     return limiter, connection.aclose
