@@ -44,9 +44,9 @@ GENERATED = [
         for name in GATEWAY
     ),
     ("kratos_grpc/health.proto", "packages/grpc/proto", "packages/grpc/src"),
-    ("kratos_grpc/reflection.proto", "packages/grpc/proto", "packages/grpc/src"),
     ("kratos_nacos/nacos.proto", "contrib/nacos/proto", "contrib/nacos/src"),
     ("kratos/definition/metadata.proto", "packages/core/proto", "packages/core/src"),
+    ("kratos/definition/reflection.proto", "packages/core/proto", "packages/core/src"),
 ]
 
 

@@ -13,12 +13,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from kratos import http_pb2
 from kratos.definition import MetadataService
-from kratos.errors import Error
-from kratos.health import Health
-from kratos.testing.echo import ECHO, EchoService, text
-from kratos.transport import Call, Handler, Method, Service
-from kratos_grpc.reflection import REFLECTION, REFLECTION_V1ALPHA
-from kratos_grpc.reflection_pb2 import (
+from kratos.definition.reflection_pb2 import (
     ErrorResponse,
     ExtensionNumberResponse,
     ExtensionRequest,
@@ -28,6 +23,11 @@ from kratos_grpc.reflection_pb2 import (
     ServerReflectionResponse,
     ServiceResponse,
 )
+from kratos.errors import Error
+from kratos.health import Health
+from kratos.testing.echo import ECHO, EchoService, text
+from kratos.transport import Call, Handler, Method, Service
+from kratos_grpc.reflection import REFLECTION, REFLECTION_V1ALPHA
 
 Request = ServerReflectionRequest
 Response = ServerReflectionResponse

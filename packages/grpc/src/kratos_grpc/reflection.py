@@ -13,9 +13,8 @@ from typing import Any, ClassVar, Final
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 
 from kratos.definition import Definitions
-from kratos.errors import Error
-from kratos.transport import Arity, Method, Service
-from kratos_grpc.reflection_pb2 import (
+from kratos.definition.reflection import REFLECTION, REFLECTION_V1ALPHA
+from kratos.definition.reflection_pb2 import (
     ErrorResponse,
     ExtensionNumberResponse,
     FileDescriptorResponse,
@@ -24,23 +23,11 @@ from kratos_grpc.reflection_pb2 import (
     ServerReflectionResponse,
     ServiceResponse,
 )
+from kratos.errors import Error
+from kratos.transport import Method, Service
 
 __all__ = ["REFLECTION", "REFLECTION_V1ALPHA", "ReflectionService", "reflection_services"]
 
-
-def _method(version: str) -> Method[ServerReflectionRequest, ServerReflectionResponse]:
-    return Method(
-        operation=f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
-        name="server_reflection_info",
-        arity=Arity.BIDI_STREAM,
-        request=ServerReflectionRequest,
-        reply=ServerReflectionResponse,
-        idempotent=True,
-    )
-
-
-REFLECTION: Final = _method("v1")
-REFLECTION_V1ALPHA: Final = _method("v1alpha")
 
 # Where the messages come from that this package has a private copy of.
 _ORIGINALS: Final = {

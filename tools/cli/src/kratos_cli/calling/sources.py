@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
-
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
-from google.protobuf.message import DecodeError
 
 from kratos import Client, Error
 from kratos.transport import CallOptions, Method
@@ -67,7 +65,7 @@ class ReflectionSource:
     """
 
     def __init__(self, client: Client, options: CallOptions) -> None:
-        from kratos_grpc.reflection import REFLECTION, REFLECTION_V1ALPHA
+        from kratos.definition.reflection import REFLECTION, REFLECTION_V1ALPHA
 
         self._client = client
         self._options = options
@@ -80,27 +78,20 @@ class ReflectionSource:
             CommandFailure: The server has no reflection.
             Error: It did not answer.
         """
-        reply = await self._ask(list_services="")
-        return sorted(service.name for service in reply.list_services_response.service)
+        from kratos.definition.reflection import services_of
+
+        with _told():
+            return await services_of(self._ask)
 
     async def service(self, name: str) -> Described:
         """Return a service; see ``Source``."""
-        reply = await self._ask(file_containing_symbol=name)
-        files: dict[str, FileDescriptorProto] = {}
-        _collect(reply, files)
-        while wanted := _missing(files):
-            for each in wanted:
-                if len(files) >= _MOST_FILES:
-                    raise CommandFailure(
-                        f"the server defines {name} by more than {_MOST_FILES} files; pass --proto"
-                    )
-                _collect(await self._ask(file_by_filename=each), files)
-                if each not in files:
-                    raise CommandFailure(f"the server has no definition of {each}; pass --proto")
-        definitions = Definitions(FileDescriptorSet(file=files.values()).SerializeToString())
-        return definitions.service(name)
+        from kratos.definition.reflection import files_of
 
-    async def _ask(self, **question: str) -> Any:
+        with _told():
+            files = await files_of(self._ask, [name], most_files=_MOST_FILES)
+        return Definitions(files.SerializeToString()).service(name)
+
+    async def _ask(self, question: Any) -> Any:
         """Return the answer to one question, from the newest version that the server has."""
         while True:
             method = self._versions[0]
@@ -116,14 +107,11 @@ class ReflectionSource:
                     ) from error
             del self._versions[0]
 
-    async def _answer(self, method: Method[Any, Any], question: dict[str, str]) -> Any:
+    async def _answer(self, method: Method[Any, Any], question: Any) -> Any:
         async with self._client.bidi_stream(method, self._options) as stream:
-            await stream.send(method.request(**question))
+            await stream.send(question)
             await stream.end()
             async for reply in stream:
-                if reply.WhichOneof("message_response") == "error_response":
-                    told = reply.error_response.error_message
-                    raise CommandFailure(f"the server cannot define it: {told}; pass --proto")
                 return reply
         raise CommandFailure("the server's reflection gave no answer; pass --proto")
 
@@ -171,15 +159,12 @@ class MetadataSource:
             ) from error
 
 
-def _collect(reply: Any, files: dict[str, FileDescriptorProto]) -> None:
-    for data in reply.file_descriptor_response.file_descriptor_proto:
-        try:
-            file = FileDescriptorProto.FromString(data)
-        except DecodeError as error:
-            raise CommandFailure(f"the server defines it by what is no file: {error}") from error
-        files.setdefault(file.name, file)
+@contextmanager
+def _told() -> Generator[None]:
+    """Tell a user what a server does not define, and what to do."""
+    from kratos.definition.reflection import Undefined
 
-
-def _missing(files: dict[str, FileDescriptorProto]) -> Sequence[str]:
-    imported: Iterable[str] = (name for file in files.values() for name in file.dependency)
-    return sorted(set(imported) - files.keys())
+    try:
+        yield
+    except Undefined as error:
+        raise CommandFailure(f"{error}; pass --proto") from error
