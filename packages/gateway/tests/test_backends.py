@@ -261,6 +261,15 @@ async def test_a_node_may_ask_for_the_gateways_certificate() -> None:
         assert certificate is not None
 
 
+@pytest.mark.parametrize("protocol", ["HTTP", "GRPC"])
+async def test_connections_to_nodes_end_with_the_configuration(protocol: str) -> None:
+    async with backend(plain) as node:
+        async with proxied(to({"target": node.address}, protocol=protocol)) as gateway:
+            assert (await (await gateway.connect()).request("GET", "/")).status == 200
+            assert node.listening.engine.connections
+        await eventually(lambda: not node.listening.engine.connections)
+
+
 async def test_a_store_that_cannot_be_used_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="tls_store 'inner'"):
         Proxy(config_of(tls_store={"inner": {"cacert": "no certificate"}}))

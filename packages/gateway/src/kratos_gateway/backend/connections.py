@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from kratos.errors import ConfigError
+from kratos.limit import cancel_and_wait
 from kratos.selector import Node
 from kratos.tls import ClientTls, Rotation, client_context
 from kratos_gateway.api.gateway_pb2 import TLS
@@ -99,7 +100,7 @@ class Connections:
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
         self._shared: dict[Place, _Shared] = {}
         self._users: dict[Place, int] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], NodeConnection] = {}
         for name in self._tls:
             self._context(name, http2=False)
 
@@ -135,18 +136,21 @@ class Connections:
         del self._users[place]
         shared = self._shared.pop(place)
         retiring = asyncio.ensure_future(shared.connection.aclose(drain=_RETIRING))
-        self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
+        self._retiring[retiring] = shared.connection
+        retiring.add_done_callback(self._retired)
 
     async def aclose(self) -> None:
         """Cut all connections off. Idempotent."""
         shared, self._shared = self._shared, {}
         self._users.clear()
-        for retiring in tuple(self._retiring):
-            retiring.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
-        for each in shared.values():
-            await each.connection.aclose()
+        retiring = dict(self._retiring)
+        await cancel_and_wait(*retiring)
+        # One that was cancelled before it began has closed nothing.
+        for connection in (*retiring.values(), *(each.connection for each in shared.values())):
+            await connection.aclose()
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        del self._retiring[task]
 
     def _make(self, place: Place) -> _Shared:
         context: Callable[[], ssl.SSLContext] | None = None
