@@ -13,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from kratos.errors import ConfigError
 from kratos.testing.clock import FakeClock
 from kratos_gateway.api.fault_pb2 import Fault
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.exchange import Handler
 from kratos_gateway.middleware import Context
 from kratos_gateway.middleware.testing import Backend, behind, request_to
@@ -36,7 +37,8 @@ async def test_request_is_answered_in_place_of_the_back_end() -> None:
 
 async def test_call_of_grpc_gets_a_status_of_grpc() -> None:
     sent = [("Content-Type", "application/grpc")]
-    answer = await faulty(Backend(), abort=ABORT)(request_to(headers=sent))
+    request = request_to(headers=sent, endpoint=Endpoint(protocol=GRPC))
+    answer = await faulty(Backend(), abort=ABORT)(request)
     assert (answer.status, answer.header(b"grpc-status")) == (200, b"14")
 
 
