@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from tests.interop.gateway.node import Message, Node, read_message
 
-__all__ = ["BOTH", "Both", "Running", "differences", "running", "unused_port"]
+__all__ = ["BOTH", "OURS", "Both", "Running", "differences", "running", "unused_port"]
 
 Name = Literal["go", "kratos"]
 BOTH: Final[tuple[Name, Name]] = ("go", "kratos")
@@ -148,9 +148,9 @@ def running(
         environment: Variables.
     """
     with ExitStack() as stack:
-        made = {
+        made: dict[Name, Running] = {
             name: stack.enter_context(_one(name, go, folder, words, environment))
-            for name, words in (("go", arguments), ("kratos", (*arguments, *ours)))
+            for name, words in zip(BOTH, (arguments, (*arguments, *ours)), strict=True)
         }
         for each in made.values():
             _await(each)

@@ -8,10 +8,9 @@ import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-
 from tests.interop.gateway.beside import Both, running
 from tests.interop.gateway.node import node
 
@@ -65,5 +64,5 @@ def both(
     request: pytest.FixtureRequest, started: Callable[..., AbstractContextManager[Both]]
 ) -> Iterator[Both]:
     """Both with the ``CONFIG`` of a module, kept for all of its tests."""
-    with started(request.module.CONFIG, "-debug") as made:
+    with started(cast("Any", request).module.CONFIG, "-debug") as made:
         yield made

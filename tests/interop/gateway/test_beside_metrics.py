@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-
 from tests.interop.gateway.beside import BOTH, Both, Running
 from tests.interop.gateway.node import HANG
 

@@ -6,7 +6,6 @@ See ``wanted.py`` for what differs on purpose.
 from __future__ import annotations
 
 import pytest
-
 from tests.interop.gateway.beside import Both
 from tests.interop.gateway.wanted import EVERYWHERE, WANTED
 

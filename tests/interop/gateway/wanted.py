@@ -21,7 +21,7 @@ WANTED: Final = {
     "framing": "Lengths and chunks are of one hop: a body that is there as a whole has a length.",
     "guess": "What a body is is not guessed; Go looks at its first bytes.",
     "hop": "Headers of one hop stop there (RFC 9110 7.6.1).",
-    "last slash": "Go's gateway loses it where the prefix that is stripped ends in one, and only there.",
+    "last slash": "Go's gateway loses it where the prefix that is stripped ends in one.",
     "malformed": "Requests that are none are refused by the engine, in its own words.",
     "message": "Texts of gRPC are percent-encoded, and tell clients no addresses of back ends.",
     "methods": "Methods are those that are registered; their case is part of them.",
@@ -32,7 +32,8 @@ WANTED: Final = {
     " spelling of it leads around an endpoint; Go sends some of them on as they came.",
     "statuses": "Failures of gRPC have a status of HTTP that says so.",
     "streams": "Bodies pass as they come, and so do their trailers.",
-    "trailers of requests": "What follows a body is read by no framework, and has been used to smuggle.",
+    "trailers of requests": "What follows a body is read by no framework; it was used to smuggle.",
+    "untyped": "What had no type is read as JSON; Go's answer has an empty type.",
 }
 """Reasons by name."""
 
