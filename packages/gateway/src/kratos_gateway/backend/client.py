@@ -328,7 +328,8 @@ def _targets(endpoint: Endpoint, scheme: str, options: ClientOptions) -> Sequenc
         target = target_of(backend, scheme=scheme)
         if target.service and options.discovery is None:
             raise ConfigError(
-                f"back end discovery:///{target.service} needs a registry: give the gateway one"
+                f"back end discovery:///{target.service} needs a registry: "
+                "give the gateway one, by -discovery.dsn"
             )
         if target.tls and not options.connections.knows(target.tls):
             _log.warning("there is no %r in tls_store: the system's roots are used", target.tls)
