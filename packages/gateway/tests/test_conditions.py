@@ -50,6 +50,12 @@ def test_header_is_a_text_or_in_a_list(value: str, sent: bytes, met: bool) -> No
     assert any_of([header("Grpc-Status", value)])(answer) is met
 
 
+def test_a_header_that_is_not_there_meets_nothing_and_its_case_does_not_count() -> None:
+    met = any_of([header("xxx-Should-Retry", "true")])
+    assert met(Answer(200, [(b"xxx-should-retry", b"true")]))
+    assert not met(Answer(200))
+
+
 def test_one_of_several_suffices_and_none_never_does() -> None:
     assert any_of([status("500"), header("A", "1")])(Answer(200, [(b"a", b"1")]))
     assert not any_of([])(Answer(200))

@@ -76,6 +76,48 @@ def test_sample_of_go_is_read_as_the_exact_message(sample: str) -> None:
     )
 
 
+def test_a_deprecated_list_of_hosts_and_other_spellings_are_read_as_by_go() -> None:
+    text = """
+        name: helloworld
+        hosts: [localhost, 127.0.0.1]
+        middlewares:
+          - name: tracing
+            options:
+              '@type': type.googleapis.com/gateway.middleware.tracing.v1.Tracing
+              http_endpoint: localhost:4318
+        endpoints:
+          - path: /helloworld.Greeter/*
+            method: POST
+            protocol: GRPC
+            timeout: 1s
+            backends: [{target: '127.0.0.1:9000'}]
+            retry:
+              attempts: "3"
+              perTryTimeout: 0.5s
+              conditions:
+                - byStatusCode: '502-504'
+                - byHeader: {name: Grpc-Status, value: '14'}
+    """
+    again = [
+        pb.Condition(by_status_code="502-504"),
+        pb.Condition(by_header=pb.Condition.header(name="Grpc-Status", value="14")),
+    ]
+    endpoint = pb.Endpoint(
+        path="/helloworld.Greeter/*",
+        method="POST",
+        protocol=pb.GRPC,
+        timeout=Duration(seconds=1),
+        backends=[pb.Backend(target="127.0.0.1:9000")],
+        retry=pb.Retry(attempts=3, per_try_timeout=Duration(nanos=500_000_000), conditions=again),
+    )
+    assert parse(text) == pb.Gateway(
+        name="helloworld",
+        hosts=["localhost", "127.0.0.1"],
+        middlewares=[middleware("tracing", Tracing(http_endpoint="localhost:4318"))],
+        endpoints=[endpoint],
+    )
+
+
 def test_sample_of_go_has_nothing_that_is_left_out(sample: str) -> None:
     assert read(sample, pb.Gateway, name="sample.yaml").oddities == ()
 
