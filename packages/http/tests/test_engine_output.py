@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -268,6 +269,16 @@ async def test_peer_that_goes_away_before_its_request_runs_leaves_nothing_behind
         assert calls == 0
 
 
+async def test_peer_that_has_gone_before_it_is_told_of_the_end_is_cut_off() -> None:
+    async with listening(always(Reply(200))) as opened:
+        protocol = ServerConnection(opened.engine)
+        transport = _GoneTransport()
+        protocol.connection_made(transport)
+        protocol.data_received(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n1")
+        assert transport.aborted
+        protocol.connection_lost(None)
+
+
 async def test_queued_requests_of_a_lost_peer_are_dropped() -> None:
     entered = asyncio.Event()
     paths: list[bytes] = []
@@ -317,3 +328,21 @@ class _DeadTransport(asyncio.Transport):
 
     def abort(self) -> None:
         logging.getLogger(__name__).debug("aborted")
+
+
+class _GoneTransport(_DeadTransport):
+    """Finds its peer gone when it is to end the stream."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    def get_write_buffer_size(self) -> int:
+        return 0

@@ -95,7 +95,10 @@ class Link(asyncio.Protocol, ABC):
         # Closing with unread input resets the connection, and the peer may lose the answer.
         self._abort_at = self._engine.now + self._limits.linger + SLACK
         if transport.can_write_eof():
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # the peer has gone, which reading alone would have told
+                transport.abort()
 
     def _is_late(self, now: float) -> bool:
         """Tell whether the peer took too long to take what is sent to it, or to go."""
