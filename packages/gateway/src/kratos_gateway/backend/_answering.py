@@ -13,7 +13,8 @@ __all__ = ["Answering"]
 
 _HIGH_WATER: Final = 64 * 1024  # bytes of a body that may wait to be read
 _MAX_TRAILERS: Final = 256
-_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
+_LENGTH: Final = b"content-length"
+_CODING: Final = b"transfer-encoding"
 
 
 class Connection(Protocol):
@@ -84,14 +85,15 @@ class Answering:
     @property
     def trailers(self) -> list[tuple[bytes, bytes]]:
         """Trailers, once it has ended."""
-        return self.taken_trailers
+        found = self.taken_trailers
+        return [pair for pair in without_hop(found) if pair[0] != _LENGTH] if found else found
 
     def answer(self) -> Answer:
         """Return what came: whole, if all of it is there already."""
         if self.complete and not self._size:
-            return Answer(self.status, self.headers, b"", self.taken_trailers)
+            return Answer(self.status, self.headers, b"", self.trailers)
         if self.complete:
-            return Answer(self.status, self.headers, self._taken(), self.taken_trailers)
+            return Answer(self.status, self.headers, self._taken(), self.trailers)
         return Answer(self.status, self.headers, self)
 
     async def read(self) -> bytes:
@@ -128,11 +130,29 @@ class Answering:
             raise TooLarge(f"the head of the answer exceeds {most} bytes")
 
     def begin(self, status: int) -> bool:
-        """Take the head; tell whether the length of the body follows from it."""
+        """Take the head; tell whether the length of the body follows from it.
+
+        Raises:
+            Lost: The body is coded in a way that we do not know, and cannot pass on.
+        """
+        framed = False
+        for name, value in self.headers:
+            framed = framed or name in (_LENGTH, _CODING)
+            if name == _CODING and value.lower() != b"chunked" and not self.head_only:
+                raise Lost(f"the transfer coding {value!r:.80} is not known", begun=True)
         self.status = status
-        framed = any(name in _FRAMING for name, _ in self.headers)
         self.headers = without_hop(self.headers)
         return framed
+
+    def take_trailer(self, name: bytes, value: bytes) -> None:
+        """Take a trailer.
+
+        Raises:
+            TooLarge: There are too many.
+        """
+        if len(self.taken_trailers) >= _MAX_TRAILERS:
+            raise TooLarge(f"it has more than {_MAX_TRAILERS} trailers")
+        self.taken_trailers.append((name, value))
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -144,8 +164,6 @@ class Answering:
 
     def tell(self) -> None:
         """Let whoever waits go on."""
-        if len(self.taken_trailers) > _MAX_TRAILERS:
-            self.fail(TooLarge(f"it has more than {_MAX_TRAILERS} trailers"))
         if self.status and not self.answered.done():
             self.answered.set_result(None)
         self._wake()

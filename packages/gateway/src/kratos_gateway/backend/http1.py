@@ -198,9 +198,12 @@ class Http1Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header or a trailer."""
         exchange = self._exchange
-        if exchange is not None:
-            into = exchange.headers if self._in_head else exchange.taken_trailers
-            into.append((name.lower(), value.rstrip(b" \t")))
+        if exchange is None:
+            return
+        if self._in_head:
+            exchange.headers.append((name.lower(), value.rstrip(b" \t")))
+        else:
+            exchange.take_trailer(name.lower(), value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Take the head."""
