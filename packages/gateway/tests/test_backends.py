@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,13 +22,15 @@ from kratos.selector import RandomChoice
 from kratos.tls import ServerTls
 from kratos.transport.http import Head, Wire
 from kratos.transport.listening import place_of
-from kratos_gateway.api.gateway_pb2 import Backend
+from kratos_gateway.api.gateway_pb2 import Backend, Endpoint
 from kratos_gateway.backend.connections import ConnectOptions
+from kratos_gateway.backend.http2_node import Http2Node
 from kratos_gateway.backend.targets import target_of
-from kratos_gateway.exchange import Answer, Handler, Request
+from kratos_gateway.exchange import Answer, Handler, Request, RequestOptions
 from kratos_gateway.proxy import Proxy
 from kratos_gateway.testing import Backend as Backing
 from kratos_gateway.testing import backend, config_of, proxied, say
+from kratos_http.http2 import Dialer
 from kratos_http.limits import Limits
 from kratos_http.listening import Engine, Listening, Place
 from kratos_http.testing import SocketPeer, eventually, listening
@@ -369,3 +373,24 @@ async def test_a_connection_that_nobody_uses_is_closed() -> None:
     async with backend(script) as node, proxied(to(node.address), connect=connect) as gateway:
         await (await gateway.connect()).request("GET", "/")
         await eventually(lambda: not node.listening.engine.connections)
+
+
+async def test_what_clients_send_is_not_kept_however_long_it_is() -> None:
+    async def hello(_head: Head, wire: Wire) -> None:
+        await say(wire)
+
+    async with backend(hello) as to:
+        node = Http2Node(Dialer(to.address), ConnectOptions(dial_timeout=5.0), scheme="http")
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(100):
+            headers = [(b"x-long", b"%099d" % number * 200)]
+            options = RequestOptions(Endpoint())
+            asked = Request("GET", "http", "x", "/", "", headers, b"", "", "2", options)
+            assert (await node.send(asked, "x")).status == 200
+        to.heads.clear()
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        await node.aclose()
+    assert after - before < 1_000_000

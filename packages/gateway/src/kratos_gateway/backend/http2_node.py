@@ -25,6 +25,7 @@ from kratos_http.http2 import (
 __all__ = ["Http2Node"]
 
 _MOST_BLOCKS: Final = 256
+_LONGEST_BLOCK: Final = 4096  # bytes of one that is kept: clients choose how long theirs are
 _MOST_CONNECTIONS: Final = 16
 _TRAILERS: Final = (b"te", b"trailers")
 
@@ -127,9 +128,11 @@ class Http2Node:
         key = (request.method, request.path, request.query, host, size, *request.headers)
         block = self._blocks.get(key)
         if block is None:
-            if len(self._blocks) >= _MOST_BLOCKS:
-                self._blocks.clear()
-            block = self._blocks[key] = self._encoded(request, host, size)
+            block = self._encoded(request, host, size)
+            if len(block) <= _LONGEST_BLOCK:
+                if len(self._blocks) >= _MOST_BLOCKS:
+                    self._blocks.clear()
+                self._blocks[key] = block
         return block
 
     def _encoded(self, request: Request, host: str, size: int | None) -> bytes:
