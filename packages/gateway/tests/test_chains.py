@@ -412,3 +412,40 @@ async def test_client_that_sends_its_body_wrongly_or_slowly_keeps_no_other_out(
             for _ in range(10):
                 assert (await peer.request("GET", "/a")).body == b"hello, " * 500
             await peer.aclose()
+
+
+async def test_upload_is_copied_as_it_comes_and_who_hangs_over_a_copy_holds_up_nobody() -> None:
+    sizes: dict[str, int] = {}
+
+    def reading(name: str) -> Any:
+        async def script(_head: Head, wire: Wire) -> None:
+            while piece := await wire.read():
+                sizes[name] = sizes.get(name, 0) + len(piece)
+            await say(wire)
+
+        return script
+
+    async def hanging(_head: Head, _wire: Wire) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    meter, size = MemoryMeter(), 24_000_000  # more than buffers of sockets hold
+    async with (
+        backend(reading("node")) as node,
+        backend(reading("copy")) as shadow,
+        backend(hanging) as stuck,
+    ):
+        chain = [
+            ours("mirror", "Mirror", endpoint={"backends": [{"target": each}], "timeout": "5s"})
+            for each in (shadow.address, stuck.address)
+        ]
+        chain[0]["options"]["maxBuffered"] = str(size)
+        made = factory(meter=meter)
+        async with proxied(endpoint(node.address, *chain), middleware=made) as gateway:
+            peer = await gateway.connect()
+            answer = await peer.request("POST", "/a", body=b"x" * size)
+            assert (answer.status, sizes["node"]) == (200, size)
+            await eventually(lambda: sizes.get("copy") == size)
+            copies = "kratos_gateway_mirror_copies"
+            await eventually(lambda: meter.value(copies, outcome="answered") == 1)
+            assert meter.value(copies, outcome="given_up") == 1
+            await peer.aclose()

@@ -18,8 +18,9 @@ from . import gateway_pb2 as _import_0
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\n\x1fkratos_gateway/api/mirror.proto\x12\x11kratos.gateway.v1\x1a kratos_gateway/api/gateway"
-    b".proto\"[\n\x06Mirror\x12-\n\x08endpoint\x18\x01 \x01(\x0b2\x1b.gateway.config.v1.Endpoint"
-    b"\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x13\n\x0bmax_pending\x18\x03 \x01(\rb\x06proto3"
+    b".proto\"q\n\x06Mirror\x12-\n\x08endpoint\x18\x01 \x01(\x0b2\x1b.gateway.config.v1.Endpoint"
+    b"\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x13\n\x0bmax_pending\x18\x03 \x01(\r\x12\x14\n\x0cmax"
+    b"_buffered\x18\x04 \x01(\x04b\x06proto3"
 )
 
 _globals = globals()
@@ -28,4 +29,4 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
     _globals["DESCRIPTOR"]._loaded_options = None
     _globals["_MIRROR"]._serialized_start = 88
-    _globals["_MIRROR"]._serialized_end = 179
+    _globals["_MIRROR"]._serialized_end = 201

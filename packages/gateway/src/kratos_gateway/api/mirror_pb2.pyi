@@ -18,6 +18,7 @@ class Mirror(_Message):
     ENDPOINT_FIELD_NUMBER: _Final = 1
     SHARE_FIELD_NUMBER: _Final = 2
     MAX_PENDING_FIELD_NUMBER: _Final = 3
+    MAX_BUFFERED_FIELD_NUMBER: _Final = 4
     @property
     def endpoint(self) -> _gateway_pb2.Endpoint:
         """Who gets copies: its backends; its timeout is that of a copy, 1 s unless it is given."""
@@ -25,12 +26,19 @@ class Mirror(_Message):
     """Share of requests that are copied, more than 0, at most 1; all unless it is given."""
     max_pending: int
     """Copies that may be under way at once, beyond which there are none; 100 unless it is given."""
+    max_buffered: int
+    """Bytes of a body in pieces that may wait for who gets the copy; of more there is no copy.
+    256 KiB unless it is given.
+    """
     def __init__(
         self,
         *,
         endpoint: _gateway_pb2.Endpoint | _Mapping[str, _Any] | None = ...,
         share: float | None = ...,
         max_pending: int | None = ...,
+        max_buffered: int | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _Literal["endpoint"]) -> bool: ...
-    def ClearField(self, field_name: _Literal["endpoint", "share", "max_pending"]) -> None: ...
+    def ClearField(
+        self, field_name: _Literal["endpoint", "share", "max_pending", "max_buffered"]
+    ) -> None: ...
