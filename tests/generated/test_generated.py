@@ -29,6 +29,7 @@ GATEWAY = (
     "requestid",
     "rest",
     "rewrite",
+    "streamrecorder",
     "tracing",
     "transcoder",
     "transform",

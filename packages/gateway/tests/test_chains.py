@@ -449,3 +449,82 @@ async def test_upload_is_copied_as_it_comes_and_who_hangs_over_a_copy_holds_up_n
             await eventually(lambda: meter.value(copies, outcome="answered") == 1)
             assert meter.value(copies, outcome="given_up") == 1
             await peer.aclose()
+
+
+def recorded(logger: MemoryLogger) -> list[dict[str, Any]]:
+    """Return the streams that were recorded."""
+    return [dict(fields) for _, message, fields in logger.records if message == "stream"]
+
+
+async def test_websocket_is_recorded_and_logged_when_it_has_closed() -> None:
+    logger = MemoryLogger()
+    chain = [use("logging"), use("streamrecorder")]
+    async with listening(Room()) as node:
+        told = endpoint(f"127.0.0.1:{node.port}", *chain, stream=True)
+        async with proxied(told, middleware=factory(logger=logger)) as gateway:
+            peer = await gateway.connect()
+            assert (await peer.request("GET", "/room", headers=HANDSHAKE)).status == 101
+            await peer.send(frame(TEXT, b"hello"))
+            assert await next_frame(peer) == (TEXT, b"hello")
+            assert not logger.records
+            await peer.aclose()
+            await eventually(lambda: len(logger.records) == 2)
+    [line] = [fields for _, message, fields in logger.records if message == "request"]
+    assert (line["code"], line["stream"]) == (101, True)
+    assert str(line["stream_body"]).startswith("5 bytes of request, 5 bytes of response")
+    [stream] = recorded(logger)
+    assert stream["chunks"] == [
+        {"index": 0, "tag": "request", "text": "hello"},
+        {"index": 1, "tag": "response", "text": "hello"},
+    ]
+
+
+async def test_call_of_grpc_is_recorded_message_by_message() -> None:
+    logger = MemoryLogger()
+    async with greeter() as address:
+        told = endpoint(address, use("streamrecorder"), protocol="GRPC")
+        async with proxied(told, middleware=factory(logger=logger)) as gateway:
+            peer = await gateway.connect_http2()
+            headers = [("Content-Type", "application/grpc"), ("TE", "trailers")]
+            body = b"\0\0\0\0\x09\x0a\x07one two"
+            answer = await peer.request("POST", WATCH.operation, headers=headers, body=body)
+            assert answer.status == 200
+            await eventually(lambda: bool(recorded(logger)))
+    [stream] = recorded(logger)
+    found = [(chunk["tag"], chunk["text"]) for chunk in stream["chunks"]]
+    assert found == [
+        ("request", "\n\x07one two"),
+        ("response", "\n\x03one"),
+        ("response", "\n\x03two"),
+    ]
+
+
+async def test_json_is_changed_between_client_and_back_end_over_http1_and_http2() -> None:
+    async def echo(_head: Head, wire: Wire) -> None:
+        pieces: list[bytes] = []
+        while piece := await wire.read():
+            pieces.append(piece)
+        await say(wire, 200, b"".join(pieces), ("content-type", "application/json"))
+
+    chain = [
+        ours("compression", "Compression", codings=["gzip"], minimum="1"),
+        ours(
+            "transform",
+            "Transform",
+            request=[{"set": {"path": "/user", "template": "{header:x-user}"}}],
+            response=[{"wrap": "data"}, {"add": {"path": "/pad", "value": "x" * 2000}}],
+        ),
+    ]
+    async with (
+        backend(echo) as node,
+        proxied(endpoint(node.address, *chain), middleware=factory()) as gateway,
+    ):
+        headers = [("Content-Type", "application/json"), ("X-User", "ada")]
+        headers.append(("Accept-Encoding", "gzip"))
+        for peer in (await gateway.connect(), await gateway.connect_http2()):
+            answer = await peer.request("POST", "/a", headers=headers, body=b'{"id":1.10}')
+            assert answer.header("content-encoding") == "gzip"
+            text = gzip.decompress(answer.body)
+            assert text.startswith(b'{"data":{"id":1.10,"user":"ada"},"pad":"xxx')
+            assert node.header("content-length") == "24"
+            await peer.aclose()

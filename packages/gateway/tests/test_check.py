@@ -234,3 +234,10 @@ def test_an_endpoint_with_requests_of_its_own_is_well(earlier: str, later: str) 
 def test_all_of_further_attempts_is_well() -> None:
     retry = "attempts: 3, hedgeDelay: 0.1s, backoff: {}, budget: {}, idempotentOnly: false"
     assert of_endpoint(f"{SOUND}, method: POST, retry: {{{retry}}}") == []
+
+
+def test_endpoint_of_streams_has_no_further_attempts() -> None:
+    (error,) = found(f"endpoints: [{{{SOUND}, stream: true, retry: {{attempts: 2}}}}]")
+    assert error == (
+        "error: endpoints[0].retry: a stream is not sent again: take retry away, or stream"
+    )

@@ -74,6 +74,7 @@ DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
     ("kratos.gateway.middleware", "requestid"): "kratos-gateway",
     ("kratos.gateway.middleware", "rest"): "kratos-gateway",
     ("kratos.gateway.middleware", "rewrite"): "kratos-gateway",
+    ("kratos.gateway.middleware", "streamrecorder"): "kratos-gateway",
     ("kratos.gateway.middleware", "tracing"): "kratos-gateway",
     ("kratos.gateway.middleware", "transcoder"): "kratos-gateway",
     ("kratos.gateway.middleware", "transform"): "kratos-gateway",

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from kratos_gateway.backend._options import ConnectOptions
 from kratos_gateway.backend._unreachable import because
@@ -21,7 +21,7 @@ from kratos_http.carrier import Lost
 from kratos_http.http2 import Dialer
 from kratos_http.sockets import FramedSocket, Frames, Side, StreamConnection, new_key
 
-__all__ = ["WEBSOCKET", "Upgraded", "handshake_headers", "open_socket"]
+__all__ = ["WEBSOCKET", "NodeSocket", "Upgraded", "handshake_headers", "open_socket"]
 
 WEBSOCKET: Final = "websocket"
 """Key of ``RequestOptions.values`` for requests that are handshakes of WebSockets."""
@@ -40,17 +40,40 @@ _OF_HANDSHAKE: Final = frozenset(
 )
 
 
+class NodeSocket(Protocol):
+    """A WebSocket to a node; see ``Socket`` of ``kratos.transport.http``."""
+
+    @property
+    def close_code(self) -> int | None:
+        """Code of the node's close frame; ``None`` while none came."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """Return the next message; ``None`` at the close frame."""
+        ...
+
+    async def send(self, message: str | bytes, /) -> None:
+        """Send a message."""
+        ...
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame."""
+        ...
+
+
 class Upgraded:
     """The body of an answer with status 101: an open WebSocket to a node.
 
     Attributes:
-        socket: The WebSocket.
+        socket: The WebSocket; middleware may put another one around it.
+        on_close: Called once, when it is closed.
     """
 
-    __slots__ = ("_release", "socket")
+    __slots__ = ("_release", "on_close", "socket")
 
-    def __init__(self, socket: FramedSocket, release: Callable[[], None]) -> None:
+    def __init__(self, socket: NodeSocket, release: Callable[[], None]) -> None:
         self.socket = socket
+        self.on_close: list[Callable[[], None]] = []
         self._release = release
 
     @property
@@ -65,6 +88,9 @@ class Upgraded:
     def close(self) -> None:
         """Cut the WebSocket off. Idempotent."""
         self._release()
+        told, self.on_close = self.on_close, []
+        for each in told:
+            each()
 
 
 class _Refusal:

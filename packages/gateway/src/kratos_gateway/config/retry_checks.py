@@ -10,6 +10,7 @@ from kratos_gateway.api.gateway_pb2 import GRPC, Condition, Endpoint, Retry
 from kratos_gateway.conditions import judge_of
 from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.retries import backoff_of, budget_of, hedge_delay_of, is_idempotent
+from kratos_gateway.streams import stream_problem
 from kratos_gateway.times import in_seconds
 
 __all__ = ["DEFAULT_TIMEOUT", "condition_problem", "retry_troubles"]
@@ -23,6 +24,9 @@ _FURTHER: Final = ("hedge_delay", "backoff", "budget")
 def retry_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
     """Tell what is wrong with the retries of an endpoint."""
     retry = endpoint.retry
+    problem = stream_problem(endpoint)
+    if problem is not None:
+        yield Trouble("retry", problem)
     for at, condition in enumerate(retry.conditions):
         problem = condition_problem(condition)
         if problem is not None:

@@ -10,10 +10,13 @@ from kratos.errors import Error, from_error
 from kratos.log import Level, Logger
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.logging_pb2 import Logging
+from kratos_gateway.backend.websocket import Upgraded
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
+from kratos_gateway.middleware.bodies import Watched
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.streamrecorder import recorded
 
 __all__ = ["build"]
 
@@ -21,7 +24,9 @@ __all__ = ["build"]
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     """Make the log of attempts, with Go's fields: one record for each, as the answer begins.
 
-    An attempt that was answered is logged at INFO, one that was not at ERROR, with ``error``.
+    An attempt that was answered is logged at INFO, one that was not at ERROR, with ``error``. Of
+    an endpoint that says ``stream``, an answer is logged when it has ended, with ``stream``, and
+    with ``stream_body`` if ``streamrecorder`` has recorded it.
 
     Raises:
         ConfigError: The options are of another type.
@@ -29,38 +34,51 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     options_of(options, Logging)
     logger = context.logger
 
-    def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
-        return _logged(handler, logger)
+    def wrap(handler: Handler, endpoint: Endpoint) -> Handler:
+        return _logged(handler, logger, at_end=endpoint.stream)
 
     return Plain(wrap)
 
 
-def _logged(handler: Handler, logger: Logger) -> Handler:
+def _logged(handler: Handler, logger: Logger, *, at_end: bool) -> Handler:
     enabled = getattr(logger, "enabled", None)
 
     async def handle(request: Request, /) -> Answer:
         start = perf_counter()
         # Middleware further in may rewrite the request; what came is what is logged.
         came = (request.host, request.path, request.query)
-        answer: Answer | None = None
-        error: BaseException | None = None
-        try:
-            answer = await handler(request)
-            return answer
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
+
+        def tell(answer: Answer | None, error: BaseException | None) -> None:
             level = Level.INFO if error is None else Level.ERROR
             if enabled is None or enabled(level):
                 code = _code(request, error) if answer is None else answer.status
                 fields = _fields(request, came, code, perf_counter() - start)
                 if error is not None:
-                    late = request.options.is_late()
+                    late = answer is None and request.options.is_late()
                     fields["error"] = "its time is over" if late else _text(error)
+                if at_end:
+                    fields.update(_stream(request))
                 logger.log(level, "request", fields)
 
+        try:
+            answer = await handler(request)
+        except BaseException as error:
+            tell(None, error)
+            raise
+        if not at_end or isinstance(answer.body, bytes):
+            tell(answer, None)
+        elif isinstance(answer.body, Upgraded):
+            answer.body.on_close.append(lambda: tell(answer, None))
+        else:
+            answer.body = Watched(answer.body, lambda error: tell(answer, error))
+        return answer
+
     return handle
+
+
+def _stream(request: Request) -> dict[str, object]:
+    stream = recorded(request)
+    return {"stream": True} if stream is None else {"stream": True, "stream_body": stream}
 
 
 def _fields(

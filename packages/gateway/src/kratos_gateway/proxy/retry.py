@@ -10,11 +10,13 @@ from google.protobuf.duration_pb2 import Duration
 from aegis.budget import RetryBudget
 from aegis.circuitbreaker import SreBreaker
 from aegis.outcome import Outcome
+from kratos.errors import ConfigError
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.conditions import Judge, judges_of
 from kratos_gateway.exchange import Answer, Request
 from kratos_gateway.proxy.pacing import Pace
 from kratos_gateway.retries import is_idempotent
+from kratos_gateway.streams import stream_problem
 from kratos_gateway.times import in_seconds
 from kratos_http.carrier import TooLarge
 
@@ -81,7 +83,7 @@ class Retry:
         pace: Tells how long to wait before one; ``None`` for not at all.
 
     Raises:
-        ConfigError: A condition is none.
+        ConfigError: A condition is none, or the endpoint is one of streams.
     """
 
     def __init__(
@@ -95,6 +97,9 @@ class Retry:
         pace: Pace | None = None,
     ) -> None:
         told = endpoint.retry
+        problem = stream_problem(endpoint)
+        if problem is not None:
+            raise ConfigError(f"retry: {problem}")
         self.attempts = attempts_of(endpoint)
         self.pace = pace
         self._judges: Sequence[Judge] = judges_of(told.conditions)

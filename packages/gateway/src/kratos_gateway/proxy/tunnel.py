@@ -12,10 +12,10 @@ from kratos.limit import cancel_and_wait, shielded
 from kratos.transport.http import Head, Reply, Socket
 from kratos_gateway.backend import WEBSOCKET
 from kratos_gateway.backend import Upgraded as Opened
+from kratos_gateway.backend.websocket import NodeSocket
 from kratos_gateway.exchange import Answer
 from kratos_gateway.proxy.endpoint import Forwarder, report
 from kratos_gateway.proxy.errors import error_answer, status_of
-from kratos_http.sockets import FramedSocket
 
 __all__ = ["Tunnel"]
 
@@ -110,7 +110,7 @@ async def _whole(answer: Answer) -> Reply:
     return Reply(answer.status, headers, b"".join(pieces))
 
 
-async def _join(client: Socket, node: FramedSocket) -> None:
+async def _join(client: Socket, node: NodeSocket) -> None:
     """Pass messages on until one side ends; then the other learns how."""
     up = asyncio.create_task(_pass_on(client, node))
     down = asyncio.create_task(_pass_on(node, client))
@@ -125,7 +125,7 @@ async def _join(client: Socket, node: FramedSocket) -> None:
             task.result()
 
 
-async def _part(client: Socket, node: FramedSocket) -> None:
+async def _part(client: Socket, node: NodeSocket) -> None:
     """Tell each side that has not closed why the other has; a client that is lost is no reason."""
     if client.close_code is not None:
         await node.close(_code(client.close_code))
@@ -135,7 +135,7 @@ async def _part(client: Socket, node: FramedSocket) -> None:
         await client.close(_BAD_GATEWAY, "the back end was lost")
 
 
-async def _pass_on(source: Socket | FramedSocket, target: Socket | FramedSocket) -> None:
+async def _pass_on(source: Socket | NodeSocket, target: Socket | NodeSocket) -> None:
     try:
         while (message := await source.receive()) is not None:
             await target.send(message)
