@@ -290,23 +290,26 @@ async def go2_server(go2_program: Path) -> AsyncIterator[dict[str, str]]:
         yield addresses
 
 
-def _build_fleet(folder: Path, kind: str) -> None:
+def _build_fleet(folder: Path, kind: str, program: str) -> None:
     shutil.copytree(HERE / "fleet" / kind, folder)
-    source = (HERE / "fleet" / "fleet.go").read_text()
+    source = (HERE / "fleet" / f"{program}.go").read_text()
     if kind.endswith("_v2"):
         source = source.replace("kratos/v3", "kratos/v2").replace("NewClient(", "DialInsecure(", 1)
-    (folder / "fleet.go").write_text(source)
-    _run(folder, "go", "build", "-o", "bin/fleet", ".")
+    (folder / f"{program}.go").write_text(source)
+    _run(folder, "go", "build", "-o", f"bin/{program}", ".")
 
 
 @pytest.fixture(scope="session")
-def go_fleet() -> Callable[[str], Path]:
-    """Returns the path of the program of fleet/fleet.go with the registry of a folder beside it."""
+def go_fleet() -> Callable[..., Path]:
+    """Returns the path of a program of fleet/, with the registry of a folder there.
 
-    def built(kind: str) -> Path:
-        sources = [HERE / "fleet" / "fleet.go", *(HERE / "fleet" / kind).iterdir()]
-        build = partial(_build_fleet, kind=kind)
-        return _built(f"go-fleet-{kind.replace('_', '-')}", sources, build) / "bin" / "fleet"
+    The program is that of fleet.go, unless another one is named.
+    """
+
+    def built(kind: str, program: str = "fleet") -> Path:
+        sources = [HERE / "fleet" / f"{program}.go", *(HERE / "fleet" / kind).iterdir()]
+        build = partial(_build_fleet, kind=kind, program=program)
+        return _built(f"go-{program}-{kind.replace('_', '-')}", sources, build) / "bin" / program
 
     return built
 
