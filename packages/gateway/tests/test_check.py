@@ -53,6 +53,7 @@ def test_a_key_that_nothing_reads_is_told() -> None:
         ("path: '/{a:(x)}'", "error: endpoints[0].path: '/{a:(x)}': the expression of 'a' has a"),
         ("path: /a, host: '{x'", "error: endpoints[0].host: '{x' has a brace without its partner"),
         ("path: /a, method: 'G T'", "error: endpoints[0].method: 'G T' is no method"),
+        ("path: /a, protocol: 7", "error: endpoints[0].protocol: 7 is none: write HTTP or GRPC"),
         ("path: /a, timeout: -1s", "warning: endpoints[0].timeout: it is negative"),
         (
             "path: /a, timeout: 1s, retry: {attempts: 2, perTryTimeout: 2s}",

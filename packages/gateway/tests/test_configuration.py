@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -82,6 +83,29 @@ async def followed() -> AsyncIterator[Followed]:
     yield made
     task.cancel()
     await asyncio.wait([task])
+
+
+class Environment(dict[str, str]):
+    """Variables that know which thread has asked for them."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME="shop")
+        self.threads: list[threading.Thread] = []
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        self.threads.append(threading.current_thread())
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize(
+    ("besides", "own"), [("", False), ("version: &a 'x'", True), (f"# {'x' * 70_000}", True)]
+)
+async def test_requests_are_served_while_what_takes_long_is_read(besides: str, own: bool) -> None:
+    environ = Environment()
+    configuration = Configuration(Texts(f"name: ${{NAME}}\n{besides}"), environ=environ)
+    assert (await configuration.load()).name == "shop"
+    (thread,) = environ.threads
+    assert (thread is not threading.main_thread()) == own
 
 
 async def test_what_was_there_at_first_is_not_applied_again(followed: Followed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -15,14 +16,16 @@ from kratos.testing import running
 from kratos.transport.http import Endpoint, Head, Reply
 from kratos_gateway import Gateway
 from kratos_gateway.api import gateway_pb2 as pb
-from kratos_gateway.config import Configuration, FileReader
+from kratos_gateway.config import Configuration, FileReader, parse
 from kratos_gateway.control import ControlService, Identity
 from kratos_gateway.debug import pages
 from kratos_gateway.gates import Gates
+from kratos_gateway.hiding import shown
 from kratos_gateway.release import ConfigFiles
 from kratos_http.debug import DebugServer
 from kratos_http.testing import Answer, SocketPeer
 
+TYPE = "type.googleapis.com/gateway.middleware."
 CONFIG = """
 name: gw
 version: v7
@@ -204,3 +207,15 @@ async def test_the_control_service_is_shown_and_asked_by_post_alone(
 async def test_without_a_control_service_there_is_no_page_about_one(path: Path) -> None:
     async with debugged(path) as process:
         assert (await process.ask("/debug/ctrl/inspect")).status == 404
+
+
+def test_headers_that_a_configuration_writes_are_shown_without_what_lets_somebody_in() -> None:
+    headers = [{"key": "Set-Cookie", "value": ["a=secret"]}, {"key": "X-Kind", "value": ["plain"]}]
+    answer = {"@type": f"{TYPE}circuitbreaker.v1.CircuitBreaker", "responseData": {"header": headers}}
+    given = {"X-Inner-Key": "secret", "Authorization": "secret", "X-Kind": "plain"}
+    policy = {"@type": f"{TYPE}rewrite.v1.Rewrite", "requestHeadersRewrite": {"set": given}}
+    chain = [{"name": "circuitbreaker", "options": answer}, {"name": "rewrite", "options": policy}]
+    text = json.dumps(shown(parse(json.dumps({"middlewares": chain}))))
+    assert "secret" not in text
+    assert text.count("plain") == 2
+    assert "Set-Cookie" in text

@@ -206,6 +206,7 @@ async def test_an_answer_that_breaks_off_does_not_look_whole() -> None:
     [
         ({"path": "x"}, r"endpoints\[1\] \(x\): path 'x' must start with a slash"),
         ({"backends": []}, "there is no back end"),
+        ({"protocol": 7}, "protocol 7 is none: write HTTP or GRPC"),
         ({"backends": [{"target": "redis://x:1"}]}, "write host:port"),
         ({"backends": [{"target": "discovery:///x"}]}, "needs a registry"),
         (

@@ -169,12 +169,12 @@ class ControlService:
         reply = await service.get("release", query)
         if reply.status == 304:
             return False
-        release = Release.of(_json(reply))
+        release = await asyncio.to_thread(_release, reply)  # of thousands of endpoints, maybe
         # Not before it is written: what failed is to be told again.
         await asyncio.to_thread(files.write, release)
         self._version = release.version
         self._priorities = {each.key: each.version for each in release.priorities}
-        _log.info("control service %s: version %s is written", service, release.version)
+        _log.info("control service %s: version %r is written", service, release.version)
         return True
 
     async def _ask_features(self, service: _Service) -> None:
@@ -232,6 +232,10 @@ def _connection(url: Url, timeout: float) -> Connection:
     (address,) = url.addresses(_PORTS[url.scheme])
     connector = HttpConnector(connect_timeout=timeout, max_connections=2)
     return connector.connect(Node(scheme="http", address=address, secure=url.scheme == "https"))
+
+
+def _release(reply: ClientReply) -> Release:
+    return Release.of(_json(reply))
 
 
 def _json(reply: ClientReply) -> object:

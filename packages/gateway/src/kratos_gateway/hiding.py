@@ -6,12 +6,13 @@ from typing import Any, Final, cast
 
 from google.protobuf.message import Message
 
-from kratos.redact import HIDDEN, redacted
+from kratos.redact import HIDDEN, is_secret, redacted
 from kratos_protojson import to_dict
 
 __all__ = ["shown"]
 
 _KEYS: Final = ("key", "scrypt", "sha256")  # of TLS, and what lets clients in
+_OF_HEADER: Final = {"key", "value"}  # of answers that are written in the configuration
 
 
 def shown(config: Message) -> Any:
@@ -24,5 +25,18 @@ def _without_keys(found: Any) -> Any:
         return [_without_keys(each) for each in cast("list[Any]", found)]  # type: ignore[redundant-cast]
     if not isinstance(found, dict):
         return found
-    pairs = cast("dict[str, Any]", found).items()
-    return {name: HIDDEN if name in _KEYS else _without_keys(each) for name, each in pairs}
+    members = cast("dict[str, Any]", found)
+    if members.keys() == _OF_HEADER:
+        return {**members, "value": HIDDEN} if _is_secret(str(members["key"])) else members
+    return {
+        name: HIDDEN if _is_key(name) else _without_keys(each) for name, each in members.items()
+    }
+
+
+def _is_key(name: str) -> bool:
+    # Headers that rewrite sets are often what lets the gateway in: ``x-inner-key``.
+    return name.lower().rpartition("-")[2] in _KEYS
+
+
+def _is_secret(header: str) -> bool:
+    return _is_key(header) or is_secret(header)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from kratos.errors import ConfigError
 from kratos.selector import Node
-from kratos_gateway.api.gateway_pb2 import GRPC, Backend, Endpoint
+from kratos_gateway.api.gateway_pb2 import GRPC, Backend, Endpoint, Protocol
 from kratos_gateway.backend.probing import ProbePlan, plan_of
 from kratos_gateway.targets import read_target
 
@@ -40,7 +40,13 @@ class BackendTarget:
 
 
 def scheme_of(endpoint: Endpoint) -> str:
-    """Return the scheme of instances that serve an endpoint."""
+    """Return the scheme of instances that serve an endpoint.
+
+    Raises:
+        ConfigError: Its protocol is a number that stands for none.
+    """
+    if endpoint.protocol not in Protocol.values():
+        raise ConfigError(f"protocol {endpoint.protocol} is none: write HTTP or GRPC")
     return "grpc" if endpoint.protocol == GRPC else "http"
 
 

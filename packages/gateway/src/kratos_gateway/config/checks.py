@@ -9,7 +9,7 @@ from typing import Final
 
 from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
-from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Endpoint
+from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Endpoint, Protocol
 from kratos_gateway.config.retry_checks import DEFAULT_TIMEOUT
 from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.routing import HostPattern, PathPattern
@@ -30,7 +30,7 @@ _PEM: Final = "-----BEGIN "
 
 
 def path_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
-    """Tell what is wrong with the path, host and method of an endpoint."""
+    """Tell what is wrong with the path, host, protocol and method of an endpoint."""
     parsers: tuple[tuple[str, Callable[[str], object], str], ...] = (
         ("path", PathPattern.parse, endpoint.path),
         ("host", HostPattern.parse, endpoint.host),
@@ -40,6 +40,8 @@ def path_troubles(endpoint: Endpoint) -> Iterator[Trouble]:
             parse(pattern)
         except ConfigError as error:
             yield Trouble(field, str(error).removeprefix(f"{field} "))
+    if endpoint.protocol not in Protocol.values():
+        yield Trouble("protocol", f"{endpoint.protocol} is none: write HTTP or GRPC")
     if endpoint.method and not _METHOD.fullmatch(endpoint.method):
         text = f"{endpoint.method!r} is no method: name one, or write * for all"
         yield Trouble("method", text)

@@ -23,6 +23,7 @@ _log = logging.getLogger("kratos.gateway")
 INTERVAL: Final = 5.0
 """Seconds between two looks, as in Go."""
 
+_ANCHOR: Final = b"&"
 _LARGE: Final = 64 * 1024  # bytes that take a few milliseconds
 
 Apply: TypeAlias = Callable[[Gateway], Awaitable[None]]
@@ -150,10 +151,11 @@ class Configuration:
         return found
 
     async def _parse(self, documents: Documents) -> Gateway:
-        size = sum(len(each.content) for each in (documents.main, *documents.priorities))
-        if size < _LARGE:
+        contents = [each.content for each in (documents.main, *documents.priorities)]
+        if sum(map(len, contents)) < _LARGE and not any(_ANCHOR in each for each in contents):
             return self._parsed(documents)
-        # Thousands of endpoints take a while, in which requests are served.
+        # Thousands of endpoints take a while, in which requests are served; so do a few lines
+        # that stand for millions by their aliases.
         return await asyncio.to_thread(self._parsed, documents)
 
     def _parsed(self, documents: Documents) -> Gateway:
