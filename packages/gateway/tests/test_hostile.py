@@ -151,10 +151,15 @@ async def test_an_answer_that_nobody_asked_for_goes_to_nobody() -> None:
             assert (await peer.request("GET", "/")).body == b"ok"
 
 
-async def test_interim_answers_without_end_are_not_read_without_end() -> None:
+async def test_interim_answers_without_end_are_not_read_without_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     flood = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 1000 + b"\r\n\r\n"
     async with scripted(flood * 400) as address, proxied(to(address)) as gateway:
         assert (await (await gateway.connect()).request("GET", "/")).status == 502
+        (node,) = gateway.proxy.show()[0]["nodes"]
+        assert node["failures"] == 1
+    assert not any(record.exc_info for record in caplog.records)  # it is no fault of ours
 
 
 async def test_interim_answers_are_passed_over() -> None:

@@ -151,6 +151,16 @@ async def test_an_answer_that_is_none_to_the_handshake_is_not_believed() -> None
         assert (await peer.request("GET", "/", headers=HANDSHAKE)).status == 502
 
 
+async def test_a_refusal_that_does_not_end_is_not_waited_for_for_ever() -> None:
+    endless = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno"
+    async with (
+        scripted(endless) as address,
+        proxied({"path": "/*", "timeout": "0.1s", "backends": [{"target": address}]}) as gateway,
+    ):
+        peer = await gateway.connect()
+        assert (await peer.request("GET", "/", headers=HANDSHAKE)).status == 504
+
+
 async def test_a_client_of_http2_talks_to_a_node_of_http_1_1() -> None:
     room = Room(echo)
     async with listening(room) as node:

@@ -26,6 +26,7 @@ from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
 from kratos_gateway.backend.watches import lease_instances
 from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded, open_socket
 from kratos_gateway.exchange import Answer, Body, NodeFilter, Request
+from kratos_http.carrier import TooLarge
 
 __all__ = ["Client", "ClientOptions"]
 
@@ -161,7 +162,7 @@ class Client:
             pick.done(Outcome.failure(TimeoutError()) if late else Outcome.CANCELLED)
             raise
         except Exception as error:
-            if isinstance(error, OSError):
+            if isinstance(error, (OSError, TooLarge)):
                 record.fail(str(error) or type(error).__name__, clock.wall())
                 pick.done(Outcome.failure(error))
             else:

@@ -24,6 +24,7 @@ from kratos_gateway.proxy.passing import Passing, is_stream
 from kratos_gateway.proxy.replay import ReplayMemory
 from kratos_gateway.proxy.retry import Retry, forever, per_try_timeout_of, timeout_of
 from kratos_gateway.proxy.tally import Tally
+from kratos_http.carrier import TooLarge
 
 __all__ = ["Forwarder", "Work", "report"]
 
@@ -314,7 +315,7 @@ def report(error: Exception, head: Head) -> None:
     """Tell the log of a failure, as loudly as it deserves."""
     if isinstance(error, Error):
         _log.debug("%s: %s", head, error)
-    elif isinstance(error, OSError):
+    elif isinstance(error, (OSError, TooLarge)):
         _log.warning("%s: %s", head, str(error) or type(error).__name__)
     else:
         _log.error("%s failed", head, exc_info=error)

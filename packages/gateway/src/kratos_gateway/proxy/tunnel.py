@@ -54,7 +54,7 @@ class Tunnel:
                 answer, opened = await self._ask(head)
                 code = answer.status
                 if opened is None:
-                    await socket.refuse(await _whole(answer))
+                    await socket.refuse(await _whole(answer, within=self._of.timeout))
                 else:
                     await socket.accept(answer.headers)
             finally:
@@ -88,8 +88,8 @@ class Tunnel:
         return answer, None
 
 
-async def _whole(answer: Answer) -> Reply:
-    """Return an answer as one that is whole."""
+async def _whole(answer: Answer, *, within: float) -> Reply:
+    """Return an answer as one that is whole, after so many seconds at most."""
     body = answer.body
     headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
     if isinstance(body, bytes):
@@ -97,11 +97,12 @@ async def _whole(answer: Answer) -> Reply:
     pieces: list[bytes] = []
     size = 0
     try:
-        while piece := await body.read():
-            pieces.append(piece)
-            size += len(piece)
-            if size > _MOST:
-                raise OSError(f"the body of a refusal exceeds {_MOST} bytes")
+        async with asyncio.timeout(within):
+            while piece := await body.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > _MOST:
+                    raise OSError(f"the body of a refusal exceeds {_MOST} bytes")
     except OSError as error:
         _log.warning("a WebSocket was refused: %s", error)
         return Reply(status_of(error))
