@@ -118,6 +118,23 @@ async def test_absolute_target_is_its_path(target: str) -> None:
     assert heads[0].header(b"host") == target.split("/")[2].encode()
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("host", ["Host: h\r\n", ""])
+async def test_host_of_an_absolute_target_is_the_one_that_counts(version: str, host: str) -> None:
+    if version == "1.1" and not host:
+        host = "Host:\r\n"  # one is needed all the same
+    request = f"GET http://other:80/a HTTP/{version}\r\n{host}Connection: close\r\nX: 1\r\n\r\n"
+    heads, _ = await exchange(request.encode())
+    assert [value for name, value in heads[0].headers if name == b"host"] == [b"other:80"]
+
+
+async def test_two_hosts_are_too_many_beside_an_absolute_target_too() -> None:
+    request = b"GET http://other/a HTTP/1.1\r\nHost: other\r\nHost: h\r\n\r\n"
+    heads, answer = await exchange(request)
+    assert not heads
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
 async def test_asterisk_stays_for_options() -> None:
     heads, _ = await exchange(b"OPTIONS * HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n")
     assert heads[0].path == b"*"

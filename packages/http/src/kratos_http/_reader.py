@@ -200,12 +200,9 @@ class Reader:
         if version not in _VERSIONS:
             raise Error(505, "HTTP_VERSION", "this server speaks HTTP/1.1 and HTTP/1.0 only")
         method = parser.get_method().decode()
-        host, path, query = _split_target(method, self._target)
+        path, query, host = _split_target(method, self._target)
         if host:
-            # RFC 9112 3.2.2: the header is passed over. Who routes by it must not be told another.
-            self._headers = [
-                (name, host if name == b"host" else value) for name, value in self._headers
-            ]
+            self._headers = _asked_of(host, self._headers)
         head = Head(method, path, query, self._headers)
         head.version = version
         self._hand_over(parser, self._placed(head))
@@ -328,35 +325,44 @@ def _malformed(error: HttpParserError) -> Error:
 
 
 def _split_target(method: str, target: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return host, path and query of a request target in origin, absolute or asterisk form.
+    """Return path, query and host of a request target in origin, absolute or asterisk form.
 
-    The host is empty but for the absolute form.
+    The first and the last of these forms have no host.
     """
+    host = b""
     if b"#" in target:
         raise Error(400, "BAD_REQUEST", "a request target has no fragment")
     if method == "CONNECT":
         raise Error(501, "NOT_IMPLEMENTED", "this server is no proxy: CONNECT is not served")
     if target[0] != _SLASH:
         if target == b"*" and method == "OPTIONS":
-            return b"", target, b""
-        host, target = _parts_of_absolute(target)
-    else:
-        host = b""
+            return target, b"", b""
+        host, target = _split_absolute(target)
     path, _, query = target.partition(b"?")
-    return host, path, query
+    return path, query, host
 
 
-def _parts_of_absolute(target: bytes) -> tuple[bytes, bytes]:
-    """Return the authority of a URL, and what follows it, with a slash in front."""
+def _asked_of(host: bytes, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return headers with the host of an absolute target in place of theirs (RFC 9112, 3.2.2).
+
+    Whoever is before us may have chosen by the one, and we would by the other.
+    """
+    found = [(name, host if name == b"host" else value) for name, value in headers]
+    return found if any(name == b"host" for name, _ in found) else [*found, (b"host", host)]
+
+
+def _split_absolute(target: bytes) -> tuple[bytes, bytes]:
+    """Return the authority of a URL, and what follows it with a slash in front."""
     scheme, found, rest = target.partition(b"://")
     if not found:
         raise Error(400, "BAD_REQUEST", "the request target must start with a slash")
     if scheme.lower() not in _SCHEMES:
         raise Error(400, "BAD_REQUEST", "the request target is neither a path nor http nor https")
     end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-    host, path = require_host(rest[:end]), rest[end:]
+    host = require_host(rest[:end])
     if not host:
         raise Error(400, "BAD_REQUEST", "the request target names no host")
+    path = rest[end:]
     return host, path if path.startswith(b"/") else b"/" + path
 
 
