@@ -153,9 +153,7 @@ class Http2Channel:
             raise ConnectionAbortedError(CLOSED)
         dialing = self._dialing
         if dialing is None:
-            dialing = asyncio.create_task(self._dial(), name="kratos http2 dial")
-            self._dialing = dialing
-            dialing.add_done_callback(self._dialed)
+            dialing = self._begin_dialing()
         try:
             return await asyncio.shield(dialing)
         except asyncio.CancelledError:
@@ -172,7 +170,10 @@ class Http2Channel:
         made: list[Http2ClientConnection] = []
 
         def make() -> Http2ClientConnection:
-            made.append(Http2ClientConnection(self._options, self._on_left, other=self._other))
+            connection = Http2ClientConnection(
+                self._options, self._on_left, worn=self._renew, other=self._other
+            )
+            made.append(connection)
             return made[-1]
 
         seconds = self._options.connect_timeout
@@ -195,8 +196,24 @@ class Http2Channel:
             raise
         if connection.usable:  # else the server has left already, which may count as a failure
             self._note_success()
+        before = self._current
+        if before is not None and before.usable:
+            if not connection.usable:
+                return before
+            before.leave()
         self._current = connection
         return connection
+
+    def _renew(self, connection: Http2ClientConnection) -> None:
+        """Have another connection take the place of one, which goes on until it stands."""
+        if connection is self._current and self._dialing is None and not self._closed:
+            self._begin_dialing()
+
+    def _begin_dialing(self) -> asyncio.Task[Http2ClientConnection]:
+        dialing = asyncio.create_task(self._dial(), name="kratos http2 dial")
+        self._dialing = dialing
+        dialing.add_done_callback(self._dialed)
+        return dialing
 
     def _note_success(self) -> None:
         self._failures = 0

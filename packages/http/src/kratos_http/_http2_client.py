@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, cast
 
 from kratos_http._exchange import Lost, TooLarge, lost
 from kratos_http._http2_errors import Refused, Reset, SpeaksHttp1, code_name, farewell, not_http2
+from kratos_http._http2_resets import Resets
 from kratos_http2 import (
     ClientConnection,
     ErrorCode,
@@ -40,6 +41,10 @@ class ConnectionOptions:
             pinged; ``None`` for never.
         keepalive_timeout: For anything to come after a ping.
         max_head: Bytes of the headers, or of the trailers, of an answer.
+        resets: Requests that may be given up at once on one connection, which servers would take
+            for an attack if they were too many. When half of them were, another connection takes
+            its place; when all were, further ones wait. ``None`` for no bound.
+        resets_per_second: How many more may be each second.
         settings: What the server is told; ``max_header_list`` is ``max_head``.
         limits: What the server may do.
     """
@@ -50,6 +55,8 @@ class ConnectionOptions:
     keepalive: float | None = None
     keepalive_timeout: float = 20.0
     max_head: int = 64 * 1024
+    resets: int | None = None
+    resets_per_second: float = 3.0
     settings: Settings = field(default_factory=lambda: Settings(by_stream=True))
     limits: Limits = field(default_factory=Limits)
 
@@ -86,6 +93,7 @@ class Http2ClientConnection(asyncio.Protocol):
     Args:
         options: How it is kept.
         left: Told once, when it takes no more requests.
+        worn: Told, again and again, when it should be left for another one.
         other: Makes the protocol that takes the transport over if the server does not choose
             HTTP/2; ``None`` if that is an error.
 
@@ -99,6 +107,7 @@ class Http2ClientConnection(asyncio.Protocol):
         options: ConnectionOptions,
         left: Callable[[Http2ClientConnection], None] | None = None,
         *,
+        worn: Callable[[Http2ClientConnection], None] | None = None,
         other: Callable[[], asyncio.Protocol] | None = None,
     ) -> None:
         settings = replace(options.settings, max_header_list=options.max_head)
@@ -107,6 +116,7 @@ class Http2ClientConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._options = options
         self._left = left
+        self._worn = worn
         self._other = other
         self._transport: asyncio.Transport | None = None
         self._open = False  # the server has said its settings, and neither side has left
@@ -125,6 +135,14 @@ class Http2ClientConnection(asyncio.Protocol):
         self._pinged = False
         self._watch: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
+        self._resets: Resets | None = None
+        if options.resets is not None:
+            self._resets = Resets(
+                burst=options.resets,
+                per_second=options.resets_per_second,
+                reset=self._reset,
+                loop=self.loop,
+            )
 
     @property
     def connected(self) -> bool:
@@ -205,9 +223,23 @@ class Http2ClientConnection(asyncio.Protocol):
 
     def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
         """Break a stream off, unless it is closed; its owner is not told."""
-        if not stream.closed:
-            stream.owner = None
-            self.core.reset(stream, code)
+        if stream.closed:
+            return
+        stream.owner = None
+        if self._resets is None:
+            self._reset(stream, code)
+            return
+        self._resets.take(stream, code)
+        if not self._open:
+            self._after()
+        elif self._resets.worn and self._worn is not None:
+            self._worn(self)
+
+    def leave(self) -> None:
+        """Take no more requests, and close when those under way have ended. Idempotent."""
+        self._useful = True  # it is not the server who leaves
+        if self._open:
+            self._say_left()
             self._after()
 
     async def drained(self) -> None:
@@ -395,12 +427,23 @@ class Http2ClientConnection(asyncio.Protocol):
         if self._waiting:
             self._grant()
         if self.core.streams:
+            if not self._open and self._resets is not None:
+                self._end_if_given_up(self._resets)
             return
         if self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
             self._empty = None
-        if not self.core.usable and self.failure is None and self._settled.done():
+        if not self.usable and self.failure is None and self._settled.done():
             self.close(self._farewell or "the connection has come to its end")
+
+    def _reset(self, stream: Stream, code: int) -> None:
+        self.core.reset(stream, code)
+        self._after()
+
+    def _end_if_given_up(self, resets: Resets) -> None:
+        """Close, which ends all requests at once, where only those are left whose reset waits."""
+        if self.failure is None and resets.covers(len(self.core.streams)):
+            self.close("what is left of its requests was given up")
 
     def _grant(self) -> None:
         if not self.usable:
@@ -445,6 +488,8 @@ class Http2ClientConnection(asyncio.Protocol):
         if self.failure is not None:
             return
         self.failure = error
+        if self._resets is not None:
+            self._resets.stop()
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
