@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, cast
 
 import pytest
 
+from kratos_http._http2_resets import Resets
 from kratos_http.http2 import ClientStream, ConnectionOptions, Dialer, Http2Channel, Lost
 from kratos_http.testing import eventually
 from kratos_http2 import HeaderBlock, Limits, ServerConnection, Stream, encode_fields
@@ -226,3 +227,44 @@ async def test_a_connection_is_kept_while_there_is_none_to_take_its_place() -> N
         assert await ask(channel) == b"200"
         assert len(server.connections) == 1
         assert server.resets == [4]
+
+
+class Time:
+    """A loop as far as resets need one; moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, act: Callable[[], None]) -> None:
+        self.due.append((self.now + seconds, act))
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        for each in [each for each in self.due if each[0] <= self.now]:
+            self.due.remove(each)
+            each[1]()
+
+
+def test_a_stream_that_ended_by_itself_costs_no_reset() -> None:
+    time, reset = Time(), list[int]()
+    resets = Resets(
+        burst=2,
+        per_second=0.5,
+        reset=lambda stream, _code: reset.append(stream.id),
+        loop=cast("asyncio.AbstractEventLoop", time),
+    )
+    streams = [Stream(number, window=1, send_window=1, owner=None) for number in range(5)]
+    for stream in streams:
+        resets.take(stream, 8)
+    assert reset == [0, 1]
+    streams[2].closed = True
+    time.advance(2.0)
+    assert reset == [0, 1, 3]
+    time.advance(1.9)
+    assert reset == [0, 1, 3]
+    time.advance(0.2)
+    assert reset == [0, 1, 3, 4]
