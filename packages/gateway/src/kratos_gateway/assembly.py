@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kratos import App
@@ -20,7 +21,7 @@ from kratos.registry import Discovery, Registry
 from kratos.registry import from_url as registry_of
 from kratos.transport import Server
 from kratos_gateway.api import gateway_pb2 as pb
-from kratos_gateway.config import Configuration, FileReader, Reader, SourceReader
+from kratos_gateway.config import Configuration, FileReader, Reader, SourceReader, title_of
 from kratos_gateway.console import console
 from kratos_gateway.control import ControlService, Identity
 from kratos_gateway.controlled import ControlledReader
@@ -77,7 +78,9 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
         ConfigError: A setting cannot be used.
         PluginNotFound: The registry or source is none that is installed.
     """
-    parts = assemble(settings, environ=os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    parts = assemble(settings, environ=environ)
+    name, version = _title(settings, environ)
     servers: list[Server] = [parts.gateway]
     host_servers: list[Server] = []
     if settings.debug:
@@ -95,7 +98,8 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
         metrics = _rendering(parts.meter)
         servers.append(DebugServer(address, public=True, metrics=metrics, pages=shown))
     return App(
-        name=settings.control_name or "gateway",
+        name=name or settings.control_name or "gateway",
+        version=version,
         servers=servers,
         host_servers=host_servers,
         resources=parts.resources,
@@ -214,6 +218,19 @@ class _Upstream:
         """Close its connections. Idempotent."""
         await self._client.aclose()
         await self._connections.aclose()
+
+
+def _title(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return name and version of the application: what the file says at the start, as in Go.
+
+    A file that cannot be read has none: whoever serves it says why.
+    """
+    if settings.source:
+        return "", ""
+    try:
+        return title_of(Path(settings.conf).read_text(encoding="utf-8-sig"), environ=environ)
+    except (OSError, ValueError):
+        return "", ""
 
 
 def _meter(settings: Settings) -> Meter:

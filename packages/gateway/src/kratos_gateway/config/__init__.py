@@ -8,6 +8,7 @@ from kratos_gateway.config.load import Parsed, parse, parse_priority, read
 from kratos_gateway.config.oddity import Oddity
 from kratos_gateway.config.priority import merge
 from kratos_gateway.config.source import SourceReader
+from kratos_gateway.config.title import title_of
 
 __all__ = [
     "Apply",
@@ -25,4 +26,5 @@ __all__ = [
     "parse_priority",
     "problems",
     "read",
+    "title_of",
 ]
