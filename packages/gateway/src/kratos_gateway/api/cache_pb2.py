@@ -18,9 +18,11 @@ from google.protobuf import duration_pb2 as _import_0
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\n\x1ekratos_gateway/api/cache.proto\x12\x11kratos.gateway.v1\x1a\x1egoogle/protobuf/duration"
-    b".proto\"\x90\x01\n\x05Cache\x12\x11\n\tmax_bytes\x18\x01 \x01(\x04\x12\x18\n\x10max_answer_by"
+    b".proto\"\xfe\x01\n\x05Cache\x12\x11\n\tmax_bytes\x18\x01 \x01(\x04\x12\x18\n\x10max_answer_by"
     b"tes\x18\x02 \x01(\x04\x12.\n\x0bdefault_ttl\x18\x03 \x01(\x0b2\x19.google.protobuf.Duration"
-    b"\x12*\n\x07max_ttl\x18\x04 \x01(\x0b2\x19.google.protobuf.Durationb\x06proto3"
+    b"\x12*\n\x07max_ttl\x18\x04 \x01(\x0b2\x19.google.protobuf.Duration\x129\n\x16stale_while_reva"
+    b"lidate\x18\x05 \x01(\x0b2\x19.google.protobuf.Duration\x121\n\x0estale_if_error\x18\x06 \x01("
+    b"\x0b2\x19.google.protobuf.Durationb\x06proto3"
 )
 
 _globals = globals()
@@ -29,4 +31,4 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
     _globals["DESCRIPTOR"]._loaded_options = None
     _globals["_CACHE"]._serialized_start = 86
-    _globals["_CACHE"]._serialized_end = 230
+    _globals["_CACHE"]._serialized_end = 340

@@ -20,6 +20,8 @@ class Cache(_Message):
     MAX_ANSWER_BYTES_FIELD_NUMBER: _Final = 2
     DEFAULT_TTL_FIELD_NUMBER: _Final = 3
     MAX_TTL_FIELD_NUMBER: _Final = 4
+    STALE_WHILE_REVALIDATE_FIELD_NUMBER: _Final = 5
+    STALE_IF_ERROR_FIELD_NUMBER: _Final = 6
     max_bytes: int
     """Bytes of all answers that are kept; 64 MiB unless it is given."""
     max_answer_bytes: int
@@ -34,6 +36,20 @@ class Cache(_Message):
         """The longest that any is kept; a day unless it is given."""
     @max_ttl.setter
     def max_ttl(self, value: _timedelta) -> None: ...
+    @property
+    def stale_while_revalidate(self) -> _duration_pb2.Duration:
+        """How long an answer that is no longer fresh serves while it is asked for anew, unless it says
+        stale-while-revalidate; not at all unless it is given.
+        """
+    @stale_while_revalidate.setter
+    def stale_while_revalidate(self, value: _timedelta) -> None: ...
+    @property
+    def stale_if_error(self) -> _duration_pb2.Duration:
+        """How long it serves where back ends fail, unless it says stale-if-error; not at all unless it
+        is given.
+        """
+    @stale_if_error.setter
+    def stale_if_error(self, value: _timedelta) -> None: ...
     def __init__(
         self,
         *,
@@ -41,8 +57,21 @@ class Cache(_Message):
         max_answer_bytes: int | None = ...,
         default_ttl: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
         max_ttl: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        stale_while_revalidate: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
+        stale_if_error: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Literal["default_ttl", "max_ttl"]) -> bool: ...
+    def HasField(
+        self,
+        field_name: _Literal["default_ttl", "max_ttl", "stale_while_revalidate", "stale_if_error"],
+    ) -> bool: ...
     def ClearField(
-        self, field_name: _Literal["max_bytes", "max_answer_bytes", "default_ttl", "max_ttl"]
+        self,
+        field_name: _Literal[
+            "max_bytes",
+            "max_answer_bytes",
+            "default_ttl",
+            "max_ttl",
+            "stale_while_revalidate",
+            "stale_if_error",
+        ],
     ) -> None: ...

@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from dataclasses import replace
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from kratos.clock import Clock
-from kratos.errors import ConfigError
-from kratos.transport.http import WireHeaders
+from kratos.errors import ConfigError, Error
 from kratos_gateway.api.cache_pb2 import Cache
 from kratos_gateway.api.gateway_pb2 import Endpoint
-from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
-from kratos_gateway.middleware.callers import caller_of, times_not_for_others
+from kratos_gateway.exchange import Answer, Handler, Middleware, Request, RequestOptions
+from kratos_gateway.headers import first
+from kratos_gateway.middleware.bodies import read_whole
+from kratos_gateway.middleware.callers import times_not_for_others
 from kratos_gateway.middleware.context import Context
-from kratos_gateway.middleware.freshness import Lifetimes, directives, may_be_kept
+from kratos_gateway.middleware.freshness import Lifetimes, directives, validators
+from kratos_gateway.middleware.keeping import Keeper, announced, is_of_somebody
 from kratos_gateway.middleware.kept import Kept, Shelf
+from kratos_gateway.middleware.loads import Load, Loads, Verdict
 from kratos_gateway.middleware.options import options_of, seconds_of
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.refreshing import Refreshing
 from kratos_gateway.middleware.refusal import is_grpc
+from kratos_gateway.middleware.requests import with_headers
+from kratos_gateway.middleware.tags import is_same
+from kratos_gateway.times import in_seconds
 
 __all__ = ["build"]
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_ANSWER: Final = 1024 * 1024
 _DAY: Final = 86_400.0
+_SPARING: Final = 5.0  # seconds in which what is stale does where back ends have failed
 _UNSAFE: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
-# Requests that say so are between a client and its back end.
+# Requests that say so are between a client and its back end, or say what their key does not.
 _PERSONAL: Final = (
     *(b"authorization", b"x-api-key", b"range", b"sec-websocket-key"),
     *(b"if-match", b"if-modified-since", b"if-range", b"if-unmodified-since"),
+    *(b"x-http-method-override", b"x-http-method", b"x-method-override"),
 )
+_CONDITIONS: Final = (b"if-none-match", b"if-modified-since")
 
 
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     """Make what keeps answers in memory, for as long as they allow shared caches to.
 
     Answers to GET are kept, if they are whole, small enough, and neither private nor with
-    cookies. Requests with ``Authorization``, ``X-Api-Key`` or a range are never answered from
-    here, nor those with a body, and those with cookies, or of a caller whom a middleware further
-    out has found, only by what says ``public`` or ``s-maxage``. What middleware further in lets
-    only some have is not kept. A change by POST, PUT, PATCH or
-    DELETE lets go what is kept of its path and query. Of all answers the least recently used go
+    cookies. Requests with ``Authorization``, ``X-Api-Key``, a body or a range are never answered
+    from here, and those with cookies, or of a caller whom a middleware further out has found, only
+    by what says ``public`` or ``s-maxage``. What middleware further in lets only some have is not
+    kept. A change by POST, PUT, PATCH or DELETE lets go what is
+    kept of its path and query, and what is on its way. Of all answers the least recently used go
     first. ``Cache-Status`` tells what was done (RFC 9211).
+
+    Of several who ask the same at once, one asks the back end. What is no longer fresh and has a
+    tag or a date is asked about, not asked for. Where it may, it serves meanwhile, or where the
+    back end fails (RFC 5861).
 
     Raises:
         ConfigError: A limit is out of its range.
@@ -55,26 +70,38 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     lifetimes = Lifetimes(
         default=seconds_of(told.default_ttl, name="defaultTtl"),
         longest=seconds_of(told.max_ttl, name="maxTtl") or _DAY,
+        revalidating=seconds_of(told.stale_while_revalidate, name="staleWhileRevalidate"),
+        failing=seconds_of(told.stale_if_error, name="staleIfError"),
     )
     shelf = Shelf(most)
+    keeper = Keeper(shelf, largest, lifetimes, context.clock)
+    refreshing = Refreshing(context.clock)
 
-    def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
-        return _Cached(handler, shelf, largest, lifetimes, context.clock).handle
+    def wrap(handler: Handler, endpoint: Endpoint) -> Handler:
+        return _Cached(handler, endpoint, shelf, keeper, refreshing, context.clock).handle
 
-    return Plain(wrap)
+    return Plain(wrap, close=refreshing.aclose)
 
 
 class _Cached:
     """A handler that is not asked where an answer is kept."""
 
     def __init__(
-        self, handler: Handler, shelf: Shelf, largest: int, lifetimes: Lifetimes, clock: Clock
+        self,
+        handler: Handler,
+        endpoint: Endpoint,
+        shelf: Shelf,
+        keeper: Keeper,
+        refreshing: Refreshing,
+        clock: Clock,
     ) -> None:
         self._handler: Final = handler
+        self._endpoint: Final = endpoint
         self._shelf: Final = shelf
-        self._largest: Final = largest
-        self._lifetimes: Final = lifetimes
+        self._keeper: Final = keeper
+        self._refreshing: Final = refreshing
         self._clock: Final = clock
+        self._loads: Final = Loads()
 
     async def handle(self, request: Request, /) -> Answer:
         if request.method != "GET":
@@ -84,88 +111,149 @@ class _Cached:
             return answer
         asked = directives(request.headers)
         if "no-store" in asked or is_grpc(request) or _is_personal(request):
-            return _marked(await self._handler(request), b"gateway; fwd=bypass")
+            return _marked(await self._handler(request), "fwd=bypass")
         key = _key(request)
-        if "no-cache" not in asked and asked.get("max-age") != "0":
-            found = self._shelf.find(key, request.headers, self._clock.time(), by=self)
-            if found is not None and (found.public or not _is_of_somebody(request)):
-                return self._answer(request, found)
+        if "no-cache" in asked or asked.get("max-age") == "0":
+            if "only-if-cached" in asked:
+                return _nothing()
+            return (await self._asked(request, key, None))[0]
+        found, now = self._found(request, key), self._clock.time()
+        if found is not None and (found.until > now or found.revalidating > now):
+            if found.until <= now:
+                self._refresh(request, key, found)
+            return self._answer(request, found)
         if "only-if-cached" in asked:
-            return Answer(504, [(b"cache-status", b"gateway; fwd=miss")])
-        before = times_not_for_others(request)
-        answer = await self._handler(request)
-        if times_not_for_others(request) > before:
-            return _marked(answer, b"gateway; fwd=bypass")
-        return self._keep(request, key, answer)
+            return _nothing()
+        return await self._loaded(request, key, found)
 
-    def _answer(self, request: Request, found: Kept) -> Answer:
+    def _found(self, request: Request, key: str) -> Kept | None:
+        found = self._shelf.find(key, request.headers, self._clock.time(), by=self)
+        if found is None or found.public or not is_of_somebody(request):
+            return found
+        return None
+
+    def _answer(self, request: Request, found: Kept, how: str = "hit") -> Answer:
         now = self._clock.time()
-        status = f"gateway; hit; ttl={int(found.until - now)}".encode()
+        status = f"gateway; {how}; ttl={int(found.until - now)}".encode()
         age = (b"age", str(int(found.age + now - found.since)).encode())
         headers = [*found.headers, age, (b"cache-status", status)]
-        if _is_known(request, found.headers):
+        if is_same(request.header(b"if-none-match"), first(found.headers, b"etag")):
             return Answer(304, headers)
         return Answer(found.status, headers, found.body)
 
-    def _keep(self, request: Request, key: str, answer: Answer) -> Answer:
-        shared = not _is_of_somebody(request)
-        lifetime = self._lifetimes.of(answer, self._clock.wall())
-        if lifetime is None or not may_be_kept(answer, shared=shared):
-            return _marked(answer, b"gateway; fwd=miss")
-        kept = Kept.of(request, answer, lifetime, self._clock.time(), by=self)
-        if isinstance(answer.body, bytes):
-            if len(answer.body) <= self._largest and not answer.trailers:
-                self._shelf.put(key, kept.with_body(answer.body))
-        elif _announced(answer) <= self._largest:
+    async def _loaded(self, request: Request, key: str, found: Kept | None) -> Answer:
+        """Ask, or wait for whoever asks the same just now."""
+        name = (key, is_of_somebody(request))
+        if found is None and request.header(b"if-none-match"):
+            return (await self._asked(request, key, None))[0]
+        while not self._loads.passes_by(name, self._clock.time()):
+            load = self._loads.find(name)
+            if load is None:
+                return await self._led(request, key, found, name)
+            verdict = await load.wait()
+            if verdict is Verdict.LEFT:
+                continue
+            found = self._found(request, key)
+            if verdict is Verdict.KEPT and found is not None and found.until > self._clock.time():
+                return self._answer(request, found, "fwd=miss; collapsed")
+            break
+        return (await self._asked(request, key, found))[0]
 
-            def put(body: bytes) -> None:
-                self._shelf.put(key, kept.with_body(body))
+    async def _led(
+        self, request: Request, key: str, found: Kept | None, name: tuple[str, bool]
+    ) -> Answer:
+        """Ask for all who ask the same meanwhile."""
+        load = self._loads.begin(name)
+        verdict = Verdict.LEFT
+        try:
+            answer, keeps = await self._asked(request, key, found)
+            verdict = Verdict.OWN
+            if keeps:
+                await self._hurry(answer, load)
+                verdict = Verdict.KEPT if isinstance(answer.body, bytes) else Verdict.OWN
+            elif answer.status < 500 and answer.status != 304:
+                self._loads.pass_by(name, self._clock.time())
+            return answer
+        except Exception:
+            verdict = Verdict.OWN
+            raise
+        finally:
+            self._loads.end(name, load, verdict)
 
-            answer.body = _Recorder(answer.body, self._largest, put)
-        return _marked(answer, b"gateway; fwd=miss; stored")
+    async def _hurry(self, answer: Answer, load: Load) -> None:
+        """Read an answer for which others wait: its client may be slow."""
+        body = answer.body
+        if not isinstance(body, bytes) and load.waiting and announced(answer):
+            answer.body = await read_whole(body, self._keeper.largest)
+            answer.trailers = body.trailers
 
+    async def _asked(self, request: Request, key: str, found: Kept | None) -> tuple[Answer, bool]:
+        """Ask, or ask whether what was found is still good; tell whether the answer is kept."""
+        serial = self._shelf.serial
+        known = [] if found is None else validators(found.headers)
+        asked, how = request, "fwd=miss"
+        if known:
+            others = [pair for pair in request.headers if pair[0] not in _CONDITIONS]
+            asked = with_headers(request, [*others, *known])
+        before = times_not_for_others(request)
+        answer = await self._unless_it_fails(asked, key, found)
+        own = times_not_for_others(request) > before
+        if found is not None:
+            if answer is None:
+                return self._answer(request, found), True
+            if known:
+                how = f"fwd=stale; fwd-status={answer.status}"
+            if known and answer.status == 304:
+                tag = answer.header(b"etag")
+                if own or (tag and not is_same(tag, first(found.headers, b"etag"))):  # of another one
+                    return await self._asked(request, key, None)
+                fresh = self._keeper.freshen(key, found, answer, serial)
+                return self._answer(request, fresh or found, how), fresh is not None
+        assert answer is not None, "there is nothing else to answer with"
+        if own:
+            return _marked(answer, "fwd=bypass"), False
+        keeps = self._keeper.keep(request, key, answer, serial, by=self)
+        return _marked(answer, f"{how}; stored" if keeps else how), keeps
 
-class _Recorder:
-    """A body that is kept as it passes, if it is not too large.
+    async def _unless_it_fails(self, asked: Request, key: str, found: Kept | None) -> Answer | None:
+        """Ask; ``None`` where that fails and what was found may do, as it then does for a while."""
+        serial = self._shelf.serial
+        if found is None or found.failing <= self._clock.time():
+            return await self._handler(asked)
+        try:
+            answer = await self._handler(asked)
+            if answer.status < 500:
+                return answer
+            if not isinstance(answer.body, bytes):
+                answer.body.close()
+        except (OSError, TimeoutError):
+            pass  # as below
+        except Error as error:
+            if error.code < 500:
+                raise
+        except asyncio.CancelledError:
+            if not asked.options.is_late():
+                raise
+        for_a_while = min(found.failing, self._clock.time() + _SPARING)
+        self._shelf.put(key, replace(found, revalidating=for_a_while), asked=serial)
+        return None
 
-    Args:
-        body: It.
-        most: Bytes that are kept.
-        put: Takes it, once it has ended well and without trailers.
-    """
+    def _refresh(self, request: Request, key: str, found: Kept) -> None:
+        """Ask for an answer anew, behind the one that serves meanwhile."""
+        copy = replace(
+            request,
+            headers=list(request.headers),
+            # With what is known of the caller, for whom alone the new one may be.
+            options=RequestOptions(
+                self._endpoint, last_attempt=True, values=dict(request.options.values)
+            ),
+        )
 
-    __slots__ = ("_body", "_left", "_pieces", "_put")
+        async def refresh() -> None:
+            answer, _ = await self._asked(copy, key, found)
+            await read_whole(answer.body, self._keeper.largest)
 
-    def __init__(self, body: Body, most: int, put: Callable[[bytes], None]) -> None:
-        self._body: Final = body
-        self._put: Final = put
-        self._left = most
-        self._pieces: list[bytes] | None = []
-
-    @property
-    def trailers(self) -> WireHeaders:
-        return self._body.trailers
-
-    async def read(self) -> bytes:
-        piece = await self._body.read()
-        pieces = self._pieces
-        if pieces is None:
-            return piece
-        if not piece:
-            self._pieces = None
-            if not self._body.trailers:
-                self._put(b"".join(pieces))
-            return piece
-        self._left -= len(piece)
-        if self._left < 0:
-            self._pieces = None
-        else:
-            pieces.append(piece)
-        return piece
-
-    def close(self) -> None:
-        self._pieces = None
-        self._body.close()
+        self._refreshing.begin((key, found.vary, self), refresh, in_seconds(self._endpoint.timeout))
 
 
 def _key(request: Request) -> str:
@@ -173,30 +261,13 @@ def _key(request: Request) -> str:
 
 
 def _is_personal(request: Request) -> bool:
-    if request.body != b"":
-        return True  # the answer may be to the body, which is not compared
-    return any(name in _PERSONAL for name, _ in request.headers)
+    return request.body != b"" or any(name in _PERSONAL for name, _ in request.headers)
 
 
-def _is_of_somebody(request: Request) -> bool:
-    return bool(request.header(b"cookie")) or caller_of(request) is not None
+def _nothing() -> Answer:
+    return _marked(Answer(504), "fwd=miss")
 
 
-def _is_known(request: Request, headers: WireHeaders) -> bool:
-    """Tell whether a client has the very answer already."""
-    asked = request.header(b"if-none-match")
-    tag = next((value for name, value in headers if name == b"etag"), b"")
-    if not (asked and tag):
-        return False
-    known = {part.strip().removeprefix(b"W/") for part in asked.split(b",")}
-    return b"*" in known or tag.removeprefix(b"W/") in known
-
-
-def _announced(answer: Answer) -> int:
-    text = answer.header(b"content-length")
-    return int(text) if text.isdigit() and len(text) < 20 else 0
-
-
-def _marked(answer: Answer, status: bytes) -> Answer:
-    answer.headers = [*answer.headers, (b"cache-status", status)]
+def _marked(answer: Answer, how: str) -> Answer:
+    answer.headers = [*answer.headers, (b"cache-status", f"gateway; {how}".encode())]
     return answer

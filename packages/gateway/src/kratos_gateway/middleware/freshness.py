@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Answer
 
-__all__ = ["Lifetime", "Lifetimes", "directives", "may_be_kept"]
+__all__ = ["Lifetime", "Lifetimes", "directives", "may_be_kept", "validators"]
 
 _STATUSES: Final = frozenset((200, 203, 301, 308, 404, 410))
 _LONGEST: Final = 10  # digits of a number of seconds
@@ -23,11 +23,17 @@ class Lifetime(NamedTuple):
         left: Seconds from now on.
         age: Seconds that it is old.
         public: Whether it says that it is for everybody.
+        revalidating: Seconds after that in which it serves while it is asked for anew.
+        failing: Seconds after that in which it serves where back ends fail.
+        kept: Seconds after that in which it may be asked whether it is still good.
     """
 
     left: float
     age: float
     public: bool
+    revalidating: float = 0.0
+    failing: float = 0.0
+    kept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +43,14 @@ class Lifetimes:
     Attributes:
         default: Seconds for those that do not say; 0 for not at all.
         longest: Seconds for any.
+        revalidating: Seconds for those that do not say ``stale-while-revalidate``.
+        failing: Seconds for those that do not say ``stale-if-error``.
     """
 
     default: float
     longest: float
+    revalidating: float = 0.0
+    failing: float = 0.0
 
     def of(self, answer: Answer, wall: float, /) -> Lifetime | None:
         """Return how long it may be kept; ``None`` if it may not.
@@ -61,7 +71,25 @@ class Lifetimes:
             lifetime = self.default
         age = _seconds(answer.header(b"age").decode("latin-1")) or 0.0
         left = min(lifetime, self.longest) - age
-        return Lifetime(left, age, bool(told.keys() & {"public", "s-maxage"})) if left > 0 else None
+        if left <= 0:
+            return None
+        return Lifetime(
+            left,
+            age,
+            bool(told.keys() & {"public", "s-maxage"}),
+            revalidating=self._stale(told, "stale-while-revalidate", self.revalidating),
+            failing=self._stale(told, "stale-if-error", self.failing),
+            kept=self.longest if validators(answer.headers) else 0.0,
+        )
+
+    def _stale(self, told: Mapping[str, str], name: str, default: float) -> float:
+        """Return for how long it serves when it is no longer fresh (RFC 9111, 4.2.4, RFC 5861)."""
+        if told.keys() & {"must-revalidate", "proxy-revalidate"}:
+            return 0.0
+        given = _seconds(told.get(name))
+        if given is None:  # s-maxage forbids it, unless the answer itself says otherwise
+            given = 0.0 if "s-maxage" in told else default
+        return min(given, self.longest)
 
 
 def directives(headers: WireHeaders, /) -> Mapping[str, str]:
@@ -73,6 +101,12 @@ def directives(headers: WireHeaders, /) -> Mapping[str, str]:
                 key, _, argument = part.strip().partition("=")
                 told.setdefault(key.strip(), argument.strip().strip('"'))
     return told
+
+
+def validators(headers: WireHeaders, /) -> list[tuple[bytes, bytes]]:
+    """Return what a request asks by whether an answer is still good (RFC 9111, 4.3.1)."""
+    asked = {b"etag": b"if-none-match", b"last-modified": b"if-modified-since"}
+    return [(asked[name], value) for name, value in headers if name in asked]
 
 
 def may_be_kept(answer: Answer, /, *, shared: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, Self, TypedDict
 
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Answer, Request
@@ -14,6 +14,7 @@ from kratos_gateway.middleware.freshness import Lifetime
 __all__ = ["Kept", "Shelf"]
 
 _OVERHEAD: Final = 512  # bytes of an answer beside its body and its headers
+_DROPS: Final = 4096  # keys that are remembered to have been let go
 _FORMS: Final = 16  # of an answer, by headers that it varies with
 _NOT_KEPT: Final = frozenset((b"content-length", b"age", b"cache-status"))
 
@@ -32,6 +33,9 @@ class Kept:
         since: When it came.
         age: Seconds that it had then.
         until: When it is no longer fresh.
+        revalidating: Until when it serves while it is asked for anew.
+        failing: Until when it serves where back ends fail.
+        gone: When it is of no use any more.
     """
 
     status: int
@@ -43,6 +47,9 @@ class Kept:
     since: float
     age: float
     until: float
+    revalidating: float = 0.0
+    failing: float = 0.0
+    gone: float = 0.0
 
     @classmethod
     def of(
@@ -71,7 +78,24 @@ class Kept:
             public=lifetime.public,
             since=now,
             age=lifetime.age,
-            until=now + lifetime.left,
+            **_times(lifetime, now),
+        )
+
+    def freshened(self, headers: WireHeaders, lifetime: Lifetime, now: float, /) -> Self:
+        """Return it as it is after a back end has said that it is still good.
+
+        Args:
+            headers: Its own, with those that came.
+            lifetime: How long it may be kept now.
+            now: When they came.
+        """
+        return replace(
+            self,
+            headers=tuple(pair for pair in headers if pair[0] not in _NOT_KEPT),
+            public=lifetime.public,
+            since=now,
+            age=lifetime.age,
+            **_times(lifetime, now),
         )
 
     def with_body(self, body: bytes, /) -> Self:
@@ -94,12 +118,18 @@ class Shelf:
 
     Args:
         most: Bytes of all of them.
+
+    Attributes:
+        size: Bytes that there are.
+        serial: Grows with each key that is let go.
     """
 
     def __init__(self, most: int) -> None:
         self._most: Final = most
         self._kept: Final[OrderedDict[str, list[Kept]]] = OrderedDict()
+        self._drops: Final[OrderedDict[str, int]] = OrderedDict()
         self.size = 0
+        self.serial = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -107,19 +137,28 @@ class Shelf:
     def find(
         self, key: str, headers: WireHeaders, now: float, /, *, by: object = None
     ) -> Kept | None:
-        """Return the answer that is kept and fresh; what is not fresh goes."""
+        """Return the answer that is kept, fresh or not; what is of no use any more goes."""
         forms = self._kept.get(key)
         if forms is None:
             return None
-        for form in [each for each in forms if each.until <= now]:
+        for form in [each for each in forms if each.gone <= now]:
             self._take(key, forms, form)
         found = next((each for each in forms if each.is_for(headers, by=by)), None)
         if found is not None:
             self._kept.move_to_end(key)
         return found
 
-    def put(self, key: str, kept: Kept, /) -> None:
-        """Keep an answer, in place of those for the same requests."""
+    def put(self, key: str, kept: Kept, /, *, asked: int | None = None) -> None:
+        """Keep an answer, in place of those for the same requests.
+
+        Args:
+            key: What it is for.
+            kept: It.
+            asked: The ``serial`` of when it was asked for: if its key was let go since, it may be
+                of before a change and is not kept. ``None`` for now.
+        """
+        if asked is not None and self._drops.get(key, -1) >= asked:
+            return
         forms = self._kept.get(key, [])
         for form in [each for each in forms if each.vary == kept.vary and each.by is kept.by]:
             self._take(key, forms, form)
@@ -130,10 +169,18 @@ class Shelf:
         self._kept.move_to_end(key)
         self.size += kept.size + len(key)
         while self.size > self._most:
-            self.drop(next(iter(self._kept)))
+            self._let_go(next(iter(self._kept)))
 
     def drop(self, key: str, /) -> None:
-        """Let go what is kept for a key."""
+        """Let go what is kept for a key, and what is on its way."""
+        self._drops[key] = self.serial
+        self._drops.move_to_end(key)
+        self.serial += 1
+        if len(self._drops) > _DROPS:
+            self._drops.popitem(last=False)
+        self._let_go(key)
+
+    def _let_go(self, key: str) -> None:
         self.size -= sum(each.size + len(key) for each in self._kept.pop(key, ()))
 
     def _take(self, key: str, forms: list[Kept], form: Kept) -> None:
@@ -141,6 +188,24 @@ class Shelf:
         self.size -= form.size + len(key)
         if not forms:
             del self._kept[key]
+
+
+class _Times(TypedDict):
+    until: float
+    revalidating: float
+    failing: float
+    gone: float
+
+
+def _times(lifetime: Lifetime, now: float) -> _Times:
+    until = now + lifetime.left
+    more = max(lifetime.revalidating, lifetime.failing, lifetime.kept)
+    return _Times(
+        until=until,
+        revalidating=until + lifetime.revalidating,
+        failing=until + lifetime.failing,
+        gone=until + more,
+    )
 
 
 def _sent(headers: WireHeaders, name: bytes) -> bytes:
