@@ -19,6 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "gateway-middleware.md").read_text(
 NAMES = [plugin.name for plugin in find(GROUP) if plugin.distribution == "kratos-gateway"]
 WITHOUT = ("bbr", "grpcweb")  # options
 MODULES = {name: f"kratos_gateway.api.{name}_pb2" for name in NAMES if name not in WITHOUT}
+MODULES["Reflection"] = "kratos_gateway.api.reflection_pb2"  # a part of others' options
 
 
 def part(name: str) -> str:

@@ -26,6 +26,7 @@ GATEWAY = (
     "logging",
     "mirror",
     "ratelimit",
+    "reflection",
     "requestid",
     "rest",
     "rewrite",

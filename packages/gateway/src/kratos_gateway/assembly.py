@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kratos import App
 from kratos.address import Address
@@ -35,10 +35,6 @@ from kratos_gateway.settings import Settings
 from kratos_gateway.switch import Replaceable
 from kratos_http.debug import DebugServer, Rendering
 from kratos_http.proxies import Proxies
-
-if TYPE_CHECKING:
-    from kratos_gateway.backend import Client, Connections
-    from kratos_gateway.exchange import Answer, Request
 
 __all__ = ["Parts", "application", "assemble", "builder"]
 
@@ -161,7 +157,7 @@ def builder(
         ConfigError: The proxies of the environment, or those that are trusted, cannot be used.
     """
     # Imported on use: who checks a configuration needs neither proxies nor middleware.
-    from kratos_gateway.backend import Client, ClientOptions, Connections, ConnectOptions
+    from kratos_gateway.backend import Apart, ConnectOptions
     from kratos_gateway.middleware.context import Context
     from kratos_gateway.middleware.registry import create
     from kratos_gateway.proxy import Forwarding, Proxy, ReplayMemory
@@ -177,10 +173,14 @@ def builder(
     async def build(config: pb.Gateway) -> Replaceable:
         nonlocal limit
 
-        def upstream(endpoint: pb.Endpoint) -> _Upstream:
-            own = Connections(connect, tls_store=config.tls_store)
-            options = ClientOptions(connections=own, discovery=discovery, identity=identity)
-            return _Upstream(Client(endpoint, options), own)
+        def upstream(endpoint: pb.Endpoint) -> Apart:
+            return Apart(
+                endpoint,
+                connect,
+                tls_store=config.tls_store,
+                discovery=discovery,
+                identity=identity,
+            )
 
         made = await Proxy.opened(
             config,
@@ -201,23 +201,6 @@ def builder(
         return made
 
     return build
-
-
-class _Upstream:
-    """What middleware asks back ends of its own by, with connections of its own."""
-
-    def __init__(self, client: Client, connections: Connections) -> None:
-        self._client = client
-        self._connections = connections
-
-    async def __call__(self, request: Request, /) -> Answer:
-        """See ``Handler``."""
-        return await self._client(request)
-
-    async def aclose(self) -> None:
-        """Close its connections. Idempotent."""
-        await self._client.aclose()
-        await self._connections.aclose()
 
 
 def _title(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:

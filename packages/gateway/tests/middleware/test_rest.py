@@ -30,7 +30,7 @@ from kratos.errors import ConfigError, Error
 from kratos_gateway.api.gateway_pb2 import GRPC, HTTP, Endpoint
 from kratos_gateway.api.rest_pb2 import Rest
 from kratos_gateway.exchange import Answer, Handler
-from kratos_gateway.middleware.frames import framed
+from kratos_gateway.middleware.frames import Frames, framed
 from kratos_gateway.middleware.testing import Backend, Pieces, behind, request_to
 
 _F = FieldDescriptorProto
@@ -251,7 +251,6 @@ async def test_error_is_that_of_kratos_with_the_status_that_stands_for_it() -> N
         ("GET", "/items/7?sizes=x", b"", 400, "CODEC"),
         ("PUT", "/items/7", b"{", 400, "CODEC"),
         ("POST", "/items:find", b'[1], "id": 5', 400, "CODEC"),
-        ("POST", "/upload", b"{}", 404, "NOT_FOUND"),
         ("POST", "/shop.Shop/Inner", b"{}", 404, "NOT_FOUND"),
     ],
 )
@@ -287,6 +286,23 @@ async def test_answer_that_cannot_be_read_is_an_error_of_the_gateway(
     assert told["message"]
 
 
+@pytest.mark.parametrize(
+    ("code", "told", "expected"),
+    [(2, "418", 418), (8, "429", 429), (5, "418", 404), (5, "x", 404), (2, "200", 500)],
+)
+async def test_error_has_its_very_code_unless_that_contradicts_the_status(
+    code: int, told: str, expected: int
+) -> None:
+    status = Status(code=code)
+    exact = ErrorInfo(reason="HTTP_STATUS", domain="kratos", metadata={"code": told})
+    for info in (ErrorInfo(reason="TEAPOT"), exact):
+        status.details.add().Pack(info)
+    details = base64.b64encode(status.SerializeToString())
+    trailers = ((b"grpc-status", b"%d" % code), (b"grpc-status-details-bin", details))
+    found, error = await call(answering(trailers=trailers), "GET", "/items/7")
+    assert (found, error["code"], error["reason"]) == (expected, expected, "TEAPOT")
+
+
 async def test_too_large_a_request_is_refused() -> None:
     with pytest.raises(Error, match="more than 10 bytes"):
         await call(answering(), "PUT", "/items/1", b'{"name":"long"}', max_bytes=10)
@@ -309,6 +325,52 @@ async def test_stream_is_lines_of_json_as_they_come() -> None:
         b"application/x-ndjson",
         [b'{"id":"1"}\n', b'{"name":"a\\nb"}\n'],
     )
+
+
+async def test_stream_that_came_as_a_whole_is_lines_too() -> None:
+    body = framed(Item(id=1).SerializeToString()) + framed(Item(id=2).SerializeToString())
+    backend = Backend(Answer(200, [], body, [(b"grpc-status", b"14")]))
+    _, pieces = await streamed(backend)
+    assert pieces[:2] == [b'{"id":"1"}\n', b'{"id":"2"}\n']
+    assert pieces[2].startswith(b'{"error":{"code":503')
+
+
+async def test_stream_that_failed_before_its_first_message_has_the_status_of_its_error() -> None:
+    backend = Backend(Answer(200, [], b"", [(b"grpc-status", b"5")]))
+    assert (await call(backend, "GET", "/watch"))[0] == 404
+
+
+class Collecting:
+    """A back end that reads the messages of a request, and answers the last one."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    async def __call__(self, request: Any, /) -> Answer:
+        frames = Frames(request.body, 1000)
+        while (data := await frames.next()) is not None:
+            self.messages.append(Item.FromString(data))
+        last = framed(self.messages[-1].SerializeToString())
+        return Answer(200, [], last, [(b"grpc-status", b"0")])
+
+
+async def test_stream_of_requests_is_lines_of_json() -> None:
+    backend = Collecting()
+    handler = behind(backend, "rest", Rest(descriptors=FILES.SerializeToString()), endpoint=SHOP)
+    lines = Pieces(b'{"id":1}\n\n{"id"', b':2}\n{"name":"c"}')
+    answer = await handler(request_to("/upload", method="POST", body=lines))
+    assert isinstance(answer.body, bytes)
+    assert (answer.status, json.loads(answer.body)["name"]) == (200, "c")
+    assert backend.messages == [Item(id=1), Item(id=2), Item(name="c")]
+
+
+async def test_line_that_is_no_message_is_the_error_of_the_client() -> None:
+    handler = behind(
+        Collecting(), "rest", Rest(descriptors=FILES.SerializeToString()), endpoint=SHOP
+    )
+    answer = await handler(request_to("/upload", method="POST", body=Pieces(b'{"id":1}\n{\n')))
+    assert isinstance(answer.body, bytes)
+    assert (answer.status, json.loads(answer.body)["reason"]) == (400, "CODEC")
 
 
 async def test_stream_is_events_to_who_accepts_them() -> None:
@@ -374,7 +436,8 @@ def ruled(rule: Any) -> bytes:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (Rest(), "descriptorSet, the path of a file, or descriptors"),
+        (Rest(), "there are no definitions: give descriptorSet"),
+        (Rest(reflection={"interval": {"nanos": 1}}), "interval must be at least 1 s"),
         (Rest(descriptor_set="/nowhere"), "cannot be read"),
         (Rest(descriptors=b"\xff"), "--include_imports"),
         (Rest(descriptors=without_imports()), "--include_imports"),

@@ -14,12 +14,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
     _runtime_version.Domain.PUBLIC, 6, 31, 0, "", "kratos_gateway/api/rest.proto"
 )
 
+from . import reflection_pb2 as _import_0
+
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b"\n\x1dkratos_gateway/api/rest.proto\x12\x11kratos.gateway.v1\"\x94\x01\n\x04Rest\x12\x18\n"
-    b"\x0edescriptor_set\x18\x01 \x01(\tH\x00\x12\x15\n\x0bdescriptors\x18\x02 \x01(\x0cH\x00\x12"
-    b"\x10\n\x08services\x18\x03 \x03(\t\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04\x12\x12\n\nomit_uns"
-    b"et\x18\x05 \x01(\x08\x12\x13\n\x0bproto_names\x18\x06 \x01(\x08B\r\n\x0bdefinitionsb\x06proto"
-    b"3"
+    b"\n\x1dkratos_gateway/api/rest.proto\x12\x11kratos.gateway.v1\x1a#kratos_gateway/api/reflectio"
+    b"n.proto\"\xc9\x01\n\x04Rest\x12\x18\n\x0edescriptor_set\x18\x01 \x01(\tH\x00\x12\x15\n\x0bdes"
+    b"criptors\x18\x02 \x01(\x0cH\x00\x123\n\nreflection\x18\x07 \x01(\x0b2\x1d.kratos.gateway.v1.R"
+    b"eflectionH\x00\x12\x10\n\x08services\x18\x03 \x03(\t\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04"
+    b"\x12\x12\n\nomit_unset\x18\x05 \x01(\x08\x12\x13\n\x0bproto_names\x18\x06 \x01(\x08B\r\n\x0bd"
+    b"efinitionsb\x06proto3"
 )
 
 _globals = globals()
@@ -27,5 +30,5 @@ _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
     _globals["DESCRIPTOR"]._loaded_options = None
-    _globals["_REST"]._serialized_start = 53
-    _globals["_REST"]._serialized_end = 201
+    _globals["_REST"]._serialized_start = 90
+    _globals["_REST"]._serialized_end = 291

@@ -2,14 +2,16 @@
 # fmt: off
 """Messages of kratos_gateway/api/rest.proto."""
 
-from collections.abc import Iterable as _Iterable
-from typing import Final as _Final, Literal as _Literal
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import Any as _Any, Final as _Final, Literal as _Literal
 
 from google.protobuf.descriptor import FileDescriptor as _FileDescriptor
 from google.protobuf.internal.containers import (
     RepeatedScalarFieldContainer as _RepeatedScalarFieldContainer,
 )
 from google.protobuf.message import Message as _Message
+
+from . import reflection_pb2 as _reflection_pb2
 
 DESCRIPTOR: _FileDescriptor
 
@@ -18,6 +20,7 @@ class Rest(_Message):
 
     DESCRIPTOR_SET_FIELD_NUMBER: _Final = 1
     DESCRIPTORS_FIELD_NUMBER: _Final = 2
+    REFLECTION_FIELD_NUMBER: _Final = 7
     SERVICES_FIELD_NUMBER: _Final = 3
     MAX_BYTES_FIELD_NUMBER: _Final = 4
     OMIT_UNSET_FIELD_NUMBER: _Final = 5
@@ -26,6 +29,8 @@ class Rest(_Message):
     """Path of the file."""
     descriptors: bytes
     """What is in it, in base64 in a configuration."""
+    @property
+    def reflection(self) -> _reflection_pb2.Reflection: ...
     @property
     def services(self) -> _RepeatedScalarFieldContainer[str]:
         """Full names of the services to serve; all of them unless some are given."""
@@ -40,19 +45,21 @@ class Rest(_Message):
         *,
         descriptor_set: str | None = ...,
         descriptors: bytes | None = ...,
+        reflection: _reflection_pb2.Reflection | _Mapping[str, _Any] | None = ...,
         services: _Iterable[str] | None = ...,
         max_bytes: int | None = ...,
         omit_unset: bool | None = ...,
         proto_names: bool | None = ...,
     ) -> None: ...
     def HasField(
-        self, field_name: _Literal["descriptor_set", "descriptors", "definitions"]
+        self, field_name: _Literal["descriptor_set", "descriptors", "reflection", "definitions"]
     ) -> bool: ...
     def ClearField(
         self,
         field_name: _Literal[
             "descriptor_set",
             "descriptors",
+            "reflection",
             "services",
             "max_bytes",
             "omit_unset",
@@ -62,4 +69,4 @@ class Rest(_Message):
     ) -> None: ...
     def WhichOneof(
         self, oneof_group: _Literal["definitions"]
-    ) -> _Literal["descriptor_set", "descriptors"] | None: ...
+    ) -> _Literal["descriptor_set", "descriptors", "reflection"] | None: ...

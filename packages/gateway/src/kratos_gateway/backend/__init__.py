@@ -1,11 +1,13 @@
 """The back ends of endpoints: which nodes there are, which one gets a request, and how."""
 
+from kratos_gateway.backend.apart import Apart
 from kratos_gateway.backend.client import Client, ClientOptions
 from kratos_gateway.backend.connections import Connections, ConnectOptions, NodeConnection
 from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded
 
 __all__ = [
     "WEBSOCKET",
+    "Apart",
     "Client",
     "ClientOptions",
     "ConnectOptions",

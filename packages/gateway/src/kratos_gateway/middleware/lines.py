@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -10,10 +11,10 @@ from kratos.encoding import CodecError
 from kratos.encoding.json import JsonCodec
 from kratos.errors import Error
 from kratos.transport.http import WireHeaders
-from kratos_gateway.exchange import Answer, Body
+from kratos_gateway.exchange import Answer
 from kratos_gateway.middleware.frames import Frames
 from kratos_gateway.middleware.rules import Rule
-from kratos_gateway.middleware.statuses import error_json, error_of, status_of
+from kratos_gateway.middleware.statuses import UNIMPLEMENTED, error_json, error_of, status_of
 
 __all__ = ["Lines"]
 
@@ -24,19 +25,30 @@ class Lines:
     That is ``{"error":{"code":...}}``, and an event of type ``error`` to those who want events.
 
     Args:
-        body: Of the answer.
+        answer: Whose body they are.
         rule: By which it was asked for.
         json: Writes messages.
         most: Bytes of the largest one.
         events: Whether events are written.
+        unknown: Told if the back end did not know the method.
     """
 
-    def __init__(self, body: Body, rule: Rule, json: JsonCodec, most: int, *, events: bool) -> None:
-        self._body: Final = body
+    def __init__(
+        self,
+        answer: Answer,
+        rule: Rule,
+        json: JsonCodec,
+        most: int,
+        *,
+        events: bool,
+        unknown: Callable[[], None],
+    ) -> None:
+        self._answer: Final = answer
         self._rule: Final = rule
         self._json: Final = json
-        self._frames: Final = Frames(body, most)
+        self._frames: Final = Frames(answer.body, most)
         self._events: Final = events
+        self._unknown: Final = unknown
         self._over = False
 
     @property
@@ -57,8 +69,12 @@ class Lines:
             return self._end(Error(502, "BAD_GATEWAY", f"a message cannot be written: {error}"))
         except Error as error:
             return self._end(error)
-        status = status_of(Answer(200, trailers=self._body.trailers))
+        body = self._answer.body
+        trailers = self._answer.trailers if isinstance(body, bytes) else body.trailers
+        status = status_of(Answer(200, trailers=trailers))
         if status.code:
+            if status.code == UNIMPLEMENTED:
+                self._unknown()
             return self._end(error_of(status))
         self._over = True
         return b""
@@ -66,7 +82,8 @@ class Lines:
     def close(self) -> None:
         """Cut it off."""
         self._over = True
-        self._body.close()
+        if not isinstance(self._answer.body, bytes):
+            self._answer.body.close()
 
     def _end(self, error: Error) -> bytes:
         self.close()

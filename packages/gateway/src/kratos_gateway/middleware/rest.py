@@ -6,8 +6,8 @@ client sees the same as if a server of Kratos had answered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -20,16 +20,25 @@ from kratos.transport.cause import Cause
 from kratos.transport.http import Head, Reply, Streamed, WireHeaders
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.rest_pb2 import Rest
-from kratos_gateway.exchange import Answer, Handler, Middleware, Request
+from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
 from kratos_gateway.middleware.bodies import read_whole
 from kratos_gateway.middleware.context import Context
+from kratos_gateway.middleware.definitions import Defined
 from kratos_gateway.middleware.frames import Frames, framed
 from kratos_gateway.middleware.lines import Lines
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refusal import is_grpc
 from kratos_gateway.middleware.rules import Rule, rules_of
-from kratos_gateway.middleware.statuses import Status, error_of, json_error, status_of
+from kratos_gateway.middleware.sources import Source
+from kratos_gateway.middleware.statuses import (
+    UNIMPLEMENTED,
+    Status,
+    error_of,
+    json_error,
+    status_of,
+)
+from kratos_gateway.middleware.uploads import Uploads
 from kratos_http.router import Router
 
 __all__ = ["build"]
@@ -43,42 +52,50 @@ _NOT_SENT: Final = frozenset(
 )
 
 
-def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
+def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     """Make what calls methods of gRPC by requests that their HTTP rules describe.
 
-    For endpoints of protocol GRPC; calls of gRPC pass as they are. A stream is answered as lines
-    of JSON, or as events to a client that accepts ``text/event-stream``. Methods with a stream of
-    requests have no rules.
+    For endpoints of protocol GRPC; calls of gRPC pass as they are. A stream of requests comes as
+    lines of JSON; one of answers goes as such, or as events to a client that accepts
+    ``text/event-stream``. Requests are answered 503 as long as no back end has told definitions
+    that it is asked for.
 
     Raises:
         ConfigError: The definitions cannot be read, or have no rules.
     """
     told = options_of(options, Rest)
-    rules = rules_of(_definitions(told), list(told.services))
-    if not rules:
-        raise ConfigError("no method of these services has a google.api.http rule")
+    services = list(told.services)
     json = JsonCodec(
         options=JsonOptions(emit_unset=not told.omit_unset, proto_names=told.proto_names)
     )
-    router = Router(error_reply=_error_reply)
-    for rule in rules:
-        router.add(rule.verb, rule.path, cast("Any", rule))  # handed back as it is
+    source = Source(told, services, lambda linked: _router(rules_of(linked)), context)
     most = told.max_bytes or _MAX_BYTES
 
     def wrap(handler: Handler, endpoint: Endpoint) -> Handler:
         if endpoint.protocol != GRPC:
             return handler
-        return _Served(handler, router, json, most).handle
+        return _Served(handler, source.of(endpoint), json, most).handle
 
-    return Plain(wrap)
+    return Plain(wrap, close=source.aclose)
+
+
+def _router(rules: Sequence[Rule]) -> Router:
+    if not rules:
+        raise ConfigError("no method of these services has a google.api.http rule")
+    router = Router(error_reply=_error_reply)
+    for rule in rules:
+        router.add(rule.verb, rule.path, cast("Any", rule))  # handed back as it is
+    return router
 
 
 class _Served:
     """A handler of gRPC that is asked by REST."""
 
-    def __init__(self, handler: Handler, router: Router, json: JsonCodec, most: int) -> None:
+    def __init__(
+        self, handler: Handler, defined: Defined[Router], json: JsonCodec, most: int
+    ) -> None:
         self._handler: Final = handler
-        self._router: Final = router
+        self._defined: Final = defined
         self._json: Final = json
         self._most: Final = most
 
@@ -86,8 +103,12 @@ class _Served:
         if is_grpc(request):
             return await self._handler(request)
         request.options.on_error = _without_answer
+        try:
+            router = self._defined.current or await self._defined.first()
+        except Error as error:
+            return json_error(error)
         head = Head(request.method, request.path.encode(), request.query.encode(), request.headers)
-        found: object = self._router.route(head)
+        found: object = router.route(head)
         if not isinstance(found, Rule):
             return await _caught(head, cast("Streamed", found))
         try:
@@ -96,24 +117,38 @@ class _Served:
             return json_error(Error(400, "CODEC", error.message))
 
     async def _call(self, request: Request, rule: Rule, head: Head) -> Answer:
-        body = await read_whole(request.body, self._most)
-        message = rule.read(
-            self._json,
-            query=request.query,
-            params=head.params,
-            kind=request.header(b"content-type").decode("latin-1"),
-            body=body,
-        )
-        answer = await self._handler(_asked(request, rule, message))
+        sent = await self._sent(request, rule, head)
+        try:
+            answer = await self._handler(_asked(request, rule, sent))
+        except Error as error:
+            if isinstance(sent, Uploads) and sent.failure is error:
+                return json_error(error)
+            raise
         if answer.status != 200 or answer.header(b"grpc-status"):
-            return _failed(answer)
-        if rule.streamed and not isinstance(answer.body, bytes):
-            events = b"text/event-stream" in request.header(b"accept")
-            kind = b"text/event-stream" if events else b"application/x-ndjson"
-            headers = [(b"content-type", kind), *_passed_on(answer)]
-            lines = Lines(answer.body, rule, self._json, self._most, events=events)
-            return Answer(200, headers, lines)
+            return self._failed(answer)
+        if rule.streamed and (answer.body or not status_of(answer).code):
+            return self._stream(request, rule, answer)
         return await self._whole(rule, answer)
+
+    def _stream(self, request: Request, rule: Rule, answer: Answer) -> Answer:
+        events = b"text/event-stream" in request.header(b"accept")
+        kind = b"text/event-stream" if events else b"application/x-ndjson"
+        lines = Lines(
+            answer, rule, self._json, self._most, events=events, unknown=self._defined.doubt
+        )
+        return Answer(200, [(b"content-type", kind), *_passed_on(answer)], lines)
+
+    async def _sent(self, request: Request, rule: Rule, head: Head) -> bytes | Body:
+        """Return the body of the call."""
+        query, params = request.query, head.params
+        kind = request.header(b"content-type").decode("latin-1")
+
+        def read(body: bytes) -> bytes:
+            return rule.read(self._json, query=query, params=params, kind=kind, body=body)
+
+        if rule.asks_stream:
+            return Uploads(request.body, read, self._most)
+        return framed(read(await read_whole(request.body, self._most)))
 
     async def _whole(self, rule: Rule, answer: Answer) -> Answer:
         frames = Frames(answer.body, self._most)
@@ -127,7 +162,7 @@ class _Served:
                 answer.trailers = answer.body.trailers
                 answer.body.close()
         if status_of(answer).code:
-            return _failed(answer)
+            return self._failed(answer)
         if first is None or second is not None:
             count = "no message" if first is None else "more than one message"
             return json_error(Error(502, "BAD_GATEWAY", f"the back end answered {count}"))
@@ -138,20 +173,18 @@ class _Served:
             return json_error(Error(502, "BAD_GATEWAY", told))
         return Answer(200, [(b"content-type", kind.encode()), *_passed_on(answer)], body)
 
-
-def _definitions(told: Rest) -> bytes:
-    kind = told.WhichOneof("definitions")
-    if kind == "descriptors":
-        return told.descriptors
-    if kind is None:
-        raise ConfigError("rest needs descriptorSet, the path of a file, or descriptors")
-    try:
-        return Path(told.descriptor_set).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"descriptorSet cannot be read: {error}") from error
+    def _failed(self, answer: Answer) -> Answer:
+        if not isinstance(answer.body, bytes):
+            answer.body.close()
+        status = status_of(answer)
+        if not status.code:
+            status = Status(2, "the back end answered neither a message nor an error")
+        elif status.code == UNIMPLEMENTED:
+            self._defined.doubt()
+        return json_error(error_of(status), _passed_on(answer))
 
 
-def _asked(request: Request, rule: Rule, message: bytes) -> Request:
+def _asked(request: Request, rule: Rule, body: bytes | Body) -> Request:
     headers = [pair for pair in request.headers if pair[0] not in _NOT_SENT]
     headers += [(b"content-type", b"application/grpc+proto"), (b"te", b"trailers")]
     return replace(
@@ -160,7 +193,7 @@ def _asked(request: Request, rule: Rule, message: bytes) -> Request:
         path=rule.operation,
         query="",
         headers=headers,
-        body=framed(message),
+        body=body,
     )
 
 
@@ -176,15 +209,6 @@ def _passed_on(answer: Answer) -> list[tuple[bytes, bytes]]:
 
 def _without_answer(status: int, message: str) -> Answer:
     return json_error(Error(status, "", message))
-
-
-def _failed(answer: Answer) -> Answer:
-    if not isinstance(answer.body, bytes):
-        answer.body.close()
-    status = status_of(answer)
-    if not status.code:
-        status = Status(2, "the back end answered neither a message nor an error")
-    return json_error(error_of(status), _passed_on(answer))
 
 
 class _Caught:

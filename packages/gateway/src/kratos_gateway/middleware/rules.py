@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from google.api import annotations_pb2  # type: ignore[import-untyped]
-from google.protobuf.descriptor import Descriptor, MethodDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from kratos.encoding.form import bind, parse_query, setter
@@ -33,6 +32,7 @@ class Rule:
         operation: ``/package.Service/Method``.
         verb: HTTP method; ``*`` for all.
         path: Template.
+        asks_stream: Whether it takes a stream.
         streamed: Whether it answers a stream.
         request: Type of its request.
         reply: Type of its answer.
@@ -44,6 +44,7 @@ class Rule:
     operation: str
     verb: str
     path: str
+    asks_stream: bool
     streamed: bool
     request: type[Message]
     reply: type[Message]
@@ -125,42 +126,16 @@ class Rule:
         return _JSON_TYPE, codec.encode_field(message, self.response_body)
 
 
-def rules_of(definitions: bytes, services: Collection[str], /) -> list[Rule]:
-    """Return the rules of services in a ``FileDescriptorSet``.
-
-    Methods with a stream of requests are left out: HTTP rules cannot express them.
-
-    Args:
-        definitions: Its bytes.
-        services: Full names; all if there are none.
+def rules_of(services: Iterable[ServiceDescriptor], /) -> list[Rule]:
+    """Return the rules of services.
 
     Raises:
-        ConfigError: It is none, lacks an import, has no such service, or a rule does not fit.
+        ConfigError: A rule does not fit.
     """
-    try:
-        files = FileDescriptorSet.FromString(definitions)
-        pool = DescriptorPool()
-        for file in files.file:
-            pool.AddSerializedFile(file.SerializeToString())
-    except (DecodeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"the definitions cannot be used: {error}; write them by "
-            "protoc --include_imports --descriptor_set_out"
-        ) from error
-    names = [
-        f"{file.package}.{service.name}".lstrip(".")
-        for file in files.file
-        for service in file.service
-    ]
-    if missing := set(services) - set(names):
-        raise ConfigError(f"no service {', '.join(sorted(missing))} is defined, only {names}")
-    wanted = services or names
     return [
         rule.checked()
-        for name in names
-        if name in wanted
-        for method in pool.FindServiceByName(name).methods
-        if not method.client_streaming
+        for service in services
+        for method in service.methods
         for rule in _rules(method)
     ]
 
@@ -176,6 +151,7 @@ def _rules(method: MethodDescriptor) -> Iterator[Rule]:
             operation=f"/{method.containing_service.full_name}/{method.name}",
             verb=each.custom.kind if custom else kind.upper(),
             path=each.custom.path if custom else getattr(each, kind),
+            asks_stream=method.client_streaming,
             streamed=method.server_streaming,
             request=_type(method.input_type),
             reply=_type(method.output_type),

@@ -17,16 +17,30 @@ from google.rpc.status_pb2 import Status as RpcStatus  # type: ignore[import-unt
 
 from kratos.encoding import CodecError
 from kratos.encoding.json import JsonCodec
-from kratos.errors import Error, from_grpc_code
+from kratos.errors import Error, from_grpc_code, to_grpc_code
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Answer
 from kratos_gateway.middleware.refusal import grpc_message
 
-__all__ = ["Status", "error_json", "error_of", "json_error", "json_of", "status_of"]
+__all__ = [
+    "UNIMPLEMENTED",
+    "Status",
+    "error_json",
+    "error_of",
+    "json_error",
+    "json_of",
+    "status_of",
+]
 
 _JSON: Final = JsonCodec()
+UNIMPLEMENTED: Final = 12
+"""The code of a method that there is not."""
+
 _UNKNOWN: Final = 2
 _LAST: Final = 16
+_EXACT: Final = ("kratos", "HTTP_STATUS")  # domain and reason of what tells the very code
+_DIGITS: Final = 3
+_LEAST_ERROR: Final = 400
 # What a client of gRPC makes of an answer that has no status.
 _OF_HTTP: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
@@ -79,15 +93,35 @@ def status_of(answer: Answer, /) -> Status:
 
 
 def error_of(status: Status, /) -> Error:
-    """Return the error of Kratos that a status stands for; its details tell the reason."""
+    """Return the error of Kratos that a status stands for.
+
+    Its first ``ErrorInfo`` tells reason and metadata, and one of the domain ``kratos`` the very
+    code, where several go by the status of gRPC.
+    """
+    error = Error(status.http, "", status.message)
+    found = False
     for detail in status.details:
-        if detail.type_url.endswith("/google.rpc.ErrorInfo"):
-            try:
-                info: Any = ErrorInfo.FromString(detail.value)
-            except DecodeError:
-                continue
-            return Error(status.http, info.reason, status.message, dict(info.metadata))
-    return Error(status.http, "", status.message)
+        if not detail.type_url.endswith("/google.rpc.ErrorInfo"):
+            continue
+        try:
+            info: Any = ErrorInfo.FromString(detail.value)
+        except DecodeError:
+            continue
+        if (info.domain, info.reason) == _EXACT:
+            error.code = _exact_code(status.code, info.metadata["code"]) or error.code
+        elif not found:
+            found = True
+            error.reason, error.metadata = info.reason, dict(info.metadata)
+    return error
+
+
+def _exact_code(code: int, text: str) -> int | None:
+    """Return the code that a detail tells, unless it contradicts the status of gRPC."""
+    if not (text.isascii() and text.isdigit() and len(text) == _DIGITS):
+        return None
+    exact = int(text)
+    fits = exact >= _LEAST_ERROR and (to_grpc_code(exact) or _UNKNOWN) == code
+    return exact if fits else None
 
 
 def error_json(error: Error, /) -> bytes:

@@ -1,0 +1,90 @@
+"""Services of Go Kratos behind the gateway, called as no service of Go is by itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kratos_gateway.api.rest_pb2 import Rest
+from kratos_gateway.backend import Apart
+from kratos_gateway.middleware.context import Context
+from kratos_gateway.middleware.registry import create
+from kratos_gateway.testing import proxied
+from kratos_http.testing import SocketPeer
+
+pytestmark = [pytest.mark.go, pytest.mark.slow]
+
+
+@pytest.fixture(params=["go_program", "go2_program"])
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Address of a service of Go Kratos over gRPC, v3 and v2."""
+    program: Path = request.getfixturevalue(request.param)
+    command = [str(program), "server"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as go:
+        assert go.stdin is not None
+        assert go.stdout is not None
+        try:
+            yield json.loads(go.stdout.readline())["grpc"]
+        finally:
+            go.stdin.close()  # which is how it is asked to stop
+
+
+def behind(address: str, name: str, kind: Any) -> Any:
+    """Serve the gateway before a service, with a middleware that asks it for definitions."""
+    options: dict[str, Any] = {
+        "@type": f"type.googleapis.com/{kind.DESCRIPTOR.full_name}",
+        "reflection": {},
+    }
+    endpoint: dict[str, Any] = {
+        "path": "/*",
+        "protocol": "GRPC",
+        "timeout": "10s",
+        "backends": [{"target": address}],
+        "middlewares": [{"name": name, "required": True, "options": options}],
+    }
+    context = Context(upstream=Apart)
+    return proxied(endpoint, middleware=partial(create, context=context))
+
+
+@pytest.fixture
+async def rest(address: str) -> AsyncIterator[SocketPeer]:
+    """A client of the service, by REST."""
+    async with behind(address, "rest", Rest) as gateway:
+        yield await gateway.connect()
+
+
+async def sent(peer: SocketPeer, verb: str, path: str, body: object = None) -> tuple[int, Any]:
+    data = b"" if body is None else json.dumps(body).encode()
+    answer = await peer.request(verb, path, body=data)
+    return answer.status, json.loads(answer.body)
+
+
+async def test_service_is_called_by_its_rules_which_it_tells_itself(rest: SocketPeer) -> None:
+    status, found = await sent(rest, "POST", "/interop/mirror", {"title": "é", "pages": 7})
+    assert (status, found["title"], found["pages"]) == (200, "é", "7")
+    status, found = await sent(rest, "GET", "/interop/shelves/3/books/a%20b")
+    assert (status, found["book"]["title"]) == (200, "a b")
+
+
+async def test_error_is_that_of_the_service(rest: SocketPeer) -> None:
+    status, told = await sent(rest, "GET", "/interop/fail/409?reason=BUSY&message=later")
+    assert (status, told["code"], told["reason"]) == (409, 409, "BUSY")
+    assert told["message"] == "later"
+
+
+async def test_stream_of_the_service_is_lines(rest: SocketPeer) -> None:
+    answer = await rest.request("GET", "/interop/watch/a?count=3")
+    assert answer.status == 200
+    assert len(answer.body.splitlines()) == 3
+
+
+async def test_stream_to_the_service_is_lines(rest: SocketPeer) -> None:
+    lines = b'{"title":"a","pages":1}\n{"title":"b","pages":2}\n'
+    answer = await rest.request("POST", "/interop/collect", body=lines)
+    assert (answer.status, json.loads(answer.body)["pages"]) == (200, "3")
