@@ -160,6 +160,13 @@ def test_a_wrong_back_end_is_told_with_its_place(backend: str, told: str) -> Non
     assert problem.startswith(told)
 
 
+def test_http2_where_it_is_spoken_anyway_is_told() -> None:
+    backends = "backends: [{target: 'a:80', http2: true}]"
+    (problem,) = of_endpoint(f"path: /a, protocol: GRPC, {backends}")
+    assert problem.startswith("warning: endpoints[0].backends[0].http2: ")
+    assert of_endpoint(f"path: /a, protocol: HTTP, {backends}") == []
+
+
 def test_all_forms_of_a_direct_target_are_well() -> None:
     targets = "[{target: 'localhost:80'}, {target: 'direct:///[::1]:80'}, {target: localhost}]"
     assert of_endpoint(f"path: /a, backends: {targets}") == []

@@ -6,7 +6,7 @@ from kratos_http._dial import Dialer
 from kratos_http._exchange import Lost, TooLarge
 from kratos_http._http2_channel import Http2Channel
 from kratos_http._http2_client import ConnectionOptions, Http2ClientConnection
-from kratos_http._http2_errors import Refused, Reset
+from kratos_http._http2_errors import Refused, Reset, SpeaksHttp1
 from kratos_http._http2_streams import ClientStream, Whole
 from kratos_http2 import HeaderBlock, encode_fields
 
@@ -20,6 +20,7 @@ __all__ = [
     "Lost",
     "Refused",
     "Reset",
+    "SpeaksHttp1",
     "TooLarge",
     "Whole",
     "encode_fields",

@@ -48,32 +48,33 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b".google.protobuf.Duration\x12\x16\n\tmax_share\x18\x07 \x01(\x01H\x04\x88\x01\x01B\x0e\n\x0c_"
     b"consecutiveB\x0f\n\r_failure_rateB\t\n\x07_slowerB\x0f\n\r_min_requestsB\x0c\n\n_max_share\"S"
     b"\n\nMiddleware\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07options\x18\x02 \x01(\x0b2\x14.goo"
-    b"gle.protobuf.Any\x12\x10\n\x08required\x18\x03 \x01(\x08\"\x80\x03\n\x07Backend\x12\x0e\n\x06"
+    b"gle.protobuf.Any\x12\x10\n\x08required\x18\x03 \x01(\x08\"\x90\x03\n\x07Backend\x12\x0e\n\x06"
     b"target\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 \x01(\x03H\x00\x88\x01\x01\x124\n\x0chealt"
     b"h_check\x18\x03 \x01(\x0b2\x1e.gateway.config.v1.HealthCheck\x12\x0b\n\x03tls\x18\x04 \x01("
     b"\x08\x12\x17\n\x0ftls_config_name\x18\x05 \x01(\t\x12:\n\x08metadata\x18\x06 \x03(\x0b2(.gate"
-    b"way.config.v1.Backend.MetadataEntry\x127\n\x06labels\x18\xea\x07 \x03(\x0b2&.gateway.config.v"
-    b"1.Backend.LabelsEntry\x12\x14\n\x0bsubset_size\x18\xeb\x07 \x01(\r\x1a/\n\rMetadataEntry\x12"
-    b"\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01\x1a-\n\x0bLabelsEntr"
-    b"y\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\t\n\x07_weight"
-    b"\"\xc3\x01\n\x0bHealthCheck\x12,\n\x08interval\x18\xe9\x07 \x01(\x0b2\x19.google.protobuf.Dur"
-    b"ation\x12+\n\x07timeout\x18\xea\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12\r\n\x04path"
-    b"\x18\xeb\x07 \x01(\t\x12\x10\n\x07service\x18\xec\x07 \x01(\t\x12\x1c\n\x13unhealthy_threshol"
-    b"d\x18\xed\x07 \x01(\r\x12\x1a\n\x11healthy_threshold\x18\xee\x07 \x01(\r\"\xd6\x02\n\x05Retry"
-    b"\x12\x10\n\x08attempts\x18\x01 \x01(\r\x122\n\x0fper_try_timeout\x18\x02 \x01(\x0b2\x19.googl"
-    b"e.protobuf.Duration\x120\n\nconditions\x18\x03 \x03(\x0b2\x1c.gateway.config.v1.Condition\x12"
-    b"\x12\n\npriorities\x18\x04 \x03(\t\x12/\n\x0bhedge_delay\x18\xe9\x07 \x01(\x0b2\x19.google.pr"
-    b"otobuf.Duration\x12,\n\x07backoff\x18\xea\x07 \x01(\x0b2\x1a.gateway.config.v1.Backoff\x12/\n"
-    b"\x06budget\x18\xeb\x07 \x01(\x0b2\x1e.gateway.config.v1.RetryBudget\x12\x1d\n\x0fidempotent_o"
-    b"nly\x18\xec\x07 \x01(\x08H\x00\x88\x01\x01B\x12\n\x10_idempotent_only\"Z\n\x07Backoff\x12'\n"
-    b"\x04base\x18\x01 \x01(\x0b2\x19.google.protobuf.Duration\x12&\n\x03max\x18\x02 \x01(\x0b2\x19"
-    b".google.protobuf.Duration\"\x86\x01\n\x0bRetryBudget\x12\x12\n\x05share\x18\x01 \x01(\x01H"
-    b"\x00\x88\x01\x01\x12\x1b\n\x0emin_per_second\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12)\n\x06win"
-    b"dow\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationB\x08\n\x06_shareB\x11\n\x0f_min_per_secon"
-    b"d\"\x93\x01\n\tCondition\x12\x18\n\x0eby_status_code\x18\x01 \x01(\tH\x00\x128\n\tby_header"
-    b"\x18\x02 \x01(\x0b2#.gateway.config.v1.Condition.headerH\x00\x1a%\n\x06header\x12\x0c\n\x04na"
-    b"me\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\tB\x0b\n\tcondition*/\n\x08Protocol\x12\x0f"
-    b"\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06proto3"
+    b"way.config.v1.Backend.MetadataEntry\x12\x0e\n\x05http2\x18\xe9\x07 \x01(\x08\x127\n\x06labels"
+    b"\x18\xea\x07 \x03(\x0b2&.gateway.config.v1.Backend.LabelsEntry\x12\x14\n\x0bsubset_size\x18"
+    b"\xeb\x07 \x01(\r\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18"
+    b"\x02 \x01(\t:\x028\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05valu"
+    b"e\x18\x02 \x01(\t:\x028\x01B\t\n\x07_weight\"\xc3\x01\n\x0bHealthCheck\x12,\n\x08interval\x18"
+    b"\xe9\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12+\n\x07timeout\x18\xea\x07 \x01(\x0b2\x19"
+    b".google.protobuf.Duration\x12\r\n\x04path\x18\xeb\x07 \x01(\t\x12\x10\n\x07service\x18\xec"
+    b"\x07 \x01(\t\x12\x1c\n\x13unhealthy_threshold\x18\xed\x07 \x01(\r\x12\x1a\n\x11healthy_thresh"
+    b"old\x18\xee\x07 \x01(\r\"\xd6\x02\n\x05Retry\x12\x10\n\x08attempts\x18\x01 \x01(\r\x122\n\x0f"
+    b"per_try_timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration\x120\n\nconditions\x18\x03 "
+    b"\x03(\x0b2\x1c.gateway.config.v1.Condition\x12\x12\n\npriorities\x18\x04 \x03(\t\x12/\n\x0bhe"
+    b"dge_delay\x18\xe9\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12,\n\x07backoff\x18\xea\x07 "
+    b"\x01(\x0b2\x1a.gateway.config.v1.Backoff\x12/\n\x06budget\x18\xeb\x07 \x01(\x0b2\x1e.gateway."
+    b"config.v1.RetryBudget\x12\x1d\n\x0fidempotent_only\x18\xec\x07 \x01(\x08H\x00\x88\x01\x01B"
+    b"\x12\n\x10_idempotent_only\"Z\n\x07Backoff\x12'\n\x04base\x18\x01 \x01(\x0b2\x19.google.proto"
+    b"buf.Duration\x12&\n\x03max\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration\"\x86\x01\n\x0bRet"
+    b"ryBudget\x12\x12\n\x05share\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0emin_per_second"
+    b"\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12)\n\x06window\x18\x03 \x01(\x0b2\x19.google.protobuf.D"
+    b"urationB\x08\n\x06_shareB\x11\n\x0f_min_per_second\"\x93\x01\n\tCondition\x12\x18\n\x0eby_sta"
+    b"tus_code\x18\x01 \x01(\tH\x00\x128\n\tby_header\x18\x02 \x01(\x0b2#.gateway.config.v1.Conditi"
+    b"on.headerH\x00\x1a%\n\x06header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 "
+    b"\x01(\tB\x0b\n\tcondition*/\n\x08Protocol\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP"
+    b"\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06proto3"
 )
 
 _globals = globals()
@@ -106,26 +107,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
     _globals["_MIDDLEWARE"]._serialized_start = 1564
     _globals["_MIDDLEWARE"]._serialized_end = 1647
     _globals["_BACKEND"]._serialized_start = 1650
-    _globals["_BACKEND"]._serialized_end = 2034
+    _globals["_BACKEND"]._serialized_end = 2050
     _globals["_BACKEND_METADATAENTRY"]._loaded_options = None
     _globals["_BACKEND_METADATAENTRY"]._serialized_options = b"8\x01"
     _globals["_BACKEND_METADATAENTRY"]._serialized_start = 1029
     _globals["_BACKEND_METADATAENTRY"]._serialized_end = 1076
     _globals["_BACKEND_LABELSENTRY"]._loaded_options = None
     _globals["_BACKEND_LABELSENTRY"]._serialized_options = b"8\x01"
-    _globals["_BACKEND_LABELSENTRY"]._serialized_start = 1978
-    _globals["_BACKEND_LABELSENTRY"]._serialized_end = 2023
-    _globals["_HEALTHCHECK"]._serialized_start = 2037
-    _globals["_HEALTHCHECK"]._serialized_end = 2232
-    _globals["_RETRY"]._serialized_start = 2235
-    _globals["_RETRY"]._serialized_end = 2577
-    _globals["_BACKOFF"]._serialized_start = 2579
-    _globals["_BACKOFF"]._serialized_end = 2669
-    _globals["_RETRYBUDGET"]._serialized_start = 2672
-    _globals["_RETRYBUDGET"]._serialized_end = 2806
-    _globals["_CONDITION"]._serialized_start = 2809
-    _globals["_CONDITION"]._serialized_end = 2956
-    _globals["_CONDITION_HEADER"]._serialized_start = 2906
-    _globals["_CONDITION_HEADER"]._serialized_end = 2943
-    _globals["_PROTOCOL"]._serialized_start = 2958
-    _globals["_PROTOCOL"]._serialized_end = 3005
+    _globals["_BACKEND_LABELSENTRY"]._serialized_start = 1994
+    _globals["_BACKEND_LABELSENTRY"]._serialized_end = 2039
+    _globals["_HEALTHCHECK"]._serialized_start = 2053
+    _globals["_HEALTHCHECK"]._serialized_end = 2248
+    _globals["_RETRY"]._serialized_start = 2251
+    _globals["_RETRY"]._serialized_end = 2593
+    _globals["_BACKOFF"]._serialized_start = 2595
+    _globals["_BACKOFF"]._serialized_end = 2685
+    _globals["_RETRYBUDGET"]._serialized_start = 2688
+    _globals["_RETRYBUDGET"]._serialized_end = 2822
+    _globals["_CONDITION"]._serialized_start = 2825
+    _globals["_CONDITION"]._serialized_end = 2972
+    _globals["_CONDITION_HEADER"]._serialized_start = 2922
+    _globals["_CONDITION_HEADER"]._serialized_end = 2959
+    _globals["_PROTOCOL"]._serialized_start = 2974
+    _globals["_PROTOCOL"]._serialized_end = 3021

@@ -335,6 +335,7 @@ class Backend(_Message):
     TLS_FIELD_NUMBER: _Final = 4
     TLS_CONFIG_NAME_FIELD_NUMBER: _Final = 5
     METADATA_FIELD_NUMBER: _Final = 6
+    HTTP2_FIELD_NUMBER: _Final = 1001
     LABELS_FIELD_NUMBER: _Final = 1002
     SUBSET_SIZE_FIELD_NUMBER: _Final = 1003
     target: str
@@ -348,10 +349,14 @@ class Backend(_Message):
     @property
     def metadata(self) -> _ScalarMap[str, str]:
         """"host" is sent as the host."""
+    http2: bool
+    """What follows is not of Go's, whose gateway passes over it.
+    Speak HTTP/2 where the endpoint's protocol is HTTP: with TLS if the node chooses it, without
+    in any case.
+    """
     @property
     def labels(self) -> _ScalarMap[str, str]:
-        """What follows is not of Go's, whose gateway passes over it.
-        Of the instances that a registry tells, those whose metadata has all of these; "version" is
+        """Of the instances that a registry tells, those whose metadata has all of these; "version" is
         that of the instance where its metadata has none.
         """
     subset_size: int
@@ -365,6 +370,7 @@ class Backend(_Message):
         tls: bool | None = ...,
         tls_config_name: str | None = ...,
         metadata: _Mapping[str, str] | None = ...,
+        http2: bool | None = ...,
         labels: _Mapping[str, str] | None = ...,
         subset_size: int | None = ...,
     ) -> None: ...
@@ -378,6 +384,7 @@ class Backend(_Message):
             "tls",
             "tls_config_name",
             "metadata",
+            "http2",
             "labels",
             "subset_size",
         ],

@@ -240,7 +240,12 @@ class Client:
                 if node.address not in nodes:
                     nodes[node.address] = node
                     owners[node.address] = target
-                    places[node.address] = node_place(node, tls=target.tls, http2=self._http2)
+                    places[node.address] = node_place(
+                        node,
+                        tls=target.tls,
+                        http2=self._http2 or target.http2,
+                        negotiated=not self._http2 and target.http2,
+                    )
                     if target.probe is not None:
                         plans[node.address] = target.probe
         old, self._nodes = self._nodes, {}

@@ -16,6 +16,7 @@ from kratos_gateway.api.gateway_pb2 import TLS
 from kratos_gateway.backend._options import ConnectOptions
 from kratos_gateway.backend.http1_node import Http1Node
 from kratos_gateway.backend.http2_node import Http2Node
+from kratos_gateway.backend.negotiated_node import NegotiatedNode
 from kratos_gateway.exchange import Answer, Request
 from kratos_http.http2 import Dialer
 
@@ -68,12 +69,14 @@ class Place(NamedTuple):
         secure: Whether it speaks TLS.
         tls: Name of the TLS configuration; empty for the system's.
         http2: Whether it speaks HTTP/2.
+        negotiated: Whether it may choose HTTP/1.1 all the same, when TLS begins.
     """
 
     address: str
     secure: bool
     tls: str
     http2: bool
+    negotiated: bool = False
 
 
 class _Shared(NamedTuple):
@@ -97,12 +100,12 @@ class Connections:
     ) -> None:
         self._options = options or ConnectOptions()
         self._tls = {name: _client_tls(name, each) for name, each in (tls_store or {}).items()}
-        self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, tuple[str, ...]], ssl.SSLContext] = {}
         self._shared: dict[Place, _Shared] = {}
         self._users: dict[Place, int] = {}
         self._retiring: dict[asyncio.Task[None], NodeConnection] = {}
         for name in self._tls:
-            self._context(name, http2=False)
+            self._context(name)
 
     def __len__(self) -> int:
         return len(self._shared)
@@ -153,45 +156,59 @@ class Connections:
         del self._retiring[task]
 
     def _make(self, place: Place) -> _Shared:
+        if place.negotiated:
+            dialer, http1 = self._dialer(place, "h2", "http/1.1"), self._dialer(place, "http/1.1")
+            return _Shared(NegotiatedNode(dialer, self._options, http1=http1), http1)
+        if not place.http2:
+            dialer = self._dialer(place, "http/1.1")
+            return _Shared(Http1Node(dialer, self._options), dialer)
+        dialer = self._dialer(place, "h2")
+        scheme = "https" if place.secure else "http"
+        return _Shared(Http2Node(dialer, self._options, scheme=scheme), dialer)
+
+    def _dialer(self, place: Place, *alpn: str) -> Dialer:
         context: Callable[[], ssl.SSLContext] | None = None
         if place.secure:
-            context = partial(self._context, place.tls, http2=place.http2)
+            context = partial(self._context, place.tls, alpn)
             context()  # it takes milliseconds: now, and not when a request waits for it
         tls = self._tls.get(place.tls)
         proxies = self._options.proxies
-        dialer = Dialer(
+        return Dialer(
             place.address,
             tls=context,
             server_name=(tls.server_name or "") if tls is not None else "",
             proxy=None if proxies is None else proxies.find(place.address, secure=place.secure),
             proxy_tls=self._proxy_context,
         )
-        if not place.http2:
-            return _Shared(Http1Node(dialer, self._options), dialer)
-        scheme = "https" if place.secure else "http"
-        return _Shared(Http2Node(dialer, self._options, scheme=scheme), dialer)
 
-    def _context(self, name: str, *, http2: bool) -> ssl.SSLContext:
-        found = self._contexts.get((name, http2))
+    def _context(self, name: str, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+        found = self._contexts.get((name, alpn))
         if found is None:
-            alpn = ("h2",) if http2 else ("http/1.1",)
             tls = self._tls.get(name) or ClientTls()
             try:
                 found = Rotation(tls, partial(client_context, alpn=alpn)).value
             except ConfigError as error:
                 raise ConfigError(f"tls_store {name!r}: {error}") from error
-            self._contexts[name, http2] = found
+            self._contexts[name, alpn] = found
         return found
 
     def _proxy_context(self) -> ssl.SSLContext:
         proxies = self._options.proxies
         given = None if proxies is None else proxies.tls
-        return given if given is not None else self._context("", http2=False)
+        return given if given is not None else self._context("")
 
 
-def node_place(node: Node, *, tls: str, http2: bool) -> Place:
-    """Return the place of a node."""
-    return Place(node.address, node.secure, tls if node.secure else "", http2)
+def node_place(node: Node, *, tls: str, http2: bool, negotiated: bool = False) -> Place:
+    """Return the place of a node.
+
+    Args:
+        node: The node.
+        tls: Name of its TLS configuration.
+        http2: Whether it speaks HTTP/2.
+        negotiated: Whether it may choose HTTP/1.1 all the same, where it speaks TLS.
+    """
+    named = tls if node.secure else ""
+    return Place(node.address, node.secure, named, http2, negotiated and node.secure)
 
 
 def _client_tls(name: str, given: TLS) -> ClientTls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 from kratos_gateway.backend._options import ConnectOptions
 from kratos_gateway.backend._unreachable import Unreachable, because
@@ -92,6 +92,18 @@ class Http1Node:
         for connection in closing:
             await connection.wait_closed()
 
+    def successor(self) -> asyncio.Protocol:
+        """Return what takes over a connection that another protocol has opened."""
+        return _Adopted(Http1Connection(max_head=self._options.max_head, freed=self._freed), self)
+
+    def adopt(self, connection: Http1Connection) -> None:
+        """Keep a connection for the next request."""
+        if self._closed:
+            connection.close()
+            return
+        self._all.add(connection)
+        self._freed(connection)
+
     def _kept(self) -> Http1Connection | None:
         while self._idle:
             connection = self._idle.pop()  # the newest: the others may grow old and go
@@ -172,3 +184,16 @@ class Http1Node:
                 connection.close()
         if self._idle:
             self._schedule()
+
+
+class _Adopted(asyncio.Protocol):
+    """Hands a transport on to a connection, and that to its node."""
+
+    def __init__(self, connection: Http1Connection, node: Http1Node) -> None:
+        self._connection = connection
+        self._node = node
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).set_protocol(self._connection)
+        self._connection.connection_made(transport)
+        self._node.adopt(self._connection)

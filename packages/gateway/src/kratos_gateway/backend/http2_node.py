@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from kratos.transport.http import WireHeaders
@@ -19,6 +20,7 @@ from kratos_http.http2 import (
     Http2Channel,
     Http2ClientConnection,
     Refused,
+    SpeaksHttp1,
     encode_fields,
 )
 
@@ -37,10 +39,20 @@ class Http2Node:
         dialer: Opens the connection.
         options: How it is made and kept.
         scheme: ``http`` or ``https``.
+        other: Makes what takes over the connection to a node that does not choose HTTP/2, which
+            is ``SpeaksHttp1`` to whoever sends; ``None`` if it has to.
     """
 
-    def __init__(self, dialer: Dialer, options: ConnectOptions, *, scheme: str) -> None:
+    def __init__(
+        self,
+        dialer: Dialer,
+        options: ConnectOptions,
+        *,
+        scheme: str,
+        other: Callable[[], asyncio.Protocol] | None = None,
+    ) -> None:
         self._dialer = dialer
+        self._other = other
         self._options = ConnectionOptions(
             connect_timeout=options.dial_timeout,
             max_backoff=0.0,  # whoever picks nodes knows when to try again
@@ -52,7 +64,7 @@ class Http2Node:
             resets=100,
             resets_per_second=3.0,
         )
-        self._channels = [Http2Channel(dialer, self._options)]
+        self._channels = [self._channel()]
         self._scheme = scheme.encode()
         self._blocks: dict[object, bytes] = {}
 
@@ -116,14 +128,17 @@ class Http2Node:
                 if idle is None:  # all are full
                     if len(self._channels) == _MOST_CONNECTIONS:
                         break
-                    idle = Http2Channel(self._dialer, self._options)
+                    idle = self._channel()
                     self._channels.append(idle)
                 await idle.connect()  # others may be faster, and fill it
             return await min(self._channels, key=_busy).open()
-        except Refused:
+        except (Refused, SpeaksHttp1):
             raise
         except OSError as error:
             raise because(error) from error
+
+    def _channel(self) -> Http2Channel:
+        return Http2Channel(self._dialer, self._options, other=self._other)
 
     def _block(self, request: Request, host: str) -> bytes:
         """Return the header section of a request: few differ, so it is made once."""

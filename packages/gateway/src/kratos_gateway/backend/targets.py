@@ -27,6 +27,7 @@ class BackendTarget:
         share: Weight of all nodes that are looked up together; ``None`` for that of each.
         labels: What the metadata of nodes that are looked up must have.
         size: How many of these are used at most; 0 for all.
+        http2: Whether its nodes are spoken to over HTTP/2, if they do not choose otherwise.
     """
 
     nodes: tuple[Node, ...]
@@ -37,6 +38,7 @@ class BackendTarget:
     share: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     size: int = 0
+    http2: bool = False
 
 
 def scheme_of(endpoint: Endpoint) -> str:
@@ -75,7 +77,7 @@ def target_of(backend: Backend, *, scheme: str) -> BackendTarget:
     )
     probe = plan_of(backend, grpc=scheme == "grpc")
     if not given.service:
-        return BackendTarget(nodes, "", backend.tls, tls, probe)
+        return BackendTarget(nodes, "", backend.tls, tls, probe, http2=backend.http2)
     return BackendTarget(
         nodes,
         given.service,
@@ -85,4 +87,5 @@ def target_of(backend: Backend, *, scheme: str) -> BackendTarget:
         share=None if weight is None else max(0, weight),
         labels=dict(backend.labels),
         size=backend.subset_size,
+        http2=backend.http2,
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
-from kratos_gateway.api.gateway_pb2 import TLS, UNSPECIFIED, Backend, Endpoint, Protocol
+from kratos_gateway.api.gateway_pb2 import GRPC, TLS, UNSPECIFIED, Backend, Endpoint, Protocol
 from kratos_gateway.config.retry_checks import DEFAULT_TIMEOUT
 from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.routing import HostPattern, PathPattern
@@ -98,6 +98,9 @@ def backend_troubles(
             yield Trouble(f"{place}.health_check", problem)
         if backend.HasField("weight") and backend.weight < 0:
             yield Trouble(f"{place}.weight", f"{backend.weight} is negative")
+        if backend.http2 and endpoint.protocol == GRPC:
+            text = "nothing reads it where protocol is GRPC, which is HTTP/2 anyway: leave it out"
+            yield Trouble(f"{place}.http2", text, fatal=False)
         name = backend.tls_config_name
         if name and name not in store:
             text = f"tls_store has no {name!r}, so the system's roots count"
