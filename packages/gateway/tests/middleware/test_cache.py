@@ -351,6 +351,15 @@ async def test_answer_to_a_body_is_nobody_elses(body: bytes | Body) -> None:
     assert cached.asked == 2
 
 
+async def test_control_that_nobody_reads_to_its_end_is_taken_for_a_refusal_to_keep() -> None:
+    long = (b"cache-control", b"max-age=60" + b", x=1" * 1000 + b", private")
+    cached = Cached(Answer(200, [long]))
+    answer = await cached.get()
+    assert answer.header(b"cache-status") == b"gateway; fwd=miss"
+    answer = await cached.get(headers=[("Cache-Control", "a, " * 1000)])
+    assert answer.header(b"cache-status") == b"gateway; fwd=bypass"
+
+
 async def test_endpoints_that_share_a_cache_do_not_answer_for_each_other() -> None:
     made = create(configured("cache"), context=Context())
     one, other = Backend(Answer(200, [MINUTE], b"of one")), Backend(Answer(200, [MINUTE], b"other"))

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kratos.principal import Principal
-from kratos_gateway.middleware.callers import called_by, caller_of, sendable, without_cookie
+from kratos_gateway.middleware.callers import (
+    called_by,
+    caller_of,
+    parameter,
+    sendable,
+    without_cookie,
+    without_parameter,
+)
 from kratos_gateway.middleware.testing import request_to
 
 ADA = Principal(subject="ada", scheme="basic")
@@ -33,6 +40,13 @@ def test_cookie_is_taken_off_and_others_stay(sent: list[str], left: list[str]) -
     request = request_to(headers=[("cookie", each) for each in sent])
     kept = without_cookie(request, b"t")
     assert kept.headers == [(b"cookie", each.encode()) for each in left]
+
+
+def test_of_a_parameter_that_is_given_too_often_two_values_tell_enough() -> None:
+    request = request_to("/?k=1&%6b=%32&+k=3&k=4")
+    assert parameter(request, "k") == ["1", "2"]
+    assert without_parameter(request, "k").query == "+k=3"
+    assert parameter(request, " k") == ["3"]
 
 
 def test_nobody_takes_no_caller_back_who_was_found_before() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -27,6 +28,7 @@ __all__ = [
 UNSEEN: Final = "\N{REPLACEMENT CHARACTER}"
 """Stands for what a header cannot say."""
 
+_LONGEST: Final = 16_384  # characters
 _KEY: Final = object()
 _OWN: Final = object()
 
@@ -110,11 +112,14 @@ def without_cookie(request: Request, name: bytes, /) -> Request:
 
 
 def parameter(request: Request, name: str, /) -> list[str]:
-    """Return all values of a parameter of the query."""
+    """Return the values of a parameter of the query, of many the first two: they are too many."""
     if not name or not request.query:
         return []
     pairs = (part.partition("=") for part in request.query.split("&"))
-    return [unquote_plus(value) for key, _, value in pairs if unquote_plus(key) == name]
+    values = (value for key, _, value in pairs if _is_named(key, name))
+    # Nothing that proves anything is longer, and decoding takes long.
+    found = (unquote_plus(each) if len(each) <= _LONGEST else each for each in values)
+    return list(islice(found, 2))
 
 
 def without_parameter(request: Request, name: str, /) -> Request:
@@ -122,5 +127,10 @@ def without_parameter(request: Request, name: str, /) -> Request:
     if not name or not request.query:
         return request
     parts = request.query.split("&")
-    kept = [part for part in parts if unquote_plus(part.partition("=")[0]) != name]
+    kept = [part for part in parts if not _is_named(part.partition("=")[0], name)]
     return request if len(kept) == len(parts) else replace(request, query="&".join(kept))
+
+
+def _is_named(key: str, name: str) -> bool:
+    # Few keys are encoded, and clients may send thousands.
+    return key == name or (("%" in key or "+" in key) and unquote_plus(key) == name)

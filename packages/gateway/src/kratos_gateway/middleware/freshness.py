@@ -13,6 +13,7 @@ from kratos_gateway.exchange import Answer
 __all__ = ["Lifetime", "Lifetimes", "directives", "may_be_kept", "validators"]
 
 _STATUSES: Final = frozenset((200, 203, 301, 308, 404, 410))
+_LONGEST_CONTROL: Final = 2048  # bytes of what it takes a while to read
 _LONGEST: Final = 10  # digits of a number of seconds
 
 
@@ -93,9 +94,14 @@ class Lifetimes:
 
 
 def directives(headers: WireHeaders, /) -> Mapping[str, str]:
-    """Return what ``Cache-Control`` says; of ``Pragma``, ``no-cache``."""
+    """Return what ``Cache-Control`` says; of ``Pragma``, ``no-cache``.
+
+    One that is longer than anybody means says ``no-store``.
+    """
     told: dict[str, str] = {}
     for name, value in headers:
+        if name == b"cache-control" and len(value) > _LONGEST_CONTROL:
+            return {"no-store": ""}
         if name == b"cache-control" or (name == b"pragma" and value.strip() == b"no-cache"):
             for part in value.decode("latin-1").lower().split(","):
                 key, _, argument = part.strip().partition("=")
