@@ -106,7 +106,7 @@ async def test_the_client_gets_the_answer_that_asks_for_more_than_its_time_at_on
         await say(wire, 503, b"busy", ("retry-after", "3600"))
 
     async with backend(busy) as node:
-        endpoint = {
+        endpoint: dict[str, Any] = {
             "path": "/*",
             "timeout": "5s",
             "backends": [{"target": node.address}],
