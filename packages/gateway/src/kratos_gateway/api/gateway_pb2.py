@@ -28,7 +28,7 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"ecure\x18\x01 \x01(\x08\x12\x0e\n\x06cacert\x18\x02 \x01(\t\x12\x0c\n\x04cert\x18\x03 \x01(\t"
     b"\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x13\n\x0bserver_name\x18\x05 \x01(\t\"_\n\x0ePriorityCo"
     b"nfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\tendpoints"
-    b"\x18\x03 \x03(\x0b2\x1b.gateway.config.v1.Endpoint\"\xdf\x03\n\x08Endpoint\x12\x0c\n\x04path"
+    b"\x18\x03 \x03(\x0b2\x1b.gateway.config.v1.Endpoint\"\xd0\x05\n\x08Endpoint\x12\x0c\n\x04path"
     b"\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x13\n\x0bdescription\x18\x03 \x01(\t"
     b"\x12-\n\x08protocol\x18\x04 \x01(\x0e2\x1b.gateway.config.v1.Protocol\x12*\n\x07timeout\x18"
     b"\x05 \x01(\x0b2\x19.google.protobuf.Duration\x122\n\x0bmiddlewares\x18\x06 \x03(\x0b2\x1d.gat"
@@ -36,45 +36,62 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\x12'\n\x05retry\x18\x08 \x01(\x0b2\x18.gateway.config.v1.Retry\x12;\n\x08metadata\x18\t \x03"
     b"(\x0b2).gateway.config.v1.Endpoint.MetadataEntry\x12\x0c\n\x04host\x18\n \x01(\t\x12\x0e\n"
     b"\x06stream\x18\x0b \x01(\x08\x12.\n\x08balancer\x18\xe9\x07 \x01(\x0b2\x1b.gateway.config.v1."
-    b"Balancer\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01"
-    b"(\t:\x028\x01\"\xa8\x01\n\x08Balancer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06header"
-    b"\x18\x02 \x01(\tH\x00\x12\x10\n\x06cookie\x18\x03 \x01(\tH\x00\x12\x10\n\x06source\x18\x04 "
-    b"\x01(\x08H\x00\x12\x12\n\x05bound\x18\x05 \x01(\x01H\x01\x88\x01\x01\x123\n\x07outlier\x18"
-    b"\x06 \x01(\x0b2\".gateway.config.v1.OutlierEjectionB\x05\n\x03keyB\x08\n\x06_bound\"\xb8\x02"
-    b"\n\x0fOutlierEjection\x12\x18\n\x0bconsecutive\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x0c"
-    b"failure_rate\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x06slower\x18\x03 \x01(\x01H\x02"
-    b"\x88\x01\x01\x12\x19\n\x0cmin_requests\x18\x04 \x01(\rH\x03\x88\x01\x01\x12+\n\x08interval"
-    b"\x18\x05 \x01(\x0b2\x19.google.protobuf.Duration\x120\n\rejection_time\x18\x06 \x01(\x0b2\x19"
-    b".google.protobuf.Duration\x12\x16\n\tmax_share\x18\x07 \x01(\x01H\x04\x88\x01\x01B\x0e\n\x0c_"
-    b"consecutiveB\x0f\n\r_failure_rateB\t\n\x07_slowerB\x0f\n\r_min_requestsB\x0c\n\n_max_share\"S"
-    b"\n\nMiddleware\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07options\x18\x02 \x01(\x0b2\x14.goo"
-    b"gle.protobuf.Any\x12\x10\n\x08required\x18\x03 \x01(\x08\"\x90\x03\n\x07Backend\x12\x0e\n\x06"
-    b"target\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 \x01(\x03H\x00\x88\x01\x01\x124\n\x0chealt"
-    b"h_check\x18\x03 \x01(\x0b2\x1e.gateway.config.v1.HealthCheck\x12\x0b\n\x03tls\x18\x04 \x01("
-    b"\x08\x12\x17\n\x0ftls_config_name\x18\x05 \x01(\t\x12:\n\x08metadata\x18\x06 \x03(\x0b2(.gate"
-    b"way.config.v1.Backend.MetadataEntry\x12\x0e\n\x05http2\x18\xe9\x07 \x01(\x08\x127\n\x06labels"
-    b"\x18\xea\x07 \x03(\x0b2&.gateway.config.v1.Backend.LabelsEntry\x12\x14\n\x0bsubset_size\x18"
-    b"\xeb\x07 \x01(\r\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18"
-    b"\x02 \x01(\t:\x028\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05valu"
-    b"e\x18\x02 \x01(\t:\x028\x01B\t\n\x07_weight\"\xc3\x01\n\x0bHealthCheck\x12,\n\x08interval\x18"
-    b"\xe9\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12+\n\x07timeout\x18\xea\x07 \x01(\x0b2\x19"
-    b".google.protobuf.Duration\x12\r\n\x04path\x18\xeb\x07 \x01(\t\x12\x10\n\x07service\x18\xec"
-    b"\x07 \x01(\t\x12\x1c\n\x13unhealthy_threshold\x18\xed\x07 \x01(\r\x12\x1a\n\x11healthy_thresh"
-    b"old\x18\xee\x07 \x01(\r\"\xd6\x02\n\x05Retry\x12\x10\n\x08attempts\x18\x01 \x01(\r\x122\n\x0f"
-    b"per_try_timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration\x120\n\nconditions\x18\x03 "
-    b"\x03(\x0b2\x1c.gateway.config.v1.Condition\x12\x12\n\npriorities\x18\x04 \x03(\t\x12/\n\x0bhe"
-    b"dge_delay\x18\xe9\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12,\n\x07backoff\x18\xea\x07 "
-    b"\x01(\x0b2\x1a.gateway.config.v1.Backoff\x12/\n\x06budget\x18\xeb\x07 \x01(\x0b2\x1e.gateway."
-    b"config.v1.RetryBudget\x12\x1d\n\x0fidempotent_only\x18\xec\x07 \x01(\x08H\x00\x88\x01\x01B"
-    b"\x12\n\x10_idempotent_only\"Z\n\x07Backoff\x12'\n\x04base\x18\x01 \x01(\x0b2\x19.google.proto"
-    b"buf.Duration\x12&\n\x03max\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration\"\x86\x01\n\x0bRet"
-    b"ryBudget\x12\x12\n\x05share\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0emin_per_second"
-    b"\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12)\n\x06window\x18\x03 \x01(\x0b2\x19.google.protobuf.D"
-    b"urationB\x08\n\x06_shareB\x11\n\x0f_min_per_second\"\x93\x01\n\tCondition\x12\x18\n\x0eby_sta"
-    b"tus_code\x18\x01 \x01(\tH\x00\x128\n\tby_header\x18\x02 \x01(\x0b2#.gateway.config.v1.Conditi"
-    b"on.headerH\x00\x1a%\n\x06header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 "
-    b"\x01(\tB\x0b\n\tcondition*/\n\x08Protocol\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP"
-    b"\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06proto3"
+    b"Balancer\x12(\n\x05match\x18\xea\x07 \x03(\x0b2\x18.gateway.config.v1.Match\x12\x18\n\npercen"
+    b"tage\x18\xeb\x07 \x01(\x01H\x00\x88\x01\x01\x12*\n\x06sticky\x18\xec\x07 \x01(\x0b2\x19.gatew"
+    b"ay.config.v1.Sticky\x12\x11\n\x08priority\x18\xed\x07 \x01(\x05\x12.\n\x08redirect\x18\xee"
+    b"\x07 \x01(\x0b2\x1b.gateway.config.v1.Redirect\x12-\n\x07respond\x18\xef\x07 \x01(\x0b2\x1b.g"
+    b"ateway.config.v1.Response\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05v"
+    b"alue\x18\x02 \x01(\t:\x028\x01B\r\n\x0b_percentage\"\xc5\x01\n\x05Match\x12\x10\n\x06header"
+    b"\x18\x01 \x01(\tH\x00\x12\x0f\n\x05query\x18\x02 \x01(\tH\x00\x12\x10\n\x06cookie\x18\x03 "
+    b"\x01(\tH\x00\x12\x10\n\x06scheme\x18\x04 \x01(\tH\x00\x12\x0f\n\x05exact\x18\x05 \x01(\tH\x01"
+    b"\x12\x10\n\x06prefix\x18\x06 \x01(\tH\x01\x12\x10\n\x06suffix\x18\x07 \x01(\tH\x01\x12\x0f\n"
+    b"\x05regex\x18\x08 \x01(\tH\x01\x12\x11\n\x07present\x18\t \x01(\x08H\x01\x12\x0e\n\x06invert"
+    b"\x18\n \x01(\x08B\x04\n\x02ofB\x06\n\x04test\"A\n\x06Sticky\x12\x10\n\x06header\x18\x01 \x01("
+    b"\tH\x00\x12\x10\n\x06cookie\x18\x02 \x01(\tH\x00\x12\x0c\n\x04salt\x18\x03 \x01(\tB\x05\n\x03"
+    b"key\"t\n\x08Redirect\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\r\n\x05https\x18\x02 \x01(\x08"
+    b"\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0e\n\x04path\x18\x04 \x01(\tH\x00\x12\x10\n\x06prefix"
+    b"\x18\x05 \x01(\tH\x00\x12\x13\n\x0bstrip_query\x18\x06 \x01(\x08B\x04\n\x02to\"\x93\x01\n\x08"
+    b"Response\x12\x0e\n\x06status\x18\x01 \x01(\r\x129\n\x07headers\x18\x02 \x03(\x0b2(.gateway.co"
+    b"nfig.v1.Response.HeadersEntry\x12\x0c\n\x04body\x18\x03 \x01(\t\x1a.\n\x0cHeadersEntry\x12"
+    b"\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01\"\xa8\x01\n\x08Balan"
+    b"cer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06header\x18\x02 \x01(\tH\x00\x12\x10\n\x06c"
+    b"ookie\x18\x03 \x01(\tH\x00\x12\x10\n\x06source\x18\x04 \x01(\x08H\x00\x12\x12\n\x05bound\x18"
+    b"\x05 \x01(\x01H\x01\x88\x01\x01\x123\n\x07outlier\x18\x06 \x01(\x0b2\".gateway.config.v1.Outl"
+    b"ierEjectionB\x05\n\x03keyB\x08\n\x06_bound\"\xb8\x02\n\x0fOutlierEjection\x12\x18\n\x0bconsec"
+    b"utive\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x0cfailure_rate\x18\x02 \x01(\x01H\x01\x88"
+    b"\x01\x01\x12\x13\n\x06slower\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x19\n\x0cmin_requests\x18"
+    b"\x04 \x01(\rH\x03\x88\x01\x01\x12+\n\x08interval\x18\x05 \x01(\x0b2\x19.google.protobuf.Durat"
+    b"ion\x120\n\rejection_time\x18\x06 \x01(\x0b2\x19.google.protobuf.Duration\x12\x16\n\tmax_shar"
+    b"e\x18\x07 \x01(\x01H\x04\x88\x01\x01B\x0e\n\x0c_consecutiveB\x0f\n\r_failure_rateB\t\n\x07_sl"
+    b"owerB\x0f\n\r_min_requestsB\x0c\n\n_max_share\"S\n\nMiddleware\x12\x0c\n\x04name\x18\x01 \x01"
+    b"(\t\x12%\n\x07options\x18\x02 \x01(\x0b2\x14.google.protobuf.Any\x12\x10\n\x08required\x18"
+    b"\x03 \x01(\x08\"\x90\x03\n\x07Backend\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x13\n\x06weight"
+    b"\x18\x02 \x01(\x03H\x00\x88\x01\x01\x124\n\x0chealth_check\x18\x03 \x01(\x0b2\x1e.gateway.con"
+    b"fig.v1.HealthCheck\x12\x0b\n\x03tls\x18\x04 \x01(\x08\x12\x17\n\x0ftls_config_name\x18\x05 "
+    b"\x01(\t\x12:\n\x08metadata\x18\x06 \x03(\x0b2(.gateway.config.v1.Backend.MetadataEntry\x12"
+    b"\x0e\n\x05http2\x18\xe9\x07 \x01(\x08\x127\n\x06labels\x18\xea\x07 \x03(\x0b2&.gateway.config"
+    b".v1.Backend.LabelsEntry\x12\x14\n\x0bsubset_size\x18\xeb\x07 \x01(\r\x1a/\n\rMetadataEntry"
+    b"\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01\x1a-\n\x0bLabels"
+    b"Entry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\t\n\x07_we"
+    b"ight\"\xc3\x01\n\x0bHealthCheck\x12,\n\x08interval\x18\xe9\x07 \x01(\x0b2\x19.google.protobuf"
+    b".Duration\x12+\n\x07timeout\x18\xea\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12\r\n\x04pa"
+    b"th\x18\xeb\x07 \x01(\t\x12\x10\n\x07service\x18\xec\x07 \x01(\t\x12\x1c\n\x13unhealthy_thresh"
+    b"old\x18\xed\x07 \x01(\r\x12\x1a\n\x11healthy_threshold\x18\xee\x07 \x01(\r\"\xd6\x02\n\x05Ret"
+    b"ry\x12\x10\n\x08attempts\x18\x01 \x01(\r\x122\n\x0fper_try_timeout\x18\x02 \x01(\x0b2\x19.goo"
+    b"gle.protobuf.Duration\x120\n\nconditions\x18\x03 \x03(\x0b2\x1c.gateway.config.v1.Condition"
+    b"\x12\x12\n\npriorities\x18\x04 \x03(\t\x12/\n\x0bhedge_delay\x18\xe9\x07 \x01(\x0b2\x19.googl"
+    b"e.protobuf.Duration\x12,\n\x07backoff\x18\xea\x07 \x01(\x0b2\x1a.gateway.config.v1.Backoff"
+    b"\x12/\n\x06budget\x18\xeb\x07 \x01(\x0b2\x1e.gateway.config.v1.RetryBudget\x12\x1d\n\x0fidemp"
+    b"otent_only\x18\xec\x07 \x01(\x08H\x00\x88\x01\x01B\x12\n\x10_idempotent_only\"Z\n\x07Backoff"
+    b"\x12'\n\x04base\x18\x01 \x01(\x0b2\x19.google.protobuf.Duration\x12&\n\x03max\x18\x02 \x01("
+    b"\x0b2\x19.google.protobuf.Duration\"\x86\x01\n\x0bRetryBudget\x12\x12\n\x05share\x18\x01 \x01"
+    b"(\x01H\x00\x88\x01\x01\x12\x1b\n\x0emin_per_second\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12)\n"
+    b"\x06window\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationB\x08\n\x06_shareB\x11\n\x0f_min_pe"
+    b"r_second\"\x93\x01\n\tCondition\x12\x18\n\x0eby_status_code\x18\x01 \x01(\tH\x00\x128\n\tby_h"
+    b"eader\x18\x02 \x01(\x0b2#.gateway.config.v1.Condition.headerH\x00\x1a%\n\x06header\x12\x0c\n"
+    b"\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\tB\x0b\n\tcondition*/\n\x08Protocol"
+    b"\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02b\x06pro"
+    b"to3"
 )
 
 _globals = globals()
@@ -95,38 +112,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
     _globals["_PRIORITYCONFIG"]._serialized_start = 499
     _globals["_PRIORITYCONFIG"]._serialized_end = 594
     _globals["_ENDPOINT"]._serialized_start = 597
-    _globals["_ENDPOINT"]._serialized_end = 1076
+    _globals["_ENDPOINT"]._serialized_end = 1317
     _globals["_ENDPOINT_METADATAENTRY"]._loaded_options = None
     _globals["_ENDPOINT_METADATAENTRY"]._serialized_options = b"8\x01"
-    _globals["_ENDPOINT_METADATAENTRY"]._serialized_start = 1029
-    _globals["_ENDPOINT_METADATAENTRY"]._serialized_end = 1076
-    _globals["_BALANCER"]._serialized_start = 1079
-    _globals["_BALANCER"]._serialized_end = 1247
-    _globals["_OUTLIEREJECTION"]._serialized_start = 1250
-    _globals["_OUTLIEREJECTION"]._serialized_end = 1562
-    _globals["_MIDDLEWARE"]._serialized_start = 1564
-    _globals["_MIDDLEWARE"]._serialized_end = 1647
-    _globals["_BACKEND"]._serialized_start = 1650
-    _globals["_BACKEND"]._serialized_end = 2050
+    _globals["_ENDPOINT_METADATAENTRY"]._serialized_start = 1255
+    _globals["_ENDPOINT_METADATAENTRY"]._serialized_end = 1302
+    _globals["_MATCH"]._serialized_start = 1320
+    _globals["_MATCH"]._serialized_end = 1517
+    _globals["_STICKY"]._serialized_start = 1519
+    _globals["_STICKY"]._serialized_end = 1584
+    _globals["_REDIRECT"]._serialized_start = 1586
+    _globals["_REDIRECT"]._serialized_end = 1702
+    _globals["_RESPONSE"]._serialized_start = 1705
+    _globals["_RESPONSE"]._serialized_end = 1852
+    _globals["_RESPONSE_HEADERSENTRY"]._loaded_options = None
+    _globals["_RESPONSE_HEADERSENTRY"]._serialized_options = b"8\x01"
+    _globals["_RESPONSE_HEADERSENTRY"]._serialized_start = 1806
+    _globals["_RESPONSE_HEADERSENTRY"]._serialized_end = 1852
+    _globals["_BALANCER"]._serialized_start = 1855
+    _globals["_BALANCER"]._serialized_end = 2023
+    _globals["_OUTLIEREJECTION"]._serialized_start = 2026
+    _globals["_OUTLIEREJECTION"]._serialized_end = 2338
+    _globals["_MIDDLEWARE"]._serialized_start = 2340
+    _globals["_MIDDLEWARE"]._serialized_end = 2423
+    _globals["_BACKEND"]._serialized_start = 2426
+    _globals["_BACKEND"]._serialized_end = 2826
     _globals["_BACKEND_METADATAENTRY"]._loaded_options = None
     _globals["_BACKEND_METADATAENTRY"]._serialized_options = b"8\x01"
-    _globals["_BACKEND_METADATAENTRY"]._serialized_start = 1029
-    _globals["_BACKEND_METADATAENTRY"]._serialized_end = 1076
+    _globals["_BACKEND_METADATAENTRY"]._serialized_start = 1255
+    _globals["_BACKEND_METADATAENTRY"]._serialized_end = 1302
     _globals["_BACKEND_LABELSENTRY"]._loaded_options = None
     _globals["_BACKEND_LABELSENTRY"]._serialized_options = b"8\x01"
-    _globals["_BACKEND_LABELSENTRY"]._serialized_start = 1994
-    _globals["_BACKEND_LABELSENTRY"]._serialized_end = 2039
-    _globals["_HEALTHCHECK"]._serialized_start = 2053
-    _globals["_HEALTHCHECK"]._serialized_end = 2248
-    _globals["_RETRY"]._serialized_start = 2251
-    _globals["_RETRY"]._serialized_end = 2593
-    _globals["_BACKOFF"]._serialized_start = 2595
-    _globals["_BACKOFF"]._serialized_end = 2685
-    _globals["_RETRYBUDGET"]._serialized_start = 2688
-    _globals["_RETRYBUDGET"]._serialized_end = 2822
-    _globals["_CONDITION"]._serialized_start = 2825
-    _globals["_CONDITION"]._serialized_end = 2972
-    _globals["_CONDITION_HEADER"]._serialized_start = 2922
-    _globals["_CONDITION_HEADER"]._serialized_end = 2959
-    _globals["_PROTOCOL"]._serialized_start = 2974
-    _globals["_PROTOCOL"]._serialized_end = 3021
+    _globals["_BACKEND_LABELSENTRY"]._serialized_start = 2770
+    _globals["_BACKEND_LABELSENTRY"]._serialized_end = 2815
+    _globals["_HEALTHCHECK"]._serialized_start = 2829
+    _globals["_HEALTHCHECK"]._serialized_end = 3024
+    _globals["_RETRY"]._serialized_start = 3027
+    _globals["_RETRY"]._serialized_end = 3369
+    _globals["_BACKOFF"]._serialized_start = 3371
+    _globals["_BACKOFF"]._serialized_end = 3461
+    _globals["_RETRYBUDGET"]._serialized_start = 3464
+    _globals["_RETRYBUDGET"]._serialized_end = 3598
+    _globals["_CONDITION"]._serialized_start = 3601
+    _globals["_CONDITION"]._serialized_end = 3748
+    _globals["_CONDITION_HEADER"]._serialized_start = 3698
+    _globals["_CONDITION_HEADER"]._serialized_end = 3735
+    _globals["_PROTOCOL"]._serialized_start = 3750
+    _globals["_PROTOCOL"]._serialized_end = 3797

@@ -4,7 +4,13 @@
 
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from datetime import timedelta as _timedelta
-from typing import Any as _Any, ClassVar as _ClassVar, Final as _Final, Literal as _Literal
+from typing import (
+    Any as _Any,
+    ClassVar as _ClassVar,
+    Final as _Final,
+    Literal as _Literal,
+    overload as _overload,
+)
 
 from google.protobuf.descriptor import (
     EnumDescriptor as _EnumDescriptor,
@@ -140,6 +146,12 @@ class Endpoint(_Message):
     HOST_FIELD_NUMBER: _Final = 10
     STREAM_FIELD_NUMBER: _Final = 11
     BALANCER_FIELD_NUMBER: _Final = 1001
+    MATCH_FIELD_NUMBER: _Final = 1002
+    PERCENTAGE_FIELD_NUMBER: _Final = 1003
+    STICKY_FIELD_NUMBER: _Final = 1004
+    PRIORITY_FIELD_NUMBER: _Final = 1005
+    REDIRECT_FIELD_NUMBER: _Final = 1006
+    RESPOND_FIELD_NUMBER: _Final = 1007
     path: str
     method: str
     """Empty or "*" for all."""
@@ -165,6 +177,21 @@ class Endpoint(_Message):
     @property
     def balancer(self) -> Balancer:
         """Not of Go's, whose gateway passes over it."""
+    @property
+    def match(self) -> _RepeatedCompositeFieldContainer[Match]:
+        """What a request has to fulfil besides, all of it; else the next endpoint that fits answers."""
+    percentage: float
+    """Share of the requests that fit, up to 100; the others go to the next endpoint that fits."""
+    @property
+    def sticky(self) -> Sticky:
+        """Who stays in that share, or out of it; nobody if it is not there."""
+    priority: int
+    """The higher is asked first; those that are equal in their order."""
+    @property
+    def redirect(self) -> Redirect:
+        """What is answered in place of a back end; one of them at most."""
+    @property
+    def respond(self) -> Response: ...
     def __init__(
         self,
         *,
@@ -180,8 +207,19 @@ class Endpoint(_Message):
         host: str | None = ...,
         stream: bool | None = ...,
         balancer: Balancer | _Mapping[str, _Any] | None = ...,
+        match: _Iterable[Match | _Mapping[str, _Any]] | None = ...,
+        percentage: float | None = ...,
+        sticky: Sticky | _Mapping[str, _Any] | None = ...,
+        priority: int | None = ...,
+        redirect: Redirect | _Mapping[str, _Any] | None = ...,
+        respond: Response | _Mapping[str, _Any] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Literal["timeout", "retry", "balancer"]) -> bool: ...
+    def HasField(
+        self,
+        field_name: _Literal[
+            "timeout", "retry", "balancer", "percentage", "sticky", "redirect", "respond"
+        ],
+    ) -> bool: ...
     def ClearField(
         self,
         field_name: _Literal[
@@ -197,8 +235,168 @@ class Endpoint(_Message):
             "host",
             "stream",
             "balancer",
+            "match",
+            "percentage",
+            "sticky",
+            "priority",
+            "redirect",
+            "respond",
         ],
     ) -> None: ...
+
+class Match(_Message):
+    """One condition on a request."""
+
+    HEADER_FIELD_NUMBER: _Final = 1
+    QUERY_FIELD_NUMBER: _Final = 2
+    COOKIE_FIELD_NUMBER: _Final = 3
+    SCHEME_FIELD_NUMBER: _Final = 4
+    EXACT_FIELD_NUMBER: _Final = 5
+    PREFIX_FIELD_NUMBER: _Final = 6
+    SUFFIX_FIELD_NUMBER: _Final = 7
+    REGEX_FIELD_NUMBER: _Final = 8
+    PRESENT_FIELD_NUMBER: _Final = 9
+    INVERT_FIELD_NUMBER: _Final = 10
+    header: str
+    """Names. Of several values one has to fit."""
+    query: str
+    cookie: str
+    scheme: str
+    """"http" or "https", which takes no test."""
+    exact: str
+    prefix: str
+    suffix: str
+    regex: str
+    """Of the whole value."""
+    present: bool
+    invert: bool
+    """Fits what else would not."""
+    def __init__(
+        self,
+        *,
+        header: str | None = ...,
+        query: str | None = ...,
+        cookie: str | None = ...,
+        scheme: str | None = ...,
+        exact: str | None = ...,
+        prefix: str | None = ...,
+        suffix: str | None = ...,
+        regex: str | None = ...,
+        present: bool | None = ...,
+        invert: bool | None = ...,
+    ) -> None: ...
+    def HasField(
+        self,
+        field_name: _Literal[
+            "header",
+            "query",
+            "cookie",
+            "scheme",
+            "exact",
+            "prefix",
+            "suffix",
+            "regex",
+            "present",
+            "of",
+            "test",
+        ],
+    ) -> bool: ...
+    def ClearField(
+        self,
+        field_name: _Literal[
+            "header",
+            "query",
+            "cookie",
+            "scheme",
+            "exact",
+            "prefix",
+            "suffix",
+            "regex",
+            "present",
+            "invert",
+            "of",
+            "test",
+        ],
+    ) -> None: ...
+    @_overload
+    def WhichOneof(
+        self, oneof_group: _Literal["of"]
+    ) -> _Literal["header", "query", "cookie", "scheme"] | None: ...
+    @_overload
+    def WhichOneof(
+        self, oneof_group: _Literal["test"]
+    ) -> _Literal["exact", "prefix", "suffix", "regex", "present"] | None: ...
+
+class Sticky(_Message):
+    """What decides by its value whether a request is in a share."""
+
+    HEADER_FIELD_NUMBER: _Final = 1
+    COOKIE_FIELD_NUMBER: _Final = 2
+    SALT_FIELD_NUMBER: _Final = 3
+    header: str
+    cookie: str
+    salt: str
+    """Endpoints with the same salt have the same requests in their shares."""
+    def __init__(
+        self, *, header: str | None = ..., cookie: str | None = ..., salt: str | None = ...
+    ) -> None: ...
+    def HasField(self, field_name: _Literal["header", "cookie", "key"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["header", "cookie", "salt", "key"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Literal["key"]) -> _Literal["header", "cookie"] | None: ...
+
+class Redirect(_Message):
+    """Message ``gateway.config.v1.Redirect``."""
+
+    STATUS_FIELD_NUMBER: _Final = 1
+    HTTPS_FIELD_NUMBER: _Final = 2
+    HOST_FIELD_NUMBER: _Final = 3
+    PATH_FIELD_NUMBER: _Final = 4
+    PREFIX_FIELD_NUMBER: _Final = 5
+    STRIP_QUERY_FIELD_NUMBER: _Final = 6
+    status: int
+    """301, 302, 303, 307 or 308; 302 if it is not there."""
+    https: bool
+    host: str
+    """With its port, if that is not the usual one; else that of the request."""
+    path: str
+    """The whole path."""
+    prefix: str
+    """In place of what stands before the star of the endpoint's path."""
+    strip_query: bool
+    def __init__(
+        self,
+        *,
+        status: int | None = ...,
+        https: bool | None = ...,
+        host: str | None = ...,
+        path: str | None = ...,
+        prefix: str | None = ...,
+        strip_query: bool | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Literal["path", "prefix", "to"]) -> bool: ...
+    def ClearField(
+        self, field_name: _Literal["status", "https", "host", "path", "prefix", "strip_query", "to"]
+    ) -> None: ...
+    def WhichOneof(self, oneof_group: _Literal["to"]) -> _Literal["path", "prefix"] | None: ...
+
+class Response(_Message):
+    """Message ``gateway.config.v1.Response``."""
+
+    STATUS_FIELD_NUMBER: _Final = 1
+    HEADERS_FIELD_NUMBER: _Final = 2
+    BODY_FIELD_NUMBER: _Final = 3
+    status: int
+    @property
+    def headers(self) -> _ScalarMap[str, str]: ...
+    body: str
+    def __init__(
+        self,
+        *,
+        status: int | None = ...,
+        headers: _Mapping[str, str] | None = ...,
+        body: str | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["status", "headers", "body"]) -> None: ...
 
 class Balancer(_Message):
     """How the nodes of an endpoint are picked."""

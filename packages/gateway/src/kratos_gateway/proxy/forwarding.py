@@ -79,6 +79,13 @@ class Forwarding:
             return kept
         return self._looked_through(head, host, address)
 
+    def scheme(self, head: Head) -> str:
+        """Return by which scheme the client came, as far as whoever tells it is trusted."""
+        told = head.header(_PROTO)
+        if told and (self._trusted is None or self._trusts(_address(head.peer))):
+            return told.decode("latin-1").lower()
+        return head.scheme
+
     def _looked_through(self, head: Head, host: bytes, address: str) -> list[tuple[bytes, bytes]]:
         heard = self._trusted is None or self._trusts(address)
         kept: list[tuple[bytes, bytes]] = []

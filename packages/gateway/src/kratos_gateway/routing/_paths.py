@@ -6,9 +6,11 @@ import sys
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from kratos_gateway.routing.conditions import Conditions
+from kratos_gateway.routing.particulars import Particulars
 from kratos_gateway.routing.pattern import SEGMENT, PathPattern
 
-__all__ = ["Entry", "PathIndex", "Search"]
+__all__ = ["ConditionalSearch", "Entry", "PathIndex", "Search"]
 
 T = TypeVar("T")
 
@@ -24,12 +26,14 @@ class Entry(Generic[T]):
         methods: That fit; ``None`` for all.
         value: What is found by it.
         redirect: Whether it fits but for the slash at the end.
+        conditions: What a request has to fulfil besides; ``None`` for nothing.
     """
 
     at: int
     methods: frozenset[str] | None
     value: T
     redirect: bool = False
+    conditions: Conditions | None = None
 
 
 class Search(Generic[T]):
@@ -62,6 +66,53 @@ class Search(Generic[T]):
                 self.best, self.at = entry, entry.at
                 return
             self.other_method = True
+
+    def relax(self) -> bool:
+        """Ask for less after a search that found nothing; tell whether there is less to ask."""
+        return False
+
+
+class ConditionalSearch(Search[T]):
+    """A search among routes some of which have conditions.
+
+    A route whose conditions a request does not fulfil is none for it, so the next that fits is
+    found, and its method is not told of either. Whether a request is in a share is drawn once for
+    each route that it could have, and not for what is of another method.
+
+    Args:
+        path: As of ``Search``.
+        method: As of ``Search``.
+        asked: The request.
+    """
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, path: str, method: str, asked: Particulars) -> None:
+        super().__init__(path, method)
+        self._asked = asked
+
+    def offer(self, entries: list[Entry[T]]) -> None:
+        """See ``Search``."""
+        method = self._method
+        for entry in entries:
+            if entry.at >= self.at:
+                return
+            suits = entry.methods is None or method in entry.methods
+            conditions = entry.conditions
+            if conditions is not None and not conditions.fulfilled(self._asked, draw=suits):
+                continue
+            if suits:
+                self.best, self.at = entry, entry.at
+                return
+            self.other_method = True
+
+    def relax(self) -> bool:
+        """See ``Search``: a browser that asks whether it may cannot fulfil all conditions."""
+        asked = self._asked
+        if asked.lenient or not asked.is_preflight:
+            return False
+        asked.lenient = True
+        return True
 
 
 class _Texts(Generic[T]):
