@@ -7,6 +7,7 @@ from typing import Final
 
 from kratos.clock import Clock
 from kratos.transport.http import Head, Wire, WireHeaders
+from kratos_gateway.proxy.location import query_of
 from kratos_gateway.proxy.observing import EndpointRecorder
 
 __all__ = ["Fixed", "Itself", "Redirect"]
@@ -69,8 +70,8 @@ class Redirect:
         """Answer 301."""
         path = head.params[0]
         path = path[:-1] if path.endswith("/") else f"{path}/"
-        query = b"?%b" % head.query if head.query else b""
-        headers = ((b"location", path.encode() + query), (b"content-length", b"0"))
+        place = path + query_of(head.query)
+        headers = ((b"location", place.encode()), (b"content-length", b"0"))
         await _say(wire, 301, headers, b"")
 
 

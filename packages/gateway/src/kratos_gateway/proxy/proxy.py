@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import random
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 from kratos.clock import SYSTEM_CLOCK, Clock
@@ -26,10 +28,13 @@ from kratos_gateway.proxy.endpoint import Forwarder, Work
 from kratos_gateway.proxy.fixed import Fixed, Itself, Redirect
 from kratos_gateway.proxy.flights import Flights
 from kratos_gateway.proxy.forwarding import Forwarding
+from kratos_gateway.proxy.local import Local, local_of
 from kratos_gateway.proxy.observing import NoMetrics, Recorders
 from kratos_gateway.proxy.replay import ReplayMemory
 from kratos_gateway.proxy.tunnel import Tunnel
-from kratos_gateway.routing import ASTERISK, Table, clean
+from kratos_gateway.routing import ASTERISK, Conditions, Table, clean
+from kratos_gateway.routing.order import in_order
+from kratos_gateway.routing.share import Draw
 
 __all__ = ["DRAIN", "MiddlewareFactory", "Proxy"]
 
@@ -64,6 +69,7 @@ class Proxy:
             64 MiB of its own.
         identity: Of this gateway, by which it uses other nodes than its like where an endpoint uses
             some of many.
+        draw: Chance, for endpoints that have a share of the requests.
         clock: Time for what is told of requests, and for the breakers of further attempts.
 
     Raises:
@@ -86,6 +92,7 @@ class Proxy:
         retry_body: int = 1024 * 1024,
         retry_memory: ReplayMemory | None = None,
         identity: str = "",
+        draw: Draw = random.random,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         require_count("retry_body", retry_body, least=0)
@@ -109,10 +116,13 @@ class Proxy:
             clock=clock,
             identity=identity,
         )
-        self._clients: list[Client] = []
+        self._draw = draw
+        self._clients: list[Client | Local] = []
         self._forwarders: list[Forwarder] = []
         self._middleware: list[Middleware] = []
-        self._table: Table[tuple[Forwarder, Tunnel | None]] = Table(strict_slash=strict_slash)
+        self._table: Table[tuple[Forwarder, Tunnel | None]] = Table(
+            strict_slash=strict_slash, scheme_of=self._forwarding.scheme
+        )
         self._unknown = self._fixed(404, "404 page not found")
         self._other_method = self._fixed(405, "Method Not Allowed")
         self._bad = self._fixed(400, "Bad Request")
@@ -168,7 +178,7 @@ class Proxy:
             return self._itself if head.path == ASTERISK else self._bad
         head.params = (path.wire,)
         host = head.header(b"host").decode("latin-1")
-        found = self._table.find(path.decoded, method=head.method, host=host)
+        found = self._table.find(path.decoded, method=head.method, host=host, head=head)
         if found.value is None:
             return self._other_method if found.other_method else self._unknown
         if found.redirect:
@@ -234,14 +244,15 @@ class Proxy:
     def _build(self) -> None:
         shared = self._made(self.config.middlewares)
         for number, endpoint in enumerate(self.config.endpoints):
-            try:
+            with _located(number, endpoint):
                 self._add(endpoint, shared)
-            except ConfigError as error:
-                raise ConfigError(f"endpoints[{number}] ({endpoint.path}): {error}") from error
+        for number, endpoint in in_order(self.config.endpoints):
+            with _located(number, endpoint):
+                self._declare(endpoint, self._forwarders[number])
 
     def _add(self, endpoint: Endpoint, shared: Sequence[Middleware]) -> None:
         retry = self._attempting.retry(endpoint)
-        client = Client(endpoint, self._client_options)
+        client = local_of(endpoint) or Client(endpoint, self._client_options)
         self._clients.append(client)
         handler: Handler = client
         for middleware in (*shared, *self._made(endpoint.middlewares))[::-1]:
@@ -262,9 +273,15 @@ class Proxy:
             )
         )
         self._forwarders.append(forwarder)
-        tunnel = None if endpoint.protocol == GRPC else Tunnel(forwarder)
+
+    def _declare(self, endpoint: Endpoint, forwarder: Forwarder) -> None:
+        tunnel = Tunnel(forwarder) if endpoint.protocol != GRPC and endpoint.backends else None
         self._table.add(
-            endpoint.path, (forwarder, tunnel), method=endpoint.method, host=endpoint.host
+            endpoint.path,
+            (forwarder, tunnel),
+            method=endpoint.method,
+            host=endpoint.host,
+            conditions=Conditions.of(endpoint, draw=self._draw),
         )
 
     def _made(self, configs: Sequence[MiddlewareConfig]) -> Sequence[Middleware]:
@@ -287,6 +304,15 @@ class Proxy:
         await self._connections.aclose()
         for middleware in self._middleware:
             await middleware.aclose()
+
+
+@contextmanager
+def _located(number: int, endpoint: Endpoint) -> Generator[None]:
+    """Tell of an error in which endpoint it is."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"endpoints[{number}] ({endpoint.path}): {error}") from error
 
 
 _disposing: set[asyncio.Task[None]] = set()
