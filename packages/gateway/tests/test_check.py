@@ -54,6 +54,19 @@ def test_a_key_that_nothing_reads_is_told() -> None:
         ("path: /a, host: '{x'", "error: endpoints[0].host: '{x' has a brace without its partner"),
         ("path: /a, method: 'G T'", "error: endpoints[0].method: 'G T' is no method"),
         ("path: /a, protocol: 7", "error: endpoints[0].protocol: 7 is none: write HTTP or GRPC"),
+        (
+            "path: /a, match: [{header: a}, {cookie: 'b c'}]",
+            "error: endpoints[0].match[1]: cookie: 'b c' is no name",
+        ),
+        (
+            "path: /a, match: [{header: a, regex: '('}]",
+            "error: endpoints[0].match[0]: regex '(' is no expression",
+        ),
+        ("path: /a, percentage: 120", "error: endpoints[0].percentage: percentage is from 0 to"),
+        (
+            "path: /a, percentage: 1, sticky: {salt: a}",
+            "error: endpoints[0].sticky: sticky needs a key",
+        ),
         ("path: /a, timeout: -1s", "warning: endpoints[0].timeout: it is negative"),
         (
             "path: /a, timeout: 1s, retry: {attempts: 2, perTryTimeout: 2s}",
@@ -215,6 +228,10 @@ def test_middleware_that_is_not_installed_is_an_error_where_it_is_required() -> 
         ("path: /a", "path: /a, method: GET"),
         ("path: /a, method: get", "path: /a, method: GET"),
         ("path: /a", "path: /a, host: x"),
+        ("path: /a", "path: /a, match: [{header: a}]"),
+        ("path: /a", "path: /a, percentage: 10"),
+        ("path: /a, percentage: 100", "path: /a"),
+        ("path: /a/*, match: [{header: a}]", "path: /a/b, match: [{query: b}, {header: a}]"),
     ],
 )
 def test_an_endpoint_that_is_never_asked_is_told(earlier: str, later: str) -> None:
@@ -232,6 +249,20 @@ def test_an_endpoint_that_is_never_asked_is_told(earlier: str, later: str) -> No
         ("path: /a, method: GET", "path: /a, method: POST"),
         ("path: /a, host: x", "path: /a"),
         ("path: /a, host: x", "path: /a, host: y"),
+        ("path: /a, match: [{header: a}]", "path: /a"),
+        ("path: /a, match: [{header: a}]", "path: /a, match: [{header: b}]"),
+        ("path: /a, match: [{header: a}]", "path: /a, match: [{header: a, invert: true}]"),
+        ("path: /a, percentage: 50", "path: /a"),
+        ("path: /a, percentage: 50", "path: /a, percentage: 50"),
+        ("path: /a", "path: /a, match: [{header: a}], priority: 1"),
+        (
+            "path: /a, percentage: 50, sticky: {cookie: a}",
+            "path: /a, percentage: 50, sticky: {cookie: a, salt: b}",
+        ),
+        (
+            "path: /a, percentage: 10, sticky: {cookie: a}",
+            "path: /a, percentage: 50, sticky: {cookie: a}",
+        ),
     ],
 )
 def test_an_endpoint_with_requests_of_its_own_is_well(earlier: str, later: str) -> None:
@@ -249,3 +280,60 @@ def test_endpoint_of_streams_has_no_further_attempts() -> None:
     assert error == (
         "error: endpoints[0].retry: a stream is not sent again: take retry away, or stream"
     )
+
+
+def test_who_asks_first_by_its_priority_takes_from_those_before_it_in_the_file() -> None:
+    back = "backends: [{target: 'a:80'}]"
+    (told,) = found(f"endpoints: [{{path: /a, {back}}}, {{path: '*', priority: 1, {back}}}]")
+    assert told.startswith("warning: endpoints[0].path: it is never asked: endpoints[1], ")
+
+
+def test_a_share_that_is_within_another_is_told() -> None:
+    each = "path: /a, percentage: 50, sticky: {cookie: a}, backends: [{target: 'a:80'}]"
+    (told,) = found(f"endpoints: [{{{each}}}, {{{each}}}]")
+    assert told.startswith("warning: endpoints[1].sticky.salt: whoever is in this share is in that")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("redirect: {https: true, status: 200}", "error: endpoints[0].redirect: status is one of"),
+        ("redirect: {prefix: /b}", "error: endpoints[0].redirect: prefix: the path '/a' has no"),
+        ("redirect: {https: true}, protocol: GRPC", "error: endpoints[0].redirect: calls of gRPC"),
+        ("respond: {status: 99}", "error: endpoints[0].respond: status is from 200 to 599"),
+        (
+            "respond: {status: 200}, redirect: {https: true}",
+            "error: endpoints[0].redirect: redirect and respond are both there",
+        ),
+        (
+            "respond: {status: 200}, backends: [{target: 'a:80'}]",
+            "error: endpoints[0].respond: respond answers in place of back ends",
+        ),
+        (
+            "respond: {status: 200}, retry: {attempts: 2}",
+            "warning: endpoints[0].retry: nothing reads it: there is no back end",
+        ),
+        (
+            "redirect: {https: true}",
+            "warning: endpoints[0].redirect: it leads to what it redirects",
+        ),
+        ("redirect: {path: /a}", "warning: endpoints[0].redirect: it leads to what it redirects"),
+    ],
+)
+def test_a_wrong_answer_of_the_gateway_is_told_with_its_place(fields: str, told: str) -> None:
+    (problem,) = of_endpoint(f"path: /a, {fields}")
+    assert problem.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "path: '*', redirect: {https: true}, match: [{scheme: http}]",
+        "path: '*', redirect: {host: www.a.test}, host: a.test",
+        "path: /old/*, redirect: {prefix: /new/}",
+        "path: /a, redirect: {path: /b}",
+        "path: /a, respond: {status: 410, body: gone}",
+    ],
+)
+def test_an_answer_of_the_gateway_needs_no_back_end(fields: str) -> None:
+    assert of_endpoint(fields) == []

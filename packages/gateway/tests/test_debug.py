@@ -211,7 +211,10 @@ async def test_without_a_control_service_there_is_no_page_about_one(path: Path) 
 
 def test_headers_that_a_configuration_writes_are_shown_without_what_lets_somebody_in() -> None:
     headers = [{"key": "Set-Cookie", "value": ["a=secret"]}, {"key": "X-Kind", "value": ["plain"]}]
-    answer = {"@type": f"{TYPE}circuitbreaker.v1.CircuitBreaker", "responseData": {"header": headers}}
+    answer = {
+        "@type": f"{TYPE}circuitbreaker.v1.CircuitBreaker",
+        "responseData": {"header": headers},
+    }
     given = {"X-Inner-Key": "secret", "Authorization": "secret", "X-Kind": "plain"}
     policy = {"@type": f"{TYPE}rewrite.v1.Rewrite", "requestHeadersRewrite": {"set": given}}
     chain = [{"name": "circuitbreaker", "options": answer}, {"name": "rewrite", "options": policy}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kratos_gateway.api.gateway_pb2 import Endpoint, Gateway, PriorityConfig
+from kratos_gateway.api.gateway_pb2 import Endpoint, Gateway, Match, PriorityConfig
 from kratos_gateway.config import merge
 
 
@@ -67,3 +67,38 @@ def test_what_is_merged_stays_as_it_was() -> None:
     before = main("/a")
     merge(before, [priority(new("/a"), new("/b"))])
     assert before == main("/a")
+
+
+def canary(header: str, *, description: str = "new", host: str = "") -> Endpoint:
+    match = [Match(header=header, exact="1")]
+    return Endpoint(path="/a", match=match, description=description, host=host)
+
+
+def test_an_endpoint_with_conditions_comes_before_the_one_of_its_path() -> None:
+    found = merge(main("/a"), [priority(canary("x"), Endpoint(path="/a", percentage=10))])
+    assert [(len(each.match), each.percentage) for each in found.endpoints] == [
+        (0, 10),
+        (1, 0),
+        (0, 0),
+    ]
+
+
+def test_an_endpoint_without_conditions_replaces_none_that_has_some() -> None:
+    first = merge(main("/a"), [priority(canary("x"))])
+    found = merge(first, [priority(new("/a"))])
+    assert [len(each.match) for each in found.endpoints] == [1, 0]
+    assert found.endpoints[1].description == "new"
+
+
+def test_an_endpoint_with_conditions_is_replaced_by_one_with_the_same() -> None:
+    first = merge(main("/a"), [priority(canary("x"), canary("y"))])
+    found = merge(first, [priority(canary("x", description="newer"))])
+    told = [(each.match[0].header, each.description) for each in found.endpoints if each.match]
+    assert told == [("y", "new"), ("x", "newer")]
+    other = merge(first, [priority(canary("x", host="b.test"))])
+    assert len(other.endpoints) == 4
+
+
+def test_a_share_that_changes_is_that_of_the_same_endpoint() -> None:
+    shares = [priority(Endpoint(path="/a", percentage=share)) for share in (10, 20)]
+    assert [each.percentage for each in merge(main("/a"), shares).endpoints] == [20, 0]

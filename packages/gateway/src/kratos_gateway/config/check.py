@@ -11,11 +11,12 @@ from kratos_gateway.config.checks import (
     backend_troubles,
     balancer_troubles,
     path_troubles,
-    reach_troubles,
     time_troubles,
     tls_troubles,
 )
+from kratos_gateway.config.conditions import condition_troubles, local_troubles
 from kratos_gateway.config.oddity import Oddity
+from kratos_gateway.config.reach import reach_troubles
 from kratos_gateway.config.retry_checks import retry_troubles
 from kratos_gateway.config.trouble import Trouble
 
@@ -89,6 +90,8 @@ def _whole(gateway: Gateway) -> Iterator[Trouble]:
 
 def _endpoint(endpoint: Endpoint, gateway: Gateway, discovery: bool | None) -> Iterator[Trouble]:  # noqa: FBT001
     yield from path_troubles(endpoint)
+    yield from condition_troubles(endpoint)
+    yield from local_troubles(endpoint)
     yield from time_troubles(endpoint)
     yield from retry_troubles(endpoint)
     yield from balancer_troubles(endpoint)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
 from kratos_gateway.api.gateway_pb2 import GRPC, TLS, UNSPECIFIED, Backend, Endpoint, Protocol
+from kratos_gateway.config.conditions import answers_itself
 from kratos_gateway.config.retry_checks import DEFAULT_TIMEOUT
 from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.routing import HostPattern, PathPattern
@@ -20,7 +20,6 @@ __all__ = [
     "backend_troubles",
     "balancer_troubles",
     "path_troubles",
-    "reach_troubles",
     "time_troubles",
     "tls_troubles",
 ]
@@ -82,7 +81,7 @@ def backend_troubles(
         store: TLS by name.
         discovery: Whether there will be a registry; ``None`` if that is not known.
     """
-    if not endpoint.backends:
+    if not endpoint.backends and not answers_itself(endpoint):
         yield Trouble("backends", "there is none: name one")
     for at, backend in enumerate(endpoint.backends):
         place = f"backends[{at}]"
@@ -153,29 +152,3 @@ def tls_troubles(tls: TLS) -> Iterator[Trouble]:
     if tls.insecure:
         text = "whoever is in the way can be the server; give cacert instead"
         yield Trouble("insecure", text, fatal=False)
-
-
-def reach_troubles(endpoints: Sequence[Endpoint]) -> Iterator[tuple[str, Trouble]]:
-    """Tell which endpoints an earlier one takes all requests of; the first that fits answers."""
-    taken: dict[tuple[str, str, str], int] = {}
-    for at, endpoint in enumerate(endpoints):
-        method = "" if endpoint.method == "*" else endpoint.method.upper()
-        way = f"{endpoint.path.rstrip('*')}*" if endpoint.path.endswith("*") else endpoint.path
-        earlier = _taker(taken, endpoint.host, method, way)
-        if earlier is not None:
-            text = (
-                f"it is never asked: endpoints[{earlier}], {endpoints[earlier].path!r}, comes "
-                "before it and takes all of its requests; move this one up"
-            )
-            yield f"endpoints[{at}].path", Trouble("", text, fatal=False)
-        taken.setdefault((endpoint.host, method, way), at)
-
-
-def _taker(
-    taken: Mapping[tuple[str, str, str], int], host: str, method: str, way: str
-) -> int | None:
-    """Return the first endpoint that takes all that this one could."""
-    bare = way.rstrip("*")
-    ways = [way, *(f"{bare[:length]}*" for length in range(len(bare) + 1))]
-    found = [taken[key] for key in product({"", host}, {"", method}, ways) if key in taken]
-    return min(found, default=None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from kratos_gateway.api.gateway_pb2 import Endpoint, Gateway, PriorityConfig
+from kratos_gateway.config.reach import matches_of
 
 __all__ = ["merge"]
+
+_Key: TypeAlias = tuple[str, str, frozenset[bytes], bool]
 
 
 def merge(main: Gateway, priorities: Iterable[PriorityConfig], /) -> Gateway:
@@ -14,35 +18,40 @@ def merge(main: Gateway, priorities: Iterable[PriorityConfig], /) -> Gateway:
 
     One that there is already, by method, path and host, takes its place; so does one that differs
     from a single other in its host alone. A new one goes before all that are there, so of several
-    new ones the last is asked first, as in Go.
+    new ones the last is asked first, as in Go. Endpoints that differ in ``match``, or of which one
+    has a share of the requests and the other all, are different ones; those with conditions take
+    the place of none of another host.
 
     Args:
         main: The main configuration.
         priorities: The others; of two that name one endpoint, the later one counts.
     """
-    found = list(main.endpoints)
+    found = [(_key(endpoint), endpoint) for endpoint in main.endpoints]
     for priority in priorities:
         for endpoint in priority.endpoints:
-            place = _place(found, endpoint)
+            key = _key(endpoint)
+            place = _place(found, key, endpoint)
             if place is None:
-                found.insert(0, endpoint)
+                found.insert(0, (key, endpoint))
             else:
-                found[place] = endpoint
+                found[place] = key, endpoint
     merged = Gateway()
     merged.CopyFrom(main)
     del merged.endpoints[:]
-    merged.endpoints.extend(found)
+    merged.endpoints.extend(endpoint for _, endpoint in found)
     return merged
 
 
-def _place(found: list[Endpoint], wanted: Endpoint) -> int | None:
+def _place(found: Sequence[tuple[_Key, Endpoint]], key: _Key, wanted: Endpoint) -> int | None:
     """Return where the endpoint is that another one replaces; ``None`` if it is new."""
-    alike = [at for at, each in enumerate(found) if _key(each) == _key(wanted)]
-    same = [at for at in alike if found[at].host == wanted.host]
+    alike = [at for at, (known, _) in enumerate(found) if known == key]
+    same = [at for at in alike if found[at][1].host == wanted.host]
     if same:
         return same[0]
-    return alike[0] if len(alike) == 1 else None
+    conditional = wanted.match or wanted.HasField("percentage")
+    return alike[0] if len(alike) == 1 and not conditional else None
 
 
-def _key(endpoint: Endpoint) -> tuple[str, str]:
-    return endpoint.method, endpoint.path
+def _key(endpoint: Endpoint) -> _Key:
+    shared = endpoint.HasField("percentage")
+    return endpoint.method, endpoint.path, matches_of(endpoint), shared

@@ -205,7 +205,9 @@ class _Cached:
                 how = f"fwd=stale; fwd-status={answer.status}"
             if known and answer.status == 304:
                 tag = answer.header(b"etag")
-                if own or (tag and not is_same(tag, first(found.headers, b"etag"))):  # of another one
+                if own or (
+                    tag and not is_same(tag, first(found.headers, b"etag"))
+                ):  # of another one
                     return await self._asked(request, key, None)
                 fresh = self._keeper.freshen(key, found, answer, serial)
                 return self._answer(request, fresh or found, how), fresh is not None
