@@ -63,10 +63,12 @@ async def hello(head: Head, wire: Wire) -> None:
 
 
 @asynccontextmanager
-async def seen(folder: Path, *, token: str = "", clock: Any = None) -> AsyncGenerator[Seen]:
+async def seen(
+    folder: Path, *, token: str = "", clock: Any = None, more: str = ""
+) -> AsyncGenerator[Seen]:
     async with backend(hello) as node:
         path = folder / "config.yaml"
-        path.write_text(CONFIG.format(one=node.address), encoding="utf-8")
+        path.write_text(CONFIG.format(one=node.address) + more, encoding="utf-8")
         gateway = Gateway(Configuration(FileReader(path)), build, addresses=["127.0.0.1:0"])
         pages = console(gateway, token=token, clock=clock or FakeClock())
         debug = DebugServer(pages=pages)
@@ -99,6 +101,21 @@ async def test_routes_traffic_and_nodes_are_shown(tmp_path: Path) -> None:
     assert (node["address"], node["state"], node["failures"]) == ("127.0.0.1:1", "failing", 1)
     assert "Errno 111" in node["failure"]
     assert second["failures"] == 1
+
+
+async def test_conditions_and_answers_of_the_gateway_are_shown(tmp_path: Path) -> None:
+    more = (
+        "  - {path: /c, match: [{header: x-canary, exact: <1>}], percentage: 10,\n"
+        "     backends: [{target: '127.0.0.1:1'}]}\n"
+        "  - {path: /d, respond: {status: 410}}\n"
+    )
+    async with seen(tmp_path, more=more) as it:
+        *_, third, fourth = (await it.data())["endpoints"]
+        page = (await it.ask()).body.decode()
+    assert third["conditions"] == ["header x-canary is '<1>'", "10 %"]
+    assert fourth["conditions"] == ["answers 410"]
+    assert "header x-canary is &#x27;&lt;1&gt;&#x27;, 10 %" in page
+    assert page.count("no node") == 0
 
 
 async def test_rates_are_those_since_the_last_look(tmp_path: Path) -> None:

@@ -132,6 +132,25 @@ async def test_routes_are_quoted_in_the_spelling_of_go(path: Path) -> None:
     assert only["path_regexp"] == r"^/a-b/\[x\]\+~ü\.$"
 
 
+@pytest.fixture
+def conditional(path: Path) -> Path:
+    """A configuration whose last endpoint is asked first."""
+    more = "percentage: 10, match: [{header: x-canary, exact: '1'}], priority: 3"
+    text = f"{CONFIG}  - {{path: /c, {more}, redirect: {{https: true}}}}\n"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+async def test_what_go_does_not_have_of_a_route_is_shown_as_well(conditional: Path) -> None:
+    async with debugged(conditional) as process:
+        first, second, _ = (await process.ask("/debug/proxy/router/inspect")).json()
+    assert first["path_template"] == "/c"
+    assert first["match"] == [{"header": "x-canary", "exact": "1"}]
+    assert (first["percentage"], first["priority"]) == (10, 3)
+    assert first["redirect"] == {"https": True}
+    assert second["path_template"] == "/helloworld/"
+
+
 async def test_the_place_of_the_configuration_is_shown(path: Path) -> None:
     async with debugged(path) as process:
         shown = (await process.ask("/debug/config/inspect")).json()

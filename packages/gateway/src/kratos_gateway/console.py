@@ -21,6 +21,7 @@ from kratos.transport.http import Head, Reply
 from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.hiding import shown
 from kratos_gateway.server import Gateway
+from kratos_gateway.wording import in_words
 from kratos_http.debug import Page, json_page
 
 __all__ = ["Showing", "console"]
@@ -184,6 +185,7 @@ def _endpoint(
         "method": endpoint.method.upper() or "*",
         "host": endpoint.host,
         "path": endpoint.path,
+        "conditions": in_words(endpoint),
         "protocol": pb.Protocol.Name(endpoint.protocol),
         "backends": [each.target for each in endpoint.backends],
         "middlewares": [each.name for each in endpoint.middlewares],
@@ -233,18 +235,22 @@ def _route(each: Mapping[str, Any]) -> str:
     rate = "" if each["perSecond"] is None else f"{each['perSecond']:g}"
     return (
         f"<tr><td>{escape(each['method'])}</td>"
-        f"<td><code>{escape(each['host'] + each['path'])}</code></td>"
+        f"<td><code>{escape(each['host'] + each['path'])}</code>{_small(each['conditions'])}</td>"
         f"<td>{each['protocol']}</td><td>{escape(', '.join(each['middlewares']))}</td>"
         f'<td class="n">{each["requests"]}</td><td class="n">{rate}</td><td class="n">{mean}</td>'
         f'<td class="n{" bad" if each["failures"] else ""}">{each["failures"]}</td></tr>'
     )
 
 
+def _small(texts: Sequence[str]) -> str:
+    return f'<br><span class="dim">{escape(", ".join(texts))}</span>' if texts else ""
+
+
 def _nodes(endpoints: Sequence[Mapping[str, Any]]) -> str:
     heads = ("Back end", "Node", "State", "#Under way", "#Connections", "#Attempts", "#Failed",
              "Newest failure")  # fmt: skip
     rows = [_row(each, node) for each in endpoints for node in each["nodes"]]
-    rows += [_without_nodes(each) for each in endpoints if not each["nodes"]]
+    rows += [_without_nodes(each) for each in endpoints if each["backends"] and not each["nodes"]]
     return _table("Back ends", heads, rows)
 
 

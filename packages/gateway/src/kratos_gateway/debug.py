@@ -14,6 +14,7 @@ from kratos.transport.http import Head, Reply
 from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.control import ControlService
 from kratos_gateway.hiding import shown
+from kratos_gateway.routing.order import in_order
 from kratos_gateway.server import METRICS, Gateway
 from kratos_http.debug import Page, json_page, text_page
 
@@ -21,6 +22,7 @@ __all__ = ["Watching", "pages"]
 
 _VARIABLE: Final = re.compile(r"\{([^{}:]*)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 _META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_BEYOND: Final = ("match", "percentage", "sticky", "priority", "redirect", "respond")
 _ELSEWHERE: Final = """\
 Profiles of this process, in the words of Python:
 
@@ -93,7 +95,8 @@ class _Pages:
     async def routes(self, _head: Head) -> Reply:
         config = self._gateway.in_force
         first = [pb.Endpoint(path=METRICS)] if self._gateway.shows_metrics else []
-        return json_page([_route(each) for each in (*first, *(config.endpoints if config else ()))])
+        listed = () if config is None else in_order(config.endpoints)
+        return json_page([_route(each) for each in (*first, *(each for _, each in listed))])
 
     async def place(self, _head: Head) -> Reply:
         return json_page(self._gateway.configuration.inspect())
@@ -139,12 +142,15 @@ def _route(endpoint: pb.Endpoint) -> dict[str, Any]:
     method = endpoint.method.upper()
     prefix = endpoint.path.endswith("*")
     template = endpoint.path.rstrip("*") if prefix else endpoint.path
+    told = shown(endpoint)
+    beyond = {name: told[name] for name in _BEYOND if name in told}
     return {
         "path_template": template,
         "path_regexp": "".join(("^", *_expression(template), "" if prefix else "$")),
         "queries_templates": [],
         "queries_regexps": [],
         "methods": [method, "OPTIONS"] if method not in ("", "*") else None,
+        **beyond,
     }
 
 
