@@ -14,7 +14,10 @@ from kratos_gateway.api.gateway_pb2 import (
     Endpoint,
     Gateway,
     HealthCheck,
+    Match,
     OutlierEjection,
+    Redirect,
+    Response,
     Retry,
 )
 from kratos_gateway.config import problems, read
@@ -56,6 +59,8 @@ def test_the_page_names_every_field(title: str, message: type[Endpoint | Backend
 def test_the_page_names_every_field_of_what_is_not_gos() -> None:
     assert named("Balancers") == fields(Balancer) | fields(OutlierEjection)
     assert named("Health checks") == fields(HealthCheck)
+    assert named("Which requests") == fields(Match) | {"percentage"}
+    assert named("Redirects and fixed answers") == fields(Redirect) | fields(Response)
 
 
 def fields(message: type[Message]) -> set[str]:
