@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kratos.errors import ConfigError
-from kratos_gateway.api.rewrite_pb2 import HeadersPolicy, Rewrite
+from kratos_gateway.api.rewrite_pb2 import (
+    HeadersPolicy,
+    PrefixRewrite,
+    RegexRewrite,
+    Rewrite,
+)
 from kratos_gateway.exchange import Answer
 from kratos_gateway.middleware.testing import Backend, behind, request_to
 
@@ -102,3 +107,88 @@ def test_headers_that_break_messages_are_refused(policy: HeadersPolicy, complain
 def test_path_without_a_slash_is_refused() -> None:
     with pytest.raises(ConfigError, match="pathRewrite must begin with a slash"):
         behind(Backend(), "rewrite", Rewrite(path_rewrite="v1"))
+
+
+async def passed_on(path: str, options: Rewrite) -> str:
+    backend = Backend()
+    await behind(backend, "rewrite", options)(request_to(path))
+    return backend.last.path
+
+
+@pytest.mark.parametrize(
+    ("prefix", "replacement", "path", "wanted"),
+    [
+        ("/v1", "/v2", "/v1/x", "/v2/x"),
+        ("/v1/", "/", "/v1/x", "/x"),
+        ("/v1", "/", "/v1/x", "/x"),
+        ("/v1", "/a/b", "/v1", "/a/b"),
+        ("/v1", "/v2", "/else/v1", "/else/v1"),
+        ("/a b", "/ü%2f", "/a%20b/c%20d", "/%C3%BC/c%20d"),
+        ("/v1", "/v2/..", "/v1/x", "/x"),
+    ],
+)
+async def test_a_prefix_is_replaced(prefix: str, replacement: str, path: str, wanted: str) -> None:
+    told = PrefixRewrite(prefix=prefix, replacement=replacement)
+    assert await passed_on(path, Rewrite(prefix_rewrite=told)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("pattern", "substitution", "path", "wanted"),
+    [
+        (r"^/users/(\d+)/(.*)$", r"/\2/of/\1", "/users/7/carts", "/carts/of/7"),
+        (r"^/(?P<name>[^/]+)", r"/x-\g<name>", "/ab/c", "/x-ab/c"),
+        ("a", "b", "/a/a", "/b/b"),
+        ("ü", "u", "/%C3%BC", "/u"),
+        ("nothing", "x", "/a%2Fb", "/a%2Fb"),  # stays as it was, to the letter
+        ("^/a", "", "/a", "/"),
+        ("^/files/(.*)$", r"/\1", "/files/%3Fq=1%23", "/%3Fq=1%23"),
+        ("^/files/(.*)$", r"/\1?x=1", "/files/a", "/a%3Fx=1"),
+        ("x", r"/../../", "/a/bxc", "/c"),
+        ("x", "//", "/xevil.test", "/evil.test"),
+        ("x", "\r\n \0", "/x", "/%0D%0A%20%00"),
+        ("x", "%2e%2e", "/a/x", "/a/%252e%252e"),
+        ("a", "b", "/%FF/a", "/%FF/b"),
+    ],
+)
+async def test_what_an_expression_fits_is_replaced(
+    pattern: str, substitution: str, path: str, wanted: str
+) -> None:
+    told = RegexRewrite(pattern=pattern, substitution=substitution)
+    assert await passed_on(path, Rewrite(regex_rewrite=told)) == wanted
+
+
+async def test_a_prefix_is_taken_off_then_replaced_then_the_expression_follows() -> None:
+    options = Rewrite(
+        strip_prefix="/a",
+        prefix_rewrite=PrefixRewrite(prefix="/b", replacement="/c"),
+        regex_rewrite=RegexRewrite(pattern="^/c", substitution="/d"),
+    )
+    assert await passed_on("/a/b/x", options) == "/d/x"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (
+            Rewrite(prefix_rewrite=PrefixRewrite(prefix="a", replacement="/")),
+            "prefixRewrite.prefix",
+        ),
+        (
+            Rewrite(prefix_rewrite=PrefixRewrite(prefix="/a")),
+            "prefixRewrite.replacement must begin",
+        ),
+        (Rewrite(regex_rewrite=RegexRewrite()), "regexRewrite.pattern is empty"),
+        (Rewrite(regex_rewrite=RegexRewrite(pattern="(")), "regexRewrite.pattern: '\\(' is no"),
+        (
+            Rewrite(regex_rewrite=RegexRewrite(pattern="a", substitution=r"\1")),
+            "regexRewrite.substitution: .*invalid group reference",
+        ),
+        (
+            Rewrite(regex_rewrite=RegexRewrite(pattern="a", substitution=r"\g<b>")),
+            "regexRewrite.substitution: .*unknown group name",
+        ),
+    ],
+)
+def test_a_replacement_that_is_none_is_refused(options: Rewrite, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        behind(Backend(), "rewrite", options)

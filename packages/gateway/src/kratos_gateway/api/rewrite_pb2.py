@@ -20,12 +20,16 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\x12B\n\x03add\x18\x02 \x03(\x0b25.gateway.middleware.rewrite.v1.HeadersPolicy.AddEntry\x12"
     b"\x0e\n\x06remove\x18\x03 \x03(\t\x1a*\n\x08SetEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n"
     b"\x05value\x18\x02 \x01(\t:\x028\x01\x1a*\n\x08AddEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r"
-    b"\n\x05value\x18\x02 \x01(\t:\x028\x01\"\xac\x02\n\x07Rewrite\x12\x19\n\x0cpath_rewrite\x18"
+    b"\n\x05value\x18\x02 \x01(\t:\x028\x01\"\xb8\x03\n\x07Rewrite\x12\x19\n\x0cpath_rewrite\x18"
     b"\x01 \x01(\tH\x00\x88\x01\x01\x12M\n\x17request_headers_rewrite\x18\x02 \x01(\x0b2,.gateway.m"
     b"iddleware.rewrite.v1.HeadersPolicy\x12N\n\x18response_headers_rewrite\x18\x03 \x01(\x0b2,.gat"
     b"eway.middleware.rewrite.v1.HeadersPolicy\x12\x19\n\x0cstrip_prefix\x18\x04 \x01(\tH\x01\x88"
-    b"\x01\x01\x12\x19\n\x0chost_rewrite\x18\x05 \x01(\tH\x02\x88\x01\x01B\x0f\n\r_path_rewriteB"
-    b"\x0f\n\r_strip_prefixB\x0f\n\r_host_rewriteb\x06proto3"
+    b"\x01\x01\x12\x19\n\x0chost_rewrite\x18\x05 \x01(\tH\x02\x88\x01\x01\x12E\n\x0eprefix_rewrite"
+    b"\x18\xe9\x07 \x01(\x0b2,.gateway.middleware.rewrite.v1.PrefixRewrite\x12C\n\rregex_rewrite"
+    b"\x18\xea\x07 \x01(\x0b2+.gateway.middleware.rewrite.v1.RegexRewriteB\x0f\n\r_path_rewriteB"
+    b"\x0f\n\r_strip_prefixB\x0f\n\r_host_rewrite\"4\n\rPrefixRewrite\x12\x0e\n\x06prefix\x18\x01 "
+    b"\x01(\t\x12\x13\n\x0breplacement\x18\x02 \x01(\t\"5\n\x0cRegexRewrite\x12\x0f\n\x07pattern"
+    b"\x18\x01 \x01(\t\x12\x14\n\x0csubstitution\x18\x02 \x01(\tb\x06proto3"
 )
 
 _globals = globals()
@@ -44,4 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
     _globals["_HEADERSPOLICY_ADDENTRY"]._serialized_start = 281
     _globals["_HEADERSPOLICY_ADDENTRY"]._serialized_end = 323
     _globals["_REWRITE"]._serialized_start = 326
-    _globals["_REWRITE"]._serialized_end = 626
+    _globals["_REWRITE"]._serialized_end = 766
+    _globals["_PREFIXREWRITE"]._serialized_start = 768
+    _globals["_PREFIXREWRITE"]._serialized_end = 820
+    _globals["_REGEXREWRITE"]._serialized_start = 822
+    _globals["_REGEXREWRITE"]._serialized_end = 875

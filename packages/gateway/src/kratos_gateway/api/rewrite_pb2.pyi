@@ -43,6 +43,8 @@ class Rewrite(_Message):
     RESPONSE_HEADERS_REWRITE_FIELD_NUMBER: _Final = 3
     STRIP_PREFIX_FIELD_NUMBER: _Final = 4
     HOST_REWRITE_FIELD_NUMBER: _Final = 5
+    PREFIX_REWRITE_FIELD_NUMBER: _Final = 1001
+    REGEX_REWRITE_FIELD_NUMBER: _Final = 1002
     path_rewrite: str
     @property
     def request_headers_rewrite(self) -> HeadersPolicy: ...
@@ -50,6 +52,11 @@ class Rewrite(_Message):
     def response_headers_rewrite(self) -> HeadersPolicy: ...
     strip_prefix: str
     host_rewrite: str
+    @property
+    def prefix_rewrite(self) -> PrefixRewrite:
+        """Not of Go's, whose gateway passes over them."""
+    @property
+    def regex_rewrite(self) -> RegexRewrite: ...
     def __init__(
         self,
         *,
@@ -58,6 +65,8 @@ class Rewrite(_Message):
         response_headers_rewrite: HeadersPolicy | _Mapping[str, _Any] | None = ...,
         strip_prefix: str | None = ...,
         host_rewrite: str | None = ...,
+        prefix_rewrite: PrefixRewrite | _Mapping[str, _Any] | None = ...,
+        regex_rewrite: RegexRewrite | _Mapping[str, _Any] | None = ...,
     ) -> None: ...
     def HasField(
         self,
@@ -67,6 +76,8 @@ class Rewrite(_Message):
             "response_headers_rewrite",
             "strip_prefix",
             "host_rewrite",
+            "prefix_rewrite",
+            "regex_rewrite",
         ],
     ) -> bool: ...
     def ClearField(
@@ -77,5 +88,29 @@ class Rewrite(_Message):
             "response_headers_rewrite",
             "strip_prefix",
             "host_rewrite",
+            "prefix_rewrite",
+            "regex_rewrite",
         ],
     ) -> None: ...
+
+class PrefixRewrite(_Message):
+    """Message ``gateway.middleware.rewrite.v1.PrefixRewrite``."""
+
+    PREFIX_FIELD_NUMBER: _Final = 1
+    REPLACEMENT_FIELD_NUMBER: _Final = 2
+    prefix: str
+    replacement: str
+    def __init__(self, *, prefix: str | None = ..., replacement: str | None = ...) -> None: ...
+    def ClearField(self, field_name: _Literal["prefix", "replacement"]) -> None: ...
+
+class RegexRewrite(_Message):
+    """Message ``gateway.middleware.rewrite.v1.RegexRewrite``."""
+
+    PATTERN_FIELD_NUMBER: _Final = 1
+    SUBSTITUTION_FIELD_NUMBER: _Final = 2
+    pattern: str
+    """Of Python; all that fits it in the decoded path is replaced."""
+    substitution: str
+    """With "\\\\1" or "\\\\g<name>" for groups."""
+    def __init__(self, *, pattern: str | None = ..., substitution: str | None = ...) -> None: ...
+    def ClearField(self, field_name: _Literal["pattern", "substitution"]) -> None: ...

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
-from urllib.parse import quote
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
@@ -18,14 +16,13 @@ from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.names import header_name, header_value
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.middleware.replacing import Replace, encoded, prefix_replaced, regex_replaced
 
 __all__ = ["build"]
 
 Pairs: TypeAlias = "list[tuple[bytes, bytes]]"
 Change: TypeAlias = Callable[[Pairs], Pairs]
 
-_ESCAPE: Final = re.compile("%(?![0-9a-fA-F]{2})")
-_PATH: Final = "/%:@!$&'()*+,;=-._~"
 # They say where a message ends, or are of one hop alone: the gateway writes them itself.
 _FRAMING: Final = frozenset(
     (
@@ -38,12 +35,13 @@ _FRAMING: Final = frozenset(
 def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
     """Make what rewrites requests and answers.
 
-    In this order: the whole path, the host, a prefix that is taken off; headers of the request
-    that are set, added, removed; and those of the answer likewise.
+    In this order: the whole path, the host, a prefix that is taken off, one that is replaced, what
+    an expression fits; headers of the request that are set, added, removed; and those of the
+    answer likewise.
 
     Raises:
         ConfigError: A name or value of a header cannot be sent, or decides where a message ends;
-            or a path has no slash in front.
+            or a path has no slash in front; or an expression is none.
     """
     rewriting = _Rewriting(options_of(options, Rewrite))
 
@@ -61,7 +59,8 @@ class _Rewriting:
 
     def __init__(self, told: Rewrite) -> None:
         self._path: Final = _path("pathRewrite", told.path_rewrite) if told.path_rewrite else ""
-        self._prefix: Final = _encoded(told.strip_prefix)
+        self._prefix: Final = encoded(told.strip_prefix)
+        self._replacing: Final = _replacing(told)
         self._host: Final = told.host_rewrite
         self._to_request = _changes("requestHeadersRewrite", told.request_headers_rewrite)
         self._to_answer = _changes("responseHeadersRewrite", told.response_headers_rewrite)
@@ -72,6 +71,8 @@ class _Rewriting:
         if prefix and path.startswith(prefix):
             path = path[len(prefix) :]
             path = path if path.startswith("/") else f"/{path}"
+        for replace in self._replacing:
+            path = replace(path)
         return Request(
             request.method,
             request.scheme,
@@ -94,12 +95,16 @@ class _Rewriting:
 def _path(name: str, text: str) -> str:
     if not text.startswith("/"):
         raise ConfigError(f"{name} must begin with a slash, as in '/v1/items', not {text!r}")
-    return _encoded(text)
+    return encoded(text)
 
 
-def _encoded(text: str) -> str:
-    """Return a path as it is sent; what is encoded already stays."""
-    return quote(_ESCAPE.sub("%25", text), safe=_PATH)
+def _replacing(told: Rewrite) -> Sequence[Replace]:
+    found: list[Replace] = []
+    if told.HasField("prefix_rewrite"):
+        found.append(prefix_replaced(told.prefix_rewrite))
+    if told.HasField("regex_rewrite"):
+        found.append(regex_replaced(told.regex_rewrite))
+    return found
 
 
 def _changes(where: str, policy: HeadersPolicy) -> Change | None:

@@ -1,0 +1,83 @@
+"""Parts of paths replaced: a prefix, or what an expression fits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+from kratos.errors import ConfigError
+from kratos_gateway.api.rewrite_pb2 import PrefixRewrite, RegexRewrite
+from kratos_gateway.routing import clean
+
+__all__ = ["Replace", "encoded", "prefix_replaced", "regex_replaced"]
+
+Replace: TypeAlias = Callable[[str], str]
+"""Returns a path for a path, both percent-encoded."""
+
+_ESCAPE: Final = re.compile("%(?![0-9a-fA-F]{2})")
+_PATH: Final = "/%:@!$&'()*+,;=-._~"
+_DECODED: Final = _PATH.replace("%", "")
+
+
+def encoded(text: str, /) -> str:
+    """Return a path as it is sent; what is encoded already stays."""
+    return quote(_ESCAPE.sub("%25", text), safe=_PATH)
+
+
+def prefix_replaced(told: PrefixRewrite) -> Replace:
+    """Return what puts another text in the place of a prefix.
+
+    The path that comes of it is clean: it has one slash in front, and none of ``..`` in it.
+
+    Raises:
+        ConfigError: The prefix or the other text does not begin with a slash.
+    """
+    for name, text in (("prefix", told.prefix), ("replacement", told.replacement)):
+        if not text.startswith("/"):
+            raise ConfigError(f"prefixRewrite.{name} must begin with a slash, not {text!r}")
+    prefix, replacement = encoded(told.prefix), encoded(told.replacement)
+
+    def replace(path: str) -> str:
+        if not path.startswith(prefix):
+            return path
+        return _clean(replacement + path[len(prefix) :])
+
+    return replace
+
+
+def regex_replaced(told: RegexRewrite) -> Replace:
+    """Return what replaces all that an expression fits in the decoded path.
+
+    The path that comes of it is encoded and clean, so groups cannot bring in a query or ``..``.
+
+    Raises:
+        ConfigError: The expression is none, or the substitution names a group that it lacks.
+    """
+    if not told.pattern:
+        raise ConfigError("regexRewrite.pattern is empty: write an expression")
+    try:
+        expression = re.compile(told.pattern)
+    except re.error as error:
+        raise ConfigError(
+            f"regexRewrite.pattern: {told.pattern!r} is no expression: {error}"
+        ) from error
+    substitution = told.substitution
+    try:
+        expression.sub(substitution, "")
+    except (re.error, IndexError) as error:
+        raise ConfigError(f"regexRewrite.substitution: {substitution!r}: {error}") from error
+
+    def replace(path: str) -> str:
+        decoded = clean(path.encode("latin-1", "replace")).decoded
+        changed = expression.sub(substitution, decoded)
+        if changed == decoded:
+            return path
+        return _clean(quote(changed.encode("utf-8", "surrogateescape"), safe=_DECODED))
+
+    return replace
+
+
+def _clean(path: str) -> str:
+    return clean(path.encode("latin-1", "replace")).wire
