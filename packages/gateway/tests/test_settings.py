@@ -130,9 +130,25 @@ def test_tls_needs_both_of_its_files() -> None:
     assert (found.certificate, found.key, found.client_ca) == ("a.pem", "b.pem", "c.pem")
 
 
-def test_redirects_that_were_to_be_followed_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    settings(PROXY_FOLLOW_REDIRECT="1")
-    assert "redirects are left to clients" in caplog.text
+def test_redirects_are_followed_with_any_value_as_in_go() -> None:
+    assert not settings().follow_redirects
+    assert not settings(PROXY_FOLLOW_REDIRECT="").follow_redirects
+    assert settings(PROXY_FOLLOW_REDIRECT="false").follow_redirects
+
+
+def test_redirects_lead_to_hosts_that_are_named() -> None:
+    given = ("--redirect.hosts=a.test, b.test:81", "--redirect.hosts=all")
+    found = [settings(each, PROXY_FOLLOW_REDIRECT="1").redirect_hosts for each in given]
+    assert found == [["a.test", "b.test:81"], None]
+
+
+def test_hosts_of_redirects_that_are_not_followed_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings("--redirect.hosts=a.test", PROXY_FOLLOW_REDIRECT="1")
+    assert not caplog.text
+    settings("--redirect.hosts=a.test")
+    assert "PROXY_FOLLOW_REDIRECT is not set" in caplog.text
 
 
 def test_the_address_of_the_machine_is_what_is_given() -> None:

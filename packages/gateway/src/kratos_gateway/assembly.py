@@ -154,10 +154,11 @@ def builder(
         environ: Variables, of which those of proxies are read.
 
     Raises:
-        ConfigError: The proxies of the environment, or those that are trusted, cannot be used.
+        ConfigError: The proxies of the environment, those that are trusted, or the hosts of
+            redirects cannot be used.
     """
     # Imported on use: who checks a configuration needs neither proxies nor middleware.
-    from kratos_gateway.backend import Apart, ConnectOptions
+    from kratos_gateway.backend import Apart, ConnectOptions, Redirects
     from kratos_gateway.middleware.context import Context
     from kratos_gateway.middleware.registry import create
     from kratos_gateway.proxy import Forwarding, Proxy, ReplayMemory
@@ -168,6 +169,7 @@ def builder(
     forwarding = Forwarding(settings.trusted_proxies)
     memory = ReplayMemory(settings.retry_memory * _MIB)
     identity = f"{socket.gethostname()}/{worker_slot() or 0}"
+    redirects = Redirects(settings.redirect_hosts) if settings.follow_redirects else None
     limit = settings.resolve_timeout
 
     async def build(config: pb.Gateway) -> Replaceable:
@@ -190,6 +192,7 @@ def builder(
             connect=connect,
             metrics=metrics,
             forwarding=forwarding,
+            redirects=redirects,
             strict_slash=settings.strict_slash,
             retry_unsafe=settings.retry_unsafe,
             retry_memory=memory,

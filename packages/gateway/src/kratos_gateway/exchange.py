@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from kratos.selector import Node
 from kratos.transport.http import WireHeaders
 from kratos_gateway.api.gateway_pb2 import Endpoint
 
-__all__ = ["Answer", "Body", "Handler", "Middleware", "NodeFilter", "Request", "RequestOptions"]
+__all__ = [
+    "Answer",
+    "Body",
+    "Handler",
+    "Middleware",
+    "NodeFilter",
+    "Repeatable",
+    "Request",
+    "RequestOptions",
+]
 
 
 class Body(Protocol):
@@ -34,6 +43,18 @@ class Body(Protocol):
 
     def close(self) -> None:
         """Cut off what has not ended. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Repeatable(Body, Protocol):
+    """A body of a request that can be sent once more."""
+
+    def again(self) -> Body | None:
+        """Return it from its beginning, and read no more of this one.
+
+        ``None`` if the beginning is lost; then this one is as it was.
+        """
         ...
 
 

@@ -58,6 +58,9 @@ class Settings:
         retry_unsafe: Whether requests that are not idempotent are tried again, too, as in Go.
         retry_memory: MiB of bodies that are kept for further attempts, over all requests of a
             process.
+        follow_redirects: Whether redirects of back ends are followed.
+        redirect_hosts: Hosts that they may lead to besides nodes of the same endpoint; ``None`` for
+            all, as in Go.
         strict_slash: Whether paths that fit but for their last slash are redirected.
         resolve_timeout: For registries to tell the first instances; ``None`` for no limit.
     """
@@ -85,6 +88,8 @@ class Settings:
     trusted_proxies: Sequence[str] | None = ()
     retry_unsafe: bool = True
     retry_memory: int = 64
+    follow_redirects: bool = False
+    redirect_hosts: Sequence[str] | None = ()
     strict_slash: bool = False
     resolve_timeout: float | None = None
 
@@ -106,8 +111,9 @@ class Settings:
                 "--ctrl.service has the file of --conf written, and --conf.source is read in its "
                 "place: give one of them"
             )
-        if found.get("PROXY_FOLLOW_REDIRECT"):
-            _log.warning("PROXY_FOLLOW_REDIRECT is set: redirects are left to clients all the same")
+        follow = bool(found.get("PROXY_FOLLOW_REDIRECT"))
+        if given.redirect_hosts and not follow:
+            _log.warning("--redirect.hosts says nothing: PROXY_FOLLOW_REDIRECT is not set")
         return cls(
             addresses=given.addr or (ADDRESS,),
             conf=given.conf,
@@ -129,7 +135,9 @@ class Settings:
             dry_run=given.dry_run,
             limits=_limits(found),
             dial_timeout=_time(found, "PROXY_DIAL_TIMEOUT", "200ms"),
-            trusted_proxies=_trusted(given.trusted),
+            trusted_proxies=_listed(given.trusted),
+            follow_redirects=follow,
+            redirect_hosts=_listed(given.redirect_hosts),
             retry_unsafe=not given.idempotent_only,
             retry_memory=_count("--retry.memory", given.retry_memory),
             strict_slash=_truth(found, "ENABLE_STRICT_SLASH"),
@@ -187,6 +195,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MIB",
         help="keep so much of bodies for further attempts; default 64",
     )
+    flag(
+        "redirect.hosts",
+        dest="redirect_hosts",
+        default="",
+        metavar="HOST[:PORT][,...]",
+        help="follow redirects there, too; all for everywhere, as Go's does",
+    )
     flag("tls.cert", dest="cert", default="", metavar="FILE", help="serve TLS with this")
     flag("tls.key", dest="tls_key", default="", metavar="FILE", help="key of the certificate")
     flag("tls.client-ca", dest="client_ca", default="", metavar="FILE", help="roots of clients")
@@ -217,7 +232,7 @@ def _tls(given: argparse.Namespace) -> ServerTls | None:
     return ServerTls(certificate=given.cert, key=given.tls_key, client_ca=given.client_ca or None)
 
 
-def _trusted(given: str) -> Sequence[str] | None:
+def _listed(given: str) -> Sequence[str] | None:
     if given == "all":
         return None
     return [each.strip() for each in given.split(",") if each.strip()]

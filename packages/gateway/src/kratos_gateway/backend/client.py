@@ -19,6 +19,7 @@ from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.backend._unreachable import Unreachable
 from kratos_gateway.backend.balancing import balance_of
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
+from kratos_gateway.backend.following import Following, Redirects, is_redirect
 from kratos_gateway.backend.probing import ProbePlan, Probes
 from kratos_gateway.backend.record import NodeRecord
 from kratos_gateway.backend.shares import chosen, weighted
@@ -45,6 +46,7 @@ class ClientOptions:
         probes: Asks nodes whether they are well.
         discovery: Where services are looked up; ``None`` for nowhere.
         selector: Makes what picks among nodes without weights.
+        redirects: Which redirects of nodes are followed; ``None`` to pass them on.
         clock: Time for what is told of attempts.
         identity: Of this gateway, by which it uses other nodes of many than its like do.
     """
@@ -53,8 +55,13 @@ class ClientOptions:
     probes: Probes = field(default_factory=Probes)
     discovery: Discovery | None = None
     selector: Callable[[], Selector] = PowerOfTwoChoices
+    redirects: Redirects | None = None
     clock: Clock = SYSTEM_CLOCK
     identity: str = ""
+
+
+def _nothing() -> None:
+    """Count nothing."""
 
 
 class Client:
@@ -67,15 +74,27 @@ class Client:
     Args:
         endpoint: The endpoint.
         options: See there.
+        redirected: Called for each answer of a node that leads elsewhere.
 
     Raises:
         ConfigError: It has no back end, or one that is none, or its balancer is none; names it.
     """
 
-    def __init__(self, endpoint: Endpoint, options: ClientOptions) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        options: ClientOptions,
+        *,
+        redirected: Callable[[], None] = _nothing,
+    ) -> None:
         self._options = options
         self._connections = options.connections
         self._http2 = endpoint.protocol == GRPC
+        self._following = Following(
+            redirects=None if self._http2 else options.redirects,
+            connections=options.connections,
+            count=redirected,
+        )
         self._scheme = scheme_of(endpoint)
         self._targets = _targets(endpoint, self._scheme, options)
         self._balance = balance_of(endpoint, default=options.selector, clock=options.clock)
@@ -196,7 +215,10 @@ class Client:
             answer = await open_socket(dialer, request, host, self._connections.options)
             request.options.values[WEBSOCKET] = answer.body
             return answer
-        return await connection.send(request, host)
+        answer = await connection.send(request, host)
+        if is_redirect(answer.status):
+            return await self._following.follow(answer, request, host, self._nodes)
+        return answer
 
     def _pick(self, request: Request) -> Pick:
         options = request.options

@@ -105,7 +105,7 @@ class Incoming:
 
 
 class Replay:
-    """A ``Body``: what came already, and then what comes.
+    """A ``Repeatable`` body: what came already, and then what comes.
 
     Args:
         source: What it comes from.
@@ -131,6 +131,13 @@ class Replay:
         if self._before:
             return self._before.pop()
         return await self._source.read()
+
+    def again(self) -> Replay | None:
+        """Return it from its beginning; see ``Repeatable``."""
+        following = self._source.again()
+        if following is not None:
+            self.close()
+        return following
 
     def close(self) -> None:
         """Read no more."""

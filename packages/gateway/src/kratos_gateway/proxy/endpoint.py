@@ -49,6 +49,7 @@ class Work:
         wheel: Where time limits wait.
         keep: Bytes of a body that are kept for another attempt.
         memory: Where there has to be room for them.
+        follow: Whether redirects are followed, for which bodies are kept as well.
     """
 
     endpoint: Endpoint
@@ -62,6 +63,7 @@ class Work:
     wheel: Wheel
     keep: int
     memory: ReplayMemory
+    follow: bool = False
 
     def request(self, head: Head) -> Request:
         """Return a request as middleware gets it, without its body."""
@@ -188,7 +190,7 @@ class _Passage:
         of, head, wire = self._of, self._head, self._wire
         work, retry = of.work, of.work.retry
         several = self._several
-        keep = work.keep if several else 0
+        keep = work.keep if several or work.follow else 0
         body = self._body = await whole_or_coming(head, wire, keep=keep, memory=work.memory)
         request = work.request(head)
         self._options = request.options

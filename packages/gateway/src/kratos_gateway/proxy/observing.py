@@ -39,6 +39,10 @@ class EndpointRecorder(Protocol):
         """Return those of a method."""
         ...
 
+    def redirected(self) -> None:
+        """Count an answer of a back end that leads elsewhere."""
+        ...
+
 
 class Recorders(Protocol):
     """Makes the series of endpoints; asked when a configuration is applied."""
@@ -72,6 +76,9 @@ class NoMetrics:
     def of(self, method: str, /) -> NoMetrics:
         """Return itself."""
         return self
+
+    def redirected(self) -> None:
+        """Forget it."""
 
     def answered(self, code: int, seconds: float, /) -> None:
         """Forget it."""

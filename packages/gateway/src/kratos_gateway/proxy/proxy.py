@@ -19,7 +19,7 @@ from kratos.transport.http import Head
 from kratos.transport.wheel import Wheel
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint, Gateway
 from kratos_gateway.api.gateway_pb2 import Middleware as MiddlewareConfig
-from kratos_gateway.backend import Client, ClientOptions, Connections
+from kratos_gateway.backend import Client, ClientOptions, Connections, Redirects
 from kratos_gateway.backend.connections import ConnectOptions
 from kratos_gateway.backend.probing import Probes
 from kratos_gateway.exchange import Handler, Middleware
@@ -69,6 +69,7 @@ class Proxy:
             64 MiB of its own.
         identity: Of this gateway, by which it uses other nodes than its like where an endpoint uses
             some of many.
+        redirects: Which redirects of back ends are followed; ``None`` to pass them on to clients.
         draw: Chance, for endpoints that have a share of the requests.
         clock: Time for what is told of requests, and for the breakers of further attempts.
 
@@ -92,6 +93,7 @@ class Proxy:
         retry_body: int = 1024 * 1024,
         retry_memory: ReplayMemory | None = None,
         identity: str = "",
+        redirects: Redirects | None = None,
         draw: Draw = random.random,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -113,6 +115,7 @@ class Proxy:
             probes=self._probes,
             discovery=discovery,
             selector=selector,
+            redirects=redirects,
             clock=clock,
             identity=identity,
         )
@@ -252,7 +255,10 @@ class Proxy:
 
     def _add(self, endpoint: Endpoint, shared: Sequence[Middleware]) -> None:
         retry = self._attempting.retry(endpoint)
-        client = local_of(endpoint) or Client(endpoint, self._client_options)
+        recorder = self._metrics.endpoint(endpoint)
+        client = local_of(endpoint) or Client(
+            endpoint, self._client_options, redirected=recorder.redirected
+        )
         self._clients.append(client)
         handler: Handler = client
         for middleware in (*shared, *self._made(endpoint.middlewares))[::-1]:
@@ -264,12 +270,13 @@ class Proxy:
                 retry=retry,
                 hedge=self._attempting.hedge(endpoint, retry),
                 forwarding=self._forwarding,
-                recorder=self._metrics.endpoint(endpoint),
+                recorder=recorder,
                 flights=self._flights,
                 clock=self._clock,
                 wheel=self._wheel,
                 keep=self._retry_body,
                 memory=self._retry_memory,
+                follow=self._client_options.redirects is not None,
             )
         )
         self._forwarders.append(forwarder)
