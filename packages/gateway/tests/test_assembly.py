@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -127,7 +128,8 @@ def test_a_meter_that_is_not_installed_is_told(tmp_path: Path) -> None:
 
 async def test_no_request_fails_while_files_change(tmp_path: Path, backends: list[str]) -> None:
     path = written(tmp_path / "gateway.yaml", backends[0])
-    app = application(settings(path), environ={})
+    # A machine that is busy with other things may take long to connect.
+    app = application(replace(settings(path), dial_timeout=10.0), environ={})
     (gateway,) = app.options.servers
     assert isinstance(gateway, Gateway)
     answers: list[tuple[int, bytes]] = []

@@ -21,6 +21,7 @@ from kratos.registry import Discovery, Registry
 from kratos.registry import from_url as registry_of
 from kratos.transport import Server
 from kratos_gateway.api import gateway_pb2 as pb
+from kratos_gateway.collecting import lasting, uncollected
 from kratos_gateway.config import Configuration, FileReader, Reader, SourceReader, title_of
 from kratos_gateway.console import console
 from kratos_gateway.control import ControlService, Identity
@@ -187,6 +188,7 @@ def builder(
         made = await Proxy.opened(
             config,
             resolve_timeout=limit,
+            making=lasting if settings.own_process else uncollected,
             middleware=partial(create, context=Context(meter=meter, upstream=upstream)),
             discovery=discovery,
             connect=connect,

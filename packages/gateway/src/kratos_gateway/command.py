@@ -62,7 +62,7 @@ def build() -> App:
     from kratos_gateway.assembly import application
 
     given: list[str] = json.loads(os.environ.get(_ARGUMENTS, "[]"))
-    return application(Settings.of(given))
+    return application(replace(Settings.of(given), own_process=True))
 
 
 async def _dry_run(settings: Settings) -> None:

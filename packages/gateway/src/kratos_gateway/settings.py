@@ -63,6 +63,9 @@ class Settings:
             all, as in Go.
         strict_slash: Whether paths that fit but for their last slash are redirected.
         resolve_timeout: For registries to tell the first instances; ``None`` for no limit.
+        own_process: Whether nothing but the gateway is in the process, as with the command. Then
+            Python's collector of cycles leaves out what a configuration is made of: going over
+            thousands of endpoints would halt requests for tenths of a second.
     """
 
     addresses: Sequence[str] = (ADDRESS,)
@@ -92,6 +95,7 @@ class Settings:
     redirect_hosts: Sequence[str] | None = ()
     strict_slash: bool = False
     resolve_timeout: float | None = None
+    own_process: bool = False
 
     @classmethod
     def of(cls, arguments: Sequence[str], *, environ: Mapping[str, str] | None = None) -> Settings:

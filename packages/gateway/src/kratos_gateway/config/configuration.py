@@ -12,6 +12,7 @@ from kratos.errors import ConfigError
 from kratos.limit import Limit, cancel_and_wait, describe, one_line
 from kratos.options import require_number
 from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
+from kratos_gateway.collecting import uncollected
 from kratos_gateway.config.documents import Document, Documents, Reader
 from kratos_gateway.config.load import parse_priority, read
 from kratos_gateway.config.priority import merge
@@ -156,7 +157,8 @@ class Configuration:
             return self._parsed(documents)
         # Thousands of endpoints take a while, in which requests are served; so do a few lines
         # that stand for millions by their aliases.
-        return await asyncio.to_thread(self._parsed, documents)
+        with uncollected():
+            return await asyncio.to_thread(self._parsed, documents)
 
     def _parsed(self, documents: Documents) -> Gateway:
         text, name = _text(documents.main), documents.main.name

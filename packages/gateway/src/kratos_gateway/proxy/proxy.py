@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeAlias
 
 from kratos.clock import SYSTEM_CLOCK, Clock
@@ -35,6 +35,7 @@ from kratos_gateway.proxy.tunnel import Tunnel
 from kratos_gateway.routing import ASTERISK, Conditions, Table, clean
 from kratos_gateway.routing.order import in_order
 from kratos_gateway.routing.share import Draw
+from kratos_gateway.slices import in_slices
 
 __all__ = ["DRAIN", "MiddlewareFactory", "Proxy"]
 
@@ -72,6 +73,8 @@ class Proxy:
         redirects: Which redirects of back ends are followed; ``None`` to pass them on to clients.
         draw: Chance, for endpoints that have a share of the requests.
         clock: Time for what is told of requests, and for the breakers of further attempts.
+        whole: Whether its endpoints are made at once, which takes a second for some thousands;
+            else by ``opened``, which lets others have their turn meanwhile.
 
     Raises:
         ConfigError: Something in the configuration is wrong; says where.
@@ -96,6 +99,7 @@ class Proxy:
         redirects: Redirects | None = None,
         draw: Draw = random.random,
         clock: Clock = SYSTEM_CLOCK,
+        whole: bool = True,
     ) -> None:
         require_count("retry_body", retry_body, least=0)
         self.config = config
@@ -131,29 +135,42 @@ class Proxy:
         self._bad = self._fixed(400, "Bad Request")
         self._redirect = Redirect()
         self._itself = Itself()
+        if not whole:
+            return
         try:
-            self._build()
+            for _ in self._steps():
+                pass
         except BaseException:
             _dispose(self._give_back())
             raise
 
     @classmethod
     async def opened(
-        cls, config: Gateway, *, resolve_timeout: float | None = None, **options: Any
+        cls,
+        config: Gateway,
+        *,
+        resolve_timeout: float | None = None,
+        making: Callable[[], AbstractContextManager[None]] = nullcontext,
+        **options: Any,
     ) -> Proxy:
         """Return one that knows its nodes, or leave nothing open.
+
+        The loop serves others while it is made, however many endpoints there are.
 
         Args:
             config: The configuration.
             resolve_timeout: Seconds for registries to tell a node of each service; ``None`` for no
                 limit. What has no node then has requests answered 502 until it has one.
+            making: What is entered while its endpoints are made.
             options: As of the class.
 
         Raises:
             ConfigError: Something in the configuration is wrong; says where.
         """
-        proxy = cls(config, **options)
+        proxy = cls(config, whole=False, **options)
         try:
+            with making():
+                await in_slices(proxy._steps())
             async with asyncio.timeout(resolve_timeout):
                 await proxy.ready()
         except TimeoutError:
@@ -244,14 +261,17 @@ class Proxy:
         finally:
             await self._give_back()
 
-    def _build(self) -> None:
+    def _steps(self) -> Iterator[None]:
+        """Make the endpoints, one a step."""
         shared = self._made(self.config.middlewares)
         for number, endpoint in enumerate(self.config.endpoints):
             with _located(number, endpoint):
                 self._add(endpoint, shared)
+            yield
         for number, endpoint in in_order(self.config.endpoints):
             with _located(number, endpoint):
                 self._declare(endpoint, self._forwarders[number])
+            yield
 
     def _add(self, endpoint: Endpoint, shared: Sequence[Middleware]) -> None:
         retry = self._attempting.retry(endpoint)

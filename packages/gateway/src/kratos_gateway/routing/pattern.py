@@ -45,8 +45,9 @@ class PathPattern:
         literal: Whether there is none.
         segments: What is between its slashes, each a text or ``SEGMENT``; ``None`` where a variable
             is more or less than a segment.
-        expression: Matches all of a path, or its beginning if ``prefix``.
-        gaps: Does the same, however long a path takes; ``None`` if a variable has an expression.
+        gaps: Matches all of a path, or its beginning if ``prefix``, however long a path takes;
+            ``None`` if a variable has an expression.
+        expression: Does that then, else ``None``: making it takes longer than all the rest.
     """
 
     text: str
@@ -54,8 +55,8 @@ class PathPattern:
     head: str
     literal: bool
     segments: tuple[str, ...] | None
-    expression: re.Pattern[str]
     gaps: Gapped | None
+    expression: re.Pattern[str] | None
 
     @classmethod
     def parse(cls, text: str) -> PathPattern:
@@ -69,21 +70,22 @@ class PathPattern:
         if not written.startswith("/") and not (prefix and not written):
             raise ConfigError(f"path {text!r} must start with a slash")
         pieces = _pieces(written, what=f"path {text!r}")
-        source = _source(pieces, usual=_WHOLE_SEGMENT)
+        gaps = _gapped(pieces, "/", prefix=prefix)
         return cls(
             text=text,
             prefix=prefix,
             head=_head(pieces),
             literal=all(isinstance(piece, str) for piece in pieces),
             segments=_segments(pieces),
-            expression=re.compile(source),
-            gaps=_gapped(pieces, "/", prefix=prefix),
+            gaps=gaps,
+            expression=re.compile(_source(pieces, usual=_WHOLE_SEGMENT)) if gaps is None else None,
         )
 
     def matches(self, path: str) -> bool:
         """Tell whether a decoded path is one of it."""
         if self.gaps is not None:
             return self.gaps.matches(path)
+        assert self.expression is not None, "there is one or the other"
         match = self.expression.match if self.prefix else self.expression.fullmatch
         return match(path) is not None
 
