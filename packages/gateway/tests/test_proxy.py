@@ -137,10 +137,13 @@ async def test_headers_of_one_hop_are_dropped_on_the_way_back() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "GRPC"])
-async def test_a_back_end_that_refuses_connections_is_told_as_in_go(protocol: str) -> None:
+async def test_a_back_end_that_refuses_connections_is_told_as_in_go(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with proxied(to("127.0.0.1:1", protocol=protocol)) as gateway:
         peer = await gateway.connect_http2()
         answer = await peer.request("POST", "/x", body=b"")
+        assert "POST '/x': back end 127.0.0.1:1: " in caplog.text  # whom to look after
         if protocol == "HTTP":
             assert (answer.status, answer.body) == (502, b"")
         else:
@@ -149,7 +152,9 @@ async def test_a_back_end_that_refuses_connections_is_told_as_in_go(protocol: st
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "GRPC"])
-async def test_a_back_end_that_takes_too_long_is_given_up(protocol: str) -> None:
+async def test_a_back_end_that_takes_too_long_is_given_up(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
     given_up = asyncio.Event()
 
     async def script(_head: Head, _wire: Wire) -> None:
@@ -165,6 +170,7 @@ async def test_a_back_end_that_takes_too_long_is_given_up(protocol: str) -> None
         peer = await gateway.connect_http2()
         answer = await peer.request("GET", "/x")
         await given_up.wait()
+    assert f"GET '/x': back end {node.address}: no answer in time" in caplog.messages
     if protocol == "HTTP":
         assert (answer.status, answer.body) == (504, b"")
     else:

@@ -173,7 +173,7 @@ class _Passage:
                     self._ends.limit(None)
                 await passing.run(answer)
         except Exception as error:
-            report(error, self._head)
+            report(error, self._head, self._options)
             if passing.started:
                 await passing.break_off(error)
                 return code
@@ -313,11 +313,20 @@ class _Passage:
         )
 
 
-def report(error: Exception, head: Head) -> None:
-    """Tell the log of a failure, as loudly as it deserves."""
+def report(error: Exception, head: Head, options: RequestOptions | None) -> None:
+    """Tell the log of a failure, as loudly as it deserves.
+
+    Args:
+        error: What failed.
+        head: Of the request.
+        options: Of the request, which know whom it was sent to; ``None`` before there are any.
+    """
     if isinstance(error, Error):
         _log.debug("%s: %s", head, error)
     elif isinstance(error, (OSError, TooLarge)):
-        _log.warning("%s: %s", head, str(error) or type(error).__name__)
+        asked = ", ".join(dict.fromkeys(options.backends)) if options is not None else ""
+        who = f"back end {asked}: " if asked else ""
+        nothing = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+        _log.warning("%s: %s%s", head, who, str(error) or nothing)
     else:
         _log.error("%s failed", head, exc_info=error)

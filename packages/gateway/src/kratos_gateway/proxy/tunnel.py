@@ -78,7 +78,7 @@ class Tunnel:
                 request.options.is_late = ends.expired
                 answer = await self._of.work.handler(request)
         except Exception as error:
-            report(error, head)
+            report(error, head, request.options)
             return error_answer(error, grpc=False, options=request.options), None
         opened = values[WEBSOCKET]
         if isinstance(opened, Opened):
