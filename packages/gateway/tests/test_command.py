@@ -102,3 +102,8 @@ def test_options_of_middleware_that_cannot_be_meant_are_an_error_where_it_is_req
     assert status("check", str(path)) == 0
     left_out = "it is left out, as it is not required"
     assert capsys.readouterr().err == f"{path}: warning: {place}: {why}; {left_out}\n"
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("-version") == 0
+    assert capsys.readouterr().out.startswith("kratos-gateway 0.")

@@ -28,7 +28,7 @@ def test_defaults_are_those_of_go() -> None:
     assert found.limits.write_timeout == 15.0
     assert found.limits.idle_timeout == 120.0
     assert not found.strict_slash
-    assert found.resolve_timeout is None
+    assert found.resolve_timeout == 10.0
 
 
 @pytest.mark.parametrize("dash", ["-", "--"])
@@ -91,6 +91,15 @@ def test_nobody_is_believed_and_all_is_tried_again_as_in_go_unless_it_is_said() 
 
 def test_a_flag_goes_before_the_variable() -> None:
     assert settings("-ctrl.name=flag", ADVERTISE_NAME="variable").control_name == "flag"
+
+
+def test_no_time_to_resolve_is_no_limit_as_in_go() -> None:
+    assert settings(INITIAL_RESOLVE_TIMEOUT="0s").resolve_timeout is None
+
+
+def test_workers_share_a_single_address() -> None:
+    with pytest.raises(ConfigError, match="--workers needs a single --addr"):
+        settings("-workers", "2", "-addr", ":1", "-addr", ":2")
 
 
 def test_a_time_to_resolve_that_is_none_is_only_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -102,6 +102,8 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
         resources=parts.resources,
         metrics=parts.meter,
         workers=settings.workers,
+        # Whatever may take long has a limit of its own, and says what it waits for.
+        startup_timeout=None,
         stop_timeout=settings.stop_timeout,
     )
 

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Final, NoReturn
 
 from kratos.duration import parse_duration
@@ -16,12 +17,15 @@ from kratos.tls import ServerTls
 from kratos_gateway.server import ADDRESS
 from kratos_http.limits import Limits
 
-__all__ = ["DEBUG_ADDRESS", "Settings"]
+__all__ = ["DEBUG_ADDRESS", "RESOLVE_TIMEOUT", "Settings"]
 
 _log = logging.getLogger("kratos.gateway")
 
 DEBUG_ADDRESS: Final = "127.0.0.1:7070"
 """Where the listener for debugging is."""
+
+RESOLVE_TIMEOUT: Final = 10.0
+"""Seconds for registries to tell the first instances, unless another time is given."""
 
 _TRUTHS: Final = ("1", "t", "T", "true", "TRUE", "True")
 _UNSET: Final = ("", "0", "f", "F", "false", "FALSE", "False")
@@ -94,7 +98,7 @@ class Settings:
     follow_redirects: bool = False
     redirect_hosts: Sequence[str] | None = ()
     strict_slash: bool = False
-    resolve_timeout: float | None = None
+    resolve_timeout: float | None = RESOLVE_TIMEOUT
     own_process: bool = False
 
     @classmethod
@@ -114,6 +118,10 @@ class Settings:
             raise ConfigError(
                 "--ctrl.service has the file of --conf written, and --conf.source is read in its "
                 "place: give one of them"
+            )
+        if given.workers and len(given.addr or ()) > 1:
+            raise ConfigError(
+                "--workers needs a single --addr, which all of them listen at: leave one out"
             )
         follow = bool(found.get("PROXY_FOLLOW_REDIRECT"))
         if given.redirect_hosts and not follow:
@@ -218,6 +226,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     flag("workers", type=int, default=0, metavar="COUNT", help="processes that serve")
     flag("stop-timeout", default="30s", metavar="TIME", help="for requests to end; default 30s")
+    parser.add_argument(
+        "-version",
+        "--version",
+        action="version",
+        version=f"kratos-gateway {version('kratos-gateway')}",
+        help="tell the version and exit",
+    )
     flag("dry-run", action="store_true", help="make everything, and serve nothing")
     return parser
 
@@ -284,7 +299,7 @@ def _truth(environ: Mapping[str, str], name: str) -> bool:
 def _resolve_timeout(environ: Mapping[str, str]) -> float | None:
     name = "INITIAL_RESOLVE_TIMEOUT"
     try:
-        return _seconds(name, environ.get(name) or "0s") or None
+        return _seconds(name, environ.get(name) or f"{RESOLVE_TIMEOUT:g}s") or None
     except ConfigError as error:
         _log.error("%s; there is no limit, as in Go", error)
         return None

@@ -118,6 +118,11 @@ class Client:
         """Addresses of the nodes there are."""
         return tuple(self._nodes)
 
+    @property
+    def lacking(self) -> Sequence[str]:
+        """Services of which no usable instance is known."""
+        return [name for name, found in self._resolvers.items() if not found.current.nodes]
+
     def watched(self, service: str) -> Sequence[ServiceInstance] | None:
         """Return the instances that a registry has told of a service.
 

@@ -45,6 +45,8 @@ MiddlewareFactory: TypeAlias = Callable[[MiddlewareConfig], Middleware]
 _log = logging.getLogger("kratos.gateway")
 
 DRAIN: Final = 120.0
+
+_PATIENCE: Final = 10.0  # seconds after which one that waits without a limit says so
 RETRY_MEMORY: Final = 64 * 1024 * 1024
 
 
@@ -171,10 +173,7 @@ class Proxy:
         try:
             with making():
                 await in_slices(proxy._steps())
-            async with asyncio.timeout(resolve_timeout):
-                await proxy.ready()
-        except TimeoutError:
-            _log.warning("not all services have a node after %s s", resolve_timeout)
+            await proxy._resolved(resolve_timeout)
         except BaseException:
             await proxy.aclose(drain=0.0)
             raise
@@ -239,6 +238,26 @@ class Proxy:
             }
             for forwarder, client in zip(self._forwarders, self._clients, strict=True)
         ]
+
+    async def _resolved(self, limit: float | None) -> None:
+        """Wait for nodes of all services for some seconds, or as long as it takes."""
+        patience = _PATIENCE if limit is None else limit
+        try:
+            async with asyncio.timeout(patience):
+                await self.ready()
+        except TimeoutError:
+            lacking = {name for client in self._clients for name in client.lacking}
+            _log.warning(
+                "after %g s no usable instance is known of %s: %s; is the name right, is it "
+                "registered with an endpoint of that protocol, and does the registry answer?",
+                patience,
+                ", ".join(sorted(lacking)),
+                "nothing is served before there is one"
+                if limit is None
+                else "requests to it are answered 502 until there is one",
+            )
+            if limit is None:
+                await self.ready()
 
     async def ready(self) -> None:
         """Wait until every service that is looked up has a node.
