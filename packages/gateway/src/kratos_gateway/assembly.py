@@ -28,6 +28,7 @@ from kratos_gateway.control import ControlService, Identity
 from kratos_gateway.controlled import ControlledReader
 from kratos_gateway.debug import pages
 from kratos_gateway.gates import RETRY, Gates
+from kratos_gateway.hangup import hangups
 from kratos_gateway.identity import advertised
 from kratos_gateway.metrics import Metrics
 from kratos_gateway.release import ConfigFiles
@@ -132,6 +133,8 @@ def assemble(settings: Settings, *, environ: Mapping[str, str]) -> Parts:
         shown=_rendering(meter) if settings.public_metrics and not settings.workers else None,
     )
     parts = Parts(gateway=gateway, gates=gates, meter=meter, control=control)
+    if settings.own_process and not settings.workers:  # else it has the workers replaced
+        parts.resources.append(hangups(gateway.configuration.poke))
     if registry is not None:
         parts.resources.append(_closing(registry))
     return parts

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 from kratos import App, plugins, run
 from kratos.errors import ConfigError, KratosError
+from kratos.log import Level, setup
+from kratos.process import worker_slot
 from kratos_gateway.api.gateway_pb2 import Gateway, Middleware, PriorityConfig
 from kratos_gateway.config import Problem, problems, read
 from kratos_gateway.config.shape import GROUP
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(f"kratos-gateway: {error}", sys.stderr)
         sys.exit(_REFUSED)
     os.environ[_ARGUMENTS] = json.dumps(given)
+    _set_up_log(settings)
     run(f"{__name__}:build", workers=settings.workers)
 
 
@@ -62,7 +65,16 @@ def build() -> App:
     from kratos_gateway.assembly import application
 
     given: list[str] = json.loads(os.environ.get(_ARGUMENTS, "[]"))
-    return application(replace(Settings.of(given), own_process=True))
+    settings = Settings.of(given)
+    if worker_slot() is not None:  # else it has been done
+        _set_up_log(settings)
+    return application(replace(settings, own_process=True))
+
+
+def _set_up_log(settings: Settings) -> None:
+    if settings.log_format or settings.log_level:
+        level = Level[settings.log_level.upper() or "INFO"]
+        setup(level=level, format=cast("Any", settings.log_format or "auto"))
 
 
 async def _dry_run(settings: Settings) -> None:

@@ -67,6 +67,9 @@ class Settings:
             all, as in Go.
         strict_slash: Whether paths that fit but for their last slash are redirected.
         resolve_timeout: For registries to tell the first instances; ``None`` for no limit.
+        log_format: How lines of the log look, as of ``kratos.log.setup``; empty to leave that to
+            the program, and with ``log_level`` to what the command does by default.
+        log_level: Level below which there are none; empty for the default.
         own_process: Whether nothing but the gateway is in the process, as with the command. Then
             Python's collector of cycles leaves out what a configuration is made of: going over
             thousands of endpoints would halt requests for tenths of a second.
@@ -99,6 +102,8 @@ class Settings:
     redirect_hosts: Sequence[str] | None = ()
     strict_slash: bool = False
     resolve_timeout: float | None = RESOLVE_TIMEOUT
+    log_format: str = ""
+    log_level: str = ""
     own_process: bool = False
 
     @classmethod
@@ -145,6 +150,8 @@ class Settings:
             workers=given.workers,
             stop_timeout=_seconds("--stop-timeout", given.stop_timeout),
             dry_run=given.dry_run,
+            log_format=given.log_format,
+            log_level=given.log_level,
             limits=_limits(found),
             dial_timeout=_time(found, "PROXY_DIAL_TIMEOUT", "200ms"),
             trusted_proxies=_listed(given.trusted),
@@ -226,6 +233,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     flag("workers", type=int, default=0, metavar="COUNT", help="processes that serve")
     flag("stop-timeout", default="30s", metavar="TIME", help="for requests to end; default 30s")
+    flag(
+        "log.format",
+        dest="log_format",
+        default="",
+        choices=("auto", "json", "text", "color"),
+        help="how lines of the log look; default plain text",
+    )
+    flag(
+        "log.level",
+        dest="log_level",
+        default="",
+        choices=("debug", "info", "warn", "error"),
+        help="log nothing below; default info",
+    )
     parser.add_argument(
         "-version",
         "--version",

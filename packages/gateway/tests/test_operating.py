@@ -1,0 +1,100 @@
+"""What operators do to the process: signals, flags of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from kratos_gateway.hangup import hangups
+
+PROGRAM = "from kratos_gateway.command import main; main()"
+CONFIG = """
+version: {}
+endpoints: [{{path: /*, protocol: HTTP, backends: [{{target: '127.0.0.1:1'}}]}}]
+"""
+
+
+class Process:
+    """The command as a process, and the lines of its log."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    async def until(self, text: str) -> str:
+        """Return the next line that has a text."""
+        assert self.process.stderr is not None
+        while True:
+            line = (await self.process.stderr.readline()).decode()
+            assert line, self.lines
+            self.lines.append(line)
+            if text in line:
+                return line
+
+
+@asynccontextmanager
+async def command(path: Path, *flags: str) -> AsyncIterator[Process]:
+    """Run the command on a port of its own."""
+    arguments = ["-addr", "127.0.0.1:0", "-conf", str(path), *flags]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", PROGRAM, *arguments),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        async with asyncio.timeout(60):
+            yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_sighup_has_the_configuration_looked_at_and_ends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG.format("v1"), encoding="utf-8")
+    async with command(path) as running:
+        await running.until("application started")
+        path.write_text(CONFIG.format("v2"), encoding="utf-8")
+        running.process.send_signal(signal.SIGHUP)
+        await running.until("SIGHUP: the configuration is looked at now")
+        running.process.send_signal(signal.SIGTERM)
+        await running.until("application stopped")
+        assert await running.process.wait() == 0
+
+
+async def test_sighup_is_told_while_it_is_listened_to_and_not_after() -> None:
+    looks = asyncio.Event()
+    before = signal.getsignal(signal.SIGHUP)
+    async with hangups(looks.set):
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(10):
+            await looks.wait()
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+async def test_lines_of_the_log_are_json_if_they_shall_be(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG.format("v1"), encoding="utf-8")
+    async with command(path, "-log.format", "json", "-log.level", "info") as running:
+        told = json.loads(await running.until("application started"))
+        running.process.send_signal(signal.SIGTERM)
+        await running.until("application stopped")
+    assert (told["level"], told["name"]) == ("INFO", "gateway")
+    assert all(json.loads(line) for line in running.lines)
+
+
+async def test_what_is_below_the_level_is_not_logged(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("endpoints: [{}]", encoding="utf-8")
+    async with command(path, "-log.level", "error", "-log.format", "text") as running:
+        await running.until("FATAL")
+        await running.process.wait()
+    assert not [line for line in running.lines if "INFO" in line]
