@@ -159,6 +159,7 @@ async def test_a_service_without_a_node_is_no_reason_to_wait_for_ever(
     assert "no usable instance is known of shop: requests to it are answered 502" in caplog.text
     async with listening(proxy) as opened:
         assert (await (await opened.connect()).request("GET", "/")).status == 502
+    assert "GET '/': there is no node of shop, as far as the registry has told" in caplog.messages
     await proxy.aclose(drain=0.0)
 
 

@@ -235,7 +235,9 @@ class Client:
             filters = [_as_selector_has_it(each) for each in options.filters]
             return selector.select(call, filters=filters, avoid=options.backends)
         except Error as error:
-            raise Unreachable(error.message or "there is no node") from error
+            lacking = ", ".join(self.lacking)
+            of = f" of {lacking}, as far as the registry has told" if lacking else ""
+            raise Unreachable((error.message or "there is no node") + of) from error
 
     def _follow(self, target: BackendTarget) -> None:
         discovery = self._options.discovery
