@@ -78,6 +78,16 @@ async def test_an_asterisk_asks_the_gateway_itself_and_no_endpoint() -> None:
         assert (answer.status, answer.body) == (200, b"")
 
 
+async def test_a_log_holds_no_more_of_a_path_than_its_beginning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with proxied({"path": "/a", "backends": [{"target": "127.0.0.1:1"}]}) as gateway:
+        peer = await gateway.connect()
+        assert (await peer.request("GET", f"/{'x' * 50_000}")).status == 404
+    (record,) = [each for each in caplog.records if each.name == "kratos.gateway.accesslog"]
+    assert len(record.getMessage()) < 2000
+
+
 async def test_a_slash_at_the_end_is_redirected_where_that_is_asked_for() -> None:
     async with proxied(to("127.0.0.1:1", "/a/b"), strict_slash=True) as gateway:
         peer = await gateway.connect()

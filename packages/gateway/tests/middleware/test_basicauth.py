@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,23 @@ async def test_whoever_does_not_is_asked_for_it(sent: list[tuple[str, str]]) -> 
     assert answer.status == 401
     assert answer.header(b"www-authenticate") == b'Basic realm="inner", charset="UTF-8"'
     assert not backend.requests
+
+
+@pytest.mark.parametrize("name", ["ada", "bob", "eve"])
+async def test_a_wrong_password_takes_as_long_whoever_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = behind(Backend(), "basicauth", BasicAuth(users=USERS))
+    computed: list[object] = []
+    scrypt = hashlib.scrypt
+
+    def counted(*given: Any, **options: Any) -> bytes:
+        computed.append(given)
+        return scrypt(*given, **options)
+
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+    assert (await handler(request_to(headers=basic(name, "wrong")))).status == 401
+    assert len(computed) == 1
 
 
 async def test_header_may_be_passed_on() -> None:

@@ -37,6 +37,13 @@ async def test_address_of_the_peer_decides(peer: str, answered: int) -> None:
     assert await status(INNER, peer) == answered
 
 
+@pytest.mark.parametrize("written", ["::ffff:10.6.6.6", "::ffff:10.6.0.0/112", "::ffff:0:0/96"])
+@pytest.mark.parametrize("peer", ["10.6.6.6:400", "[::ffff:10.6.6.6]:400"])
+async def test_address_of_ipv4_is_denied_however_it_is_written(written: str, peer: str) -> None:
+    assert await status(IpFilter(deny=[written]), peer) == 403
+    assert await status(IpFilter(deny=[written]), "[2001:db8::1]:400") == 200
+
+
 @pytest.mark.parametrize(
     ("peer", "forwarded", "answered"),
     [

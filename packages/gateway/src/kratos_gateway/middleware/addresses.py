@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
 from kratos.errors import ConfigError
@@ -14,8 +14,17 @@ __all__ = ["Address", "Clients", "Networks"]
 
 Address: TypeAlias = "IPv4Address | IPv6Address"
 
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _NOWHERE: Final = IPv6Address(0)
 _LONGEST: Final = 64  # characters of an address, with the zone that IPv6 may have
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return a network of addresses that IPv6 has for those of IPv4 as what clients come from."""
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        start = int(network.network_address) & 0xFFFFFFFF
+        return IPv4Network((start, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 class Networks:
@@ -31,7 +40,7 @@ class Networks:
 
     def __init__(self, name: str, given: Iterable[str]) -> None:
         try:
-            networks = [ip_network(text.strip(), strict=False) for text in given]
+            networks = [_unmapped(ip_network(text.strip(), strict=False)) for text in given]
         except ValueError as error:
             raise ConfigError(
                 f"{name}: {error}; write an address or a network such as 10.0.0.0/8"

@@ -122,6 +122,8 @@ class _Users:
     async def _is_right(self, name: str, password: str) -> bool:
         plain = self._plain.get(name)
         if plain is not None:
+            if self._decoy is not None:
+                await offload(self._decoy.matches, password)  # else it tells that there is the name
             return hmac.compare_digest(plain, self._digest_of(password))
         known = self._hashes.get(name)
         hashed = known or self._decoy

@@ -14,6 +14,7 @@ __all__ = ["Fixed", "Itself", "Redirect"]
 
 _log = logging.getLogger("kratos.gateway.accesslog")
 
+_SHOWN: Final = 512  # bytes
 _TEXT: Final = (
     (b"content-type", b"text/plain; charset=utf-8"),
     (b"x-content-type-options", b"nosniff"),
@@ -44,11 +45,11 @@ class Fixed:
         _log.error(
             "%s %r of %r: %d %s (%r)",
             head.method,
-            head.path.decode("latin-1"),
-            head.header(b"host").decode("latin-1"),
+            _begin(head.path),
+            _begin(head.header(b"host")),
             self._status,
             self._text,
-            head.header(b"user-agent").decode("latin-1"),
+            _begin(head.header(b"user-agent")),
         )
         await _say(wire, self._status, self._headers, self._body)
         took = self._clock.time() - began
@@ -73,6 +74,11 @@ class Redirect:
         place = path + query_of(head.query)
         headers = ((b"location", place.encode()), (b"content-length", b"0"))
         await _say(wire, 301, headers, b"")
+
+
+def _begin(value: bytes) -> str:
+    """Return as much of what a client chose as a log should hold of it."""
+    return value[:_SHOWN].decode("latin-1")
 
 
 async def _say(wire: Wire, status: int, headers: WireHeaders, body: bytes) -> None:
