@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 from kratos.errors import ConfigError
+from kratos.offload import CURRENT, Offload, offload
 from kratos_gateway.api.basicauth_pb2 import BasicAuth
+from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.middleware import Context, create
 from kratos_gateway.middleware.callers import caller_of
 from kratos_gateway.middleware.passwords import Hashed, hashed
-from kratos_gateway.middleware.testing import Backend, behind, request_to
+from kratos_gateway.middleware.testing import Backend, behind, configured, request_to
 
 USERS = [
     BasicAuth.User(name="ada", password="secret:ä"),
@@ -82,6 +86,32 @@ async def test_a_wrong_password_takes_as_long_whoever_is_named(
     monkeypatch.setattr(hashlib, "scrypt", counted)
     assert (await handler(request_to(headers=basic(name, "wrong")))).status == 401
     assert len(computed) == 1
+
+
+async def test_too_many_guesses_at_once_are_answered_503() -> None:
+    made = create(configured("basicauth", BasicAuth(users=USERS)), context=Context())
+    handler = made.wrap(Backend(), Endpoint())
+    guesses = [request_to(headers=basic("bob", str(number))) for number in range(140)]
+    answers = [asyncio.ensure_future(handler(each)) for each in guesses]
+    done, waiting = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+    assert 503 in {task.result().status for task in done}
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await made.aclose()
+
+
+async def test_whoever_guesses_keeps_no_other_from_the_threads_that_all_share() -> None:
+    made = create(configured("basicauth", BasicAuth(users=USERS)), context=Context())
+    handler = made.wrap(Backend(), Endpoint())
+    async with Offload(threads=1, queue=0) as shared:
+        before = CURRENT.set(shared)
+        guesses = [request_to(headers=basic("bob", str(number))) for number in range(20)]
+        answers = asyncio.gather(*(handler(each) for each in guesses))
+        assert await offload(str, 7) == "7"  # at once
+        assert {answer.status for answer in await answers} == {401}
+        CURRENT.reset(before)
+    await made.aclose()
 
 
 async def test_header_may_be_passed_on() -> None:

@@ -13,8 +13,8 @@ from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from kratos.errors import ConfigError
-from kratos.offload import offload
+from kratos.errors import ConfigError, Error
+from kratos.offload import Offload
 from kratos.principal import Principal
 from kratos_gateway.api.basicauth_pb2 import BasicAuth
 from kratos_gateway.api.gateway_pb2 import Endpoint
@@ -31,20 +31,24 @@ __all__ = ["build"]
 
 _HEADER: Final = b"authorization"
 _LONGEST: Final = 1024  # bytes of the header
+_THREADS: Final = 4  # each takes a core, and up to 64 MiB
+_WAITING: Final = 128  # that is a few seconds of work
 _REMEMBERED: Final = 1024  # pairs that were right
 
 
 def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
     """Make what answers 401 to requests without a name and its password.
 
-    Hashes are computed in threads; that a pair was right is remembered, by a digest that this
-    process alone can make. An unknown name takes as long as a wrong password.
+    Hashes are computed in a few threads of their own, so that whoever guesses keeps no others from
+    theirs; that a pair was right is remembered, by a digest that this process alone can make. An
+    unknown name takes as long as a wrong password. With too many who wait, the answer is 503.
 
     Raises:
         ConfigError: There are no users, or one has no name or password, or is given twice.
     """
     told = options_of(options, BasicAuth)
-    users = _Users(told.users)
+    threads = Offload(threads=_THREADS, queue=_WAITING, name="kratos-gateway-passwords")
+    users = _Users(told.users, threads)
     realm = told.realm or "gateway"
     if not realm.isprintable() or '"' in realm or "\\" in realm:
         raise ConfigError(f"realm must be a text without quotes, not {realm!r}")
@@ -56,7 +60,10 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
             not_for_others(request)
             sent = [value for name, value in request.headers if name == _HEADER]
             # Of two, the back end may read the other one.
-            name = await users.name_of(sent[0]) if len(sent) == 1 else ""
+            try:
+                name = await users.name_of(sent[0]) if len(sent) == 1 else ""
+            except Error as error:  # of the threads; the back end has no part in it
+                return refuse(request, error.code, reason=error.reason, message="try again later")
             if not name:
                 message = "a name and its password are needed"
                 return refuse(
@@ -69,13 +76,14 @@ def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
 
         return handle
 
-    return Plain(wrap)
+    return Plain(wrap, close=threads.aclose)
 
 
 class _Users:
     """Who has which password."""
 
-    def __init__(self, given: Iterable[BasicAuth.User]) -> None:
+    def __init__(self, given: Iterable[BasicAuth.User], threads: Offload) -> None:
+        self._threads: Final = threads
         self._hashes: Final[dict[str, Hashed]] = {}
         self._plain: Final[dict[str, bytes]] = {}
         for number, user in enumerate(given):
@@ -123,13 +131,14 @@ class _Users:
         plain = self._plain.get(name)
         if plain is not None:
             if self._decoy is not None:
-                await offload(self._decoy.matches, password)  # else it tells that there is the name
+                # Else it would tell that there is such a name.
+                await self._threads.run(self._decoy.matches, password)
             return hmac.compare_digest(plain, self._digest_of(password))
         known = self._hashes.get(name)
         hashed = known or self._decoy
         if hashed is None:
             return False
-        right = await offload(hashed.matches, password)
+        right = await self._threads.run(hashed.matches, password)
         return right and known is not None
 
     @staticmethod
