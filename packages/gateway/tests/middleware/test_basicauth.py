@@ -38,7 +38,7 @@ async def test_who_knows_the_password_is_let_in_by_name_and_without_it(
     options = BasicAuth(users=USERS, subject_header="X-User")
     handler = behind(backend, "basicauth", options)
     for _ in range(2):  # the second is remembered
-        sent = [*basic(name, password), ("X-User", "root")]
+        sent = [*basic(name, password), ("X-User", "root"), ("X_User", "root")]
         assert (await handler(request_to(headers=sent))).status == 200
         assert backend.last.headers == [(b"x-user", name.encode())]
         who = caller_of(backend.last)

@@ -113,7 +113,7 @@ async def test_where_nobody_answers_the_options_decide(
     error: Exception, fail_open: bool, status: int
 ) -> None:
     backend = Backend()
-    request = request_to(headers=[("X-User", "root")])
+    request = request_to(headers=[("X-User", "root"), ("X_User", "root")])
     answer, logger = await asked(
         Doorman(error), request, backend, fail_open=fail_open, back_end_headers=["X-User"]
     )

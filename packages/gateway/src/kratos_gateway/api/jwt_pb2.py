@@ -18,14 +18,15 @@ from google.protobuf import duration_pb2 as _import_0
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\n\x1ckratos_gateway/api/jwt.proto\x12\x11kratos.gateway.v1\x1a\x1egoogle/protobuf/duration.p"
-    b"roto\"\xec\x02\n\x03Jwt\x12\x0e\n\x04jwks\x18\x01 \x01(\tH\x00\x12\x14\n\npublic_key\x18\x02 "
-    b"\x01(\tH\x00\x12\x10\n\x06secret\x18\x03 \x01(\tH\x00\x12\x0f\n\x07issuers\x18\x04 \x03(\t"
-    b"\x12\x11\n\taudiences\x18\x05 \x03(\t\x12\x10\n\x08required\x18\x06 \x03(\t\x12)\n\x06leeway"
-    b"\x18\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12\x0e\n\x06cookie\x18\x08 \x01(\t\x12\r\n"
-    b"\x05query\x18\t \x01(\t\x12\x10\n\x08optional\x18\n \x01(\x08\x12\r\n\x05strip\x18\x0b \x01("
-    b"\x08\x12?\n\rclaim_headers\x18\x0c \x03(\x0b2(.kratos.gateway.v1.Jwt.ClaimHeadersEntry\x12"
-    b"\x0e\n\x06scopes\x18\r \x03(\t\x1a3\n\x11ClaimHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t"
-    b"\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\x06\n\x04keysb\x06proto3"
+    b"roto\"\xaa\x03\n\x03Jwt\x12\x0e\n\x04jwks\x18\x01 \x01(\tH\x00\x12\x14\n\npublic_key\x18\x02 "
+    b"\x01(\tH\x00\x12\x10\n\x06secret\x18\x03 \x01(\tH\x00\x12\x10\n\x06openid\x18\x0e \x01(\tH"
+    b"\x00\x12\x0f\n\x07issuers\x18\x04 \x03(\t\x12\x11\n\taudiences\x18\x05 \x03(\t\x12\x10\n\x08r"
+    b"equired\x18\x06 \x03(\t\x12)\n\x06leeway\x18\x07 \x01(\x0b2\x19.google.protobuf.Duration\x12"
+    b"\x0e\n\x06cookie\x18\x08 \x01(\t\x12\r\n\x05query\x18\t \x01(\t\x12\x10\n\x08optional\x18\n "
+    b"\x01(\x08\x12\r\n\x05strip\x18\x0b \x01(\x08\x12?\n\rclaim_headers\x18\x0c \x03(\x0b2(.kratos"
+    b".gateway.v1.Jwt.ClaimHeadersEntry\x12\x0e\n\x06scopes\x18\r \x03(\t\x12*\n\x07refresh\x18\x0f"
+    b" \x01(\x0b2\x19.google.protobuf.Duration\x1a3\n\x11ClaimHeadersEntry\x12\x0b\n\x03key\x18\x01"
+    b" \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x028\x01B\x06\n\x04keysb\x06proto3"
 )
 
 _globals = globals()
@@ -34,8 +35,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
     _globals["DESCRIPTOR"]._loaded_options = None
     _globals["_JWT"]._serialized_start = 84
-    _globals["_JWT"]._serialized_end = 448
+    _globals["_JWT"]._serialized_end = 510
     _globals["_JWT_CLAIMHEADERSENTRY"]._loaded_options = None
     _globals["_JWT_CLAIMHEADERSENTRY"]._serialized_options = b"8\x01"
-    _globals["_JWT_CLAIMHEADERSENTRY"]._serialized_start = 389
-    _globals["_JWT_CLAIMHEADERSENTRY"]._serialized_end = 440
+    _globals["_JWT_CLAIMHEADERSENTRY"]._serialized_start = 451
+    _globals["_JWT_CLAIMHEADERSENTRY"]._serialized_end = 502

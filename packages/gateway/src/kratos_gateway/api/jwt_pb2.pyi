@@ -23,6 +23,7 @@ class Jwt(_Message):
     JWKS_FIELD_NUMBER: _Final = 1
     PUBLIC_KEY_FIELD_NUMBER: _Final = 2
     SECRET_FIELD_NUMBER: _Final = 3
+    OPENID_FIELD_NUMBER: _Final = 14
     ISSUERS_FIELD_NUMBER: _Final = 4
     AUDIENCES_FIELD_NUMBER: _Final = 5
     REQUIRED_FIELD_NUMBER: _Final = 6
@@ -33,12 +34,15 @@ class Jwt(_Message):
     STRIP_FIELD_NUMBER: _Final = 11
     CLAIM_HEADERS_FIELD_NUMBER: _Final = 12
     SCOPES_FIELD_NUMBER: _Final = 13
+    REFRESH_FIELD_NUMBER: _Final = 15
     jwks: str
     """URL of a JSON Web Key Set, or path of a file."""
     public_key: str
     """PEM of a public key."""
     secret: str
     """What both sides know, for HS256; 32 random bytes or more, as from ${ENV}."""
+    openid: str
+    """URL of an issuer of OpenID Connect, whose discovery document tells where its keys are."""
     @property
     def issuers(self) -> _RepeatedScalarFieldContainer[str]:
         """What "iss" has to be: one of these."""
@@ -67,12 +71,18 @@ class Jwt(_Message):
     @property
     def scopes(self) -> _RepeatedScalarFieldContainer[str]:
         """Scopes of which a token has to have all."""
+    @property
+    def refresh(self) -> _duration_pb2.Duration:
+        """How often keys are read again; 5 minutes unless it is given."""
+    @refresh.setter
+    def refresh(self, value: _timedelta) -> None: ...
     def __init__(
         self,
         *,
         jwks: str | None = ...,
         public_key: str | None = ...,
         secret: str | None = ...,
+        openid: str | None = ...,
         issuers: _Iterable[str] | None = ...,
         audiences: _Iterable[str] | None = ...,
         required: _Iterable[str] | None = ...,
@@ -83,9 +93,11 @@ class Jwt(_Message):
         strip: bool | None = ...,
         claim_headers: _Mapping[str, str] | None = ...,
         scopes: _Iterable[str] | None = ...,
+        refresh: _duration_pb2.Duration | _timedelta | _Mapping[str, _Any] | None = ...,
     ) -> None: ...
     def HasField(
-        self, field_name: _Literal["jwks", "public_key", "secret", "leeway", "keys"]
+        self,
+        field_name: _Literal["jwks", "public_key", "secret", "openid", "leeway", "refresh", "keys"],
     ) -> bool: ...
     def ClearField(
         self,
@@ -93,6 +105,7 @@ class Jwt(_Message):
             "jwks",
             "public_key",
             "secret",
+            "openid",
             "issuers",
             "audiences",
             "required",
@@ -103,9 +116,10 @@ class Jwt(_Message):
             "strip",
             "claim_headers",
             "scopes",
+            "refresh",
             "keys",
         ],
     ) -> None: ...
     def WhichOneof(
         self, oneof_group: _Literal["keys"]
-    ) -> _Literal["jwks", "public_key", "secret"] | None: ...
+    ) -> _Literal["jwks", "public_key", "secret", "openid"] | None: ...

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
+_OF_OTHERS: Final = ("jwks", "openid")  # who sign for other services, too
+_NO_AUDIENCE: Final = (
+    "jwt takes tokens that were made for any service, as it has no audiences: name this one"
+)
+_REFRESH: Final = 300.0  # seconds
 _HEADER: Final = b"authorization"
 _REMEMBERED: Final = 4096  # tokens that were well signed
 _CHALLENGE: Final = (b"www-authenticate", b"Bearer")
@@ -57,7 +62,12 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     told = options_of(options, Jwt)
     if find_spec("kratos_jwt") is None:
         raise MissingDependency("jwt", "kratos-jwt")
-    checks = _Checks(told, _verifier(told, context), context.logger)
+    from kratos_jwt import KeySet
+
+    keys = _keys(told, context)
+    checks = _Checks(told, _verifier(told, keys, context), context.logger)
+    if told.WhichOneof("keys") in _OF_OTHERS and not told.audiences:
+        context.logger.log(Level.WARN, _NO_AUDIENCE)
 
     def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
         async def handle(request: Request, /) -> Answer:
@@ -65,7 +75,11 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
         return handle
 
-    return Plain(wrap)
+    async def close() -> None:
+        if isinstance(keys, KeySet):
+            await keys.stop()
+
+    return Plain(wrap, close=close)
 
 
 class _Checks:
@@ -137,13 +151,13 @@ class _Checks:
         return with_headers(request, headers)
 
 
-def _verifier(told: Jwt, context: Context) -> Verifier:
+def _verifier(told: Jwt, keys: Key | KeySet, context: Context) -> Verifier:
     from kratos_jwt import Verifier
 
     try:
         return Verifier(
-            _keys(told),
-            issuer=list(told.issuers),
+            keys,
+            issuer=list(told.issuers) or ([told.openid] if told.openid else []),
             audience=list(told.audiences),
             required=list(told.required) or ("exp",),
             leeway=seconds_of(told.leeway, name="leeway"),
@@ -154,17 +168,36 @@ def _verifier(told: Jwt, context: Context) -> Verifier:
         raise ConfigError(f"jwt: {error}") from error
 
 
-def _keys(told: Jwt) -> Key | KeySet:
+def _keys(told: Jwt, context: Context) -> Key | KeySet:
     from kratos_jwt import Key, KeySet
 
     kind = told.WhichOneof("keys")
-    if kind == "jwks":
-        return KeySet(told.jwks)
-    if kind == "public_key":
-        return Key.from_pem(told.public_key)
-    if kind == "secret":
-        return Key.from_secret(told.secret)
-    raise ConfigError("there is no key: write jwks, publicKey or secret")
+    every = _REFRESH
+    if told.HasField("refresh"):
+        every = seconds_of(told.refresh, name="refresh", least=1.0)
+        if kind not in _OF_OTHERS:
+            raise ConfigError("refresh is how often jwks or openid is read, and there is neither")
+    try:
+        if kind == "jwks":
+            return KeySet(told.jwks, interval=every, clock=context.clock)
+        if kind == "openid":
+            return _discovered(told.openid, every, context)
+        if kind == "public_key":
+            return Key.from_pem(told.public_key)
+        if kind == "secret":
+            return Key.from_secret(told.secret)
+    except ConfigError as error:
+        raise ConfigError(f"jwt: {error}") from error
+    raise ConfigError("there is no key: write jwks, openid, publicKey or secret")
+
+
+def _discovered(issuer: str, every: float, context: Context) -> KeySet:
+    from kratos_gateway.middleware.openid import Discovered, discovery_url
+    from kratos_jwt import KeySet
+
+    return KeySet(
+        discovery_url(issuer), interval=every, fetch=Discovered(issuer), clock=context.clock
+    )
 
 
 def _refused(request: Request, message: str, challenge: tuple[bytes, bytes]) -> Answer:
