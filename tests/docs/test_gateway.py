@@ -25,7 +25,7 @@ from kratos_gateway.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text(encoding="utf-8")
 # What nothing reads, here as in Go.
-SILENT = {"description", "priorities", "stream"}
+SILENT = {"description", "priorities"}
 
 
 def section(title: str) -> str:
