@@ -107,3 +107,19 @@ def test_options_of_middleware_that_cannot_be_meant_are_an_error_where_it_is_req
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("-version") == 0
     assert capsys.readouterr().out.startswith("kratos-gateway 0.")
+
+
+def test_back_ends_of_middleware_are_checked_too(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (
+        "{'@type': type.googleapis.com/kratos.gateway.v1.Mirror, endpoint: {backends: [{%s}]}}"
+    )
+    middleware = f"{{name: mirror, required: true, options: {options}}}"
+    text = SOUND.replace("path: /a", f"path: /a, middlewares: [{middleware}]")
+    path.write_text(text % "target: 'ftp:///a'", encoding="utf-8")
+    assert status("check", str(path)) == 1
+    place = "endpoints[0].middlewares[0].options: mirror: endpoint.backends[0].target: "
+    assert f"{path}: error: {place}" in capsys.readouterr().err
+    path.write_text(text % "target: 'a.test:80'", encoding="utf-8")
+    assert status("check", str(path)) == 0

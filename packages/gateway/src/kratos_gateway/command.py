@@ -122,7 +122,7 @@ def _problems(
     path: Path, priority: str | None, *, discovery: bool | None
 ) -> Iterator[tuple[str, Problem]]:
     """Yield problems of the main file, and of each other."""
-    from kratos_gateway.middleware.registry import complaint  # nobody else here needs it
+    from kratos_gateway.middleware.trying import complaint  # nobody else here needs it
 
     def tried(middleware: Middleware) -> str | None:
         return asyncio.run(complaint(middleware))

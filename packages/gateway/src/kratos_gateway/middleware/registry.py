@@ -16,7 +16,7 @@ from kratos_gateway.exchange import Handler, Middleware
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.plain import Plain
 
-__all__ = ["GROUP", "Build", "complaint", "create"]
+__all__ = ["GROUP", "Build", "create", "made", "text_of"]
 
 GROUP: Final = "kratos.gateway.middleware"
 """Group of entry points; each is a function ``build(options, context)``."""
@@ -39,9 +39,9 @@ def create(message: Configured, /, *, context: Context) -> Middleware:
             wrong.
     """
     try:
-        return _made(message, context)
+        return made(message, context)
     except Exception as error:
-        told = f"middleware {message.name!r}: {_text(error)}"
+        told = f"middleware {message.name!r}: {text_of(error)}"
         if message.required:
             raise ConfigError(told) from error
         counter = context.meter.counter(
@@ -54,22 +54,8 @@ def create(message: Configured, /, *, context: Context) -> Middleware:
         return Plain(_through)
 
 
-async def complaint(message: Configured, /) -> str | None:
-    """Return why a middleware cannot be made; ``None`` if it can.
-
-    It is made without back ends, and given back at once.
-
-    Cancellation: it may not be given back.
-    """
-    try:
-        made = _made(message, Context())
-    except Exception as error:
-        return _text(error)
-    await made.aclose()
-    return None
-
-
-def _made(message: Configured, context: Context) -> Middleware:
+def made(message: Configured, context: Context) -> Middleware:
+    """Make the middleware that a configuration names; whatever it raises is raised."""
     name = message.name.strip().lower()
     if not name:
         raise ConfigError("it has no name: write name: cors, for instance")
@@ -77,7 +63,8 @@ def _made(message: Configured, context: Context) -> Middleware:
     return build(message.options if message.HasField("options") else None, context)
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
+    """Return why something could not be made, in a line."""
     if isinstance(error, KratosError):
         cause = error.__cause__
         return (
