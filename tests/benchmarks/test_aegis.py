@@ -57,6 +57,7 @@ def test_each_case_has_ours_in_it() -> None:
 def test_bench_runs_where_its_rivals_are() -> None:
     assert environment(["--json", "aegis"]) == "bench-aegis"
     assert environment(["http", "--json"]) == "bench-http"
+    assert environment(["gateway", "--json"]) == "bench-gateway"
     assert environment(["grpc", "--json"]) == "bench-grpc"
     assert environment(["metrics"]) == "bench-metrics"
     assert environment(["select", "--json"]) == "test"
