@@ -181,7 +181,7 @@ def test_http2_where_it_is_spoken_anyway_is_told() -> None:
 
 
 def test_all_forms_of_a_direct_target_are_well() -> None:
-    targets = "[{target: 'localhost:80'}, {target: 'direct:///[::1]:80'}, {target: localhost}]"
+    targets = "[{target: 'localhost:81'}, {target: 'direct:///[::1]:80'}, {target: localhost}]"
     assert of_endpoint(f"path: /a, backends: {targets}") == []
 
 
@@ -337,3 +337,40 @@ def test_a_wrong_answer_of_the_gateway_is_told_with_its_place(fields: str, told:
 )
 def test_an_answer_of_the_gateway_needs_no_back_end(fields: str) -> None:
     assert of_endpoint(fields) == []
+
+
+@pytest.mark.parametrize(
+    ("backends", "told"),
+    [
+        (
+            "{target: 'discovery:///a', weight: 9}, {target: 'discovery:///a', weight: 1}",
+            "it gets no request: backends[0] comes before it and has all of its instances",
+        ),
+        (
+            "{target: 'discovery:///a'}, {target: 'discovery:///a', labels: {version: v2}}",
+            "it gets no request: backends[0] comes before it and has all of its instances",
+        ),
+        ("{target: 'a:80', weight: 9}, {target: 'direct:///a:80'}", "it gets no request: backen"),
+        (
+            "{target: 'a:80'}, {target: a}",
+            "it gets no request: backends[0] has its address already",
+        ),
+    ],
+)
+def test_a_back_end_without_a_node_of_its_own_is_told(backends: str, told: str) -> None:
+    (problem,) = of_endpoint(f"path: /a, protocol: HTTP, backends: [{backends}]")
+    assert problem.startswith(f"warning: endpoints[0].backends[1]: {told}")
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [
+        "{target: 'discovery:///a', labels: {version: v2}}, {target: 'discovery:///a'}",
+        "{target: 'discovery:///a', labels: {v: x}}, {target: 'discovery:///a', labels: {v: y}}",
+        "{target: 'discovery:///a', subsetSize: 3}, {target: 'discovery:///a'}",
+        "{target: 'discovery:///a'}, {target: 'discovery:///b'}, {target: a}, {target: b}",
+        "{target: 'direct:///a:80,b:80'}, {target: 'direct:///b:80,c:80'}",
+    ],
+)
+def test_back_ends_with_nodes_of_their_own_are_well(backends: str) -> None:
+    assert of_endpoint(f"path: /a, protocol: HTTP, backends: [{backends}]") == []

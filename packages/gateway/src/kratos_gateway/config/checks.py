@@ -10,6 +10,7 @@ from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
 from kratos_gateway.api.gateway_pb2 import GRPC, TLS, UNSPECIFIED, Backend, Endpoint, Protocol
 from kratos_gateway.config.conditions import answers_itself
+from kratos_gateway.config.node_checks import node_troubles
 from kratos_gateway.config.retry_checks import DEFAULT_TIMEOUT
 from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.routing import HostPattern, PathPattern
@@ -107,6 +108,7 @@ def backend_troubles(
         if name and not backend.tls:
             text = "nothing reads it without tls: true"
             yield Trouble(f"{place}.tls_config_name", text, fatal=False)
+    yield from node_troubles(endpoint)
 
 
 def _direct_troubles(place: str, backend: Backend) -> Iterator[Trouble]:
