@@ -89,6 +89,22 @@ async def test_what_is_no_time_asks_for_nothing(told: bytes) -> None:
     assert clock.waited[0] <= 0.1
 
 
+@pytest.mark.parametrize("where", ["headers", "trailers"])
+@pytest.mark.parametrize(
+    ("told", "waited"), [(b"1500", [1.5]), (b"0", [0.0]), (b"-1", []), (b"soon", [])]
+)
+async def test_a_service_of_grpc_says_when_it_may_be_asked_again(
+    where: str, told: bytes, waited: list[float]
+) -> None:
+    clock = InstantClock()
+    pushback = [(b"grpc-retry-pushback-ms", told)]
+    asking = Answer(503, pushback) if where == "headers" else Answer(503, [], b"", pushback)
+    retry = retry_of(clock, backoff={"base": "0.000000001s", "max": "0.000000001s"})
+    answer = await ask(retry, asking, Answer(200))
+    assert answer.status == (200 if waited else 503)
+    assert clock.waited == pytest.approx(waited, abs=1e-6)
+
+
 async def test_a_wait_that_would_take_all_the_time_is_left_to_the_client() -> None:
     clock = InstantClock()
     retry = retry_of(clock, backoff={"base": "0.1s"})
