@@ -16,6 +16,7 @@ GATEWAY = (
     "cache",
     "circuitbreaker",
     "compression",
+    "connect",
     "cors",
     "extauth",
     "fault",

@@ -61,6 +61,7 @@ DISTRIBUTED: Final[Mapping[tuple[str, str], str]] = {
     ("kratos.gateway.middleware", "cache"): "kratos-gateway",
     ("kratos.gateway.middleware", "circuitbreaker"): "kratos-gateway",
     ("kratos.gateway.middleware", "compression"): "kratos-gateway",
+    ("kratos.gateway.middleware", "connect"): "kratos-gateway",
     ("kratos.gateway.middleware", "cors"): "kratos-gateway",
     ("kratos.gateway.middleware", "extauth"): "kratos-gateway",
     ("kratos.gateway.middleware", "fault"): "kratos-gateway",

@@ -28,9 +28,11 @@ class Answers:
         self._questions = questions
         self.trailers = [(b"grpc-status", ends)]
         self.closed = False
+        self.ended = False
 
     async def read(self) -> bytes:
         data = await self._questions.read()
+        self.ended = not data
         if not data or not self._node.left:
             return b""
         self._node.left -= 1
@@ -110,6 +112,7 @@ async def test_all_services_but_those_for_machines_are_told_by_one_call() -> Non
     assert (request.method, request.path) == ("POST", V1)
     assert request.headers[:2] == [KIND, (b"te", b"trailers")]
     assert len(node.questions) == 3
+    assert node.bodies[0].ended  # by the node, which is not left in the middle
     assert node.bodies[0].closed
 
 

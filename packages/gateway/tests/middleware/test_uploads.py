@@ -47,9 +47,9 @@ async def test_lines_are_messages_wherever_pieces_end(
 
 
 async def test_message_is_passed_on_before_the_next_line_has_ended() -> None:
-    uploads = Uploads(Pieces(b"a\nb", b"c\n"), read, 100)
-    assert await uploads.read() == framed(b"A")
-    assert await uploads.read() == framed(b"BC")
+    uploads = Uploads(Pieces(b"a\nb", b"c\n", b"d", b"\n", b"e"), read, 100)
+    for line in (b"A", b"BC", b"D", b"E"):
+        assert await uploads.read() == framed(line)
     assert await uploads.read() == b""
 
 

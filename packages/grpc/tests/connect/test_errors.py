@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from kratos.errors import Error, FieldViolation, bad_request, conflict
 from kratos_grpc._http_status import inferred
-from kratos_grpc.connect._codes import code_of, name_of, status_of
 from kratos_grpc.connect._errors import dumped, error_object, read_error
+from kratos_http.connect_codes import code_of, name_of, status_of
 
 UNKNOWN = 2
 

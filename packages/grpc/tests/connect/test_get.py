@@ -14,7 +14,7 @@ from kratos.definition.metadata import LIST_SERVICES
 from kratos.testing.echo import EchoService
 from kratos.transport import Arity, HttpRule, Method, Service
 from kratos.transport.safe import is_safe
-from kratos_grpc.connect._query import Query
+from kratos_http.connect_query import Query
 
 LOOK = "/lab.Catalogue/Look"
 

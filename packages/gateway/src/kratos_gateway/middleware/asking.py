@@ -59,6 +59,7 @@ async def told_by(
                 each for each in await services_of(conversation) if not each.startswith(_INNER)
             ]
             files = await files_of(conversation, names, most_bytes=most)
+            await conversation.end()
         except _Unimplemented:
             continue
         finally:
@@ -120,8 +121,13 @@ class _Conversation:
         except DecodeError as error:
             raise Undefined(f"the back end's reflection answers no message: {error}") from error
 
-    def close(self) -> None:
+    async def end(self) -> None:
+        """Let the node end the call, which it would take for broken off otherwise."""
         self._questions.put(b"")
+        if self._frames is not None:
+            await self._frames.next()
+
+    def close(self) -> None:
         if self._answer is not None and not isinstance(self._answer.body, bytes):
             self._answer.body.close()
 

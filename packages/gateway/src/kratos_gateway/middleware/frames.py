@@ -12,9 +12,9 @@ __all__ = ["Frames", "framed"]
 _HEAD: Final = 5
 
 
-def framed(message: bytes, /) -> bytes:
-    """Return a message as it is sent, not compressed."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+def framed(message: bytes, flag: int = 0, /) -> bytes:
+    """Return a message as it is sent; its flag tells whether it is compressed."""
+    return bytes((flag,)) + len(message).to_bytes(4, "big") + message
 
 
 class Frames:
@@ -23,9 +23,15 @@ class Frames:
     Args:
         body: Of the answer.
         most: Bytes of the largest message.
+        compressed: Whether messages may be compressed.
+
+    Attributes:
+        flag: Of the message that came last: 1 if it is compressed.
     """
 
-    def __init__(self, body: bytes | Body, most: int) -> None:
+    def __init__(self, body: bytes | Body, most: int, *, compressed: bool = False) -> None:
+        self.flag = 0
+        self._compressed: Final = compressed
         self._body: Final = body
         self._most: Final = most
         self._rest = bytearray(body if isinstance(body, bytes) else b"")
@@ -46,6 +52,7 @@ class Frames:
                 size = int.from_bytes(rest[1:_HEAD], "big")
                 self._check(rest[0], size)
                 if len(rest) >= _HEAD + size:
+                    self.flag = rest[0]
                     message = bytes(rest[_HEAD : _HEAD + size])
                     del rest[: _HEAD + size]
                     return message
@@ -62,9 +69,9 @@ class Frames:
         self._ended = not piece
 
     def _check(self, flag: int, size: int) -> None:
-        if flag == 1:
+        if flag == 1 and not self._compressed:
             raise _bad("the back end's answer is compressed, which nobody asked for")
-        if flag:
+        if flag > 1:
             raise _bad("the back end's answer is no message of gRPC")
         if size > self._most:
             raise _bad(f"a message of the back end has more than {self._most} bytes")

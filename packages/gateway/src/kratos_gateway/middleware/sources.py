@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 from google.protobuf.descriptor import ServiceDescriptor
 
 from kratos.errors import ConfigError
+from kratos_gateway.api.connect_pb2 import Connect
 from kratos_gateway.api.gateway_pb2 import Backend, Endpoint
 from kratos_gateway.api.rest_pb2 import Rest
 from kratos_gateway.exchange import Answer, Handler, Request
@@ -43,7 +44,7 @@ class Source(Generic[T]):
 
     def __init__(
         self,
-        told: Rest,
+        told: Rest | Connect,
         services: Sequence[str],
         make: Callable[[Sequence[ServiceDescriptor]], T],
         context: Context,

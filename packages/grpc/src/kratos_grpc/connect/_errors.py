@@ -17,8 +17,8 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from kratos.errors import Error
-from kratos_grpc.connect._codes import code_of, name_of
 from kratos_grpc.status import WireStatus, from_status, whole_status
+from kratos_http.connect_codes import code_of, name_of
 from kratos_protojson import JsonError, Printer, PrintOptions
 
 __all__ = ["dumped", "encodable", "error_object", "read_error"]

@@ -12,12 +12,12 @@ from kratos_grpc._codings import MINIMUM, compressed, decompressed
 from kratos_grpc._failing import unexpected
 from kratos_grpc._sizes import reply_not_sent, request_not_taken
 from kratos_grpc.connect._asked import Asked, request_coding, require_version
-from kratos_grpc.connect._codes import status_of
 from kratos_grpc.connect._errors import dumped, error_object
 from kratos_grpc.connect._formats import Format
 from kratos_grpc.connect._metadata import leading, trailing
-from kratos_grpc.connect._query import Query
 from kratos_grpc.connect._terms import Terms
+from kratos_http.connect_codes import status_of
+from kratos_http.connect_query import Query
 
 __all__ = ["GetEndpoint", "UnaryEndpoint", "error_reply"]
 
