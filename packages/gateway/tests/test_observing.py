@@ -22,6 +22,7 @@ class Series:
         self.received: Counter = meter.counter("received")
         self.answers: list[tuple[str, str, int]] = []
         self.tries: list[str] = []
+        self.redirects: list[str] = []
         self.seconds: list[float] = []
         self._path = self._method = ""
 
@@ -40,6 +41,9 @@ class Series:
 
     def retried(self, success: str, /) -> None:
         self.tries.append(success)
+
+    def redirected(self) -> None:
+        self.redirects.append(self._path)
 
     def bytes(self) -> tuple[float, float]:
         return self._meter.value("received"), self._meter.value("sent")
@@ -80,6 +84,17 @@ async def test_each_request_is_counted_once_by_its_pattern_and_status() -> None:
     ]
     assert series.bytes() == (3, 10)
     assert all(0 <= seconds < 5 for seconds in series.seconds)
+
+
+async def test_answers_that_lead_elsewhere_are_counted() -> None:
+    series = Series()
+
+    async def script(_head: Head, wire: Wire) -> None:
+        await say(wire, 302, b"", ("location", "/b"))
+
+    async with backend(script) as node, proxied(to(node.address), metrics=series) as gateway:
+        await (await gateway.connect()).request("GET", "/a/x")
+    assert series.redirects == ["/a/*"]
 
 
 async def test_bodies_in_pieces_are_counted_too() -> None:
