@@ -278,8 +278,10 @@ def test_gaps_take_what_their_expression_takes(parts: list[str], path: str, pref
     pattern = PathPattern.parse(f"/{numbered(parts)}{'*' if prefix else ''}")
     text = "".join("[^/]+" if part == "{}" else re.escape(part) for part in ("/", *parts))
     expression = re.compile(text)
-    match = expression.match if prefix else expression.fullmatch
-    assert pattern.matches(f"/{path}") == (match(f"/{path}") is not None)
+    found = expression.match(f"/{path}") if prefix else expression.fullmatch(f"/{path}")
+    assert pattern.matches(f"/{path}") == (found is not None)
+    if prefix:
+        assert pattern.taken(f"/{path}") == (None if found is None else found.end())
 
 
 @given(SHAPES, NEAR)

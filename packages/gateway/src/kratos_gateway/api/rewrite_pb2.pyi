@@ -111,6 +111,6 @@ class RegexRewrite(_Message):
     pattern: str
     """Of Python; all that fits it in the decoded path is replaced."""
     substitution: str
-    """With "\\\\1" or "\\\\g<name>" for groups."""
+    """With "\\1" or "\\g<name>" for groups."""
     def __init__(self, *, pattern: str | None = ..., substitution: str | None = ...) -> None: ...
     def ClearField(self, field_name: _Literal["pattern", "substitution"]) -> None: ...

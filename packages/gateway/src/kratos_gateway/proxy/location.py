@@ -88,9 +88,9 @@ class Location:
         raw = path.encode("latin-1", "replace")
         if self._prefix:
             decoded = clean(raw).decoded
-            found = self._pattern.expression.match(decoded)
-            if found is not None:
-                return self._joined(decoded[: found.end()], decoded[found.end() :])
+            end = self._pattern.taken(decoded)
+            if end is not None:
+                return self._joined(decoded[:end], decoded[end:])
         return clean(raw).wire
 
     def _joined(self, before: str, rest: str) -> str:

@@ -42,6 +42,21 @@ class Gapped:
             return False
         return _fits(parts[last], wanted[last], prefix=self._prefix)
 
+    def taken(self, text: str) -> int | None:
+        """Return the length of the beginning that a prefix takes of a text; ``None`` if none.
+
+        A gap takes what it can, as that of an expression does.
+        """
+        if not self.matches(text):
+            return None
+        last = len(self._segments) - 1
+        parts, texts = text.split(self._separator), self._segments[last]
+        before = sum(len(part) + 1 for part in parts[:last])
+        if len(texts) == 1:
+            return before + len(texts[0])
+        end = texts[-1]
+        return before + (parts[last].rfind(end) + len(end) if end else len(parts[last]))
+
 
 def _fits(part: str, texts: Sequence[str], *, prefix: bool = False) -> bool:
     """Tell whether a segment has some texts with something between each two of them."""

@@ -89,6 +89,14 @@ class PathPattern:
         match = self.expression.match if self.prefix else self.expression.fullmatch
         return match(path) is not None
 
+    def taken(self, path: str) -> int | None:
+        """Return the length of what a prefix takes of a decoded path; ``None`` if it is not one."""
+        if self.gaps is not None:
+            return self.gaps.taken(path)
+        assert self.expression is not None, "there is one or the other"
+        found = self.expression.match(path)
+        return None if found is None else found.end()
+
     def toggled(self) -> PathPattern | None:
         """Return the pattern of the same paths with or without a slash at their end.
 
