@@ -113,6 +113,16 @@ async def test_what_was_there_at_first_is_not_applied_again(followed: Followed) 
     assert followed.texts.reads == 2
 
 
+async def test_what_is_written_is_pending_until_it_is_in_force(followed: Followed) -> None:
+    assert await followed.configuration.pending() is None
+    followed.texts.main = "name: second"
+    pending = await followed.configuration.pending()
+    assert pending is not None
+    assert pending.name == "second"
+    assert await followed.look() == ["second"]
+    assert await followed.configuration.pending() is None
+
+
 async def test_a_change_is_applied_once(followed: Followed) -> None:
     followed.texts.main = "name: second"
     assert await followed.look() == ["second"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kratos import App
+from kratos.errors import ConfigError
 from kratos.testing import running
 from kratos.testing.clock import FakeClock
 from kratos.transport.http import Head, Wire
@@ -33,7 +34,13 @@ endpoints:
 """
 
 
+OTHER = "  - path: /other/{}\n    backends: [{{{{target: '127.0.0.1:1'}}}}]\n"
+REFUSED = "refused by the build"
+
+
 async def build(config: pb.Gateway) -> Proxy:
+    if config.name == REFUSED:
+        raise ConfigError("it is not wanted")
     del config.tls_store["inner"]  # it is none that could be used
     return await Proxy.opened(config, connect=ConnectOptions(dial_timeout=5.0))
 
@@ -54,6 +61,11 @@ class Seen:
         await self._debug.send("\r\n".join([*lines, "", ""]).encode())
         return await self._debug.answer(verb)
 
+    def rewrite(self, old: str, new: str) -> None:
+        """Put other words in the text of the configuration."""
+        text = self.path.read_text(encoding="utf-8")
+        self.path.write_text(text.replace(old, new), encoding="utf-8")
+
     async def data(self) -> Any:
         return (await self.ask("/debug/console.json")).json()
 
@@ -64,11 +76,11 @@ async def hello(head: Head, wire: Wire) -> None:
 
 @asynccontextmanager
 async def seen(
-    folder: Path, *, token: str = "", clock: Any = None, more: str = ""
+    folder: Path, *, token: str = "", clock: Any = None, config: str = CONFIG, more: str = ""
 ) -> AsyncGenerator[Seen]:
     async with backend(hello) as node:
         path = folder / "config.yaml"
-        path.write_text(CONFIG.format(one=node.address) + more, encoding="utf-8")
+        path.write_text(config.format(one=node.address) + more, encoding="utf-8")
         gateway = Gateway(Configuration(FileReader(path)), build, addresses=["127.0.0.1:0"])
         pages = console(gateway, token=token, clock=clock or FakeClock())
         debug = DebugServer(pages=pages)
@@ -145,8 +157,7 @@ async def test_what_is_written_by_others_is_text(tmp_path: Path) -> None:
 async def test_a_change_is_shown_before_it_is_served_and_without_secrets(tmp_path: Path) -> None:
     clock = FakeClock()
     async with seen(tmp_path, clock=clock) as it:
-        text = it.path.read_text(encoding="utf-8")
-        it.path.write_text(text.replace("timeout: 5s", "timeout: 5x"), encoding="utf-8")
+        it.rewrite("timeout: 5s", "timeout: 5x")
         await clock.advance(60.0)
         refused = (await it.data())["change"]["refused"]
         page = (await it.ask()).body.decode()
@@ -157,10 +168,50 @@ async def test_a_change_is_shown_before_it_is_served_and_without_secrets(tmp_pat
 
 async def test_lines_that_differ_are_shown(tmp_path: Path) -> None:
     async with seen(tmp_path) as it:
+        it.rewrite("name: <b>shop</b>", f"name: {REFUSED}")
         lines = (await it.data())["change"]["lines"]
+    assert lines[:2] == ["--- served", "+++ written"]
+    assert f'+  "name": "{REFUSED}",' in lines
     # What ``build`` took away is what is written, and not served.
     assert any(line.startswith("+") and "inner" in line for line in lines)
     assert not any("BEGIN PRIVATE" in line for line in lines)
+
+
+async def test_texts_that_are_served_are_not_read_again(tmp_path: Path) -> None:
+    async with seen(tmp_path) as it:
+        assert (await it.data())["change"] == {"refused": "", "lines": []}
+
+
+async def test_of_thousands_of_lines_that_differ_some_are_shown(tmp_path: Path) -> None:
+    async with seen(tmp_path) as it:
+        more = "".join(f"  - {{path: '/more/{number}'}}\n" for number in range(3000))
+        it.rewrite("endpoints:\n", f"endpoints:\n{more}")
+        it.rewrite("name: <b>shop</b>", f"name: {REFUSED}")
+        *lines, last = (await it.data())["change"]["lines"]
+    assert len(lines) == 500
+    assert last.startswith("... and ")
+
+
+async def test_of_thousands_of_routes_those_are_shown_that_have_most_to_tell(
+    tmp_path: Path,
+) -> None:
+    others = "".join(OTHER.format(number) for number in range(1000))
+    config = CONFIG.replace("endpoints:\n", f"endpoints:\n{others}")
+    async with seen(tmp_path, config=config) as it:
+        await it.gateway.request("GET", "/a/1")
+        page = (await it.ask()).body.decode()
+        assert len((await it.data())["endpoints"]) == 1002
+    assert page.count("<code>/other/") == 199
+    assert page.index("<code>/other/") < page.index("<code>/a/*</code>")  # in their order
+    assert "802 more, which have done less" in page
+
+
+async def test_characters_that_hide_others_are_shown_as_what_they_are(tmp_path: Path) -> None:
+    config = CONFIG.replace("/<script>", "/\u202egnp.exe")
+    async with seen(tmp_path, config=config) as it:
+        page = (await it.ask()).body.decode()
+    assert "/\\u202egnp.exe" in page
+    assert "\u202e" not in page
 
 
 async def test_with_a_token_people_have_to_know_it(tmp_path: Path) -> None:
@@ -175,6 +226,7 @@ async def test_with_a_token_people_have_to_know_it(tmp_path: Path) -> None:
                 assert answer.status == 401
                 assert answer.header("www-authenticate").startswith("Basic ")
                 assert b"shop" not in answer.body
+                assert b"token" in answer.body  # for who closes the question
         assert (await it.ask(Authorization=basic("anybody:sesame"))).status == 200
 
 

@@ -6,19 +6,19 @@ this machine, or who come through it; with a token, they have to know that, too.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hmac
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from html import escape
 from typing import Any, Final, Protocol, runtime_checkable
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.transport.http import Head, Reply
 from kratos_gateway.api import gateway_pb2 as pb
+from kratos_gateway.console_page import HTML, document
 from kratos_gateway.hiding import shown
 from kratos_gateway.server import Gateway
 from kratos_gateway.wording import in_words
@@ -26,35 +26,17 @@ from kratos_http.debug import Page, json_page
 
 __all__ = ["Showing", "console"]
 
-_EVERY: Final = 2  # seconds after which the page asks again
 _FAILED: Final = 30.0  # seconds for which a failure of a node is news
 _COMPARED: Final = 10.0  # seconds for which a comparison is good: long texts take long
-_STYLE: Final = """
-:root { color-scheme: light dark; --line: #8884; --bad: #c62828; --good: #2e7d32; --dim: #888; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
-  padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
-p { margin: .2rem 0; color: var(--dim); }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-th { font-weight: 600; font-size: .85rem; color: var(--dim); }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-code, pre { font: 13px/1.5 ui-monospace, monospace; }
-pre { border: 1px solid var(--line); border-radius: 6px; padding: .8rem; overflow-x: auto; }
-.bad { color: var(--bad); } .good { color: var(--good); } .dim { color: var(--dim); }
-"""
-_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
-_HTML: Final = (
-    (b"content-type", b"text/html; charset=utf-8"),
+_SHOWN: Final = 500  # lines of a difference
+_WHO: Final = Reply(
+    401,
     (
-        b"content-security-policy",
-        f"default-src 'none'; style-src 'sha256-{_HASH}'; frame-ancestors 'none'".encode(),
+        (b"www-authenticate", b'Basic realm="kratos-gateway", charset="UTF-8"'),
+        (b"content-type", b"text/plain; charset=utf-8"),
     ),
-    (b"cache-control", b"no-store"),
-    (b"refresh", b"%d" % _EVERY),
+    b"The console asks for its token as the password, of any user.\n",
 )
-_WHO: Final = Reply(401, ((b"www-authenticate", b'Basic realm="kratos-gateway"'),))
 
 
 @runtime_checkable
@@ -107,7 +89,7 @@ class _Console:
     async def page(self, head: Head) -> Reply:
         if not self._is_let_in(head):
             return _WHO
-        return Reply(200, _HTML, _document(await self._found()).encode("utf-8", "replace"))
+        return Reply(200, HTML, document(await self._found()))
 
     async def data(self, head: Head) -> Reply:
         return json_page(await self._found()) if self._is_let_in(head) else _WHO
@@ -137,10 +119,8 @@ class _Console:
             "configuration": str(gateway.configuration),
             "inFlight": serving.in_flight if isinstance(serving, Showing) else 0,
             "change": await self._change(config),
-            "endpoints": [
-                _endpoint(endpoint, told[at] if at < len(told) else {}, rates[at : at + 1], now)
-                for at, endpoint in enumerate(config.endpoints)
-            ],
+            # Beside the loop, which has requests to pass on, as there may be thousands.
+            "endpoints": await asyncio.to_thread(_endpoints, config, told, rates, now),
             "middlewares": [each.name for each in config.middlewares],
         }
 
@@ -165,16 +145,48 @@ class _Console:
 
     async def _compare(self, config: pb.Gateway) -> dict[str, Any]:
         try:
-            loaded = await self._gateway.configuration.load()
+            loaded = await self._gateway.configuration.pending()
         except ValueError as error:
             return {"refused": str(error), "lines": []}
-        before, after = (_lines(each) for each in (config, loaded))
-        lines = difflib.unified_diff(before, after, "served", "written", lineterm="")
-        return {"refused": "", "lines": list(lines)}
+        if loaded is None or loaded == config:
+            return {"refused": "", "lines": []}
+        # Beside the loop, too: thousands of endpoints take seconds.
+        return {"refused": "", "lines": await asyncio.to_thread(_differing, config, loaded)}
+
+
+def _differing(config: pb.Gateway, loaded: pb.Gateway) -> list[str]:
+    """Return the lines in which two differ, and some around them."""
+    before, after = _lines(config), _lines(loaded)
+    alike, end = _alike(before, after)
+    # Most are alike at both ends, and need not be compared with all others.
+    alike, end = max(alike - 3, 0), max(end - 3, 0)
+    before, after = before[alike : len(before) - end], after[alike : len(after) - end]
+    found = difflib.unified_diff(before, after, "served", "written", lineterm="")
+    lines = ["@@" if line.startswith("@@") else line for line in found]
+    left = len(lines) - _SHOWN
+    return [*lines[:_SHOWN], f"... and {left} more lines"] if left > 0 else lines
+
+
+def _alike(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """Return how many lines are the same at the beginning of two texts, and at their end."""
+    most = min(len(before), len(after))
+    first = next((at for at in range(most) if before[at] != after[at]), most)
+    rest = range(1, most - first + 1)
+    last = next((at - 1 for at in rest if before[-at] != after[-at]), most - first)
+    return first, last
 
 
 def _lines(config: pb.Gateway) -> list[str]:
     return json.dumps(shown(config), indent=2, ensure_ascii=False).splitlines()
+
+
+def _endpoints(
+    config: pb.Gateway, told: Sequence[Mapping[str, Any]], rates: Sequence[float], now: float
+) -> list[dict[str, Any]]:
+    return [
+        _endpoint(endpoint, told[at] if at < len(told) else {}, rates[at : at + 1], now)
+        for at, endpoint in enumerate(config.endpoints)
+    ]
 
 
 def _endpoint(
@@ -201,79 +213,3 @@ def _node(told: Mapping[str, Any], now: float) -> dict[str, Any]:
     failing = bool(told["failure"]) and now - told["failed"] < _FAILED
     state = "failing" if failing else "good" if told["attempts"] else "unused"
     return {**told, "state": state if told["well"] else "ill"}
-
-
-def _document(found: Mapping[str, Any]) -> str:
-    name = escape(found["name"] or "gateway")
-    version = f" {escape(found['version'])}" if found["version"] else ""
-    around = f", within {escape(', '.join(found['middlewares']))}" if found["middlewares"] else ""
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{_STYLE}</style><h1>{name}{version}</h1>"
-        f"<p>{escape(found['configuration'])}, {found['inFlight']} requests under way{around}</p>"
-        f"{_routes(found['endpoints'])}{_nodes(found['endpoints'])}{_diff(found['change'])}"
-    )
-
-
-def _table(title: str, heads: Sequence[str], rows: Sequence[str]) -> str:
-    cells = "".join(
-        f'<th class="n">{each[1:]}</th>' if each.startswith("#") else f"<th>{each}</th>"
-        for each in heads
-    )
-    body = "".join(rows) or f'<tr><td class="dim" colspan="{len(heads)}">none</td></tr>'
-    return f"<h2>{title}</h2><table><tr>{cells}</tr>{body}</table>"
-
-
-def _routes(endpoints: Sequence[Mapping[str, Any]]) -> str:
-    heads = ("Method", "Host and path", "Protocol", "Middleware", "#Requests", "#per s", "#Mean",
-             "#Failed")  # fmt: skip
-    return _table("Routes", heads, [_route(each) for each in endpoints])
-
-
-def _route(each: Mapping[str, Any]) -> str:
-    mean = "" if each["meanSeconds"] is None else f"{each['meanSeconds'] * 1000:.1f} ms"
-    rate = "" if each["perSecond"] is None else f"{each['perSecond']:g}"
-    return (
-        f"<tr><td>{escape(each['method'])}</td>"
-        f"<td><code>{escape(each['host'] + each['path'])}</code>{_small(each['conditions'])}</td>"
-        f"<td>{each['protocol']}</td><td>{escape(', '.join(each['middlewares']))}</td>"
-        f'<td class="n">{each["requests"]}</td><td class="n">{rate}</td><td class="n">{mean}</td>'
-        f'<td class="n{" bad" if each["failures"] else ""}">{each["failures"]}</td></tr>'
-    )
-
-
-def _small(texts: Sequence[str]) -> str:
-    return f'<br><span class="dim">{escape(", ".join(texts))}</span>' if texts else ""
-
-
-def _nodes(endpoints: Sequence[Mapping[str, Any]]) -> str:
-    heads = ("Back end", "Node", "State", "#Under way", "#Connections", "#Attempts", "#Failed",
-             "Newest failure")  # fmt: skip
-    rows = [_row(each, node) for each in endpoints for node in each["nodes"]]
-    rows += [_without_nodes(each) for each in endpoints if each["backends"] and not each["nodes"]]
-    return _table("Back ends", heads, rows)
-
-
-def _row(endpoint: Mapping[str, Any], node: Mapping[str, Any]) -> str:
-    kind = {"failing": "bad", "ill": "bad", "good": "good"}.get(node["state"], "dim")
-    return (
-        f"<tr><td><code>{escape(', '.join(endpoint['backends']))}</code></td>"
-        f"<td><code>{escape(node['address'])}</code></td>"
-        f'<td class="{kind}">{node["state"]}</td><td class="n">{node["busy"]}</td>'
-        f'<td class="n">{node["connections"]}</td><td class="n">{node["attempts"]}</td>'
-        f'<td class="n">{node["failures"]}</td><td>{escape(node["failure"])}</td></tr>'
-    )
-
-
-def _without_nodes(endpoint: Mapping[str, Any]) -> str:
-    targets = escape(", ".join(endpoint["backends"]))
-    return f'<tr><td><code>{targets}</code></td><td class="bad" colspan="7">no node</td></tr>'
-
-
-def _diff(change: Mapping[str, Any]) -> str:
-    title = "<h2>Configuration</h2>"
-    if change["refused"]:
-        return f'{title}<p class="bad">What is written is refused: {escape(change["refused"])}</p>'
-    if not change["lines"]:
-        return f"{title}<p>What is written is what is served.</p>"
-    return f"{title}<pre>{escape(chr(10).join(change['lines']))}</pre>"

@@ -78,6 +78,18 @@ class Configuration:
         """
         return await self._parse(await self._reader.read())
 
+    async def pending(self) -> Gateway | None:
+        """Return what the texts say now; ``None`` if they are those in force, which is soon told.
+
+        Raises:
+            ConfigError: As of ``load``.
+        """
+        documents = await self._reader.read()
+        before = self._in_force
+        if before is not None and documents.digests == before.digests:
+            return None
+        return await self._parse(documents)
+
     async def begin(self) -> Gateway:
         """Return what is to be in force first; ``follow`` tells of what differs from it.
 
