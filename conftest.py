@@ -52,19 +52,19 @@ def lacks(item: pytest.Item) -> Iterator[tuple[str, str]]:
             yield name, f"set {variable}"
 
 
-def unknown_sources(item: pytest.Item) -> Iterator[tuple[str, str]]:
-    """Yield sources of others that a test compares with, and that nobody has named.
+def unnamed(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    """Yield what a test needs of others, and where nobody has said where it is.
 
-    They are no packages that could be pinned and fetched, so that CI runs without them.
+    It is nothing that could be pinned and fetched, so that CI runs without it.
     """
-    for marker in item.iter_markers("source"):
+    for marker in item.iter_markers("outside"):
         if len(marker.args) != 2:
             raise pytest.UsageError(
-                f'{item.nodeid}: write @pytest.mark.source("<VARIABLE>", "<what>")'
+                f'{item.nodeid}: write @pytest.mark.outside("<VARIABLE>", "<what>")'
             )
         variable, what = marker.args
         if not os.environ.get(variable):
-            yield what, f"set {variable} to its folder"
+            yield what, f"set {variable} to where it is"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("slow") is not None:
             # What a fixture builds, a program in Go for instance, takes as long as it takes.
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT, func_only=True))
-        for need, remedy in unknown_sources(item):
+        for need, remedy in unnamed(item):
             item.add_marker(pytest.mark.skip(reason=f"not run without {need}: {remedy}"))
             left_out[need, remedy] += 1
         for need, remedy in lacks(item):

@@ -13,7 +13,7 @@ from tests.interop.gateway.node import HANG
 pytestmark = [
     pytest.mark.go,
     pytest.mark.slow,
-    pytest.mark.source("KRATOS_GO_GATEWAY_SRC", "Go's gateway"),
+    pytest.mark.outside("KRATOS_GO_GATEWAY_SRC", "Go's gateway"),
 ]
 
 CONFIG = """

@@ -12,7 +12,7 @@ from tests.interop.gateway.wanted import EVERYWHERE, WANTED
 pytestmark = [
     pytest.mark.go,
     pytest.mark.slow,
-    pytest.mark.source("KRATOS_GO_GATEWAY_SRC", "Go's gateway"),
+    pytest.mark.outside("KRATOS_GO_GATEWAY_SRC", "Go's gateway"),
 ]
 
 TYPE = "'@type': type.googleapis.com/gateway.middleware"

@@ -19,7 +19,7 @@ from tests.interop.gateway.node import Message, Node, node
 pytestmark = [
     pytest.mark.go,
     pytest.mark.slow,
-    pytest.mark.source("KRATOS_GO_GATEWAY_SRC", "Go's gateway"),
+    pytest.mark.outside("KRATOS_GO_GATEWAY_SRC", "Go's gateway"),
 ]
 
 Start = Callable[..., AbstractContextManager[Both]]
