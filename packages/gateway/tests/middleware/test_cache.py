@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -20,6 +22,7 @@ from kratos_gateway.exchange import Answer, Body, Handler
 from kratos_gateway.middleware import Context, create
 from kratos_gateway.middleware.freshness import Lifetime
 from kratos_gateway.middleware.kept import Kept, Shelf
+from kratos_gateway.middleware.loads import Loads
 from kratos_gateway.middleware.testing import (
     Backend,
     Headers,
@@ -415,3 +418,18 @@ async def test_what_a_service_let_somebody_have_is_not_for_others_whom_it_lets_i
     for name in ("ada", "eve"):
         await handler(request_to(headers=[("x-session", name)]))
     assert len(backend.requests) == 2
+
+
+def test_what_is_remembered_of_keys_does_not_grow_with_their_length() -> None:
+    shelf, loads = Shelf(1_000_000), Loads()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(4096):
+        key = f"/?{number:020000}"
+        shelf.drop(key)
+        loads.pass_by((key, False), 0.0)
+        assert loads.passes_by((key, False), 1.0)
+        assert not loads.passes_by((key, True), 1.0)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 4_000_000

@@ -127,7 +127,9 @@ class Shelf:
     def __init__(self, most: int) -> None:
         self._most: Final = most
         self._kept: Final[OrderedDict[str, list[Kept]]] = OrderedDict()
-        self._drops: Final[OrderedDict[str, int]] = OrderedDict()
+        # By the hash of a key: clients choose how long keys are, and of two that have one in common
+        # nothing worse comes than that one answer is not kept.
+        self._drops: Final[OrderedDict[int, int]] = OrderedDict()
         self.size = 0
         self.serial = 0
 
@@ -157,7 +159,7 @@ class Shelf:
             asked: The ``serial`` of when it was asked for: if its key was let go since, it may be
                 of before a change and is not kept. ``None`` for now.
         """
-        if asked is not None and self._drops.get(key, -1) >= asked:
+        if asked is not None and self._drops.get(hash(key), -1) >= asked:
             return
         forms = self._kept.get(key, [])
         for form in [each for each in forms if each.vary == kept.vary and each.by is kept.by]:
@@ -173,8 +175,8 @@ class Shelf:
 
     def drop(self, key: str, /) -> None:
         """Let go what is kept for a key, and what is on its way."""
-        self._drops[key] = self.serial
-        self._drops.move_to_end(key)
+        self._drops[hash(key)] = self.serial
+        self._drops.move_to_end(hash(key))
         self.serial += 1
         if len(self._drops) > _DROPS:
             self._drops.popitem(last=False)

@@ -61,7 +61,9 @@ class Loads:
 
     def __init__(self) -> None:
         self._loads: Final[dict[Hashable, Load]] = {}
-        self._own: Final[OrderedDict[Hashable, float]] = OrderedDict()
+        # By the hash of a name: clients choose how long names are, and of two that have one in
+        # common nothing worse comes than that both ask.
+        self._own: Final[OrderedDict[int, float]] = OrderedDict()
 
     def find(self, name: Hashable, /) -> Load | None:
         """Return the question that is under way; ``None`` for none."""
@@ -80,17 +82,17 @@ class Loads:
 
     def pass_by(self, name: Hashable, now: float, /) -> None:
         """Remember for a while that answers are for one alone, so that nobody waits in vain."""
-        self._own[name] = now + _PASSING
-        self._own.move_to_end(name)
+        self._own[hash(name)] = now + _PASSING
+        self._own.move_to_end(hash(name))
         if len(self._own) > _REMEMBERED:
             self._own.popitem(last=False)
 
     def passes_by(self, name: Hashable, now: float, /) -> bool:
         """Tell whether that is remembered."""
-        until = self._own.get(name)
+        until = self._own.get(hash(name))
         if until is None:
             return False
         if until > now:
             return True
-        del self._own[name]
+        del self._own[hash(name)]
         return False
