@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -19,6 +19,7 @@ from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.proxy import Forwarding
 from kratos_gateway.routing import Conditions, Found, HostPattern, PathPattern, Table
 from kratos_gateway.routing.order import in_order
+from kratos_gateway.routing.particulars import Particulars
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -136,6 +137,15 @@ def test_all_conditions_have_to_be_fulfilled_or_the_next_endpoint_answers() -> N
         found = look(routes, head_of(headers=headers, query=query)).value
         assert found is not None
         assert found.path == path
+
+
+@given(st.lists(st.sampled_from(["a", "b", "=", "&", "+", "%", "%61", "%2B", "%ff", ";"])))
+def test_a_query_is_read_as_others_read_it(parts: list[str]) -> None:
+    query = "".join(parts)
+    asked = Particulars(Head("GET", b"/", query.encode(), []))
+    pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    for name in ("a", "b", "a b", "+", "aa"):
+        assert list(asked.query(name)) == [value for key, value in pairs if key == name]
 
 
 def test_the_scheme_is_that_of_the_client_as_far_as_whoever_tells_it_is_trusted() -> None:

@@ -47,6 +47,7 @@ def test_of_a_parameter_that_is_given_too_often_two_values_tell_enough() -> None
     assert parameter(request, "k") == ["1", "2"]
     assert without_parameter(request, "k").query == "+k=3"
     assert parameter(request, " k") == ["3"]
+    assert parameter(request, "+k") == []
 
 
 def test_nobody_takes_no_caller_back_who_was_found_before() -> None:

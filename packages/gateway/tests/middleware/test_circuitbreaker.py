@@ -57,8 +57,8 @@ async def test_answers_that_meet_no_condition_open_it_and_are_passed_on_until_th
     ],
 )
 async def test_faults_of_one_client_keep_no_other_out(error: Exception, uploading: bool) -> None:
-    answers = [*[error] * 200, Answer(200)]
-    handler = behind(Backend(*answers), "circuitbreaker", CircuitBreaker(success_ratio=EAGER))
+    backend = Backend(*([error] * 200), Answer(200))
+    handler = behind(backend, "circuitbreaker", CircuitBreaker(success_ratio=EAGER))
     for _ in range(200):
         request = request_to()
         request.options.is_uploading = lambda: uploading

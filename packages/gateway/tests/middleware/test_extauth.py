@@ -152,7 +152,8 @@ async def test_refusal_stays_one_whatever_becomes_of_its_body(
 async def test_refusal_whose_body_does_not_end_is_given_without_it() -> None:
     class Endless(Pieces):
         async def read(self) -> bytes:
-            return await asyncio.get_running_loop().create_future()
+            await asyncio.get_running_loop().create_future()
+            return b""
 
     doorman, backend = Doorman(Answer(403, body=Endless())), Backend()
     timeout = Duration(nanos=10_000_000)

@@ -17,7 +17,7 @@ from kratos_gateway.api.transform_pb2 import Transform
 from kratos_gateway.exchange import Answer, Handler
 from kratos_gateway.middleware import Context
 from kratos_gateway.middleware.documents import is_json, read_json, write_json
-from kratos_gateway.middleware.steps import Steps
+from kratos_gateway.middleware.steps import Steps, TooMuch
 from kratos_gateway.middleware.testing import Backend, Headers, Pieces, behind, request_to
 
 JSON = (b"content-type", b"application/json")
@@ -169,6 +169,28 @@ async def test_other_types_are_refused_where_json_is_asked_for() -> None:
     assert (await handler(request_to(method="POST", headers=SENT, body=b"{}"))).status == 200
     assert (await handler(request_to(method="GET"))).status == 200
     assert len(backend.requests) == 2
+
+
+async def test_of_two_types_none_may_be_another_where_json_is_asked_for() -> None:
+    backend = Backend()
+    handler = changing(backend, jsonOnly=True)
+    both = [*SENT, ("Content-Type", "application/xml")]
+    assert (await handler(request_to(method="POST", headers=both, body=b"{}"))).status == 415
+    assert not backend.requests
+
+
+@pytest.mark.parametrize("path", ["/items/*/tenant", "/items/*/meta/tenant", "/items/*"])
+async def test_what_a_client_sends_is_not_put_into_a_document_without_end(path: str) -> None:
+    step = {"set": {"path": path, "template": "{header:x-tenant}"}}
+    document = {"items": [{} for _ in range(10_000)]}
+    with pytest.raises(TooMuch):
+        changed(document, step, headers=[("X-Tenant", "t" * 10_000)])
+    changed(document, step, headers=[("X-Tenant", "t")])
+    changed({"items": [{}]}, step, headers=[("X-Tenant", "t" * 10_000)])
+    handler = changing(Backend(), request=[step])
+    sent = [*SENT, ("X-Tenant", "t" * 10_000)]
+    body = json.dumps({"items": [{}] * 10_000}).encode()
+    assert (await handler(request_to(method="POST", headers=sent, body=body))).status == 413
 
 
 async def test_answer_is_changed_and_what_its_bytes_were_told_by_is_gone() -> None:

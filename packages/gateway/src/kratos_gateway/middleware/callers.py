@@ -133,4 +133,4 @@ def without_parameter(request: Request, name: str, /) -> Request:
 
 def _is_named(key: str, name: str) -> bool:
     # Few keys are encoded, and clients may send thousands.
-    return key == name or (("%" in key or "+" in key) and unquote_plus(key) == name)
+    return (unquote_plus(key) if "%" in key or "+" in key else key) == name

@@ -51,6 +51,14 @@ class Pointer:
         for container, key in self._ends(document):
             yield from _at(container, key)
 
+    def count(self, document: Any, /) -> int:
+        """Return how many places there are at most, those among them that would be made."""
+        holders, most = [document], 1
+        for token in self._tokens:
+            holders = [inner for each in holders for inner in _at(each, token)]
+            most = max(most, len(holders))  # where nothing is, it is put within what was there
+        return most
+
     def remove(self, document: Any, /) -> None:
         """Take away what stands there."""
         for container, key in self._ends(document):

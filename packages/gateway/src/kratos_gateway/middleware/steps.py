@@ -13,10 +13,17 @@ from kratos_gateway.exchange import Answer, Request
 from kratos_gateway.middleware.pointers import Pointer
 from kratos_gateway.middleware.templates import Template
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "TooMuch"]
+
+_FREE: Final = 64  # characters that are not counted
+_MOST: Final = 8 * 1024 * 1024  # characters that one step puts into a document
 
 Step: TypeAlias = Callable[[Any, Request, Answer | None], Any]
 """Changes a document, and returns it or what takes its place."""
+
+
+class TooMuch(Exception):
+    """What a client has sent would be put into a document too often: it would not fit memory."""
 
 
 class Steps:
@@ -42,7 +49,11 @@ class Steps:
         return bool(self._steps)
 
     def change(self, document: Any, request: Request, answer: Answer | None = None, /) -> Any:
-        """Return a document changed; the one that is given is not used any more."""
+        """Return a document changed; the one that is given is not used any more.
+
+        Raises:
+            TooMuch: It would be too large.
+        """
         for step in self._steps:
             document = step(document, request, answer)
         return document
@@ -72,7 +83,10 @@ def _put(given: Transform.Put, name: str, *, answers: bool, over: bool) -> Step:
         template = Template(given.template, name=f"{name}.template", answers=answers)
 
         def fill(document: Any, request: Request, answer: Answer | None) -> Any:
-            return pointer.put(document, template.fill(request, answer), over=over)
+            text = template.fill(request, answer)
+            if len(text) > _FREE and len(text) * pointer.count(document) > _MOST:
+                raise TooMuch("what is put into it makes it too large")
+            return pointer.put(document, text, over=over)
 
         return fill
     if kind is None:

@@ -21,7 +21,7 @@ from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refusal import is_grpc, refuse
 from kratos_gateway.middleware.requests import with_body, with_headers
-from kratos_gateway.middleware.steps import Steps
+from kratos_gateway.middleware.steps import Steps, TooMuch
 from kratos_gateway.middleware.tags import weakened
 
 __all__ = ["build"]
@@ -99,20 +99,14 @@ class _Changing:
         except BaseException as error:
             if not isinstance(answer.body, bytes):
                 answer.body.close()
-            if isinstance(error, _Unchangeable):
+            if isinstance(error, (_Unchangeable, TooMuch)):
                 self._logger.log(Level.ERROR, "an answer cannot be changed", {"error": str(error)})
                 return refuse(request, 502, reason="BAD_GATEWAY", message=str(error))
             raise
 
     async def _asked(self, request: Request) -> Request:
         body = request.body
-        if body == b"":
-            return request
-        if not any(name == b"content-type" and is_json(kind) for name, kind in request.headers):
-            if self._json_only:
-                raise Error(415, "BODY_NOT_JSON", "the body has to be application/json")
-            return request
-        if not self._request:
+        if body == b"" or not self._is_meant(request):
             return request
         if _is_encoded(request.headers):
             raise Error(415, "BODY_ENCODED", "the body must not be compressed")
@@ -123,12 +117,21 @@ class _Changing:
             return with_body(request, b"")
         try:
             new = await self._changed(self._request, data, request, None)
+        except TooMuch as error:
+            raise too_large(self._most) from error
         except ValueError as error:
             raise Error(400, "BODY_NOT_JSON", f"the body is no JSON: {error}") from error
         if len(new) > self._most:
             raise too_large(self._most)
         kept = [pair for pair in request.headers if pair[0] not in _OF_BYTES]
         return with_body(with_headers(request, kept), new)
+
+    def _is_meant(self, request: Request) -> bool:
+        """Tell whether a body is to be changed."""
+        kinds = [is_json(kind) for name, kind in request.headers if name == b"content-type"]
+        if self._json_only and not (kinds and all(kinds)):  # back ends may read the other one
+            raise Error(415, "BODY_NOT_JSON", "the body has to be application/json")
+        return any(kinds) and bool(self._request)
 
     async def _answered(self, request: Request, answer: Answer) -> Answer:
         if answer.status >= 400 and not self._errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from kratos.transport.http import Head
 from kratos_http.cookies import parse_cookies
@@ -41,7 +41,7 @@ class Particulars:
         self._head = head
         self._scheme_of = scheme_of
         self._cookies: Mapping[str, str] | None = None
-        self._query: dict[str, list[str]] | None = None
+        self._query: list[tuple[str, str]] | None = None
 
     @property
     def scheme(self) -> str:
@@ -61,13 +61,16 @@ class Particulars:
     def query(self, name: str) -> Sequence[str]:
         """Return all values of a parameter of the query, decoded."""
         if self._query is None:
-            self._query = {}
-            pairs = parse_qsl(
-                _text(self._head.query), keep_blank_values=True, errors="surrogateescape"
-            )
-            for key, value in pairs:
-                self._query.setdefault(key, []).append(value)
-        return self._query.get(name, ())
+            parts = _text(self._head.query).split("&")
+            self._query = [
+                (key, value) for key, _, value in (each.partition("=") for each in parts)
+            ]
+        # Clients may send thousands, few of which are encoded, or asked for.
+        return [
+            _decoded(value)
+            for key, value in self._query
+            if (_decoded(key) if "%" in key or "+" in key else key) == name
+        ]
 
     def cookie(self, name: str) -> Sequence[str]:
         """Return the value of a cookie, if it is there; of two with one name the first."""
@@ -75,6 +78,10 @@ class Particulars:
             self._cookies = parse_cookies(self.header(b"cookie"))
         value = self._cookies.get(name)
         return () if value is None else (value,)
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="surrogateescape")
 
 
 def _text(value: bytes) -> str:
