@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 from google.protobuf import wrappers_pb2
@@ -15,6 +16,7 @@ from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from kratos.errors import ConfigError
+from kratos.offload import CURRENT, Offload
 from kratos_gateway.api.connect_pb2 import Connect
 from kratos_gateway.api.gateway_pb2 import GRPC, HTTP, Endpoint
 from kratos_gateway.exchange import Answer, Body, Handler, Request
@@ -26,6 +28,10 @@ FIND, PUT, WATCH = "/shop.Shop/Find", "/shop.Shop/Put", "/shop.Shop/Watch"
 WELL = [(b"grpc-status", b"0")]
 CALL = (b"content-type", b"application/grpc+proto")
 GZIP = (b"grpc-encoding", b"gzip")
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def definitions() -> bytes:
@@ -69,6 +75,16 @@ async def call(
 ) -> Answer:
     sent = [("Content-Type", kind), *headers] if kind else headers
     return await handler(request_to(path, method=method, body=body, headers=sent))
+
+
+class Counting(Offload):
+    """Threads that know how often they were asked."""
+
+    asked = 0
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        self.asked += 1
+        return await super().run(function, *args, **kwargs)
 
 
 async def whole(answer: Answer) -> list[tuple[int, bytes]]:
@@ -115,6 +131,29 @@ async def test_json_is_read_and_written_by_the_definitions() -> None:
     answer = await call(served(backend), PUT, b'"in"', "application/json; charset=utf-8")
     assert backend.last.body == framed(message("in"))
     assert (answer.header(b"content-type"), answer.body) == (b"application/json", b'"\xc3\xa4"')
+
+
+@pytest.mark.parametrize(
+    ("sent", "coding", "answered", "times"),
+    [
+        (10, "identity", 10, 0),
+        (100_000, "identity", 10, 1),
+        (10, "identity", 100_000, 1),
+        (10, "gzip", 10, 1),  # which may stand for very much
+    ],
+)
+async def test_what_takes_long_is_read_and_written_beside_other_calls(
+    sent: int, coding: str, answered: int, times: int
+) -> None:
+    handler = served(answering(framed(message("x" * answered))))
+    body = json.dumps("x" * sent).encode()
+    data = gzip.compress(body) if coding == "gzip" else body
+    async with Counting() as threads:
+        before = CURRENT.set(threads)
+        answer = await call(handler, PUT, data, "application/json", ("Content-Encoding", coding))
+        CURRENT.reset(before)
+    assert answer.body == json.dumps("x" * answered).encode()
+    assert threads.asked == times
 
 
 async def test_json_passes_without_definitions_to_services_that_know_it() -> None:

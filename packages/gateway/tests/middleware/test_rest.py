@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 from google.api import annotations_pb2  # type: ignore[import-untyped]
@@ -27,6 +28,7 @@ from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from kratos.errors import ConfigError, Error
+from kratos.offload import CURRENT, Offload
 from kratos_gateway.api.gateway_pb2 import GRPC, HTTP, Endpoint
 from kratos_gateway.api.rest_pb2 import Rest
 from kratos_gateway.exchange import Answer, Handler
@@ -35,6 +37,9 @@ from kratos_gateway.middleware.testing import Backend, Pieces, behind, request_t
 
 _F = FieldDescriptorProto
 RULE: Any = annotations_pb2.http
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def field(name: str, number: int, kind: Any, **more: Any) -> FieldDescriptorProto:
@@ -465,3 +470,26 @@ async def test_request_without_an_answer_is_an_error_of_kratos_too() -> None:
     answer = request.options.on_error(504, "too late")
     assert isinstance(answer.body, bytes)
     assert (answer.status, json.loads(answer.body)["message"]) == (504, "too late")
+
+
+class Counting(Offload):
+    """Threads that know how often they were asked."""
+
+    asked = 0
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        self.asked += 1
+        return await super().run(function, *args, **kwargs)
+
+
+@pytest.mark.parametrize(("sent", "answered", "times"), [(1, 1, 0), (9000, 1, 1), (1, 9000, 1)])
+async def test_what_takes_long_is_read_and_written_beside_other_requests(
+    sent: int, answered: int, times: int
+) -> None:
+    backend = answering(Item(name="x" * 10 * answered))
+    async with Counting() as threads:
+        before = CURRENT.set(threads)
+        status, _ = await call(backend, "PUT", "/items/7", {"name": "x" * 10 * sent})
+        CURRENT.reset(before)
+    assert status == 200
+    assert threads.asked == times

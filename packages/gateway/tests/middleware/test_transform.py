@@ -182,7 +182,7 @@ async def test_of_two_types_none_may_be_another_where_json_is_asked_for() -> Non
 @pytest.mark.parametrize("path", ["/items/*/tenant", "/items/*/meta/tenant", "/items/*"])
 async def test_what_a_client_sends_is_not_put_into_a_document_without_end(path: str) -> None:
     step = {"set": {"path": path, "template": "{header:x-tenant}"}}
-    document = {"items": [{} for _ in range(10_000)]}
+    document: dict[str, Any] = {"items": [{} for _ in range(10_000)]}
     with pytest.raises(TooMuch):
         changed(document, step, headers=[("X-Tenant", "t" * 10_000)])
     changed(document, step, headers=[("X-Tenant", "t")])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from kratos.errors import Error
+from kratos.offload import offload
 from kratos.transport.cause import Cause
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Body
 
-__all__ = ["Watched", "read_whole", "too_large"]
+__all__ = ["Watched", "made_of", "read_whole", "too_large"]
+
+T = TypeVar("T")
+
+_LONG: Final = 32 * 1024  # bytes that take more than a millisecond, so that a thread has to
 
 
 def too_large(limit: int, /) -> Error:
@@ -42,6 +47,17 @@ async def read_whole(body: bytes | Body, limit: int, /) -> bytes:
         body.close()
         raise
     return b"".join(pieces)
+
+
+async def made_of(data: bytes, make: Callable[[bytes], T], /, *, long: bool = False) -> T:
+    """Return what a function makes of some bytes: in a thread, where there are many.
+
+    Args:
+        data: They.
+        make: The function, which may raise what it likes.
+        long: Whether it takes long all the same, as where they are compressed.
+    """
+    return await offload(make, data) if long or len(data) > _LONG else make(data)
 
 
 class Watched:

@@ -5,7 +5,7 @@ Source: https://connectrpc.com/docs/protocol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -15,7 +15,7 @@ from kratos.errors import ConfigError, Error
 from kratos_gateway.api.connect_pb2 import Connect
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
-from kratos_gateway.middleware.bodies import read_whole
+from kratos_gateway.middleware.bodies import made_of, read_whole
 from kratos_gateway.middleware.connect_errors import end, failure, of_http
 from kratos_gateway.middleware.connect_formats import (
     AS_JSON,
@@ -163,7 +163,10 @@ class _Served:
         data = await read_whole(body, self._most)
         compressed = bool(data) and coding not in (b"", b"identity")
         if form.read is not None:
-            data, compressed = form.read(inflated(data, coding, self._most)), False
+            data = await made_of(
+                data, partial(_read, form.read, coding, self._most), long=compressed
+            )
+            compressed = False
         return asked(
             request,
             form,
@@ -194,7 +197,7 @@ class _Served:
             return Answer(code, [(b"content-type", b"application/json"), *headers], body)
         if compressed:
             headers.append((b"content-encoding", answer.header(b"grpc-encoding")))
-        data = first if form.write is None else form.write(first)
+        data = first if form.write is None else await made_of(first, form.write)
         return Answer(200, [(b"content-type", UNARY + form.name), *headers], data)
 
     async def _stream(self, request: Request, form: Format) -> Answer:
@@ -228,6 +231,10 @@ class _Served:
         if status.code == UNIMPLEMENTED and self._defined is not None:
             self._defined.doubt()
         return status
+
+
+def _read(read: Callable[[bytes], bytes], coding: bytes, most: int, data: bytes) -> bytes:
+    return read(inflated(data, coding, most))
 
 
 def _is_call(answer: Answer) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -21,7 +22,7 @@ from kratos.transport.http import Head, Reply, Streamed, WireHeaders
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.rest_pb2 import Rest
 from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
-from kratos_gateway.middleware.bodies import read_whole
+from kratos_gateway.middleware.bodies import made_of, read_whole
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.definitions import Defined
 from kratos_gateway.middleware.frames import Frames, framed
@@ -148,7 +149,7 @@ class _Served:
 
         if rule.asks_stream:
             return Uploads(request.body, read, self._most)
-        return framed(read(await read_whole(request.body, self._most)))
+        return framed(await made_of(await read_whole(request.body, self._most), read))
 
     async def _whole(self, rule: Rule, answer: Answer) -> Answer:
         frames = Frames(answer.body, self._most)
@@ -167,7 +168,7 @@ class _Served:
             count = "no message" if first is None else "more than one message"
             return json_error(Error(502, "BAD_GATEWAY", f"the back end answered {count}"))
         try:
-            kind, body = rule.write(self._json, first)
+            kind, body = await made_of(first, partial(rule.write, self._json))
         except DecodeError:
             told = f"the back end answered no {rule.reply.DESCRIPTOR.full_name}"
             return json_error(Error(502, "BAD_GATEWAY", told))
