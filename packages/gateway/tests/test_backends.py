@@ -154,7 +154,8 @@ async def test_nodes_follow_the_registry() -> None:
 async def test_a_service_without_a_node_is_no_reason_to_wait_for_ever(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    config = config_of(to("discovery:///shop"))
+    moved = {"path": "/old", "redirect": {"path": "/new"}}  # which has no back end
+    config = config_of(to("discovery:///shop"), moved)
     proxy = await Proxy.opened(config, resolve_timeout=0.01, discovery=MemoryRegistry())
     assert "no usable instance is known of shop: requests to it are answered 502" in caplog.text
     async with listening(proxy) as opened:

@@ -34,6 +34,11 @@ class Local:
     def __init__(self, answering: _Answering) -> None:
         self._answering = answering
 
+    @property
+    def lacking(self) -> Sequence[str]:
+        """No service: none is looked up."""
+        return ()
+
     async def __call__(self, request: Request, /) -> Answer:
         """Answer an attempt; see ``Handler``."""
         return self._answering(request)
