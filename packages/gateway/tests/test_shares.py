@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from fractions import Fraction
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kratos.registry import ServiceInstance
+from kratos.registry import Registry, ServiceInstance, from_url
 from kratos.registry.memory import MemoryRegistry
 from kratos.selector import Node, WeightedRoundRobin
 from kratos.transport.http import Head, Wire
@@ -136,8 +138,9 @@ def test_shares_hold_over_each_round(weights: list[int]) -> None:
 class Shop:
     """Instances of two versions in a registry, and a gateway before them."""
 
-    def __init__(self) -> None:
-        self.registry = MemoryRegistry()
+    def __init__(self, registry: Registry | None = None, *, name: str = "shop") -> None:
+        self.registry: Registry = registry or MemoryRegistry()
+        self.name = name
         self.nodes: dict[str, list[Backing]] = {"v1": [], "v2": []}
         self.registered: dict[str, list[Any]] = {"v1": [], "v2": []}
         self.stack = AsyncExitStack()
@@ -149,8 +152,8 @@ class Shop:
         made = await self.stack.enter_async_context(backend(script))
         number = sum(map(len, self.nodes.values()))
         instance = ServiceInstance(
-            id=str(number),
-            name="shop",
+            id=f"{self.name}-{number}",
+            name=self.name,
             version=version,
             endpoints=(f"http://{made.address}",),
             metadata=metadata,
@@ -167,7 +170,7 @@ class Shop:
 
     @asynccontextmanager
     async def gateway(self, *backends: dict[str, Any]) -> AsyncGenerator[Proxied]:
-        given = [{"target": "discovery:///shop", **each} for each in backends]
+        given = [{"target": f"discovery:///{self.name}", **each} for each in backends]
         endpoint = {"path": "/*", "protocol": "HTTP", "timeout": "5s", "backends": given}
         async with proxied(endpoint, discovery=self.registry) as gateway:
             await gateway.proxy.ready()
@@ -257,3 +260,35 @@ async def test_a_gateway_is_connected_to_some_of_many() -> None:
         async with there.gateway({"subset_size": 2}) as gateway:
             await ask(gateway, 40)
             assert sorted(map(bool, there.counts("v1"))) == [False] * 4 + [True] * 2
+
+
+async def test_labels_that_no_instance_has_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with shop() as there:
+        await there.add("v1")
+        async with there.gateway({"labels": {"version": "v3"}}) as gateway:
+            peer = await gateway.connect()
+            assert (await peer.request("GET", "/")).status == 502
+    assert "there is no node of shop with version=v3" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("etcd", marks=pytest.mark.service("etcd")),
+        pytest.param("consul", marks=pytest.mark.service("consul")),
+    ],
+)
+async def test_versions_have_their_parts_whatever_registry_tells_them(kind: str) -> None:
+    registry = from_url(f"{kind}://{os.environ[f'KRATOS_TEST_{kind.upper()}']}")
+    there = Shop(registry, name=f"shop-{uuid4().hex}")
+    async with aclosing(registry), there.stack:
+        for version in ("v1", "v1", "v2"):
+            await there.add(version)
+        async with there.gateway(*CANARY) as gateway:
+            await eventually(lambda: len(gateway.proxy.show()[0]["nodes"]) == 3)
+            await ask(gateway, 100)
+            # What the first ones had before the others came is evened out: a request or two.
+            assert sum(there.counts("v1")) == pytest.approx(90, abs=2)
+            assert sum(there.counts("v2")) == pytest.approx(10, abs=2)
+        for each in (*there.registered["v1"], *there.registered["v2"]):
+            await each.withdraw()

@@ -120,8 +120,9 @@ class Client:
 
     @property
     def lacking(self) -> Sequence[str]:
-        """Services of which no usable instance is known."""
-        return [name for name, found in self._resolvers.items() if not found.current.nodes]
+        """Services of which no usable instance is known, with the labels that it has to have."""
+        found = (str(each) for each in self._targets if each.service and not self._listed(each))
+        return list(dict.fromkeys(found))
 
     def watched(self, service: str) -> Sequence[ServiceInstance] | None:
         """Return the instances that a registry has told of a service.

@@ -40,6 +40,11 @@ class BackendTarget:
     size: int = 0
     http2: bool = False
 
+    def __str__(self) -> str:
+        """Name the service, and the labels that its instances have to have."""
+        named = ", ".join(f"{name}={value}" for name, value in self.labels.items())
+        return f"{self.service} with {named}" if named else self.service
+
 
 def scheme_of(endpoint: Endpoint) -> str:
     """Return the scheme of instances that serve an endpoint.
