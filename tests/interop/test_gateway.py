@@ -6,16 +6,20 @@ import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kratos import Client, Error
+from kratos_gateway.api.connect_pb2 import Connect
 from kratos_gateway.api.rest_pb2 import Rest
 from kratos_gateway.backend import Apart
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.registry import create
 from kratos_gateway.testing import proxied
+from kratos_grpc.connect import ConnectConnector
 from kratos_http.testing import SocketPeer
 
 pytestmark = [pytest.mark.go, pytest.mark.slow]
@@ -88,3 +92,29 @@ async def test_stream_to_the_service_is_lines(rest: SocketPeer) -> None:
     lines = b'{"title":"a","pages":1}\n{"title":"b","pages":2}\n'
     answer = await rest.request("POST", "/interop/collect", body=lines)
     assert (answer.status, json.loads(answer.body)["pages"]) == (200, "3")
+
+
+@pytest.mark.parametrize("options", [{}, {"json": True}, {"http2": True}])
+async def test_service_is_called_by_clients_of_connect(
+    address: str, options: dict[str, Any]
+) -> None:
+    definition = import_module("interop.v1.interop_pb2")
+    client = import_module("interop.v1.interop_kratos").InteropClient
+    inner, sent = definition.Inner, [definition.Inner(title=each, pages=1) for each in "ab"]
+
+    async def messages() -> AsyncIterator[Any]:
+        for each in sent:
+            yield each
+
+    async with behind(address, "connect", Connect) as gateway:
+        url = f"http://127.0.0.1:{gateway.listening.port}"
+        async with Client(url, transport=ConnectConnector(**options)) as link:
+            service = client(link)
+            assert await service.mirror(inner(title="é", pages=7)) == inner(title="é", pages=7)
+            assert (await service.collect(messages())).pages == 2
+            asked = definition.WatchRequest(title="a", count=3)
+            async with service.watch(asked) as replies:
+                assert len([each async for each in replies]) == 3
+            with pytest.raises(Error) as failed:
+                await service.fail(definition.FailRequest(code=409, reason="BUSY", message="no"))
+            assert (failed.value.code, failed.value.reason) == (409, "BUSY")
