@@ -238,6 +238,20 @@ async def test_json_and_grpc_web_reach_a_service_of_grpc() -> None:
         await peer.aclose()
 
 
+async def test_call_of_grpc_web_that_fails_at_once_has_no_trailers_over_http2() -> None:
+    async with (
+        greeter() as address,
+        proxied(
+            endpoint(address, use("grpcweb"), protocol="GRPC"), middleware=factory()
+        ) as gateway,
+    ):
+        peer = await gateway.connect_http2()
+        web = [("content-type", "application/grpc-web+proto")]
+        body = b"\0\0\0\0\x06\x0a\x04fail"
+        answer = await peer.request("POST", ECHO.operation, headers=web, body=body)
+        assert (answer.header("grpc-status"), answer.trailers) == ("10", [])
+
+
 class Room:
     """A node that echoes what it hears."""
 

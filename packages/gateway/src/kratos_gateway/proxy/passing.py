@@ -14,6 +14,7 @@ from kratos_gateway.proxy.errors import GRPC, grpc_status, status_of
 __all__ = ["Passing", "is_stream"]
 
 _EVENTS: Final = b"text/event-stream"
+_WEB: Final = b"application/grpc-web"
 _BODILESS: Final = (204, 304)
 
 
@@ -120,7 +121,10 @@ class Passing:
         self._grpc = self._is_call(answer)
 
     def _is_call(self, answer: Answer) -> bool:
-        return self._head.version == "2" and answer.header(b"content-type").startswith(GRPC)
+        if self._head.version != "2":
+            return False
+        kind = answer.header(b"content-type")
+        return kind.startswith(GRPC) and not kind.startswith(_WEB)  # which has no trailers
 
 
 def _moved(
