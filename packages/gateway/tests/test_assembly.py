@@ -65,7 +65,8 @@ async def backends() -> AsyncIterator[list[str]]:
 def written(path: Path, *targets: str, protocol: str = "HTTP") -> Path:
     """Write a configuration that leads to back ends, at once."""
     listed = ", ".join(f"{{target: '{target}'}}" for target in targets)
-    text = f"endpoints: [{{path: /api/*, protocol: {protocol}, backends: [{listed}]}}]\n"
+    fields = f"path: /api/*, timeout: 30s, protocol: {protocol}, backends: [{listed}]"
+    text = f"endpoints: [{{{fields}}}]\n"
     beside = path.with_suffix(".tmp")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)

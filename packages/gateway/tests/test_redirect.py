@@ -141,14 +141,16 @@ async def test_clients_are_redirected(version: str, status: int) -> None:
         assert answer.header("location") == "https://test/new/x%0D?q=1"
 
 
-async def test_a_redirect_is_302_where_nothing_is_said_and_follows_a_proxy_that_is_trusted() -> (
-    None
-):
-    async with proxied(itself("/*", redirect={"host": "b.test"})) as gateway:
+@pytest.mark.parametrize(("trusted", "scheme"), [([], "http"), (["127.0.0.1"], "https")])
+async def test_a_redirect_keeps_the_scheme_of_the_client_and_is_302(
+    trusted: list[str], scheme: str
+) -> None:
+    endpoint = itself("/*", redirect={"host": "b.test"})
+    async with proxied(endpoint, forwarding=Forwarding(trusted)) as gateway:
         peer = await gateway.connect()
         told = [("X-Forwarded-Proto", "https")]
         answer = await peer.request("GET", "/a", headers=told)
-        assert (answer.status, answer.header("location")) == (302, "http://b.test/a")
+        assert (answer.status, answer.header("location")) == (302, f"{scheme}://b.test/a")
 
 
 async def test_who_comes_without_tls_is_led_to_it_and_others_are_let_in() -> None:
