@@ -51,6 +51,18 @@ class Named:
         return Reply(200, (), f"{self.name} {head.path.decode()} ".encode() + body)
 
 
+class Moved:
+    """A back end that leads elsewhere."""
+
+    max_body = 1000
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    async def answer(self, _head: Head, _body: bytes, /) -> Reply:
+        return Reply(302, ((b"location", self.place.encode()),))
+
+
 @pytest.fixture
 async def backends() -> AsyncIterator[list[str]]:
     """Return the addresses of two back ends."""
@@ -103,6 +115,29 @@ async def test_requests_reach_the_back_end_and_are_counted(
     )
     assert counted in metrics
     assert 'path="/404",code="404"' in metrics
+
+
+@pytest.mark.parametrize(("named", "status"), [(True, 200), (False, 302)])
+async def test_redirects_are_followed_to_hosts_that_are_named(
+    tmp_path: Path, backends: list[str], *, named: bool, status: int
+) -> None:
+    moved = HttpServer("127.0.0.1:0")
+    moved.handle("*", "/{path=**}", Moved(f"http://{backends[1]}/end"))
+    async with serving(moved):
+        (url,) = await moved.bind()
+        path = written(tmp_path / "gateway.yaml", url.removeprefix("http://"))
+        hosts = [f"--redirect.hosts={backends[1]}"] if named else []
+        given = Settings.of(
+            ["--addr=127.0.0.1:0", f"--conf={path}", *hosts], environ={"PROXY_FOLLOW_REDIRECT": "1"}
+        )
+        app = application(replace(given, dial_timeout=5.0), environ={})
+        (gateway,) = app.options.servers
+        assert isinstance(gateway, Gateway)
+        async with running(app):
+            peer = await connect(gateway)
+            answer = await peer.request("GET", "/api/x")
+            await peer.aclose()
+    assert (answer.status, answer.body) == (status, b"second /end " if named else b"")
 
 
 async def test_what_is_installed_counts_if_it_shall(tmp_path: Path, backends: list[str]) -> None:

@@ -19,9 +19,10 @@ from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.backend._unreachable import Unreachable
 from kratos_gateway.backend.balancing import balance_of
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
-from kratos_gateway.backend.following import Following, Redirects, is_redirect
+from kratos_gateway.backend.following import REDIRECTS, Following
 from kratos_gateway.backend.probing import ProbePlan, Probes
 from kratos_gateway.backend.record import NodeRecord
+from kratos_gateway.backend.redirects import Redirects
 from kratos_gateway.backend.shares import chosen, weighted
 from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
 from kratos_gateway.backend.watches import lease_instances
@@ -222,7 +223,7 @@ class Client:
             request.options.values[WEBSOCKET] = answer.body
             return answer
         answer = await connection.send(request, host)
-        if is_redirect(answer.status):
+        if answer.status in REDIRECTS:
             return await self._following.follow(answer, request, host, self._nodes)
         return answer
 

@@ -7,23 +7,26 @@ that whoever runs the gateway has named; what leads elsewhere is passed on to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from kratos.address import DEFAULT_PORTS, join_host_port, split_host_port
-from kratos.errors import ConfigError, Error
+from kratos.address import DEFAULT_PORTS, join_host_port
+from kratos.errors import Error
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place
+from kratos_gateway.backend.redirects import Redirects
 from kratos_gateway.exchange import Answer, Body, Repeatable, Request
 
-__all__ = ["MOST", "Following", "Redirects", "is_redirect"]
+__all__ = ["MOST", "REDIRECTS", "Following"]
 
 MOST: Final = 10
 """Redirects of one attempt that are followed, as in Go."""
 
 _CHANGING: Final = frozenset((301, 302, 303))  # what follows is asked by GET, without the body
-_KEEPING: Final = frozenset((307, 308))
+REDIRECTS: Final = _CHANGING | {307, 308}
+"""Statuses of answers that lead elsewhere, if they say where."""
+
 _SAFE: Final = frozenset(("GET", "HEAD"))
 _URL: Final = "/%:@!$&'()*+,;=-._~?[]{}|^"
 _OF_BODY: Final = b"content-"
@@ -37,35 +40,7 @@ _TOLD: Final = frozenset(
     )
 )
 
-_Nodes = Mapping[str, tuple[Place, NodeConnection]]
-
-
-def is_redirect(status: int) -> bool:
-    """Tell whether an answer with this status leads elsewhere, if it says where."""
-    return status in _CHANGING or status in _KEEPING
-
-
-class Redirects:
-    """Which redirects are followed, besides those to nodes of the same endpoint.
-
-    Args:
-        hosts: Each ``host``, at the usual port of its scheme, or ``host:port``; ``None`` for all,
-            as in Go: then a node that can be made to answer with a redirect opens all that the
-            gateway can reach.
-
-    Raises:
-        ConfigError: One is no host; names it.
-    """
-
-    def __init__(self, hosts: Collection[str] | None = ()) -> None:
-        self._hosts = None if hosts is None else frozenset(_host(each) for each in hosts)
-
-    def allow(self, host: str, port: int, *, secure: bool) -> bool:
-        """Tell whether a host that is no node may be asked."""
-        if self._hosts is None:
-            return True
-        usual = port == DEFAULT_PORTS["https" if secure else "http"]
-        return join_host_port(host, port) in self._hosts or (usual and host in self._hosts)
+_Nodes: TypeAlias = Mapping[str, tuple[Place, NodeConnection]]
 
 
 class _Leg(NamedTuple):
@@ -104,7 +79,7 @@ class Following:
         cannot be sent again, the redirect is the answer.
 
         Args:
-            answer: Of a node, with a status of ``is_redirect``.
+            answer: Of a node, with a status of ``REDIRECTS``.
             request: What it answers.
             host: By which the node was asked.
             nodes: Of the endpoint, by address.
@@ -119,7 +94,7 @@ class Following:
         known = None if node is None else nodes.get(node.address)
         leg = None if known is None else _Leg(*known, host)
         followed = 0
-        while is_redirect(answer.status) and answer.header(b"location"):
+        while answer.status in REDIRECTS and answer.header(b"location"):
             self.count()
             if leg is None or self.redirects is None:
                 return answer
@@ -216,19 +191,6 @@ class _Held:
         connections, self._connections = self._connections, None
         if connections is not None:
             connections.give_back(self._place)
-
-
-def _host(text: str) -> str:
-    """Return a host that is named in the configuration as it is compared."""
-    found = text.strip().lower()
-    try:
-        url = urlsplit(f"//{found}")
-        host, port = url.hostname, url.port
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no host: {error}; write host or host:port") from None
-    if not host or url.netloc != found or url.username is not None:
-        raise ConfigError(f"{text!r} is no host: write host or host:port")
-    return host if port is None else join_host_port(*split_host_port(found))
 
 
 def _url(location: str, request: Request, leg: _Leg) -> SplitResult:
