@@ -53,6 +53,37 @@ def test_a_file_that_cannot_be_read_is_told(path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith(f"error: {path}: endpoints[0].timeout: ")
 
 
+def test_a_text_without_quotes_is_told_to_need_them(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text("version: 1.0", encoding="utf-8")
+    assert status("check", str(path)) == 1
+    told = f'error: {path}: version: expected a string, got 1.0: write it in quotes, "1.0"\n'
+    assert capsys.readouterr().err == told
+    path.write_text("version: [1.0]", encoding="utf-8")
+    assert status("check", str(path)) == 1
+    assert "write it" not in capsys.readouterr().err
+
+
+def test_a_file_in_another_encoding_is_told_by_its_name(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_bytes(b"name: caf\xe9")
+    assert status("check", str(path)) == 1
+    assert capsys.readouterr().err.startswith(f"error: {path}: it is not UTF-8: ")
+
+
+def test_a_target_is_told_the_forms_that_the_gateway_takes_and_no_others(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(SOUND.replace(":80'", ":http'"), encoding="utf-8")
+    assert status("check", str(path)) == 1
+    assert capsys.readouterr().err.endswith(
+        "target '127.0.0.1:http': 'http' is no port from 1 to 65535; "
+        "write host:port or discovery:///service\n"
+    )
+
+
 def test_a_file_that_is_not_there_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

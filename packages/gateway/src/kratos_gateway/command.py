@@ -107,7 +107,7 @@ def _check(arguments: Sequence[str]) -> int:
     discovery = False if given.no_discovery else None
     try:
         found = list(_problems(Path(given.file), given.priority, discovery=discovery))
-    except (ConfigError, OSError, UnicodeDecodeError) as error:
+    except (ConfigError, OSError) as error:
         _say(f"error: {error}", sys.stderr)
         return 1
     for name, problem in found:
@@ -128,7 +128,7 @@ def _problems(
         return asyncio.run(complaint(middleware))
 
     installed = {plugin.name for plugin in plugins.find(GROUP)}
-    main = read(path.read_text(encoding="utf-8"), Gateway, name=str(path))
+    main = read(_text(path), Gateway, name=str(path))
     for problem in problems(
         main.message,
         oddities=main.oddities,
@@ -138,7 +138,7 @@ def _problems(
     ):
         yield str(path), problem
     for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
-        parsed = read(each.read_text(encoding="utf-8"), PriorityConfig, name=str(each))
+        parsed = read(_text(each), PriorityConfig, name=str(each))
         alone = Gateway(endpoints=parsed.message.endpoints)
         for problem in problems(
             alone,
@@ -148,6 +148,13 @@ def _problems(
             complaint=tried,
         ):
             yield str(each), problem
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: it is not UTF-8: {error}") from error
 
 
 def _say(text: str, where: TextIO) -> None:

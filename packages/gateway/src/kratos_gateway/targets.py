@@ -41,7 +41,8 @@ def read_target(text: str, *, secure: bool) -> Target:
     try:
         return Target.parse(completed)
     except TargetError as error:
-        raise ConfigError(f"{error}; {_FORMS}") from error
+        # Its advice names forms that clients take, of which some are none here.
+        raise ConfigError(f"{str(error).partition('; write one of ')[0]}; {_FORMS}") from error
 
 
 def _completed(places: str, *, secure: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -83,7 +84,8 @@ def read(
         shaped = shaper.message(_tree(text), cast("Descriptor", message_type.DESCRIPTOR))
         message = _PARSER.from_dict(shaped, message_type)
     except JsonError as error:
-        raise ConfigError(f"{name}: {error.field or 'the whole'}: {error.problem}") from error
+        place = error.field or "the whole"
+        raise ConfigError(f"{name}: {place}: {error.problem}{_advice(error.problem)}") from error
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
     return Parsed(message=message, oddities=tuple(shaper.oddities))
@@ -98,6 +100,14 @@ def _tree(text: str) -> Any:
     if not isinstance(tree, dict):
         raise ConfigError(f"it is {_kind(tree)}, where keys such as endpoints are expected")
     return tree  # pyright: ignore[reportUnknownVariableType]
+
+
+def _advice(problem: str) -> str:
+    """Return what to do about a number or a truth where YAML has to be told that it is a text."""
+    plain = re.fullmatch(r"expected a string, got ([-+.\w]+)", problem)
+    if plain is None or plain[1] == "null":
+        return ""
+    return f': write it in quotes, "{plain[1]}"'
 
 
 def _kind(tree: object) -> str:
