@@ -23,6 +23,7 @@ from kratos.tls import ServerTls
 from kratos.transport.http import Head, Wire
 from kratos.transport.listening import place_of
 from kratos_gateway.api.gateway_pb2 import Backend, Endpoint
+from kratos_gateway.backend import Client
 from kratos_gateway.backend.connections import ConnectOptions
 from kratos_gateway.backend.http2_node import Http2Node
 from kratos_gateway.backend.targets import target_of
@@ -144,6 +145,7 @@ async def test_nodes_follow_the_registry() -> None:
             await registry.register(instance(two, number="2"))
             await first.withdraw()
             client = gateway.proxy._clients[0]  # pyright: ignore[reportPrivateUsage]
+            assert isinstance(client, Client)
             await eventually(lambda: client.nodes == (two,))
             assert (await peer.request("GET", "/")).status == 200
             await registry.register(instance("127.0.0.1:1", number="2", scheme="grpc"))
@@ -162,6 +164,16 @@ async def test_a_service_without_a_node_is_no_reason_to_wait_for_ever(
         assert (await (await opened.connect()).request("GET", "/")).status == 502
     assert "GET '/': there is no node of shop, as far as the registry has told" in caplog.messages
     await proxy.aclose(drain=0.0)
+
+
+async def test_a_service_of_many_endpoints_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = config_of(*(to("discovery:///shop", path=f"/{each}") for each in range(5)))
+    proxy = await Proxy.opened(config, resolve_timeout=0.01, discovery=MemoryRegistry())
+    await proxy.aclose(drain=0.0)
+    told = [each.levelname for each in caplog.records if "shop has no node" in each.getMessage()]
+    assert told.count("WARNING") == 1
 
 
 async def test_endpoints_and_configurations_share_one_watch() -> None:

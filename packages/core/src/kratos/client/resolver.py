@@ -94,6 +94,7 @@ class DiscoveryResolver:
         key: Identity of this client: decides which nodes it uses. A text takes a place on a ring,
             as in Go; a number from 0 on, one for each client, loads all nodes alike.
         keep: Whether an empty list leaves the good set in force.
+        quiet: Whether its log is left to another resolver of the same nodes.
         clock: Time for ``NodeSet.stale_since``.
     """
 
@@ -108,6 +109,7 @@ class DiscoveryResolver:
         size: int,
         key: str | int,
         keep: bool = True,
+        quiet: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._lease = lease
@@ -118,6 +120,8 @@ class DiscoveryResolver:
         self._size = size
         self._key = key
         self._keep = keep
+        self._warning = logging.DEBUG if quiet else logging.WARNING
+        self._info = logging.DEBUG if quiet else logging.INFO
         self._clock = clock
         self._current = NO_NODES
         self._unusable_since: float | None = None
@@ -164,7 +168,8 @@ class DiscoveryResolver:
         if not nodes and current.nodes and self._keep:
             if self._unusable_since is None:
                 self._unusable_since = self._clock.time()
-                _log.warning(
+                _log.log(
+                    self._warning,
                     "%s: no usable instance is listed, the last good list (%d) stays in use: %s",
                     self._service,
                     len(current.nodes),
@@ -173,9 +178,9 @@ class DiscoveryResolver:
             self._mark(self._lease.feed.stale_since)
             return
         if not nodes:
-            _log.warning("%s has no node: %s", self._service, self._why_none(instances))
+            _log.log(self._warning, "%s has no node: %s", self._service, self._why_none(instances))
         elif self._unusable_since is not None:
-            _log.info("%s: usable instances are listed again", self._service)
+            _log.log(self._info, "%s: usable instances are listed again", self._service)
         self._unusable_since = None
         if nodes != current.nodes or current.revision == 0:
             current = NodeSet(nodes=nodes, revision=current.revision + 1)

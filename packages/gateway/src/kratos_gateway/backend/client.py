@@ -50,6 +50,8 @@ class ClientOptions:
         redirects: Which redirects of nodes are followed; ``None`` to pass them on.
         clock: Time for what is told of attempts.
         identity: Of this gateway, by which it uses other nodes of many than its like do.
+        told: Services, schemes and TLS that a client tells the log of: hundreds of endpoints may
+            have one service, and one line says it.
     """
 
     connections: Connections = field(default_factory=Connections)
@@ -59,6 +61,7 @@ class ClientOptions:
     redirects: Redirects | None = None
     clock: Clock = SYSTEM_CLOCK
     identity: str = ""
+    told: set[tuple[str, str, bool]] = field(default_factory=set[tuple[str, str, bool]])
 
 
 def _nothing() -> None:
@@ -245,6 +248,9 @@ class Client:
         discovery = self._options.discovery
         assert discovery is not None, "checked before"
         lease = self._leases[target.service] = lease_instances(discovery, target.service)
+        place = (target.service, self._scheme, target.secure)
+        quiet = place in self._options.told
+        self._options.told.add(place)
         resolver = DiscoveryResolver(
             lease,
             service=target.service,
@@ -252,6 +258,7 @@ class Client:
             secure=target.secure,
             size=0,
             key="",
+            quiet=quiet,
             clock=self._options.clock,
         )
         self._resolvers[target.service] = resolver
