@@ -61,10 +61,12 @@ async def test_sighup_has_the_configuration_looked_at_and_ends_nothing(tmp_path:
     path = tmp_path / "gateway.yaml"
     path.write_text(CONFIG.format("v1"), encoding="utf-8")
     async with command(path) as running:
+        await running.until("is in force: version 'v1', 1 endpoints")
         await running.until("application started")
         path.write_text(CONFIG.format("v2"), encoding="utf-8")
         running.process.send_signal(signal.SIGHUP)
         await running.until("SIGHUP: the configuration is looked at now")
+        await running.until("is in force: version 'v2', 1 endpoints")
         running.process.send_signal(signal.SIGTERM)
         await running.until("application stopped")
         assert await running.process.wait() == 0

@@ -232,6 +232,12 @@ class Gateway:
             before = self._switch.replace(made)
             self._in_force = config
             self._metrics.reloaded(success=True)
+            _log.info(
+                "the configuration of %s is in force: version %r, %d endpoints",
+                self._configuration,
+                config.version,
+                len(config.endpoints),
+            )
             if before is not None:
                 work = self._switch.retire(before, drain=self._drain)
                 task = asyncio.create_task(work, name="kratos-gateway-retiring")

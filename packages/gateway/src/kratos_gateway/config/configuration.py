@@ -142,7 +142,6 @@ class Configuration:
         self._in_force = documents
         self._understood = None
         self._told = ""
-        _log.info("the configuration of %s is in force", self)
 
     def _tell(self, error: Exception) -> None:
         text = one_line(str(error)) if isinstance(error, ConfigError) else describe(error)
