@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from kratos.clock import Clock
-from kratos.errors import ConfigError, Error
+from kratos.errors import ConfigError
 from kratos_gateway.api.cache_pb2 import Cache
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request, RequestOptions
-from kratos_gateway.headers import first
 from kratos_gateway.middleware.bodies import read_whole
-from kratos_gateway.middleware.callers import times_not_for_others
 from kratos_gateway.middleware.context import Context
-from kratos_gateway.middleware.freshness import Lifetimes, directives, validators
+from kratos_gateway.middleware.freshness import Lifetimes, directives
 from kratos_gateway.middleware.keeping import Keeper, announced, is_of_somebody
 from kratos_gateway.middleware.kept import Kept, Shelf
 from kratos_gateway.middleware.loads import Load, Loads, Verdict
@@ -25,8 +22,7 @@ from kratos_gateway.middleware.options import options_of, seconds_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refreshing import Refreshing
 from kratos_gateway.middleware.refusal import is_grpc
-from kratos_gateway.middleware.requests import with_headers
-from kratos_gateway.middleware.tags import is_same
+from kratos_gateway.middleware.revalidation import Asking, marked
 from kratos_gateway.times import in_seconds
 
 __all__ = ["build"]
@@ -34,7 +30,6 @@ __all__ = ["build"]
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_ANSWER: Final = 1024 * 1024
 _DAY: Final = 86_400.0
-_SPARING: Final = 5.0  # seconds in which what is stale does where back ends have failed
 _UNSAFE: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 # Requests that say so are between a client and its back end, or say what their key does not.
 _PERSONAL: Final = (
@@ -42,7 +37,6 @@ _PERSONAL: Final = (
     *(b"if-match", b"if-modified-since", b"if-range", b"if-unmodified-since"),
     *(b"x-http-method-override", b"x-http-method", b"x-method-override"),
 )
-_CONDITIONS: Final = (b"if-none-match", b"if-modified-since")
 
 
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
@@ -99,6 +93,7 @@ class _Cached:
         self._endpoint: Final = endpoint
         self._shelf: Final = shelf
         self._keeper: Final = keeper
+        self._asking: Final = Asking(handler, shelf, keeper, clock)
         self._refreshing: Final = refreshing
         self._clock: Final = clock
         self._loads: Final = Loads()
@@ -111,41 +106,32 @@ class _Cached:
             return answer
         asked = directives(request.headers)
         if "no-store" in asked or is_grpc(request) or _is_personal(request):
-            return _marked(await self._handler(request), "fwd=bypass")
+            return marked(await self._handler(request), "fwd=bypass")
         key = _key(request)
         if "no-cache" in asked or asked.get("max-age") == "0":
             if "only-if-cached" in asked:
                 return _nothing()
-            return (await self._asked(request, key, None))[0]
+            return (await self._asking.ask(request, key, None))[0]
         found, now = self._found(request, key), self._clock.time()
         if found is not None and (found.until > now or found.revalidating > now):
             if found.until <= now:
                 self._refresh(request, key, found)
-            return self._answer(request, found)
+            return self._asking.answer(request, found)
         if "only-if-cached" in asked:
             return _nothing()
         return await self._loaded(request, key, found)
 
     def _found(self, request: Request, key: str) -> Kept | None:
-        found = self._shelf.find(key, request.headers, self._clock.time(), by=self)
+        found = self._shelf.find(key, request.headers, self._clock.time(), by=self._asking)
         if found is None or found.public or not is_of_somebody(request):
             return found
         return None
-
-    def _answer(self, request: Request, found: Kept, how: str = "hit") -> Answer:
-        now = self._clock.time()
-        status = f"gateway; {how}; ttl={int(found.until - now)}".encode()
-        age = (b"age", str(int(found.age + now - found.since)).encode())
-        headers = [*found.headers, age, (b"cache-status", status)]
-        if is_same(request.header(b"if-none-match"), first(found.headers, b"etag")):
-            return Answer(304, headers)
-        return Answer(found.status, headers, found.body)
 
     async def _loaded(self, request: Request, key: str, found: Kept | None) -> Answer:
         """Ask, or wait for whoever asks the same just now."""
         name = (key, is_of_somebody(request))
         if found is None and request.header(b"if-none-match"):
-            return (await self._asked(request, key, None))[0]
+            return (await self._asking.ask(request, key, None))[0]
         while not self._loads.passes_by(name, self._clock.time()):
             load = self._loads.find(name)
             if load is None:
@@ -155,9 +141,9 @@ class _Cached:
                 continue
             found = self._found(request, key)
             if verdict is Verdict.KEPT and found is not None and found.until > self._clock.time():
-                return self._answer(request, found, "fwd=miss; collapsed")
+                return self._asking.answer(request, found, "fwd=miss; collapsed")
             break
-        return (await self._asked(request, key, found))[0]
+        return (await self._asking.ask(request, key, found))[0]
 
     async def _led(
         self, request: Request, key: str, found: Kept | None, name: tuple[str, bool]
@@ -166,7 +152,7 @@ class _Cached:
         load = self._loads.begin(name)
         verdict = Verdict.LEFT
         try:
-            answer, keeps = await self._asked(request, key, found)
+            answer, keeps = await self._asking.ask(request, key, found)
             verdict = Verdict.OWN
             if keeps:
                 await self._hurry(answer, load)
@@ -187,59 +173,6 @@ class _Cached:
             answer.body = await read_whole(body, self._keeper.largest)
             answer.trailers = body.trailers
 
-    async def _asked(self, request: Request, key: str, found: Kept | None) -> tuple[Answer, bool]:
-        """Ask, or ask whether what was found is still good; tell whether the answer is kept."""
-        serial = self._shelf.serial
-        known = [] if found is None else validators(found.headers)
-        asked, how = request, "fwd=miss"
-        if known:
-            others = [pair for pair in request.headers if pair[0] not in _CONDITIONS]
-            asked = with_headers(request, [*others, *known])
-        before = times_not_for_others(request)
-        answer = await self._unless_it_fails(asked, key, found)
-        own = times_not_for_others(request) > before
-        if found is not None:
-            if answer is None:
-                return self._answer(request, found), True
-            if known:
-                how = f"fwd=stale; fwd-status={answer.status}"
-            if known and answer.status == 304:
-                tag = answer.header(b"etag")
-                if own or (
-                    tag and not is_same(tag, first(found.headers, b"etag"))
-                ):  # of another one
-                    return await self._asked(request, key, None)
-                fresh = self._keeper.freshen(key, found, answer, serial)
-                return self._answer(request, fresh or found, how), fresh is not None
-        assert answer is not None, "there is nothing else to answer with"
-        if own:
-            return _marked(answer, "fwd=bypass"), False
-        keeps = self._keeper.keep(request, key, answer, serial, by=self)
-        return _marked(answer, f"{how}; stored" if keeps else how), keeps
-
-    async def _unless_it_fails(self, asked: Request, key: str, found: Kept | None) -> Answer | None:
-        """Ask; ``None`` where that fails and what was found may do, as it then does for a while."""
-        serial = self._shelf.serial
-        if found is None or found.failing <= self._clock.time():
-            return await self._handler(asked)
-        try:
-            answer = await self._handler(asked)
-            if answer.status < 500:
-                return answer
-            if not isinstance(answer.body, bytes):
-                answer.body.close()
-        except (OSError, TimeoutError):
-            pass  # as below
-        except Error as error:
-            if error.code < 500:
-                raise
-        except asyncio.CancelledError:
-            if not asked.options.is_late():
-                raise
-        for_a_while = min(found.failing, self._clock.time() + _SPARING)
-        self._shelf.put(key, replace(found, revalidating=for_a_while), asked=serial)
-        return None
-
     def _refresh(self, request: Request, key: str, found: Kept) -> None:
         """Ask for an answer anew, behind the one that serves meanwhile."""
         copy = replace(
@@ -252,7 +185,7 @@ class _Cached:
         )
 
         async def refresh() -> None:
-            answer, _ = await self._asked(copy, key, found)
+            answer, _ = await self._asking.ask(copy, key, found)
             await read_whole(answer.body, self._keeper.largest)
 
         self._refreshing.begin((key, found.vary, self), refresh, in_seconds(self._endpoint.timeout))
@@ -267,9 +200,4 @@ def _is_personal(request: Request) -> bool:
 
 
 def _nothing() -> Answer:
-    return _marked(Answer(504), "fwd=miss")
-
-
-def _marked(answer: Answer, how: str) -> Answer:
-    answer.headers = [*answer.headers, (b"cache-status", f"gateway; {how}".encode())]
-    return answer
+    return marked(Answer(504), "fwd=miss")
