@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -174,10 +175,13 @@ async def test_compressed_messages_pass_as_they_are() -> None:
     assert (answer.body, answer.header(b"content-encoding")) == (data, b"gzip")
 
 
-async def test_compressed_json_is_read() -> None:
+@pytest.mark.parametrize(
+    ("coding", "data"), [("gzip", gzip.compress(b'"in"')), ("deflate", zlib.compress(b'"in"'))]
+)
+async def test_compressed_json_is_read(coding: str, data: bytes) -> None:
     backend = answering(framed(message("out")))
-    sent = [("Content-Encoding", "gzip"), ("Accept-Encoding", "gzip")]
-    await call(served(backend), PUT, gzip.compress(b'"in"'), "application/json", *sent)
+    sent = [("Content-Encoding", coding), ("Accept-Encoding", "gzip")]
+    await call(served(backend), PUT, data, "application/json", *sent)
     assert backend.last.body == framed(message("in"))
     assert not backend.last.header(b"grpc-encoding")
     assert not backend.last.header(b"grpc-accept-encoding")

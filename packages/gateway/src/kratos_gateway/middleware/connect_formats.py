@@ -19,7 +19,7 @@ from kratos.errors import Error
 __all__ = ["AS_JSON", "AS_PROTO", "Format", "Known", "inflated", "known_of"]
 
 _JSON: Final = JsonCodec(options=JsonOptions(emit_unset=False))
-_GZIP: Final = 16 + zlib.MAX_WBITS
+_CODINGS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +72,24 @@ def inflated(data: bytes, coding: bytes, most: int, /) -> bytes:
     """Return a message as it was before a client compressed it.
 
     Raises:
-        Error: 501: by something else than gzip. 400: it is none. 413: it has too many bytes.
+        Error: 501: by something that is not known here. 400: it is malformed. 413: it has too
+            many bytes.
     """
     if coding in (b"", b"identity") or not data:
         return data
-    if coding != b"gzip":
-        name = coding[:32].decode("latin-1")
-        raise Error(501, "UNIMPLEMENTED", f"the coding {name!r} is none of those read here: gzip")
-    inflate = zlib.decompressobj(_GZIP)
+    name = coding[:32].decode("latin-1")
+    if coding not in _CODINGS:
+        text = f"the coding {name!r} is none of those read here: gzip, deflate"
+        raise Error(501, "UNIMPLEMENTED", text)
+    inflate = zlib.decompressobj(_CODINGS[coding])
     try:
         message = inflate.decompress(data, most + 1)
     except zlib.error as error:
-        raise Error(400, "CODEC", f"the message is no gzip: {error}") from error
+        raise Error(400, "CODEC", f"the message is no {name}: {error}") from error
     if len(message) > most:
         raise Error(413, "BODY_TOO_LARGE", f"the message has more than {most} bytes")
     if not inflate.eof or inflate.unused_data:
-        raise Error(400, "CODEC", "the message is no gzip: its end is not where it should be")
+        raise Error(400, "CODEC", f"the message is no {name}: it does not end where it should")
     return message
 
 
