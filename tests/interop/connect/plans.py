@@ -133,6 +133,16 @@ _GRPCIO: Final = (
     ),
 )
 
+_GATEWAY: Final = (
+    *_SERVER,
+    *_info("gRPC Unexpected Requests/**/unexpected-uri"),
+    Known(
+        "Connect Unexpected Requests/**/unexpected-uri",
+        (_ONE_DETAIL, "actual HTTP status code does not match: wanted 404; got 501"),
+        "to a server of gRPC, which is asked, a method that there is not is one like any other",
+    ),
+)
+
 SERVERS: Final[tuple[Plan, ...]] = (
     Plan(
         name="server-http1-kratos",
@@ -159,6 +169,20 @@ SERVERS: Final[tuple[Plan, ...]] = (
         },
         least=3494,
         known=(*_SERVER, *_info("gRPC Unexpected Requests/**/unexpected-uri")),
+    ),
+    Plan(
+        name="server-gateway",
+        side="server",
+        engine="gateway",
+        features={
+            "versions": ["HTTP_VERSION_1", "HTTP_VERSION_2"],
+            "protocols": ["PROTOCOL_CONNECT", "PROTOCOL_GRPC", "PROTOCOL_GRPC_WEB"],
+            "compressions": _CODINGS,
+            "supports_tls": False,
+            "supports_half_duplex_bidi_over_http1": True,
+        },
+        least=2852,
+        known=_GATEWAY,
     ),
     Plan(
         name="server-http2-grpcio",
