@@ -29,7 +29,7 @@ class Steps:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         self.stack = stack
-        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.ports: dict[str, str] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         for name, text in BLOCKS.items():
             if "." in name:
                 (folder / name).write_text(self.mine(text), encoding="utf-8")

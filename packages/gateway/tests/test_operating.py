@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Process:
 
 
 @asynccontextmanager
-async def command(path: Path, *flags: str) -> AsyncIterator[Process]:
+async def command(path: Path, *flags: str) -> AsyncGenerator[Process]:
     """Run the command on a port of its own."""
     arguments = ["-addr", "127.0.0.1:0", "-conf", str(path), *flags]
     process = await asyncio.create_subprocess_exec(
