@@ -374,7 +374,7 @@ async def test_a_stream_goes_on_while_the_configuration_changes(
         (url,) = await server.bind()
         path = tmp_path / "gateway.yaml"
         text = written(path, url.removeprefix("http://")).read_text(encoding="utf-8")
-        path.write_text(text.replace("path:", "timeout: 60s, path:"), encoding="utf-8")
+        path.write_text(text.replace("timeout: 30s", "timeout: 60s"), encoding="utf-8")
         app = application(settings(path), environ={})
         gateway = app.options.servers[0]
         assert isinstance(gateway, Gateway)
