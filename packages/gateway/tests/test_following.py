@@ -201,9 +201,9 @@ SECRETS = [
 
 @pytest.mark.parametrize("everywhere", [True, False])
 async def test_a_host_that_is_named_is_asked_and_not_told_who_asks(*, everywhere: bool) -> None:
-    async with followed(
-        **({"redirects": Redirects(None)} if everywhere else {"named": True})
-    ) as it:
+    # Those of "named" are given where there are no others.
+    others = {"redirects": Redirects(None)} if everywhere else {}
+    async with followed(named=True, **others) as it:
         it.site.led[b"/a"] = (307, f"http://{it.other.address}/end")
         peer = await it.gateway.connect()
         answer = await peer.request("POST", "/a", headers=SECRETS, body=b"body")

@@ -27,14 +27,16 @@ class Process:
         self.process = process
         self.lines: list[str] = []
 
-    async def until(self, text: str) -> str:
-        """Return the next line that has a text."""
+    async def until(self, *texts: str) -> str:
+        """Read until each of some texts has come, in any order; return the last line of these."""
         assert self.process.stderr is not None
+        waiting = set(texts)
         while True:
             line = (await self.process.stderr.readline()).decode()
             assert line, self.lines
             self.lines.append(line)
-            if text in line:
+            waiting -= {text for text in waiting if text in line}
+            if not waiting:
                 return line
 
 
@@ -65,8 +67,10 @@ async def test_sighup_has_the_configuration_looked_at_and_ends_nothing(tmp_path:
         await running.until("application started")
         path.write_text(CONFIG.format("v2"), encoding="utf-8")
         running.process.send_signal(signal.SIGHUP)
-        await running.until("SIGHUP: the configuration is looked at now")
-        await running.until("is in force: version 'v2', 1 endpoints")
+        # The file system may have told of the change before.
+        await running.until(
+            "SIGHUP: the configuration is looked at now", "is in force: version 'v2', 1 endpoints"
+        )
         running.process.send_signal(signal.SIGTERM)
         await running.until("application stopped")
         assert await running.process.wait() == 0
