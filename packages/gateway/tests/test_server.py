@@ -453,6 +453,17 @@ async def test_metrics_are_shown_to_who_asks_directly_as_by_go() -> None:
         assert (refused.status, refused.body) == (403, b"Forbidden\n")
 
 
+@pytest.mark.parametrize("path", ["//metrics", "/%6detrics", "/x/../metrics", "/./metrics"])
+async def test_no_spelling_of_metrics_gets_to_an_endpoint(path: str) -> None:
+    def make(followed: Configuration, build: Builder) -> Gateway:
+        return Gateway(followed, build, addresses=[LOCAL], shown=MemoryMeter())
+
+    async with running(make=make) as served:
+        proxied = [("X-Forwarded-For", "192.0.2.1")]
+        answer = await (await served.connect()).request("GET", path, headers=proxied)
+        assert (answer.status, answer.body) == (403, b"Forbidden\n")
+
+
 async def test_without_a_meter_the_path_of_metrics_is_like_any_other(served: Served) -> None:
     assert await ask(await served.connect(), "/metrics") == b"first"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from kratos.clock import SYSTEM_CLOCK, Clock
+from kratos.errors import Error
 from kratos.limit import Limit
 from kratos.transport.http import (
     Buffered,
@@ -18,10 +19,13 @@ from kratos.transport.http import (
     Streamed,
     Upgraded,
 )
+from kratos_gateway.routing import clean
 
 __all__ = ["Replaceable", "Switch"]
 
 _log = logging.getLogger("kratos.gateway")
+
+_RESPELLED: Final = (b"%", b"//", b"/.")  # in what is not as it is matched
 
 
 class Replaceable(HttpApplication, Protocol):
@@ -40,7 +44,7 @@ class Switch:
     """Routes each request to what is served at that moment, which then answers it to its end.
 
     Args:
-        fixed: Endpoints by raw path that come before all others.
+        fixed: Endpoints by path that come before all others, however it is spelled.
         clock: Time for draining.
     """
 
@@ -57,6 +61,8 @@ class Switch:
     def route(self, head: Head, /) -> Endpoint:
         """Choose the endpoint; see ``HttpApplication``."""
         fixed = self._fixed.get(head.path)
+        if fixed is None and self._fixed and any(each in head.path for each in _RESPELLED):
+            fixed = self._respelled(head.path)
         if fixed is not None:
             return fixed
         present = self._present
@@ -68,6 +74,12 @@ class Switch:
         if hasattr(endpoint, "answer"):
             return _HeldAnswer(endpoint, present)
         return _HeldSocket(endpoint, present)
+
+    def _respelled(self, path: bytes) -> Endpoint | None:
+        try:
+            return self._fixed.get(clean(path).wire.encode())
+        except Error:
+            return None  # which the application tells the client
 
     def replace(self, application: Replaceable, /) -> _Generation | None:
         """Serve something else from now on; return what was served, which ``retire`` takes."""
