@@ -137,6 +137,14 @@ def test_json_is_read_too() -> None:
     assert parse('{"name": "shop", "endpoints": [{"path": "/"}]}').endpoints[0].path == "/"
 
 
+def test_escapes_of_json_are_read_as_json_has_them() -> None:
+    assert parse(r'{"name": "\ud83d\ude42"}').name == "\N{SLIGHTLY SMILING FACE}"
+
+
+def test_braces_of_yaml_are_read_too() -> None:
+    assert parse("{name: shop}  # no JSON").name == "shop"
+
+
 def test_enums_are_read_by_name_and_by_number() -> None:
     found = parse("endpoints: [{protocol: GRPC}, {protocol: 2}]").endpoints
     assert [endpoint.protocol for endpoint in found] == [pb.GRPC, pb.GRPC]

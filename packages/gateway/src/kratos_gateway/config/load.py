@@ -92,14 +92,29 @@ def read(
 
 
 def _tree(text: str) -> Any:
-    decode = decoder("yaml")
-    assert decode is not None, "the core brings it"
-    tree = decode(text.encode("utf-8", "surrogatepass"))
+    tree = _json(text) if text.lstrip().startswith("{") else None
+    if tree is None:
+        decode = decoder("yaml")
+        assert decode is not None, "the core brings it"
+        tree = decode(text.encode("utf-8", "surrogatepass"))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise ConfigError(f"it is {_kind(tree)}, where keys such as endpoints are expected")
     return tree  # pyright: ignore[reportUnknownVariableType]
+
+
+def _json(text: str) -> Any:
+    """Return what JSON says; ``None`` for what is none, as YAML may have braces as well.
+
+    YAML does not read all of JSON: it takes pairs of escapes, as of an emoji, for two characters.
+    """
+    decode = decoder("json")
+    assert decode is not None, "the core brings it"
+    try:
+        return decode(text.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        return None
 
 
 def _advice(problem: str) -> str:
