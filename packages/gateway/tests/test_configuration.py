@@ -223,6 +223,17 @@ async def test_a_look_for_others_leaves_what_is_in_force(followed: Followed) -> 
     assert await followed.look() == ["second"]
 
 
+async def test_a_look_for_others_leaves_the_priorities_in_force(followed: Followed) -> None:
+    followed.texts.priorities = {"a.yaml": "endpoints: [{path: /a}]"}
+    await followed.look()
+    followed.texts.priorities = {"a.yaml": "endpoints: [{path: /b}]"}
+    assert [each.path for each in (await followed.configuration.load()).endpoints] == ["/b"]
+    followed.texts.priorities = {"a.yaml": "endpoints: ["}
+    followed.texts.main = "name: second"
+    await followed.look()
+    assert [each.path for each in followed.applied.newest.endpoints] == ["/a"]
+
+
 async def test_digests_are_shown_under_the_names_of_go(followed: Followed) -> None:
     shown = followed.configuration.inspect()
     digest = Document(name="", content=b"name: first").digest

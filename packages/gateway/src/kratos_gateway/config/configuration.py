@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
@@ -26,6 +26,8 @@ INTERVAL: Final = 5.0
 
 _ANCHOR: Final = b"&"
 _LARGE: Final = 64 * 1024  # bytes that take a few milliseconds
+
+_Priorities: TypeAlias = "dict[str, PriorityConfig]"
 
 Apply: TypeAlias = Callable[[Gateway], Awaitable[None]]
 """Puts a configuration in force, or raises and leaves the old one there."""
@@ -61,9 +63,9 @@ class Configuration:
         self._interval = interval
         self._clock = clock
         self._environ = environ
-        self._priorities: dict[str, PriorityConfig] = {}
+        self._priorities: _Priorities = {}
         self._in_force: Documents | None = None
-        self._understood: tuple[object, Gateway | ConfigError] | None = None
+        self._understood: tuple[object, _Parsed | ConfigError] | None = None
         self._told = ""
         self._poked = asyncio.Event()
 
@@ -76,7 +78,7 @@ class Configuration:
         Raises:
             ConfigError: The main text cannot be had or read.
         """
-        return await self._parse(await self._reader.read())
+        return (await self._parse(await self._reader.read())).whole
 
     async def pending(self) -> Gateway | None:
         """Return what the texts say now; ``None`` if they are those in force, which is soon told.
@@ -88,7 +90,7 @@ class Configuration:
         before = self._in_force
         if before is not None and documents.digests == before.digests:
             return None
-        return await self._parse(documents)
+        return (await self._parse(documents)).whole
 
     async def begin(self) -> Gateway:
         """Return what is to be in force first; ``follow`` tells of what differs from it.
@@ -98,8 +100,8 @@ class Configuration:
         """
         documents = await self._reader.read()
         loaded = await self._parse(documents)
-        self._in_force = documents
-        return loaded
+        self._in_force, self._priorities = documents, loaded.priorities
+        return loaded.whole
 
     async def follow(self, apply: Apply, /) -> None:
         """Apply what changes, until cancelled.
@@ -135,11 +137,12 @@ class Configuration:
             if before is not None and documents.digests == before.digests:
                 self._told = ""
                 return
-            await apply(await self._understand(documents))
+            parsed = await self._understand(documents)
+            await apply(parsed.whole)
         except Exception as error:
             self._tell(error)
             return
-        self._in_force = documents
+        self._in_force, self._priorities = documents, parsed.priorities
         self._understood = None
         self._told = ""
 
@@ -149,7 +152,7 @@ class Configuration:
             self._told = text
             _log.error("the configuration stays as it was: %s", text)
 
-    async def _understand(self, documents: Documents) -> Gateway:
+    async def _understand(self, documents: Documents) -> _Parsed:
         """Return what texts say; those that were read at the last look are not read again."""
         digests = documents.digests
         if self._understood is None or self._understood[0] != digests:
@@ -162,7 +165,7 @@ class Configuration:
             raise found.with_traceback(None)
         return found
 
-    async def _parse(self, documents: Documents) -> Gateway:
+    async def _parse(self, documents: Documents) -> _Parsed:
         contents = [each.content for each in (documents.main, *documents.priorities)]
         if sum(map(len, contents)) < _LARGE and not any(_ANCHOR in each for each in contents):
             return self._parsed(documents)
@@ -171,7 +174,7 @@ class Configuration:
         with uncollected():
             return await asyncio.to_thread(self._parsed, documents)
 
-    def _parsed(self, documents: Documents) -> Gateway:
+    def _parsed(self, documents: Documents) -> _Parsed:
         text, name = _text(documents.main), documents.main.name
         parsed = read(text, Gateway, name=name, environ=self._environ)
         for oddity in parsed.oddities:
@@ -185,8 +188,7 @@ class Configuration:
                 stays = "what it said before stays" if each.name in kept else "it is left out"
                 why = one_line(str(error))
                 _log.warning("a priority configuration cannot be read, %s: %s", stays, why)
-        self._priorities = kept
-        return merge(parsed.message, [kept[name] for name in sorted(kept)])
+        return _Parsed(merge(parsed.message, [kept[name] for name in sorted(kept)]), kept)
 
     async def _pause(self) -> None:
         """Wait until it is time to look, or somebody says so."""
@@ -204,6 +206,13 @@ class Configuration:
     async def _poke(self) -> None:
         await self._poked.wait()
         self._poked.clear()
+
+
+class _Parsed(NamedTuple):
+    """A configuration, and the priority configurations that are part of it, by name."""
+
+    whole: Gateway
+    priorities: _Priorities
 
 
 def _text(document: Document) -> str:
