@@ -70,6 +70,15 @@ async def test_clients_are_told_apart_by_their_address_and_not_by_their_port() -
     assert await statuses(handler, 1, forwarded, peer="10.0.0.1:1") == [429]
 
 
+async def test_clients_of_one_network_of_ipv6_are_one_as_they_choose_the_rest() -> None:
+    context = Context(clock=FakeClock())
+    options = RateLimit(rate=1, per="client")
+    handler = behind(Backend(), "ratelimit", options, context=context)
+    assert await statuses(handler, 2, peer="[2001:db8:0:1::1]:1") == [200, 429]
+    assert await statuses(handler, 1, peer="[2001:db8:0:1:ffff::2]:1") == [429]
+    assert await statuses(handler, 1, peer="[2001:db8:0:2::1]:1") == [200]
+
+
 async def test_values_of_a_header_are_told_apart_also_long_ones() -> None:
     context = Context(clock=FakeClock())
     handler = behind(

@@ -10,11 +10,12 @@ from typing import Final, TypeAlias
 from kratos.errors import ConfigError
 from kratos_gateway.exchange import Request
 
-__all__ = ["Address", "Clients", "Networks"]
+__all__ = ["Address", "Clients", "Networks", "network_of"]
 
 Address: TypeAlias = "IPv4Address | IPv6Address"
 
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_HOST_BITS: Final = 64  # of an address of IPv6, which whoever has the network chooses
 _NOWHERE: Final = IPv6Address(0)
 _LONGEST: Final = 64  # characters of an address, with the zone that IPv6 may have
 
@@ -88,6 +89,13 @@ class Clients:
                 break  # whoever wrote that, the one who is known is the proxy
             found = before
         return found
+
+
+def network_of(address: Address, /) -> str:
+    """Return what a client may have all addresses of: that of IPv4, or 64 bits of one of IPv6."""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(IPv6Address(int(address) >> _HOST_BITS << _HOST_BITS))
 
 
 def _parsed(text: str) -> Address | None:

@@ -16,7 +16,7 @@ from kratos.url import Options, expand_env, parse_url
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.ratelimit_pb2 import RateLimit
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
-from kratos_gateway.middleware.addresses import Clients, Networks
+from kratos_gateway.middleware.addresses import Clients, Networks, network_of
 from kratos_gateway.middleware.callers import caller_of
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.names import header_name
@@ -147,7 +147,7 @@ def _key_of(told: RateLimit) -> KeyOf:
     if per == "endpoint":
         return lambda _request: ""
     if per == "client":
-        return lambda request: str(clients.address(request))
+        return lambda request: network_of(clients.address(request))
     if per == "caller":
         return lambda request: _caller(request, clients)
     kind, colon, name = per.partition(":")
@@ -160,7 +160,7 @@ def _key_of(told: RateLimit) -> KeyOf:
 def _caller(request: Request, clients: Clients) -> str:
     who = caller_of(request)
     if who is None or not who.subject:
-        return str(clients.address(request))
+        return network_of(clients.address(request))
     return _short("\n".join((who.scheme, who.issuer, who.subject)))
 
 
