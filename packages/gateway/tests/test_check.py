@@ -192,9 +192,8 @@ def test_a_registry_has_to_be_there_for_those_who_ask_it() -> None:
     assert told.startswith("error: endpoints[0].backends[0].target: there is no registry to ask")
 
 
-def test_a_registry_is_asked_for_one_protocol() -> None:
-    (told,) = of_endpoint("path: /a, backends: [{target: 'discovery:///shop'}]")
-    assert "write protocol: HTTP or GRPC" in told
+def test_an_endpoint_without_a_protocol_is_one_of_http_with_a_registry_too() -> None:
+    assert of_endpoint("path: /a, backends: [{target: 'discovery:///shop'}]") == []
 
 
 def test_a_path_in_place_of_a_certificate_is_told() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from kratos.errors import ConfigError
 from kratos.selector import RandomChoice
-from kratos_gateway.api.gateway_pb2 import GRPC, TLS, UNSPECIFIED, Backend, Endpoint, Protocol
+from kratos_gateway.api.gateway_pb2 import GRPC, TLS, Backend, Endpoint, Protocol
 from kratos_gateway.config.conditions import answers_itself
 from kratos_gateway.config.node_checks import node_troubles
 from kratos_gateway.config.retry_checks import DEFAULT_TIMEOUT
@@ -88,7 +88,9 @@ def backend_troubles(
         place = f"backends[{at}]"
         try:
             if read_target(backend.target, secure=backend.tls).service:
-                yield from _registry_troubles(f"{place}.target", endpoint, discovery)
+                if discovery is False:
+                    text = "there is no registry to ask: give --discovery.dsn"
+                    yield Trouble(f"{place}.target", text)
             else:
                 yield from _direct_troubles(place, backend)
         except ConfigError as error:
@@ -101,13 +103,7 @@ def backend_troubles(
         if backend.http2 and endpoint.protocol == GRPC:
             text = "nothing reads it where protocol is GRPC, which is HTTP/2 anyway: leave it out"
             yield Trouble(f"{place}.http2", text, fatal=False)
-        name = backend.tls_config_name
-        if name and name not in store:
-            text = f"tls_store has no {name!r}, so the system's roots count"
-            yield Trouble(f"{place}.tls_config_name", text, fatal=False)
-        if name and not backend.tls:
-            text = "nothing reads it without tls: true"
-            yield Trouble(f"{place}.tls_config_name", text, fatal=False)
+        yield from _tls_name_troubles(place, backend, store)
     yield from node_troubles(endpoint)
 
 
@@ -116,6 +112,16 @@ def _direct_troubles(place: str, backend: Backend) -> Iterator[Trouble]:
         if given:
             text = "it chooses among what a registry tells: write discovery:///service as target"
             yield Trouble(f"{place}.{field}", text, fatal=False)
+
+
+def _tls_name_troubles(place: str, backend: Backend, store: Mapping[str, TLS]) -> Iterator[Trouble]:
+    name = backend.tls_config_name
+    if name and name not in store:
+        text = f"tls_store has no {name!r}, so the system's roots count"
+        yield Trouble(f"{place}.tls_config_name", text, fatal=False)
+    if name and not backend.tls:
+        text = "nothing reads it without tls: true"
+        yield Trouble(f"{place}.tls_config_name", text, fatal=False)
 
 
 def _probe_problem(backend: Backend) -> str | None:
@@ -128,18 +134,6 @@ def _probe_problem(backend: Backend) -> str | None:
     except ConfigError as error:
         return str(error).removeprefix("health_check: ")
     return None
-
-
-def _registry_troubles(
-    place: str,
-    endpoint: Endpoint,
-    discovery: bool | None,  # noqa: FBT001
-) -> Iterator[Trouble]:
-    if discovery is False:
-        yield Trouble(place, "there is no registry to ask: give --discovery.dsn")
-    if endpoint.protocol == UNSPECIFIED:
-        text = "a registry is asked for instances of one protocol: write protocol: HTTP or GRPC"
-        yield Trouble(place, text)
 
 
 def tls_troubles(tls: TLS) -> Iterator[Trouble]:
