@@ -57,12 +57,14 @@ def document(found: Mapping[str, Any]) -> bytes:
     """
     name = _text(found["name"] or "gateway")
     version = f" {_text(found['version'])}" if found["version"] else ""
-    around = f", within {_text(', '.join(found['middlewares']))}" if found["middlewares"] else ""
+    names = _text(", ".join(found["middlewares"]))
+    around = f", middleware of all routes: {names}" if names else ""
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style><h1>{name}{version}</h1>"
-        f"<p>{_text(found['configuration'])}, {found['inFlight']} requests under way{around}</p>"
+        f"<p>{_text(found['configuration'])}, {found['inFlight']} requests under way{around}; "
+        "counts begin with each change</p>"
         f"{_routes(found['endpoints'])}{_nodes(found['endpoints'])}{_diff(found['change'])}"
     )
     return page.encode("utf-8", "replace")
