@@ -169,9 +169,13 @@ async def test_a_key_that_would_lead_elsewhere_is_refused(
 
 
 @pytest.mark.parametrize(
-    "config", ["", "[", "[]", '{"endpoints": 1}', '{"endpoints": [{"timeout": "soon"}]}']
+    "config",
+    [
+        *("", "[", "[]", '{"endpoints": 1}', '{"endpoints": [{"timeout": "soon"}]}'),
+        '{"endpoints": [{"path": "/{a", "backends": [{"target": "127.0.0.1:1"}]}]}',
+    ],
 )
-async def test_a_release_that_cannot_be_read_is_asked_for_again(
+async def test_a_release_that_cannot_be_read_or_served_is_asked_for_again(
     controlled: Controlled, config: str
 ) -> None:
     controlled.path.write_text("name: before")

@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 from uuid import uuid4
 
 from kratos.errors import ConfigError
-from kratos_gateway.config import parse, parse_priority
+from kratos_gateway.api.gateway_pb2 import Gateway
+from kratos_gateway.config import parse, parse_priority, problems
 
 __all__ = ["ConfigFiles", "Priority", "Release"]
 
@@ -57,7 +58,7 @@ class Release:
         """Return the release of an answer in JSON.
 
         Raises:
-            ConfigError: It is none, or a configuration of it cannot be read; says which.
+            ConfigError: It is none, or a configuration of it cannot be read or served; says which.
         """
         answer = _mapping(told, "the answer")
         listed: object = answer.get("priorityConfigs")
@@ -66,7 +67,7 @@ class Release:
         if not isinstance(listed, list):
             raise ConfigError("priorityConfigs of the answer is no list")
         config = _indented(_text(answer, "config"), "config of the answer")
-        parse(config, name="config of the answer")
+        _require_sound(parse(config, name="config of the answer"), "config of the answer")
         return cls(
             config=config,
             version=_text(answer, "version"),
@@ -120,8 +121,17 @@ def _priority(told: object) -> Priority:
         # It becomes the name of a file, and must not lead out of its folder.
         raise ConfigError(f"key {key!r:.80} has letters, digits, '.', '_' and '-' only")
     config = _indented(_text(item, "config"), f"priority configuration {key}")
-    parse_priority(config, name=f"priority configuration {key}")
+    name = f"priority configuration {key}"
+    parsed = parse_priority(config, name=name)
+    _require_sound(Gateway(endpoints=parsed.endpoints), name)
     return Priority(key=key, config=config, version=_text(item, "version"))
+
+
+def _require_sound(gateway: Gateway, name: str) -> None:
+    """Refuse what would be refused as it is put in force, and by the next start, too."""
+    wrong = next((each for each in problems(gateway) if each.fatal), None)
+    if wrong is not None:
+        raise ConfigError(f"{name}: {wrong.place}: {wrong.text}")
 
 
 def _mapping(told: object, what: str) -> Mapping[str, Any]:
