@@ -43,6 +43,7 @@ endpoints:
 SERIES = re.compile(r"(go_gateway_\w+)\{(.*)\} (\S+)")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"
+MOVED = b"HTTP/1.1 302 Found\r\nLocation: /labelled/1\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok"
 
 Shown = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -74,6 +75,7 @@ def busy(started: Callable[..., AbstractContextManager[Both]]) -> Iterator[Both]
         ask(both, "/plain", method="POST", body="x")
         ask(both, "/labelled/1", OK, method="POST", body="four")
         ask(both, "/labelled/2", OK, method="HEAD")
+        ask(both, "/labelled/3", MOVED)
         ask(both, "/cut", HANG)
         ask(both, "/dead")
         ask(both, "/again", BUSY, OK)
@@ -96,6 +98,7 @@ def test_the_same_traffic_makes_the_same_series(busy: Both) -> None:
         "go_gateway_requests_rx_bytes",
         "go_gateway_requests_retry_state",
         "go_gateway_requests_circuit_breaker_denied_total",
+        "go_gateway_client_redirect_total",
     }
 
 
