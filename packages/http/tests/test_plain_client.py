@@ -82,7 +82,7 @@ async def broken(request: Request) -> Reply:
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    server = HttpServer("127.0.0.1:0")
+    server = HttpServer("127.0.0.1:0", timeout=30.0)  # a busy machine may stand still for a second
     for verb in ("GET", "POST", "DELETE"):
         server.route(verb, "/things/{id}")(mirror)
     server.route("POST", "/echo")(echo)
