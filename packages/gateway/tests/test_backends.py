@@ -25,6 +25,7 @@ from kratos.transport.listening import place_of
 from kratos_gateway.api.gateway_pb2 import Backend, Endpoint
 from kratos_gateway.backend import Client
 from kratos_gateway.backend.connections import ConnectOptions
+from kratos_gateway.backend.http1_node import Http1Node
 from kratos_gateway.backend.http2_node import Http2Node
 from kratos_gateway.backend.targets import target_of
 from kratos_gateway.exchange import Answer, Handler, Request, RequestOptions
@@ -380,6 +381,43 @@ async def test_a_full_connection_of_http2_gets_another_beside_it() -> None:
             for request in (first, *others):
                 assert (await request.answer()).status == 200
             assert len({head.peer for head in node.heads}) == 3
+
+
+class Closing(Dialer):
+    """Opens connections, the first of which are closed before they are used."""
+
+    def __init__(self, address: str, *, closed: int) -> None:
+        super().__init__(address)
+        self.left = closed
+
+    async def open(self, make: Any, *, through: bool = False) -> Any:
+        made = await super().open(make, through=through)
+        if self.left:
+            self.left -= 1
+            made.close()
+        return made
+
+
+def post() -> Request:
+    options = RequestOptions(Endpoint())
+    return Request("POST", "http", "x", "/", "", [], b"once", "", "1.1", options)
+
+
+async def test_a_new_connection_that_is_closed_before_it_is_used_is_followed_by_another() -> None:
+    async with backend(plain) as node:
+        http1 = Http1Node(Closing(node.address, closed=1), ConnectOptions(dial_timeout=5.0))
+        assert (await http1.send(post(), "x")).status == 200
+        assert (len(node.heads), http1.open, http1.busy) == (1, 1, 0)
+        await http1.aclose()
+
+
+async def test_a_node_that_closes_new_connections_is_not_there() -> None:
+    async with backend(plain) as node:
+        http1 = Http1Node(Closing(node.address, closed=2), ConnectOptions(dial_timeout=5.0))
+        with pytest.raises(ConnectionError, match="before they are used"):
+            await http1.send(post(), "x")
+        assert (len(node.heads), http1.open, http1.busy) == (0, 0, 0)
+        await http1.aclose()
 
 
 async def test_a_connection_that_nobody_uses_is_closed() -> None:

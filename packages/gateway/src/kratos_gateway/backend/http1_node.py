@@ -18,6 +18,7 @@ from kratos_http.room import Queue
 __all__ = ["Http1Node"]
 
 _REPEATABLE: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+_MOST_NEW: Final = 2  # connections that are opened for one attempt
 _CLOSED: Final = "the connections to the node are closed"
 
 
@@ -54,7 +55,8 @@ class Http1Node:
         """Send a request; see ``NodeConnection``.
 
         A kept connection may have been closed by the node meanwhile. If nothing of an answer came
-        on it, the request is sent once more, if that cannot do anything twice.
+        on it, the request is sent once more, if that cannot do anything twice. So may a new one
+        have been, by a node that has too many; then nothing was sent, and another one is opened.
         """
         body = request.body
         head, length = head_of(request, host)
@@ -67,8 +69,14 @@ class Http1Node:
                 again = isinstance(body, bytes) and request.method in _REPEATABLE
                 if error.begun or (error.sent and not again):
                     raise
-        connection = await self._fresh()
-        return await connection.exchange(head, body, length=length, head_only=head_only)
+        for _ in range(_MOST_NEW):
+            connection = await self._fresh()
+            try:
+                return await connection.exchange(head, body, length=length, head_only=head_only)
+            except Lost as error:
+                if error.sent:
+                    raise
+        raise Unreachable("the node closes connections before they are used")
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Let requests under way end, then close; see ``NodeConnection``."""
@@ -150,7 +158,8 @@ class Http1Node:
         if self._closed:
             connection.close()
             raise Unreachable(_CLOSED)
-        self._all.add(connection)
+        if connection.reusable:  # else the node has closed it again already
+            self._all.add(connection)
         return connection
 
     def _freed(self, connection: Http1Connection) -> None:
