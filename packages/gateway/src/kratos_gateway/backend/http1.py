@@ -275,7 +275,8 @@ class Http1Connection(asyncio.Protocol):
                 self._write(_LAST_CHUNK)
         except Exception as error:
             exchange.fail(error)
-            self.close()
+            if self._exchange is exchange:  # else the connection is another one's already
+                self.close()
 
     async def _send(self, piece: bytes) -> None:
         if self._left < 0:
