@@ -11,13 +11,13 @@ from kratos_gateway.backend._unreachable import Unreachable, because
 from kratos_gateway.backend._writing import head_of
 from kratos_gateway.backend.http1 import Http1Connection
 from kratos_gateway.exchange import Answer, Request
+from kratos_gateway.retries import is_idempotent
 from kratos_http.carrier import Lost
 from kratos_http.http2 import Dialer
 from kratos_http.room import Queue
 
 __all__ = ["Http1Node"]
 
-_REPEATABLE: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 _MOST_NEW: Final = 2  # connections that are opened for one attempt
 _CLOSED: Final = "the connections to the node are closed"
 
@@ -66,7 +66,7 @@ class Http1Node:
             try:
                 return await connection.exchange(head, body, length=length, head_only=head_only)
             except Lost as error:
-                again = isinstance(body, bytes) and request.method in _REPEATABLE
+                again = isinstance(body, bytes) and is_idempotent(request.method)
                 if error.begun or (error.sent and not again):
                     raise
         for _ in range(_MOST_NEW):
