@@ -7,6 +7,8 @@ from collections import Counter
 from typing import Any
 
 from kratos.transport.http import Head, Wire
+from kratos_gateway.backend.http1 import Http1Connection
+from kratos_gateway.exchange import Answer
 from kratos_gateway.testing import backend, proxied, say
 from kratos_http.testing import eventually
 
@@ -45,3 +47,40 @@ async def test_calls_that_are_cancelled_do_not_wear_out_the_connection_of_others
         assert len(cancelled) > 2
         go.set()
         assert (await long.answer()).body == b"at last"
+
+
+class Line(asyncio.Transport):
+    """Takes everything, and notes whether it was cut off."""
+
+    cut = False
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.cut
+
+    def abort(self) -> None:
+        self.cut = True
+
+
+async def test_a_caller_who_leaves_as_his_answer_comes_does_not_cut_off_the_next_one() -> None:
+    connection = Http1Connection(max_head=1024, freed=lambda _: None)
+    connection.connection_made(Line())
+
+    def ask() -> asyncio.Task[Answer]:
+        asked = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", b"", length=None, head_only=False)
+        return asyncio.ensure_future(asked)
+
+    first = ask()
+    await asyncio.sleep(0)  # it has been sent
+    second = ask()  # begins after the answer has come, and before the first caller is told of it
+    connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    first.cancel()
+    await asyncio.wait([first])
+    assert first.cancelled()
+    connection.data_received(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
+    assert (await second).status == 201

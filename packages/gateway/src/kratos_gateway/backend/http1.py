@@ -83,7 +83,8 @@ class Http1Connection(asyncio.Protocol):
             TooLarge: The head exceeds the limit.
             Error: The body of the request ended early.
 
-        Cancellation: closes the connection, by which the node learns of it.
+        Cancellation: closes the connection, by which the node learns of it, unless all of the
+            answer has come.
         """
         transport = self._transport
         if transport is None or not self.reusable:
@@ -101,7 +102,8 @@ class Http1Connection(asyncio.Protocol):
         try:
             await exchange.answered
         except BaseException:
-            self.close()
+            if self._exchange is exchange:  # else it has ended: another one's may be under way
+                self.close()
             raise
         return exchange.answer()
 
