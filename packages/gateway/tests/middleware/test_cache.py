@@ -20,8 +20,8 @@ from kratos_gateway.api.ipfilter_pb2 import IpFilter
 from kratos_gateway.api.keyauth_pb2 import KeyAuth
 from kratos_gateway.exchange import Answer, Body, Handler
 from kratos_gateway.middleware import Context, create
-from kratos_gateway.middleware.freshness import Lifetime
-from kratos_gateway.middleware.kept import Kept, Shelf
+from kratos_gateway.middleware.cache.freshness import Lifetime
+from kratos_gateway.middleware.cache.kept import Kept, Shelf
 from kratos_gateway.middleware.loads import Loads
 from kratos_gateway.middleware.testing import (
     Backend,

@@ -16,7 +16,7 @@ from kratos.errors import ConfigError, Error
 from kratos.testing.clock import FakeClock
 from kratos.testing.log import MemoryLogger
 from kratos_gateway.api.reflection_pb2 import Reflection
-from kratos_gateway.middleware.definitions import Pace, Reflected
+from kratos_gateway.middleware.definitions.defined import Pace, Reflected
 from kratos_http.testing import eventually
 
 

@@ -12,8 +12,8 @@ from kratos.encoding import CodecError
 from kratos.errors import Error
 from kratos_gateway.exchange import Body
 from kratos_gateway.middleware.frames import framed
+from kratos_gateway.middleware.rest.uploads import Uploads
 from kratos_gateway.middleware.testing import Pieces
-from kratos_gateway.middleware.uploads import Uploads
 
 
 def read(line: bytes) -> bytes:

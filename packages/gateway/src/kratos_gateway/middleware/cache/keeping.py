@@ -8,9 +8,9 @@ from typing import Final
 from kratos.clock import Clock
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Answer, Body, Request
+from kratos_gateway.middleware.cache.freshness import Lifetimes, may_be_kept
+from kratos_gateway.middleware.cache.kept import Kept, Shelf
 from kratos_gateway.middleware.callers import caller_of
-from kratos_gateway.middleware.freshness import Lifetimes, may_be_kept
-from kratos_gateway.middleware.kept import Kept, Shelf
 
 __all__ = ["Keeper", "announced", "is_of_somebody"]
 

@@ -10,20 +10,20 @@ from kratos.clock import Clock
 from kratos.errors import Error
 from kratos_gateway.exchange import Answer, Handler, Request
 from kratos_gateway.headers import first
+from kratos_gateway.middleware.cache.freshness import validators
+from kratos_gateway.middleware.cache.keeping import Keeper
+from kratos_gateway.middleware.cache.kept import Kept, Shelf
 from kratos_gateway.middleware.callers import times_not_for_others
-from kratos_gateway.middleware.freshness import validators
-from kratos_gateway.middleware.keeping import Keeper
-from kratos_gateway.middleware.kept import Kept, Shelf
 from kratos_gateway.middleware.requests import with_headers
 from kratos_gateway.middleware.tags import is_same
 
-__all__ = ["Asking", "marked"]
+__all__ = ["Revalidation", "marked"]
 
 _SPARING: Final = 5.0  # seconds in which what is stale does where back ends have failed
 _CONDITIONS: Final = (b"if-none-match", b"if-modified-since")
 
 
-class Asking:
+class Revalidation:
     """Asks for answers, and about those that are kept; they are kept as its own.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Final, Self, TypedDict
 
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Answer, Request
-from kratos_gateway.middleware.freshness import Lifetime
+from kratos_gateway.middleware.cache.freshness import Lifetime
 
 __all__ = ["Kept", "Shelf"]
 

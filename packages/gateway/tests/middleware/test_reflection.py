@@ -11,7 +11,7 @@ from kratos.definition.reflection import Undefined
 from kratos.definition.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.exchange import Answer, Body, Request
-from kratos_gateway.middleware.asking import told_by
+from kratos_gateway.middleware.definitions.reflection import told_by
 from kratos_gateway.middleware.frames import framed
 
 SHOP = Endpoint(protocol=GRPC)

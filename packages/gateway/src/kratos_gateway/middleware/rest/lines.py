@@ -13,7 +13,7 @@ from kratos.errors import Error
 from kratos.transport.http import WireHeaders
 from kratos_gateway.exchange import Answer
 from kratos_gateway.middleware.frames import Frames
-from kratos_gateway.middleware.rules import Rule
+from kratos_gateway.middleware.rest.rules import Rule
 from kratos_gateway.middleware.statuses import UNIMPLEMENTED, error_json, error_of, status_of
 
 __all__ = ["Lines"]

@@ -13,16 +13,16 @@ from kratos_gateway.api.cache_pb2 import Cache
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request, RequestOptions
 from kratos_gateway.middleware.bodies import read_whole
+from kratos_gateway.middleware.cache.freshness import Lifetimes, directives
+from kratos_gateway.middleware.cache.keeping import Keeper, announced, is_of_somebody
+from kratos_gateway.middleware.cache.kept import Kept, Shelf
+from kratos_gateway.middleware.cache.refreshing import Refreshing
+from kratos_gateway.middleware.cache.revalidation import Revalidation, marked
 from kratos_gateway.middleware.context import Context
-from kratos_gateway.middleware.freshness import Lifetimes, directives
-from kratos_gateway.middleware.keeping import Keeper, announced, is_of_somebody
-from kratos_gateway.middleware.kept import Kept, Shelf
 from kratos_gateway.middleware.loads import Load, Loads, Verdict
 from kratos_gateway.middleware.options import options_of, seconds_of
 from kratos_gateway.middleware.plain import Plain
-from kratos_gateway.middleware.refreshing import Refreshing
 from kratos_gateway.middleware.refusal import is_grpc
-from kratos_gateway.middleware.revalidation import Asking, marked
 from kratos_gateway.times import in_seconds
 
 __all__ = ["build"]
@@ -93,7 +93,7 @@ class _Cached:
         self._endpoint: Final = endpoint
         self._shelf: Final = shelf
         self._keeper: Final = keeper
-        self._asking: Final = Asking(handler, shelf, keeper, clock)
+        self._revalidation: Final = Revalidation(handler, shelf, keeper, clock)
         self._refreshing: Final = refreshing
         self._clock: Final = clock
         self._loads: Final = Loads()
@@ -111,18 +111,18 @@ class _Cached:
         if "no-cache" in asked or asked.get("max-age") == "0":
             if "only-if-cached" in asked:
                 return _nothing()
-            return (await self._asking.ask(request, key, None))[0]
+            return (await self._revalidation.ask(request, key, None))[0]
         found, now = self._found(request, key), self._clock.time()
         if found is not None and (found.until > now or found.revalidating > now):
             if found.until <= now:
                 self._refresh(request, key, found)
-            return self._asking.answer(request, found)
+            return self._revalidation.answer(request, found)
         if "only-if-cached" in asked:
             return _nothing()
         return await self._loaded(request, key, found)
 
     def _found(self, request: Request, key: str) -> Kept | None:
-        found = self._shelf.find(key, request.headers, self._clock.time(), by=self._asking)
+        found = self._shelf.find(key, request.headers, self._clock.time(), by=self._revalidation)
         if found is None or found.public or not is_of_somebody(request):
             return found
         return None
@@ -131,7 +131,7 @@ class _Cached:
         """Ask, or wait for whoever asks the same just now."""
         name = (key, is_of_somebody(request))
         if found is None and request.header(b"if-none-match"):
-            return (await self._asking.ask(request, key, None))[0]
+            return (await self._revalidation.ask(request, key, None))[0]
         while not self._loads.passes_by(name, self._clock.time()):
             load = self._loads.find(name)
             if load is None:
@@ -141,9 +141,9 @@ class _Cached:
                 continue
             found = self._found(request, key)
             if verdict is Verdict.KEPT and found is not None and found.until > self._clock.time():
-                return self._asking.answer(request, found, "fwd=miss; collapsed")
+                return self._revalidation.answer(request, found, "fwd=miss; collapsed")
             break
-        return (await self._asking.ask(request, key, found))[0]
+        return (await self._revalidation.ask(request, key, found))[0]
 
     async def _led(
         self, request: Request, key: str, found: Kept | None, name: tuple[str, bool]
@@ -152,7 +152,7 @@ class _Cached:
         load = self._loads.begin(name)
         verdict = Verdict.LEFT
         try:
-            answer, keeps = await self._asking.ask(request, key, found)
+            answer, keeps = await self._revalidation.ask(request, key, found)
             verdict = Verdict.OWN
             if keeps:
                 await self._hurry(answer, load)
@@ -185,7 +185,7 @@ class _Cached:
         )
 
         async def refresh() -> None:
-            answer, _ = await self._asking.ask(copy, key, found)
+            answer, _ = await self._revalidation.ask(copy, key, found)
             await read_whole(answer.body, self._keeper.largest)
 
         self._refreshing.begin((key, found.vary, self), refresh, in_seconds(self._endpoint.timeout))

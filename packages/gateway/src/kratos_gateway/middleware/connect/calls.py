@@ -16,8 +16,8 @@ from kratos_gateway.api.connect_pb2 import Connect
 from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
 from kratos_gateway.middleware.bodies import made_of, read_whole
-from kratos_gateway.middleware.connect_errors import end, failure, of_http
-from kratos_gateway.middleware.connect_formats import (
+from kratos_gateway.middleware.connect.errors import end, failure, of_http
+from kratos_gateway.middleware.connect.formats import (
     AS_JSON,
     AS_PROTO,
     Format,
@@ -25,20 +25,19 @@ from kratos_gateway.middleware.connect_formats import (
     inflated,
     known_of,
 )
-from kratos_gateway.middleware.connect_requests import (
+from kratos_gateway.middleware.connect.requests import (
     STREAM,
     UNARY,
     asked,
     check_version,
     kind_of,
 )
-from kratos_gateway.middleware.connect_streams import Replies, Requests, trailers_of
+from kratos_gateway.middleware.connect.streams import Replies, Requests, trailers_of
 from kratos_gateway.middleware.context import Context
-from kratos_gateway.middleware.definitions import Defined
+from kratos_gateway.middleware.definitions import Defined, Source
 from kratos_gateway.middleware.frames import Frames, framed
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
-from kratos_gateway.middleware.sources import Source
 from kratos_gateway.middleware.statuses import UNIMPLEMENTED, Status, status_of
 from kratos_http.connect_query import Query
 

@@ -24,14 +24,14 @@ from kratos_gateway.api.rest_pb2 import Rest
 from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request
 from kratos_gateway.middleware.bodies import made_of, read_whole
 from kratos_gateway.middleware.context import Context
-from kratos_gateway.middleware.definitions import Defined
+from kratos_gateway.middleware.definitions import Defined, Source
 from kratos_gateway.middleware.frames import Frames, framed
-from kratos_gateway.middleware.lines import Lines
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
 from kratos_gateway.middleware.refusal import is_grpc
-from kratos_gateway.middleware.rules import Rule, rules_of
-from kratos_gateway.middleware.sources import Source
+from kratos_gateway.middleware.rest.lines import Lines
+from kratos_gateway.middleware.rest.rules import Rule, rules_of
+from kratos_gateway.middleware.rest.uploads import Uploads
 from kratos_gateway.middleware.statuses import (
     UNIMPLEMENTED,
     Status,
@@ -39,7 +39,6 @@ from kratos_gateway.middleware.statuses import (
     json_error,
     status_of,
 )
-from kratos_gateway.middleware.uploads import Uploads
 from kratos_http.router import Router
 
 __all__ = ["build"]

@@ -7,8 +7,8 @@ from typing import Final
 
 from kratos.errors import Error
 from kratos_gateway.exchange import Answer, Body
-from kratos_gateway.middleware.connect_errors import end, of_http
-from kratos_gateway.middleware.connect_formats import Format, inflated
+from kratos_gateway.middleware.connect.errors import end, of_http
+from kratos_gateway.middleware.connect.formats import Format, inflated
 from kratos_gateway.middleware.frames import Frames, framed
 from kratos_gateway.middleware.statuses import Status, status_of
 

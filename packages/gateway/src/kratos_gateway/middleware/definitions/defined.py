@@ -16,7 +16,7 @@ from kratos.limit import Limit, cancel_and_wait
 from kratos.log import Level, Logger
 from kratos.offload import offload
 from kratos_gateway.api.reflection_pb2 import Reflection
-from kratos_gateway.middleware.asking import Told
+from kratos_gateway.middleware.definitions.reflection import Told
 from kratos_gateway.middleware.options import seconds_of
 
 __all__ = ["Defined", "Given", "Pace", "Reflected", "given_definitions"]

@@ -13,16 +13,16 @@ from kratos_gateway.api.connect_pb2 import Connect
 from kratos_gateway.api.gateway_pb2 import Backend, Endpoint
 from kratos_gateway.api.rest_pb2 import Rest
 from kratos_gateway.exchange import Answer, Handler, Request
-from kratos_gateway.middleware.asking import told_by
 from kratos_gateway.middleware.context import Context, Upstream
-from kratos_gateway.middleware.definitions import (
+from kratos_gateway.middleware.definitions.defined import (
     Defined,
     Given,
     Pace,
     Reflected,
     given_definitions,
 )
-from kratos_gateway.middleware.schema import linked
+from kratos_gateway.middleware.definitions.reflection import told_by
+from kratos_gateway.middleware.definitions.schema import linked
 
 __all__ = ["Source"]
 

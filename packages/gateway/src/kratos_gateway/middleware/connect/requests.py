@@ -8,7 +8,7 @@ from typing import Final
 
 from kratos.errors import Error
 from kratos_gateway.exchange import Body, Request
-from kratos_gateway.middleware.connect_formats import Format
+from kratos_gateway.middleware.connect.formats import Format
 
 __all__ = ["STREAM", "UNARY", "asked", "check_version", "kind_of"]
 
