@@ -16,6 +16,7 @@ __all__ = [
     "Pem",
     "Stamp",
     "as_file",
+    "is_content",
     "leaf_of",
     "name_of",
     "read",
@@ -39,14 +40,19 @@ _KEY: Final = re.compile(rb"-----BEGIN ((?:[A-Z]+ )*)PRIVATE KEY-----")
 
 def name_of(pem: Pem, what: str) -> str:
     """Return how to call a PEM in errors: never by its content."""
-    if isinstance(pem, bytes) or _is_content(pem):
+    if isinstance(pem, bytes) or is_content(pem):
         return f"the {what}"
     return f"the {what} {os.fspath(pem)}"
 
 
 def shown(pem: Pem | None) -> str:
     """Return a PEM for ``repr``: never its content, which may be a private key."""
-    return "***" if pem is not None and _is_content(pem) else repr(pem)
+    return "***" if pem is not None and is_content(pem) else repr(pem)
+
+
+def is_content(pem: Pem) -> bool:
+    """Tell whether it is PEM itself, and no path."""
+    return isinstance(pem, bytes) or _BEGIN in os.fspath(pem)
 
 
 def read(pem: Pem, what: str) -> bytes:
@@ -137,7 +143,7 @@ def as_file(content: bytes) -> Generator[str]:
 
 def _unreadable(pem: Pem, what: str, error: OSError) -> ConfigError:
     assert not isinstance(pem, bytes), "nothing is read"
-    if _is_content(pem):
+    if is_content(pem):
         return ConfigError(f"{name_of(pem, what)} is PEM itself, in text: pass bytes, or a path")
     reason = os.strerror(error.errno) if error.errno else str(error)
     return ConfigError(f"{name_of(pem, what)} cannot be read: {reason}")
@@ -145,8 +151,4 @@ def _unreadable(pem: Pem, what: str, error: OSError) -> ConfigError:
 
 def _cause(pem: Pem, error: OSError) -> OSError | None:
     """Return what may be told of an error: its text holds what was taken for a path."""
-    return None if _is_content(pem) else error
-
-
-def _is_content(pem: Pem) -> bool:
-    return isinstance(pem, bytes) or _BEGIN in os.fspath(pem)
+    return None if is_content(pem) else error

@@ -1,4 +1,4 @@
-"""A certificate tried on itself: a handshake in memory says if it can serve, and until when."""
+"""A certificate tried on itself: a handshake in memory says if it can serve, and whom."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from kratos.errors import ConfigError
+from kratos.tls._peer import PeerCertificate
 from kratos.tls._pem import as_file, leaf_of
 
-__all__ = ["Validity", "load_pair", "tried"]
+__all__ = ["Trial", "load_pair", "tried"]
 
 # X509_V_FLAG_NO_CHECK_TIME of OpenSSL: dates are compared below, where an error can tell them.
 _NO_CHECK_TIME: Final = ssl.VerifyFlags(0x200000)
@@ -19,16 +20,18 @@ _ROUNDS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Validity:
-    """When a certificate may be used.
+class Trial:
+    """When a certificate may be used, and for which names.
 
     Attributes:
         begin: Seconds since the epoch.
         end: Seconds since the epoch.
+        names: DNS names among its subject alternative names.
     """
 
     begin: float
     end: float
+    names: tuple[str, ...] = ()
 
     def require(self, now: float, name: str) -> None:
         """Refuse a certificate out of its time.
@@ -75,7 +78,7 @@ def load_pair(
 
 def tried(
     certificate: bytes, key: bytes, name: str, *, client: bool = False, password: str = ""
-) -> Validity:
+) -> Trial:
     """Present a certificate to a peer that trusts just this one.
 
     Args:
@@ -87,7 +90,7 @@ def tried(
 
     Raises:
         ConfigError: The handshake fails, for instance because the certificate is for another
-            purpose.
+            purpose, or one of its names cannot be read.
     """
     presenting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if client else ssl.PROTOCOL_TLS_SERVER)
     checking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if client else ssl.PROTOCOL_TLS_CLIENT)
@@ -107,8 +110,10 @@ def tried(
     except ssl.SSLError as error:
         reason: str = getattr(error, "verify_message", "") or error.reason or str(error)
         raise ConfigError(f"{name} cannot be used: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name} cannot be used: one of its names is no text") from error
     begin, end = (ssl.cert_time_to_seconds(found[key]) for key in ("notBefore", "notAfter"))
-    return Validity(begin=begin, end=end)
+    return Trial(begin=begin, end=end, names=PeerCertificate.of(found, b"").dns_names)
 
 
 def _shake_hands(
