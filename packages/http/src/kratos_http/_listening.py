@@ -209,7 +209,7 @@ class Listening:
         if isinstance(tls, ssl.SSLContext):
             context = lambda: tls  # noqa: E731
         elif rotation is not None:
-            context = rotation.refresh  # a change may not have been heard of yet
+            context = _newest(rotation, many=isinstance(tls, ServerTls) and bool(tls.others))
         acceptor = Acceptor(sock, self._engine, tls=context)
         acceptor.start()
         return acceptor
@@ -223,6 +223,14 @@ class Listening:
             self._sock.close()
         if self._file is not None:
             self._file.remove()
+
+
+def _newest(rotation: Rotation[ssl.SSLContext], *, many: bool) -> Callable[[], ssl.SSLContext]:
+    """Return what looks for changed files: a change may not have been heard of yet.
+
+    With many certificates it does not look for each connection, for which it would look at all.
+    """
+    return rotation.current if many else rotation.refresh
 
 
 def _checked(tls: object) -> ServerTls | ssl.SSLContext | None:
