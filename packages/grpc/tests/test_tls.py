@@ -16,10 +16,10 @@ import trustme
 from kratos.errors import ConfigError, Error
 from kratos.selector import Node
 from kratos.testing.echo import ALL, CHAT, ECHO, EchoService, text
-from kratos.tls import PeerCertificate
+from kratos.tls import CertificatePair, PeerCertificate
 from kratos.transport import Call, ChainCaller, Handler, Method, server_call
 from kratos_grpc import ClientTls, GrpcConnector, GrpcServer, ServerTls
-from kratos_grpc.credentials import channel_credentials
+from kratos_grpc.credentials import channel_credentials, server_credentials
 
 
 def chain(certificate: trustme.LeafCert) -> bytes:
@@ -178,6 +178,29 @@ async def test_certificate_file_that_is_missing_is_named(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"no\.crt"):
         await server.start()
     await server.stop()
+
+
+@pytest.mark.engine("kratos")
+async def test_each_name_is_served_with_its_certificate(
+    serve: Any, ca: trustme.CA, server_tls: ServerTls, roots: bytes
+) -> None:
+    other = ca.issue_cert("b.example")
+    pair = CertificatePair(certificate=chain(other), key=key(other))
+    tls = ServerTls(certificate=server_tls.certificate, key=server_tls.key, others=[pair])
+    for name in ("b.example", None):
+        connector = GrpcConnector(tls=ClientTls(ca=roots, server_name=name))
+        async with serve(EchoService(), tls=tls, connector=connector, secure=True) as served:
+            assert await echo(served.caller) == "ok"
+
+
+@pytest.mark.engine("grpcio")
+def test_core_of_grpc_refuses_several_certificates(server_tls: ServerTls) -> None:
+    pair = CertificatePair(certificate=server_tls.certificate, key=server_tls.key)
+    tls = ServerTls(certificate=server_tls.certificate, key=server_tls.key, others=[pair])
+    with pytest.raises(ConfigError, match="others of tls, need engine='kratos'"):
+        GrpcServer("127.0.0.1:0", tls=tls, engine="grpcio")
+    with pytest.raises(ConfigError, match="grpcio serves one certificate"):
+        server_credentials(tls)
 
 
 async def test_key_of_another_certificate_is_no_address_in_use(ca: trustme.CA) -> None:

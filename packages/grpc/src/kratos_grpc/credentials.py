@@ -25,8 +25,13 @@ def server_credentials(tls: ServerTls, /) -> grpc.ServerCredentials:
     """Return what grpc takes; it asks for new certificates with each new connection.
 
     Raises:
-        ConfigError: A certificate cannot be used; names it and says why.
+        ConfigError: A certificate cannot be used; names it and says why. Or there are several:
+            gRPC chooses between them by other rules.
     """
+    if tls.others:
+        raise ConfigError(
+            "others: grpcio serves one certificate; GrpcServer(engine='kratos') serves several"
+        )
     rotation = Rotation(tls, _configuration)
     present, told = rotation.value, rotation.revision
 

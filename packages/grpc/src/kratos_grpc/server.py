@@ -51,7 +51,7 @@ class GrpcServer:
         floors: Seconds that operations take at least, by name: a call with less left is refused
             at once, with 504 ``BUDGET_TOO_SMALL``.
         endpoint: URL for the registry, in place of one made of the address.
-        tls: Serve TLS with this certificate.
+        tls: Serve TLS with this certificate; several, its ``others``, need engine ``kratos``.
         limits: What peers may do.
         health: Whether to serve ``grpc.health.v1.Health`` from the application's table, without
             middleware, unless a service of that name is mounted.
@@ -74,7 +74,7 @@ class GrpcServer:
     Raises:
         TargetError: The address is none of these.
         ConfigError: ``socket_mode`` is no permission, there is no Unix socket, no such coding or
-            engine, or the engine does not know an option.
+            engine, or the engine does not know an option or serves one certificate alone.
     """
 
     def __init__(
@@ -130,6 +130,8 @@ class GrpcServer:
         if engine == "grpcio":
             if further:
                 raise ConfigError("further protocols on the port need engine='kratos'")
+            if tls is not None and tls.others:
+                raise ConfigError("several certificates, others of tls, need engine='kratos'")
             from kratos_grpc._grpcio.engine import GrpcioEngine
 
             self._engine = GrpcioEngine(
