@@ -137,6 +137,33 @@ def test_tls_needs_both_of_its_files() -> None:
     found = settings("--tls.cert=a.pem", "--tls.key=b.pem", "--tls.client-ca=c.pem").tls
     assert found is not None
     assert (found.certificate, found.key, found.client_ca) == ("a.pem", "b.pem", "c.pem")
+    assert found.others == ()
+
+
+def test_further_certificates_belong_to_keys_by_their_order() -> None:
+    keys = ("-tls.key=1.key", "--tls.key=2.key", "-tls.key", "3.key")
+    found = settings("-tls.cert=1.pem", *keys, "--tls.cert=2.pem", "-tls.cert", "3.pem").tls
+    assert found is not None
+    assert (found.certificate, found.key) == ("1.pem", "1.key")
+    pairs = [(each.certificate, each.key) for each in found.others]
+    assert pairs == [("2.pem", "2.key"), ("3.pem", "3.key")]
+
+
+def test_certificates_and_keys_in_unequal_numbers_are_refused() -> None:
+    with pytest.raises(ConfigError, match="in the same order: certificates are 2, and keys 1"):
+        settings("--tls.cert=a.pem", "--tls.key=a.key", "--tls.cert=b.pem")
+    with pytest.raises(ConfigError, match=r"go together: a\.key is alone"):
+        settings("--tls.cert=", "--tls.key=a.key")
+
+
+def test_flags_that_are_left_empty_mean_no_tls() -> None:
+    assert settings("--tls.cert=", "--tls.key=").tls is None
+    assert settings("--tls.cert=").tls is None
+
+
+def test_roots_of_clients_need_a_certificate() -> None:
+    with pytest.raises(ConfigError, match="needs --tls"):
+        settings("--tls.client-ca=c.pem")
 
 
 def test_redirects_are_followed_with_any_value_as_in_go() -> None:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
@@ -179,6 +179,76 @@ async def test_http2_is_chosen_by_alpn(site: Site) -> None:
         peer = await Http2Peer.connect("127.0.0.1", site.port, tls=context)
         assert (await peer.request("GET", "/")).body == b"anybody"
         await peer.aclose()
+
+
+class Further(NamedTuple):
+    """A further certificate of a gateway, in files."""
+
+    certificate: Path
+    key: Path
+
+    def issue(self, ca: trustme.CA, name: str) -> None:
+        issued = ca.issue_cert(name)
+        self.key.write_bytes(pem(issued.private_key_pem))
+        self.certificate.write_bytes(pem(*issued.cert_chain_pems))
+
+    @property
+    def flags(self) -> tuple[str, str]:
+        return (f"-tls.cert={self.certificate}", f"-tls.key={self.key}")
+
+
+@pytest.fixture
+def further(site: Site, tmp_path: Path) -> Further:
+    made = Further(tmp_path / "api.crt", tmp_path / "api.key")
+    made.issue(site.ca, "api.example")
+    return made
+
+
+async def named(site: Site, context: ssl.SSLContext, name: str) -> bytes:
+    """Ask with a name over HTTP/1.1; a certificate of another one is refused."""
+    try:
+        opened = await asyncio.open_connection(
+            "127.0.0.1", site.port, ssl=context, server_hostname=name
+        )
+    except ssl.SSLError:
+        return b"refused"
+    peer = SocketPeer(*opened)
+    try:
+        return await said(peer)
+    finally:
+        await peer.aclose()
+
+
+async def named_http2(site: Site, context: ssl.SSLContext, name: str) -> bytes:
+    context.set_alpn_protocols(["h2"])
+    _, peer = await asyncio.get_running_loop().create_connection(
+        lambda: Http2Peer(None), "127.0.0.1", site.port, ssl=context, server_hostname=name
+    )
+    try:
+        return (await peer.request("GET", "/")).body
+    finally:
+        await peer.aclose()
+
+
+async def test_each_name_is_served_with_its_certificate(site: Site, further: Further) -> None:
+    async with site.served(*site.flags, *further.flags):
+        for name in ("127.0.0.1", "api.example"):
+            assert await named(site, trusting(site.ca), name) == b"anybody"
+            assert await named_http2(site, trusting(site.ca), name) == b"anybody"
+        assert await named(site, trusting(site.ca), "other.example") == b"refused"
+
+
+async def test_further_certificate_is_renewed_alone(site: Site, further: Further) -> None:
+    renewed = trustme.CA()
+    async with site.served(*site.flags, *further.flags):
+        assert await named(site, trusting(site.ca), "api.example") == b"anybody"
+        further.issue(renewed, "api.example")
+        async with asyncio.timeout(30):
+            trusted = trusting(renewed)
+            while await named(site, trusted, "api.example") == b"refused":  # noqa: ASYNC110 - files set no event
+                await asyncio.sleep(0.01)
+        assert await named(site, trusting(site.ca), "api.example") == b"refused"
+        assert await asked(site, trusting(site.ca)) == b"anybody"
 
 
 class Inner:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from kratos.duration import parse_duration
 from kratos.errors import ConfigError
-from kratos.tls import ServerTls
+from kratos.tls import CertificatePair, ServerTls
 from kratos_gateway.server import ADDRESS
 from kratos_http.limits import Limits
 
@@ -221,8 +221,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST[:PORT][,...]",
         help="follow redirects there, too; all for everywhere, as Go's does",
     )
-    flag("tls.cert", dest="cert", default="", metavar="FILE", help="serve TLS with this")
-    flag("tls.key", dest="tls_key", default="", metavar="FILE", help="key of the certificate")
+    flag(
+        "tls.cert",
+        dest="certificates",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="serve TLS with this; give it again for further names",
+    )
+    flag(
+        "tls.key",
+        dest="keys",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="key of the certificate; as often, and in the same order",
+    )
     flag("tls.client-ca", dest="client_ca", default="", metavar="FILE", help="roots of clients")
     flag("private-metrics", action="store_true", help="no /metrics on the addresses of clients")
     flag(
@@ -265,11 +279,38 @@ def _as_argparse_has_it(argument: str) -> str:
 
 
 def _tls(given: argparse.Namespace) -> ServerTls | None:
-    if not (given.cert or given.tls_key or given.client_ca):
-        return None
-    if not (given.cert and given.tls_key):
-        raise ConfigError("--tls.cert and --tls.key go together")
-    return ServerTls(certificate=given.cert, key=given.tls_key, client_ca=given.client_ca or None)
+    pairs = _pairs(given.certificates, given.keys)
+    if pairs:
+        main, *others = pairs
+        return ServerTls(
+            certificate=main.certificate,
+            key=main.key,
+            client_ca=given.client_ca or None,
+            others=others,
+        )
+    if given.client_ca:
+        raise ConfigError("--tls.client-ca needs --tls.cert and --tls.key")
+    return None
+
+
+def _pairs(certificates: Sequence[str], keys: Sequence[str]) -> list[CertificatePair]:
+    """Return what belongs together by its order; deployments leave both empty for none."""
+    if not any((*certificates, *keys)):
+        return []
+    if len(certificates) != len(keys):
+        raise ConfigError(
+            "--tls.cert and --tls.key go together, in the same order: certificates are "
+            f"{len(certificates)}, and keys {len(keys)}"
+        )
+    pairs: list[CertificatePair] = []
+    for certificate, key in zip(certificates, keys, strict=True):
+        if bool(certificate) != bool(key):
+            raise ConfigError(
+                f"--tls.cert and --tls.key go together: {certificate or key} is alone"
+            )
+        if certificate:
+            pairs.append(CertificatePair(certificate=certificate, key=key))
+    return pairs
 
 
 def _listed(given: str) -> Sequence[str] | None:
