@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from kratos.errors import ConfigError
 from kratos_gateway.api.rewrite_pb2 import PrefixRewrite, RegexRewrite
+from kratos_gateway.expressions import NoExpressionError, compiled
 from kratos_gateway.routing import clean
 
 __all__ = ["Replace", "encoded", "prefix_replaced", "regex_replaced"]
@@ -58,20 +59,20 @@ def regex_replaced(told: RegexRewrite) -> Replace:
     if not told.pattern:
         raise ConfigError("regexRewrite.pattern is empty: write an expression")
     try:
-        expression = re.compile(told.pattern)
-    except re.error as error:
+        expression = compiled(told.pattern, anywhere=True)
+    except NoExpressionError as error:
         raise ConfigError(
             f"regexRewrite.pattern: {told.pattern!r} is no expression: {error}"
         ) from error
     substitution = told.substitution
     try:
-        expression.sub(substitution, "")
-    except (re.error, IndexError) as error:
+        replaced = expression.replacing(substitution)
+    except NoExpressionError as error:
         raise ConfigError(f"regexRewrite.substitution: {substitution!r}: {error}") from error
 
     def replace(path: str) -> str:
         decoded = clean(path.encode("latin-1", "replace")).decoded
-        changed = expression.sub(substitution, decoded)
+        changed = replaced(decoded)
         if changed == decoded:
             return path
         return _clean(quote(changed.encode("utf-8", "surrogateescape"), safe=_DECODED))

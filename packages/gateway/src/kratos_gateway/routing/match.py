@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from kratos.errors import ConfigError
 from kratos_gateway.api.gateway_pb2 import Match
+from kratos_gateway.expressions import NoExpressionError, compiled
 from kratos_gateway.routing.particulars import Particulars
 
 __all__ = ["MatchCondition"]
@@ -89,15 +90,10 @@ def _test_of(told: Match) -> _Test | None:
     if not wanted:
         raise ConfigError(f"{kind} is empty, so all fits: write present: true")
     if kind == "regex":
-        fullmatch = _expression(wanted).fullmatch
-        return lambda value: fullmatch(value) is not None
+        try:
+            return compiled(wanted).fits
+        except NoExpressionError as error:
+            raise ConfigError(f"regex {wanted!r} is no expression: {error}") from error
     if kind == "prefix":
         return lambda value: value.startswith(wanted)
     return lambda value: value.endswith(wanted)
-
-
-def _expression(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ConfigError(f"regex {text!r} is no expression: {error}") from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from kratos.errors import ConfigError
+from kratos_gateway.expressions import Expression, NoExpressionError, compiled
 from kratos_gateway.routing._gaps import Gapped
 
 __all__ = ["SEGMENT", "HostPattern", "PathPattern"]
@@ -56,7 +57,7 @@ class PathPattern:
     literal: bool
     segments: tuple[str, ...] | None
     gaps: Gapped | None
-    expression: re.Pattern[str] | None
+    expression: Expression | None
 
     @classmethod
     def parse(cls, text: str) -> PathPattern:
@@ -69,7 +70,8 @@ class PathPattern:
         prefix = written != text
         if not written.startswith("/") and not (prefix and not written):
             raise ConfigError(f"path {text!r} must start with a slash")
-        pieces = _pieces(written, what=f"path {text!r}")
+        what = f"path {text!r}"
+        pieces = _pieces(written, what=what)
         gaps = _gapped(pieces, "/", prefix=prefix)
         return cls(
             text=text,
@@ -78,7 +80,7 @@ class PathPattern:
             literal=all(isinstance(piece, str) for piece in pieces),
             segments=_segments(pieces),
             gaps=gaps,
-            expression=re.compile(_source(pieces, usual=_WHOLE_SEGMENT)) if gaps is None else None,
+            expression=_path_expression(pieces, what, prefix=prefix) if gaps is None else None,
         )
 
     def matches(self, path: str) -> bool:
@@ -86,16 +88,16 @@ class PathPattern:
         if self.gaps is not None:
             return self.gaps.matches(path)
         assert self.expression is not None, "there is one or the other"
-        match = self.expression.match if self.prefix else self.expression.fullmatch
-        return match(path) is not None
+        if self.prefix:
+            return self.expression.taken(path) is not None
+        return self.expression.fits(path)
 
     def taken(self, path: str) -> int | None:
         """Return the length of what a prefix takes of a decoded path; ``None`` if it is not one."""
         if self.gaps is not None:
             return self.gaps.taken(path)
         assert self.expression is not None, "there is one or the other"
-        found = self.expression.match(path)
-        return None if found is None else found.end()
+        return self.expression.taken(path)
 
     def toggled(self) -> PathPattern | None:
         """Return the pattern of the same paths with or without a slash at their end.
@@ -115,15 +117,16 @@ class HostPattern:
         text: As it was written.
         literal: The host, lower case, if there is no variable; else ``None``.
         with_port: Whether the port counts, as the pattern has one.
-        expression: Matches a host, lower case.
-        gaps: Does the same, however long a host takes; ``None`` if a variable has an expression.
+        gaps: Matches a host, lower case, however long it takes; ``None`` if a variable has an
+            expression.
+        expression: Matches a host in any case then, else ``None``.
     """
 
     text: str
     literal: str | None
     with_port: bool
-    expression: re.Pattern[str]
     gaps: Gapped | None
+    expression: Expression | None
 
     @classmethod
     def parse(cls, text: str) -> HostPattern:
@@ -132,14 +135,16 @@ class HostPattern:
         Raises:
             ConfigError: It is none; says what is wrong.
         """
-        pieces = _pieces(text, what=f"host {text!r}")
+        what = f"host {text!r}"
+        pieces = _pieces(text, what=what)
         plain = [piece for piece in pieces if isinstance(piece, str)]
+        gaps = _gapped([each.lower() if isinstance(each, str) else each for each in pieces], ".")
         return cls(
             text=text,
             literal=text.lower() if len(plain) == len(pieces) else None,
             with_port=":" in "".join(plain),
-            expression=re.compile(_source(pieces, usual=_LABEL), re.IGNORECASE),
-            gaps=_gapped([each.lower() if isinstance(each, str) else each for each in pieces], "."),
+            gaps=gaps,
+            expression=_host_expression(pieces, what) if gaps is None else None,
         )
 
     def matches(self, host: str) -> bool:
@@ -147,7 +152,8 @@ class HostPattern:
         wanted = host if self.with_port else without_port(host)
         if self.gaps is not None:
             return self.gaps.matches(wanted.lower())
-        return self.expression.fullmatch(wanted) is not None
+        assert self.expression is not None, "there is one or the other"
+        return self.expression.fits(wanted)
 
 
 def without_port(host: str) -> str:
@@ -195,10 +201,10 @@ def _variable(text: str, names: set[str], *, what: str) -> _Variable:
     if not colon:
         return _Variable(None)
     try:
-        compiled = re.compile(expression)
-    except re.error as error:
+        groups = compiled(expression).groups
+    except NoExpressionError as error:
         raise ConfigError(f"{what}: the expression of {name!r} is none: {error}") from error
-    if compiled.groups:
+    if groups:
         raise ConfigError(f"{what}: the expression of {name!r} has a group; write it as (?:...)")
     return _Variable(expression)
 
@@ -208,6 +214,21 @@ def _source(pieces: Sequence[_Piece], *, usual: str) -> str:
         re.escape(piece) if isinstance(piece, str) else f"(?:{piece.expression or usual})"
         for piece in pieces
     )
+
+
+def _path_expression(pieces: Sequence[_Piece], what: str, *, prefix: bool) -> Expression:
+    return _compiled(_source(pieces, usual=_WHOLE_SEGMENT), what, whole=not prefix)
+
+
+def _host_expression(pieces: Sequence[_Piece], what: str) -> Expression:
+    return _compiled(f"(?i){_source(pieces, usual=_LABEL)}", what)
+
+
+def _compiled(source: str, what: str, *, whole: bool = True) -> Expression:
+    try:
+        return compiled(source, whole=whole)
+    except NoExpressionError as error:  # each expression of it is one
+        raise ConfigError(f"{what}: with its expressions it is none: {error}") from error
 
 
 def _gapped(pieces: Sequence[_Piece], separator: str, *, prefix: bool = False) -> Gapped | None:
