@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from kratos_gateway.api.gateway_pb2 import Gateway
@@ -373,3 +375,47 @@ def test_a_back_end_without_a_node_of_its_own_is_told(backends: str, told: str) 
 )
 def test_back_ends_with_nodes_of_their_own_are_well(backends: str) -> None:
     assert of_endpoint(f"path: /a, protocol: HTTP, backends: [{backends}]") == []
+
+
+def rewrite(pattern: str) -> str:
+    kind = "type.googleapis.com/gateway.middleware.rewrite.v1.Rewrite"
+    return (
+        f"{{name: rewrite, options: {{'@type': {kind}, regexRewrite: {{pattern: '{pattern}'}}}}}}"
+    )
+
+
+SLOW = [
+    ("path: '/{x:(?:a+)+}'", "path", "doubles with every few characters"),
+    ("path: '/{x:[^/]+}-{y}-{z}*'", "path", "grows with the square"),
+    ("path: /a, host: '{x:(?:[a-z]+)*}.test'", "host", "doubles"),
+    (
+        "path: /a, match: [{header: a, regex: b}, {query: c, regex: '(d|d)*e'}]",
+        "match[1].regex",
+        "",
+    ),
+    (
+        f"path: /a, middlewares: [{rewrite('a+$')}]",
+        "middlewares[0].options.regex_rewrite.pattern",
+        "grows with the square",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "place", "how"), SLOW)
+def test_an_expression_that_may_be_slow_is_told_with_its_place(
+    fields: str, place: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"{fields}, backends: [{{target: 'a:80'}}]"
+    assert of_endpoint(text) == []  # RE2 is not slow at it
+    monkeypatch.setitem(sys.modules, "re2", None)
+    (told,) = of_endpoint(text)
+    assert told.startswith(f"warning: endpoints[0].{place}: its time {how}")
+    assert "all requests wait" in told
+    assert told.endswith('or pip install "kratos-gateway[re2]"')
+
+
+def test_a_slow_expression_around_all_endpoints_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+    (told,) = found(f"{{middlewares: [{rewrite('(?:/+)+x')}], endpoints: [{{{SOUND}}}]}}")
+    place = "middlewares[0].options.regex_rewrite.pattern"
+    assert told.startswith(f"warning: {place}: its time doubles")

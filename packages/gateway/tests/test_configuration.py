@@ -150,6 +150,16 @@ async def test_a_key_that_nothing_reads_is_told(
     assert "did you mean 'endpoints'?" in caplog.text
 
 
+async def test_an_expression_that_may_be_slow_is_told(
+    followed: Followed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+    followed.texts.main = "name: second\nendpoints: [{path: '/{x:(?:a+)+}'}]"
+    assert await followed.look() == ["second"]
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert record.message.startswith("config.yaml: endpoints[0].path: its time doubles")
+
+
 async def test_a_key_of_several_lines_forges_no_line_of_the_log(
     followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,6 +18,7 @@ from kratos_gateway.config.conditions import condition_troubles, local_troubles
 from kratos_gateway.config.oddity import Oddity
 from kratos_gateway.config.reach import reach_troubles
 from kratos_gateway.config.retry_checks import retry_troubles
+from kratos_gateway.config.slowness import slow_expressions
 from kratos_gateway.config.trouble import Trouble
 
 __all__ = ["Complaint", "Problem", "problems"]
@@ -72,6 +73,8 @@ def problems(
         found += (_problem(place, each) for each in _endpoint(endpoint, gateway, discovery))
         found += _middleware(f"{place}.", endpoint.middlewares, middleware, complaint)
     found += (_problem(place, each) for place, each in reach_troubles(gateway.endpoints))
+    slow = slow_expressions(gateway.endpoints, gateway.middlewares)
+    found += (Problem(place=place, text=text, fatal=False) for place, text in slow)
     return found
 
 

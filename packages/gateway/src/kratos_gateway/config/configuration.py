@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from kratos.clock import SYSTEM_CLOCK, Clock
@@ -16,6 +16,7 @@ from kratos_gateway.collecting import uncollected
 from kratos_gateway.config.documents import Document, Documents, Reader
 from kratos_gateway.config.load import parse_priority, read
 from kratos_gateway.config.priority import merge
+from kratos_gateway.config.slowness import slow_expressions
 
 __all__ = ["INTERVAL", "Apply", "Configuration"]
 
@@ -179,6 +180,8 @@ class Configuration:
         parsed = read(text, Gateway, name=name, environ=self._environ)
         for oddity in parsed.oddities:
             _log.warning("%s: %s", name, one_line(f"{oddity.place}: {oddity.text}"))
+        message = parsed.message
+        _warn_of_slow(name, slow_expressions(message.endpoints, message.middlewares))
         names = {each.name for each in documents.priorities}
         kept = {name: each for name, each in self._priorities.items() if name in names}
         for each in documents.priorities:
@@ -188,7 +191,9 @@ class Configuration:
                 stays = "what it said before stays" if each.name in kept else "it is left out"
                 why = one_line(str(error))
                 _log.warning("a priority configuration cannot be read, %s: %s", stays, why)
-        return _Parsed(merge(parsed.message, [kept[name] for name in sorted(kept)]), kept)
+            else:
+                _warn_of_slow(each.name, slow_expressions(kept[each.name].endpoints))
+        return _Parsed(merge(message, [kept[name] for name in sorted(kept)]), kept)
 
     async def _pause(self) -> None:
         """Wait until it is time to look, or somebody says so."""
@@ -206,6 +211,11 @@ class Configuration:
     async def _poke(self) -> None:
         await self._poked.wait()
         self._poked.clear()
+
+
+def _warn_of_slow(name: str, slow: Iterable[tuple[str, str]]) -> None:
+    for place, text in slow:
+        _log.warning("%s: %s", name, one_line(f"{place}: {text}"))
 
 
 class _Parsed(NamedTuple):
