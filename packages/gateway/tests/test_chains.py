@@ -449,7 +449,7 @@ async def test_upload_is_copied_as_it_comes_and_who_hangs_over_a_copy_holds_up_n
         backend(hanging) as stuck,
     ):
         chain = [
-            ours("mirror", "Mirror", endpoint={"backends": [{"target": each}], "timeout": "5s"})
+            ours("mirror", "Mirror", endpoint={"backends": [{"target": each}], "timeout": "60s"})
             for each in (shadow.address, stuck.address)
         ]
         chain[0]["options"]["maxBuffered"] = str(size)
