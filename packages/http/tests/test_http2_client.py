@@ -407,6 +407,49 @@ async def test_request_that_gives_up_waiting_leaves_its_turn_to_the_next() -> No
     assert list(peer.connections[0].paths.values()) == ["/first", "/2"]
 
 
+async def test_turn_in_which_nothing_is_begun_goes_to_the_next() -> None:
+    settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+    async with connected(echo, settings=settings) as (_, channel):
+        first = await stream_on(channel)
+        idle = asyncio.create_task(channel.open())
+        second = asyncio.create_task(ask(channel, body=b"second"))
+        await asyncio.sleep(0)
+        first.close()
+        await idle  # who finds only now, say, that a header cannot be sent
+        async with asyncio.timeout(5):
+            assert await second == b"second"
+
+
+def answer_at_once(served: Served, event: Event) -> None:
+    """Answer each request before its body has come."""
+    if isinstance(event, RequestReceived):
+        served.answer(event.stream_id, b"enough")
+
+
+async def test_request_that_ends_after_its_answer_makes_room_for_the_next() -> None:
+    settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+    async with connected(answer_at_once, settings=settings) as (_, channel):
+        first = await stream_on(channel)
+        assert [await first.read(), await first.read()] == [b"enough", b""]
+        waiting = asyncio.create_task(channel.open())
+        await asyncio.sleep(0)
+        await first.send(b"", end=True)
+        async with asyncio.timeout(5):
+            await waiting
+
+
+async def test_connection_is_drained_when_its_last_request_ends_after_its_answer() -> None:
+    async with connected(answer_at_once) as (_, channel):
+        connection = await channel.open()
+        last = ClientStream(connection, block())
+        assert [await last.read(), await last.read()] == [b"enough", b""]
+        draining = asyncio.create_task(connection.drained())
+        await asyncio.sleep(0)
+        await last.send(b"", end=True)
+        async with asyncio.timeout(5):
+            await draining
+
+
 async def test_more_requests_begin_as_soon_as_the_server_allows_more() -> None:
     settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 1}
     async with connected(hold, settings=settings) as (peer, channel):

@@ -203,6 +203,8 @@ class Http2ClientConnection(asyncio.Protocol):
                 raise
             self._granted -= 1
             if self.core.room and self.usable:
+                if self._waiting:
+                    self.loop.call_soon(self._after)  # it may find that it has nothing to begin
                 return
 
     def begin(self, block: bytes, owner: Owner, *, no_body: bool = False) -> Stream:
@@ -397,6 +399,7 @@ class Http2ClientConnection(asyncio.Protocol):
     def _flush(self) -> None:
         self._flushing = False
         self._write()
+        self._after()  # what was answered already ends with the last of what was sent
 
     def _write(self) -> None:
         transport = self._transport
