@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from google.protobuf.message import Message
@@ -23,10 +23,14 @@ from kratos.transport import (
     Method,
     Mount,
     Service,
+    Side,
     server_call,
 )
 from kratos_http import HttpConnector, HttpServer, Limits, StreamOptions
+from kratos_http._plan import Body, Plan
 from kratos_http._selection import unsatisfied
+from kratos_http._streaming import StreamConnection
+from kratos_http._transfer_client import Transfer, UploadStream
 from kratos_http.asgi import Asgi
 from kratos_http.testing import (
     AsgiPeer,
@@ -624,3 +628,32 @@ class TestClient:
 @pytest.mark.parametrize("size", ["", "-1", "\u00b2", "9" * 5000])
 def test_size_that_another_service_made_up_is_not_told(size: str) -> None:
     assert unsatisfied(Error(416, "RANGE_NOT_SATISFIABLE", "", {"size": size})) == ()
+
+
+class Line(asyncio.Transport):
+    """Takes everything, and notes whether it was cut off."""
+
+    cut = False
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.cut = True
+
+
+async def test_caller_who_leaves_as_an_upload_has_ended_gives_its_connection_back() -> None:
+    line = Line()
+
+    async def opened(_first: Any) -> Transfer:
+        connection = StreamConnection(max_head=1024)
+        connection.connection_made(line)
+        return Transfer(connection, b"", Body(), release=connection.close)
+
+    upload = UploadStream(Call(WRITE, Side.CLIENT, "http"), cast("Plan", None), opened, max_reply=1)
+    await upload.end()
+    closing = asyncio.create_task(upload.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert line.cut

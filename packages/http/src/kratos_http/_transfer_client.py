@@ -196,7 +196,8 @@ class UploadStream:
         opening = self._opening
         if opening is None:
             return
-        await cancel_and_wait(opening)
+        if not opening.done():  # else a cancellation that comes now would keep it from being closed
+            await cancel_and_wait(opening)
         if not opening.cancelled() and opening.exception() is None:
             opening.result().close()
 
