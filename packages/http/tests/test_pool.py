@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -179,6 +180,30 @@ async def test_connection_that_is_given_up_as_it_stands_is_cut_off(*, stream: bo
     pool = ConnectionPool(dialer, OPTIONS)
 
     with pytest.raises(ConnectionAbortedError):
+        await (pool.dedicate() if stream else pool.warm())
+
+    assert dialer.transport.aborted
+    assert pool.open == 0
+    await pool.aclose(drain=0)
+
+
+class StuckDialer(TornDialer):
+    """One whose connections stand, and do not get any further."""
+
+    async def open(self, make: Callable[[], P], *, through: bool = False) -> P:
+        del through
+        protocol = make()
+        protocol.connection_made(self.transport)
+        await asyncio.get_running_loop().create_future()
+        return protocol
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_connection_that_takes_too_long_as_it_stands_is_cut_off(*, stream: bool) -> None:
+    dialer = StuckDialer()
+    pool = ConnectionPool(dialer, replace(OPTIONS, connect_timeout=0.0))
+
+    with pytest.raises(TimeoutError):
         await (pool.dedicate() if stream else pool.warm())
 
     assert dialer.transport.aborted

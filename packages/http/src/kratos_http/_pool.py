@@ -258,12 +258,12 @@ class ConnectionPool:
             try:
                 async with asyncio.timeout(seconds):
                     connection = await self._dialer.open(noted, through=through)
-            except TimeoutError as error:
-                raise TimeoutError(f"no connection within {seconds:g} s") from error
-            except BaseException:
+            except BaseException as error:
                 # The event loop closes what is given up, but with TLS it waits for the server then.
                 for given_up in made:
                     given_up.close()
+                if isinstance(error, TimeoutError):
+                    raise TimeoutError(f"no connection within {seconds:g} s") from error
                 raise
         except Exception:
             self.healthy = False
