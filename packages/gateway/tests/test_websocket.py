@@ -40,11 +40,17 @@ class Room:
 
 @asynccontextmanager
 async def tunnelled(
-    script: Callable[[Head, Socket], Awaitable[None]], **options: Any
+    script: Callable[[Head, Socket], Awaitable[None]],
+    *middlewares: dict[str, Any],
+    **options: Any,
 ) -> AsyncGenerator[tuple[SocketPeer, Room]]:
     room = Room(script)
     async with listening(room) as node:
-        endpoint = {"path": "/*", "backends": [{"target": f"127.0.0.1:{node.port}"}]}
+        endpoint = {
+            "path": "/*",
+            "backends": [{"target": f"127.0.0.1:{node.port}"}],
+            "middlewares": list(middlewares),
+        }
         async with proxied(endpoint, **options) as gateway:
             yield await gateway.connect(), room
             await eventually(lambda: not gateway.proxy.in_flight)
@@ -219,3 +225,48 @@ async def test_middleware_sees_the_handshake() -> None:
             await opened(peer, ("X-Token", "1"))
             await peer.send(frame(TEXT, b"hi"))
             assert await next_frame(peer) == (TEXT, b"hi")
+
+
+class Second(Guard):
+    """Middleware that has something to do once the node has answered."""
+
+    def __init__(self, thought: Callable[[], Awaitable[None]]) -> None:
+        self._thought = thought
+
+    def wrap(self, handler: Handler, _endpoint: object, /) -> Handler:
+        async def handle(request: Request) -> Answer:
+            answer = await handler(request)
+            await self._thought()
+            return answer
+
+        return handle
+
+
+async def test_node_is_left_by_a_client_who_leaves_while_its_handshake_is_answered() -> None:
+    thinking = asyncio.Event()
+
+    async def think() -> None:
+        thinking.set()
+        await asyncio.get_running_loop().create_future()
+
+    second = Second(think)
+    async with tunnelled(echo, {"name": "second"}, middleware=lambda _: second) as (peer, room):
+        asking = asyncio.create_task(peer.request("GET", "/room", headers=HANDSHAKE))
+        await thinking.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+        peer.reset()
+        async with asyncio.timeout(5):
+            await room.ended.wait()
+
+
+async def test_node_is_left_where_middleware_fails_after_its_handshake() -> None:
+    async def fail() -> None:
+        raise OSError("of the middleware")
+
+    second = Second(fail)
+    async with tunnelled(echo, {"name": "second"}, middleware=lambda _: second) as (peer, room):
+        answer = await peer.request("GET", "/room", headers=HANDSHAKE)
+        assert answer.status == 502
+        async with asyncio.timeout(5):
+            await room.ended.wait()

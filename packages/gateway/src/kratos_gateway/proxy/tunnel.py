@@ -77,15 +77,23 @@ class Tunnel:
             async with asyncio.timeout(self._of.timeout) as ends:
                 request.options.is_late = ends.expired
                 answer = await self._of.work.handler(request)
-        except Exception as error:
+        except BaseException as error:
+            _give_up(values[WEBSOCKET])
+            if not isinstance(error, Exception):
+                raise
             report(error, head, request.options)
             return error_answer(error, grpc=False, options=request.options), None
         opened = values[WEBSOCKET]
-        if isinstance(opened, Opened):
-            if answer.status == _SWITCHING:
-                return answer, opened
-            opened.close()  # middleware has thought better of it
+        if isinstance(opened, Opened) and answer.status == _SWITCHING:
+            return answer, opened
+        _give_up(opened)  # middleware has thought better of it
         return answer, None
+
+
+def _give_up(opened: object) -> None:
+    """Close the WebSocket of a node that nobody is joined to, if there is one."""
+    if isinstance(opened, Opened):
+        opened.close()
 
 
 async def _whole(answer: Answer, *, within: float) -> Reply:
