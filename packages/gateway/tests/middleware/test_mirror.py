@@ -17,6 +17,7 @@ from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.mirror_pb2 import Mirror
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
 from kratos_gateway.middleware import Context, create
+from kratos_gateway.middleware.tee import Tee
 from kratos_gateway.middleware.testing import Backend, Pieces, configured, request_to
 from kratos_http.testing import eventually
 
@@ -194,6 +195,31 @@ async def test_copy_ends_when_nothing_more_of_a_body_comes() -> None:
     await eventually(lambda: bool(outcomes(meter)))
     assert isinstance(shadow.failure, TimeoutError)
     assert outcomes(meter) == {"failed": 1}
+    await made.aclose()
+
+
+async def test_request_may_end_after_its_copy_has_come_to_an_answer() -> None:
+    ended = asyncio.Event()
+
+    class Slow(Pieces):
+        async def read(self) -> bytes:
+            if not self._pieces:
+                await ended.wait()
+            return await super().read()
+
+    async def whole(request: Request, /) -> Answer:
+        assert isinstance(request.body, Tee)
+        while await request.body.read():
+            pass
+        return Answer(201)
+
+    shadow = Shadow(Answer(500))
+    made, handler = mirrored(shadow, whole)
+    asking = asyncio.create_task(handler(request_to(body=Slow(b"a"))))
+    await settled()
+    assert shadow.requests
+    ended.set()
+    assert (await asking).status == 201
     await made.aclose()
 
 

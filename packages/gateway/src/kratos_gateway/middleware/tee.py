@@ -63,6 +63,7 @@ class Copied:
         """Take no more."""
         if not self._ended:
             self._broken = True
+        self.on_end = None  # whoever wanted to know of the end has gone
         self._pieces.clear()
         self.waits = 0
         self._waiting.set()
