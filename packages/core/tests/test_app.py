@@ -207,6 +207,19 @@ async def test_resource_that_fails_to_open_ends_the_start_and_closes_the_others(
     stage.assert_nothing_left()
 
 
+async def test_resource_that_is_entered_as_the_start_is_stopped_is_left(stage: Stage) -> None:
+    class Stopping(Resource):
+        async def __aenter__(self) -> Self:
+            entered = await super().__aenter__()
+            stage.app.stop()
+            return entered
+
+    stage.make(resources=[Stopping("pool", stage.journal)])
+    await stage.app.run()
+    assert stage.journal == ["pool enter", "pool exit", "after_stop"]
+    stage.assert_nothing_left()
+
+
 async def test_required_registration_comes_before_the_hooks(stage: Stage) -> None:
     stage.make(require_registration=True)
     async with running(stage.app):

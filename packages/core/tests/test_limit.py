@@ -99,6 +99,20 @@ async def test_shielded_work_ends_before_the_cancellation_takes_effect() -> None
     assert done.is_set()
 
 
+async def test_what_shielded_work_failed_with_is_told_though_its_caller_is_cancelled() -> None:
+    async def clean_up() -> None:
+        await asyncio.sleep(0)
+        raise OSError("gone")
+
+    running = asyncio.create_task(shielded(clean_up(), clock=FakeClock(), timeout=5))
+    await asyncio.sleep(0)
+    running.cancel()
+
+    with pytest.raises(asyncio.CancelledError) as told:
+        await running
+    assert isinstance(told.value.__cause__, OSError)
+
+
 async def test_shielded_work_gives_its_result() -> None:
     async def clean_up() -> int:
         return 7

@@ -92,7 +92,7 @@ async def shielded(work: Coroutine[Any, Any, T], *, clock: Clock, timeout: float
     Raises:
         TimeoutError: It took longer than ``timeout``.
 
-    Cancellation: takes effect when the clean-up has ended.
+    Cancellation: takes effect when the clean-up has ended; what that failed with is its cause.
     """
 
     async def bounded() -> T:
@@ -107,7 +107,7 @@ async def shielded(work: Coroutine[Any, Any, T], *, clock: Clock, timeout: float
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        raise cancelled
+        raise cancelled from None if task.cancelled() else task.exception()
     return task.result()
 
 

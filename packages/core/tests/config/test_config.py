@@ -313,6 +313,28 @@ async def test_closing_during_a_change_rolls_it_back() -> None:
     assert config.snapshot["a"] == 1
 
 
+async def test_closing_as_the_last_one_has_prepared_rolls_it_back_too() -> None:
+    log: list[str] = []
+
+    class Closing(Recorder):
+        async def prepare(self, old: Snapshot, new: Snapshot, /) -> Prepared:
+            closing.append(asyncio.create_task(config.aclose()))
+            return await super().prepare(old, new)
+
+    closing: list[asyncio.Task[None]] = []
+    source = MemorySource.of({"a": 1})
+    clock = FakeClock()
+    config = Config(source, clock=clock)
+    await config.load()
+    config.join(Closing(log, "one"))
+    await clock.settle()
+    source.set({"a": 2})
+    await clock.settle()
+    await closing[0]
+    assert log == ["one prepares", "one rolls back"]
+    assert config.snapshot["a"] == 1
+
+
 class Away:
     """A source that can be reached when told so."""
 

@@ -7,11 +7,11 @@ import inspect
 import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import Context
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kratos.app._failures import Failures
 from kratos.app._interrupt import Interruptible
@@ -219,9 +219,13 @@ class Life:
             name = type(resource).__name__
             step = f"entry of {name}"
             self._begin(step)
-            await self._in_time(step, resource.__aenter__(), _STARTUP)
-            leave = partial(resource.__aexit__, None, None, None)
-            self._limited_at_end(f"exit of {name}", leave, _STOP)
+            await self._in_time(step, self._enter(resource, name), _STARTUP)
+
+    async def _enter(self, resource: AbstractAsyncContextManager[Any], name: str) -> None:
+        await resource.__aenter__()
+        # Noted at once: the start may be stopped in the turns that its time limit takes to end.
+        leave = partial(resource.__aexit__, None, None, None)
+        self._limited_at_end(f"exit of {name}", leave, _STOP)
 
     def _mount(self) -> None:
         self._begin("mount")

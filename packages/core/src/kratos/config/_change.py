@@ -45,7 +45,7 @@ class Change:
         """
         try:
             for participant in participants:
-                self._prepared.append(await self._ask(participant, clock, timeout))
+                await self._ask(participant, clock, timeout)
         except BaseException:
             await shielded(self.roll_back(), clock=clock, timeout=timeout)
             raise
@@ -68,11 +68,12 @@ class Change:
                 except Exception:
                     _log.exception("an observer of configuration key %r failed", key)
 
-    async def _ask(self, participant: Participant, clock: Clock, timeout: float) -> Prepared:
+    async def _ask(self, participant: Participant, clock: Clock, timeout: float) -> None:
         limit = Limit(clock, timeout)
         try:
             async with limit:
-                prepared = await participant.prepare(self._old, self._new)
+                # Noted in here: the end of the limit takes turns, and may be cancelled in them.
+                self._note(participant, await participant.prepare(self._old, self._new))
         except TimeoutError as error:
             if not limit.expired:
                 raise
@@ -81,12 +82,14 @@ class Change:
             if is_cancelled_from_outside():
                 raise
             raise ConfigError(f"{participant!r} was cancelled while it prepared") from error
+
+    def _note(self, participant: Participant, prepared: Prepared) -> None:
         if not callable(getattr(prepared, "commit", None)):
             raise ConfigError(
                 f"prepare() of {participant!r} returned {type(prepared).__name__}; it must return "
                 "an object with commit() and rollback()"
             )
-        return prepared
+        self._prepared.append(prepared)
 
     async def roll_back(self) -> None:
         """Let all who prepared roll back, the last one first; idempotent."""
