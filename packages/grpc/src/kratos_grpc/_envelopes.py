@@ -84,6 +84,11 @@ class Envelopes:
         self._due = OVERHEAD
         return flags, self._data[start : self._at]
 
+    def put_back(self, data: bytes) -> None:
+        """Let the message that was taken last be taken again; nothing was fed since."""
+        self._at -= OVERHEAD + len(data)
+        self._held += OVERHEAD + len(data)
+
     def _join(self) -> None:
         if self._at < len(self._data):
             self._pieces.insert(0, self._data[self._at :])

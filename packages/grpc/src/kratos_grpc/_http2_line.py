@@ -121,7 +121,8 @@ class Http2Line:
             if self.attempts and drain != 0.0:
                 self._idle = asyncio.Event()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), drain)
+                    async with asyncio.timeout(drain):  # wait_for may swallow a cancellation
+                        await self._idle.wait()
         finally:
             self.cut = True
             await self.channel.aclose()

@@ -86,7 +86,11 @@ class StreamedRequests(AsyncIterator[Message]):
         flags, data = message
         self._turns.note(flags)
         if flags:
-            data = await message_of(flags, data, self._asked.coding, self._most)
+            try:
+                data = await message_of(flags, data, self._asked.coding, self._most)
+            except asyncio.CancelledError:
+                envelopes.put_back(data)  # who waits no more may ask again
+                raise
         return self._asked.format.decode(self._method, data)
 
     async def only(self, deadline: float | None) -> Message:

@@ -19,10 +19,15 @@ from kratos.testing.echo import EchoService
 from kratos.transport import Arity, Call, Cause, Handler, Method, Service, Side, server_call
 from kratos.transport.http import Head, WireHeaders
 from kratos.transport.operation import Dispatcher
+from kratos_grpc._asked import Asked as OfGrpc
+from kratos_grpc._codings import CODINGS
+from kratos_grpc._formats import JSON as GRPC_JSON
+from kratos_grpc._framing import GRPC
+from kratos_grpc._inward import StreamedRequests
 from kratos_grpc.connect._asked import STREAM, Asked
 from kratos_grpc.connect._formats import JSON as JSON_FORMAT
 from kratos_grpc.connect._formats import client_format, formats_of
-from kratos_grpc.connect._stream import StreamEndpoint
+from kratos_grpc.connect._stream import StreamEndpoint, _Requests  # pyright: ignore[reportPrivateUsage]
 from kratos_grpc.connect._terms import Terms
 from kratos_grpc.connect._wire_stream import ConnectStream
 from kratos_grpc.testing import turns_during
@@ -371,6 +376,71 @@ async def test_a_caller_with_many_requests_lets_others_have_their_turn() -> None
     for _ in range(200):
         assert await stream.offer(StringValue(value="x"))
     assert other.done()
+
+
+def long_and_compressed() -> tuple[str, bytes]:
+    """Return a text, and it as a message that is so long that it is inflated in a thread."""
+    text = "".join(map(str, range(20_000)))
+    return text, zlib.compress(json.dumps(text).encode(), wbits=16 + zlib.MAX_WBITS)
+
+
+async def test_a_reader_who_leaves_as_a_long_reply_is_inflated_loses_nothing() -> None:
+    class Answering:
+        """What answers with one message."""
+
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"{name} is not asked for here")
+
+        async def answer(self) -> tuple[int, WireHeaders]:
+            kind = (b"content-type", b"application/connect+json")
+            return 200, [kind, (b"connect-content-encoding", b"gzip")]
+
+        async def read(self) -> bytes:
+            return pieces.pop(0)
+
+    text, data = long_and_compressed()
+    pieces = [enveloped(data, 1), enveloped(b"{}", END)]
+    call = Call(echo.COLLECT, Side.CLIENT, "connect")
+    form = client_format(echo.COLLECT, JSON_FORMAT)
+    stream = ConnectStream(call, form, cast("Transmission", Answering()), None, 1_000_000)
+    async with asyncio.timeout(5):
+        reading = asyncio.create_task(stream.receive())
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait((reading,))
+        assert reading.cancelled()
+        assert (await stream.receive()).value == text
+        with pytest.raises(StopAsyncIteration):
+            await stream.receive()
+
+
+@pytest.mark.parametrize("over", ["connect", "grpc"])
+async def test_a_handler_who_waits_no_more_as_a_long_request_is_inflated_loses_nothing(
+    over: str,
+) -> None:
+    class Body(Line):
+        async def read(self) -> bytes:
+            return pieces.pop(0)
+
+    text, data = long_and_compressed()
+    requests: AsyncIterator[Any]
+    if over == "connect":
+        form = formats_of(echo.COLLECT)[JSON_FORMAT]
+        requests = _Requests(Body(), form, CODINGS[b"gzip"], 1_000_000)
+    else:
+        head = [(b"grpc-encoding", b"gzip")]
+        grpc = OfGrpc(GRPC, GRPC_JSON, b"application/grpc+json", head, None)
+        requests = StreamedRequests(echo.COLLECT, grpc, Body(), 1_000_000)
+    pieces = [enveloped(data, 1), b""]
+    async with asyncio.timeout(5):
+        reading = asyncio.ensure_future(anext(requests))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait((reading,))
+        assert reading.cancelled()
+        assert await anext(requests) == StringValue(value=text)
+        with pytest.raises(StopAsyncIteration):
+            await anext(requests)
 
 
 async def test_a_request_that_does_not_come_is_not_waited_for() -> None:

@@ -120,7 +120,8 @@ class GrpcioLine:
             if self.attempts and drain != 0.0:
                 self._idle = asyncio.Event()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), drain)
+                    async with asyncio.timeout(drain):  # wait_for may swallow a cancellation
+                        await self._idle.wait()
         finally:
             for attempt in tuple(self.attempts):
                 attempt.cancel()

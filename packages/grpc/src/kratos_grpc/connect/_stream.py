@@ -114,7 +114,11 @@ class _Requests(AsyncIterator[Message]):
         flags, data = found
         self._turns.note(flags)
         if flags != PLAIN:
-            data = await self._opened(flags, data)
+            try:
+                data = await self._opened(flags, data)
+            except asyncio.CancelledError:
+                envelopes.put_back(data)  # who waits no more may ask again
+                raise
         return self._form.read(data)
 
     async def _opened(self, flags: int, data: bytes) -> bytes:

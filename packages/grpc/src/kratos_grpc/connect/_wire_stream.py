@@ -97,7 +97,7 @@ class ConnectStream:
         if flags & COMPRESSED:
             if self._reply_coding is None:
                 raise Error(500, "CODEC", "a reply is compressed, and no header tells how")
-            data = await expanded(data, self._reply_coding, self._most) if data else data
+            data = await self._expanded(data, self._reply_coding) if data else data
         if flags & self.end_flag:
             self._end(data)
             raise StopAsyncIteration
@@ -156,6 +156,13 @@ class ConnectStream:
         except Error as error:
             raise of_reply(error, self._most) from None
         return found
+
+    async def _expanded(self, data: bytes, coding: Coding) -> bytes:
+        try:
+            return await expanded(data, coding, self._most)
+        except asyncio.CancelledError:
+            self._envelopes.put_back(data)
+            raise
 
     def _end(self, data: bytes) -> None:
         """Take the end of the call.
