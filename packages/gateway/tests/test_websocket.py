@@ -233,6 +233,9 @@ class Second(Guard):
     def __init__(self, thought: Callable[[], Awaitable[None]]) -> None:
         self._thought = thought
 
+    def made(self, _config: object) -> Second:
+        return self
+
     def wrap(self, handler: Handler, _endpoint: object, /) -> Handler:
         async def handle(request: Request) -> Answer:
             answer = await handler(request)
@@ -250,7 +253,7 @@ async def test_node_is_left_by_a_client_who_leaves_while_its_handshake_is_answer
         await asyncio.get_running_loop().create_future()
 
     second = Second(think)
-    async with tunnelled(echo, {"name": "second"}, middleware=lambda _: second) as (peer, room):
+    async with tunnelled(echo, {"name": "second"}, middleware=second.made) as (peer, room):
         asking = asyncio.create_task(peer.request("GET", "/room", headers=HANDSHAKE))
         await thinking.wait()
         asking.cancel()
@@ -265,7 +268,7 @@ async def test_node_is_left_where_middleware_fails_after_its_handshake() -> None
         raise OSError("of the middleware")
 
     second = Second(fail)
-    async with tunnelled(echo, {"name": "second"}, middleware=lambda _: second) as (peer, room):
+    async with tunnelled(echo, {"name": "second"}, middleware=second.made) as (peer, room):
         answer = await peer.request("GET", "/room", headers=HANDSHAKE)
         assert answer.status == 502
         async with asyncio.timeout(5):

@@ -215,7 +215,7 @@ async def test_request_may_end_after_its_copy_has_come_to_an_answer() -> None:
 
     shadow = Shadow(Answer(500))
     made, handler = mirrored(shadow, whole)
-    asking = asyncio.create_task(handler(request_to(body=Slow(b"a"))))
+    asking = asyncio.ensure_future(handler(request_to(body=Slow(b"a"))))
     await settled()
     assert shadow.requests
     ended.set()
