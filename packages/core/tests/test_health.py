@@ -213,6 +213,18 @@ async def test_closing_ends_a_run_under_way(
     assert asking.cancelled()
 
 
+async def test_run_that_was_ended_before_it_began_is_followed_by_another(
+    health: Health, database: Dependency
+) -> None:
+    health.add_check("database", database.check)
+    asking = asyncio.create_task(health.report(Kind.READY))
+    await asyncio.sleep(0)
+    await health.aclose()
+    await asyncio.wait({asking})
+    assert database.asked == 0
+    assert [result.ok for result in (await health.report(Kind.READY)).results] == [True]
+
+
 async def test_startup_stands_once_the_application_has_started(
     health: Health, clock: FakeClock, database: Dependency
 ) -> None:

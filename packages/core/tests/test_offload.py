@@ -193,6 +193,18 @@ async def test_closed_pool_refuses(pool: Offload) -> None:
         await pool.run(int)
 
 
+async def test_all_who_close_are_told_of_the_end(pool: Offload, gate: Gate) -> None:
+    task = asyncio.create_task(pool.run(gate.pass_through))
+    await gate.entered.acquire()
+    closing = [asyncio.create_task(pool.aclose(timeout=None)) for _ in range(3)]
+    await asyncio.sleep(0)
+    closing.pop().cancel()
+    gate.opened.set()
+    async with asyncio.timeout(5):
+        assert await task == "through"
+        await asyncio.gather(*closing)
+
+
 async def test_thread_that_does_not_end_is_left_behind_and_named(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:

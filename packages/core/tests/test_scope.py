@@ -240,6 +240,29 @@ async def test_cancellation_while_closing_after_an_error_is_not_lost() -> None:
     assert task.cancelled()
 
 
+async def test_cancellation_while_closing_after_a_failure_to_close_is_not_lost() -> None:
+    closing = asyncio.Event()
+
+    async def hang() -> None:
+        closing.set()
+        await asyncio.get_running_loop().create_future()
+
+    def fail() -> None:
+        raise ValueError("first")
+
+    async def handler(_call: Call, request: Any) -> Any:
+        call_scope().push(hang)
+        call_scope().push(fail)
+        return request
+
+    call: Any = Call(ECHO, side=Side.SERVER, transport="test")
+    task = asyncio.ensure_future(scope()(call, text(""), handler))
+    await closing.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
 async def test_resource_that_cannot_be_opened_is_not_closed(journal: Journal) -> None:
     class Broken(AbstractContextManager[None]):
         def __enter__(self) -> None:

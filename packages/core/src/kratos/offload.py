@@ -73,7 +73,7 @@ class Offload:
         self._running: set[_Job[Any]] = set()
         self._places = asyncio.Semaphore(threads)
         self._waiting = 0
-        self._idle: asyncio.Future[None] | None = None
+        self._idle = asyncio.Event()
         self._closed = False
 
     @property
@@ -125,11 +125,11 @@ class Offload:
             for _ in self._started:
                 self._jobs.put(None)
         if self._running:
-            self._idle = asyncio.get_running_loop().create_future()
+            self._idle.clear()
             limit = Limit(self._clock, timeout)
             try:
                 async with limit:
-                    await self._idle
+                    await self._idle.wait()
             except TimeoutError:
                 for job in self._running:
                     _log.error("%s still blocks its thread and is left behind", job.name)
@@ -169,8 +169,8 @@ class Offload:
         """Note that a function has ended (for jobs; on the event loop)."""
         self._running.discard(job)
         self._places.release()
-        if not self._running and self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        if not self._running:
+            self._idle.set()
 
     def _start_thread(self) -> None:
         thread = threading.Thread(

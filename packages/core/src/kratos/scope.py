@@ -77,6 +77,8 @@ class Scope:
     async def unwind(self, error: BaseException | None) -> BaseException | None:
         """Close everything, for an error if there was one; return what went wrong first now.
 
+        It returns the cancellation if the call was cancelled meanwhile.
+
         Each failure is logged, and those that are closed later see it in place of a success.
         """
         failure: BaseException | None = None
@@ -91,7 +93,8 @@ class Scope:
                 if raised is seen:
                     continue
                 _log.error("%s: closing a resource failed", self._operation, exc_info=raised)
-                failure = failure or raised
+                if failure is None or isinstance(raised, asyncio.CancelledError):
+                    failure = raised  # that the call is cancelled must not be lost
         self._closed = True
         return failure
 

@@ -101,7 +101,7 @@ class Check:
         last = self.last
         if last is not None and self._clock.time() - last.at < self._ttl:
             return last
-        if self._running is None:
+        if self._running is None or self._running.done():  # cancelled before it began
             context = copy_context()
             context.run(SERVER_CALL.set, None)  # the run belongs to all askers, not to one call
             self._running = asyncio.create_task(
