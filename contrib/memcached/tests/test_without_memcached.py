@@ -111,6 +111,28 @@ async def test_connection_that_is_lost_in_the_middle_is_told_at_once() -> None:
         await store.aclose()
 
 
+async def test_connection_that_stands_as_the_store_is_closed_is_closed() -> None:
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        left.set()
+
+    async with served(silent) as address:
+        store = MemcachedStore(address, timeout=10)
+        (server,) = store._servers.values()  # pyright: ignore[reportPrivateUsage]
+        asking = asyncio.ensure_future(store.get("a"))
+        async with asyncio.timeout(5):
+            made = None
+            while made is None or not made.done():
+                await asyncio.sleep(0)
+                made = server._connecting  # pyright: ignore[reportPrivateUsage]
+            await store.aclose()
+            with pytest.raises(StoreUnavailable):
+                await asking
+            await left.wait()
+
+
 async def test_closed_store_says_that_it_is() -> None:
     store = MemcachedStore("127.0.0.1:1")
     await store.aclose()

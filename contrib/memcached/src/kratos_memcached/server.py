@@ -149,6 +149,8 @@ class Server:
         if task.cancelled() or task.exception() is not None:
             return  # whoever waits is told
         self._connection = task.result()
+        if self._closed:  # in the turn in which it was made
+            self.close_connection()
 
     async def _connect(self) -> Connection:
         async with asyncio.timeout(self._timeout):
