@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ from kratos.errors import ConfigError
 from kratos.testing.echo import EchoService
 from kratos.tls import ClientTls, PeerCertificate, Rotation, ServerTls, client_context
 from kratos.transport import Call, Handler, Mount
-from kratos.transport.http import Reply
+from kratos.transport.http import Endpoint, Head, Reply
 from kratos_http import HttpServer, Limits, Request, text_reply
+from kratos_http._accepting import Acceptor
+from kratos_http.engine import Engine
 from kratos_http.testing import Http2Peer, SocketPeer, eventually, running
 
 ECHO = "/kratos.testing/echo"
@@ -249,3 +254,42 @@ class TestHandshakes:
             async with asyncio.timeout(5):
                 await server.stop()
             await peer.aclose()
+
+    async def test_file_of_one_that_ends_with_the_server_is_nobody_elses_meanwhile(
+        self, authority: Authority
+    ) -> None:
+        class Unasked:
+            def route(self, _head: Head, /) -> Endpoint:
+                raise AssertionError("nothing is asked here")
+
+        class Closing(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                acceptor.close()  # in the turn in which the handshake has ended
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                lost.set()
+
+        class Ending(Engine):
+            def protocol(self) -> asyncio.Protocol:
+                return Closing()
+
+        def shake_hands() -> ssl.SSLSocket:
+            plain = socket.create_connection(sock.getsockname())
+            return authority.client().wrap_socket(plain, server_hostname="127.0.0.1")
+
+        lost = asyncio.Event()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(authority.certificate, authority.key)
+        sock = socket.create_server(("127.0.0.1", 0))
+        acceptor = Acceptor(sock, Ending(Unasked()), tls=lambda: context)
+        acceptor.start()
+        loop = asyncio.get_running_loop()
+        with await asyncio.to_thread(shake_hands):  # and say nothing any more, not even farewell
+            await acceptor.wait_closed()
+            with ExitStack() as stack:
+                for each in chain.from_iterable(socket.socketpair() for _ in range(8)):
+                    stack.enter_context(each)
+                    loop.add_reader(each, int)
+                    loop.remove_reader(each)
+        async with asyncio.timeout(5):
+            await lost.wait()

@@ -125,18 +125,30 @@ class Acceptor:
         return bool(poll.poll(0))
 
     def _begin(self, accepted: socket.socket, peer: Any) -> None:
-        opening = self._loop.create_task(self._open(accepted, peer))
+        is_handed = False
+
+        def hand_over() -> asyncio.Protocol:
+            nonlocal is_handed
+            is_handed = True
+            return self._engine.protocol()
+
+        opening = self._loop.create_task(self._open(accepted, peer, hand_over))
         self._opening.add(opening)
 
         def done(_task: asyncio.Task[None]) -> None:
             self._opening.discard(opening)
-            if opening.cancelled() or opening.exception() is not None:
+            failed = not opening.cancelled() and opening.exception() is not None
+            # One that is cancelled later is for its transport to close, which may say farewell
+            # before: of a file that is closed beneath it another connection would get the number.
+            if failed or not is_handed:
                 accepted.close()
             self._relieve()
 
         opening.add_done_callback(done)
 
-    async def _open(self, accepted: socket.socket, peer: Any) -> None:
+    async def _open(
+        self, accepted: socket.socket, peer: Any, hand_over: Callable[[], asyncio.Protocol]
+    ) -> None:
         """Hand a connection over, after its handshake if there is one."""
         limits = self._engine.limits
         options: dict[str, Any] = {}
@@ -145,7 +157,7 @@ class Acceptor:
             options["ssl_handshake_timeout"] = limits.handshake_timeout
             options["ssl_shutdown_timeout"] = limits.linger
         try:
-            await self._loop.connect_accepted_socket(self._engine.protocol, accepted, **options)
+            await self._loop.connect_accepted_socket(hand_over, accepted, **options)
         except ssl.SSLError as error:
             # Whoever runs the server has to learn it: the peer may know no more than that it is
             # refused, for instance for want of a certificate.
