@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from struct import pack
 from typing import Any, ClassVar, cast
 
@@ -25,6 +26,7 @@ from kratos_grpc._formats import JSON as GRPC_JSON
 from kratos_grpc._framing import GRPC
 from kratos_grpc._inward import StreamedRequests
 from kratos_grpc.connect._asked import STREAM, Asked
+from kratos_grpc.connect._client import _collect  # pyright: ignore[reportPrivateUsage]
 from kratos_grpc.connect._formats import JSON as JSON_FORMAT
 from kratos_grpc.connect._formats import client_format, formats_of
 from kratos_grpc.connect._stream import StreamEndpoint, _Requests  # pyright: ignore[reportPrivateUsage]
@@ -412,6 +414,44 @@ async def test_a_reader_who_leaves_as_a_long_reply_is_inflated_loses_nothing() -
         assert (await stream.receive()).value == text
         with pytest.raises(StopAsyncIteration):
             await stream.receive()
+
+
+async def test_what_a_callers_iterator_raises_after_the_answer_is_of_no_matter() -> None:
+    class Answering:
+        """What answers without a reply, when a request has come."""
+
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"{name} is not asked for here")
+
+        async def answer(self) -> tuple[int, WireHeaders]:
+            await asked.wait()
+            return 200, [(b"content-type", b"application/connect+json")]
+
+        async def read(self) -> bytes:
+            return enveloped(b"{}", END)
+
+        async def send(self, _data: bytes, /) -> bool:
+            asked.set()
+            return True
+
+    async def requests() -> AsyncGenerator[StringValue]:
+        try:
+            yield StringValue(value="one")
+            await asyncio.get_running_loop().create_future()
+        finally:
+            raise KeyError("mine")
+
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    asked = asyncio.Event()
+    call = Call(echo.COLLECT, Side.CLIENT, "connect")
+    form = client_format(echo.COLLECT, JSON_FORMAT)
+    stream = ConnectStream(call, form, cast("Transmission", Answering()), None, 1000)
+    with pytest.raises(Error, match="without a reply"):
+        async with asyncio.timeout(5):
+            await _collect(call, stream, requests())
+    gc.collect()
+    assert told == []
 
 
 @pytest.mark.parametrize("over", ["connect", "grpc"])

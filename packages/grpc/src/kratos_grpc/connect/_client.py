@@ -163,6 +163,9 @@ async def _collect(call: Call, stream: ConnectStream, requests: Any) -> Any:
         return await receiving
     finally:
         await cancel_and_wait(feeding, receiving)
+        for task in (feeding, receiving):
+            if not task.cancelled():
+                task.exception()  # looked at: who raises something raises that
 
 
 async def _feed(call: Call, stream: ConnectStream, requests: Any) -> None:
