@@ -319,6 +319,9 @@ DOUBLING = [
     "(?:a{1,30}){1,30}b",
     "(?i)(?:a|A)*b",
     "(x+x+)+y",
+    "(?:[a-z]{1,63}[.]?){1,9}x",
+    "(?:(?:[0-9]{1,3}){1,9}){1,9}x",
+    "(?:a?){30}b",
 ]
 
 
@@ -339,6 +342,7 @@ POWERS = [
     ("(?:ab)*(?:abab)*c", 2),
     (r"(?:/[a-z]*)*(?:/[a-z]+)*\.", 2),
     (r"\d{1,200}\d{1,200}x", 2),
+    ("[a-z]{1,63}[a-z]{1,63}[a-z]{1,63}[a-z]{1,63}x", 4),
 ]
 
 
@@ -366,6 +370,9 @@ HARMLESS = [
     "[a-f0-9]{8}(?:-[a-f0-9]{4}){3}-[a-f0-9]{12}",
     r"(?:\d{1,3}\.){3}\d{1,3}",
     r"(?:[a-z0-9-]{1,63}\.)+[a-z]{2,}",
+    r"(?:[a-z0-9-]{1,63}\.){1,9}[a-z]{2,10}",
+    r"(?:[0-9]{1,3}\.?){4}",
+    r"[^\s\S](?:a+)+b",
     r"v\d+(?:\.\d+)*",
     "(?:/[^/]+)*/x",
     "(?i)(?:en|de|fr)(?:-[a-z]{2})?",
@@ -415,6 +422,20 @@ def test_of_large_expressions_nothing_is_known() -> None:
     assert tree is not None
     assert growth_of(tree, whole=True, anywhere=False) is None
     assert compiled("(?:a|b)*" * 100).slow is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(?:" * 40 + "^" + "){3}" * 40,
+        "".join(f"[{''.join(map(chr, range(begin, 9000, 2)))}]+" for begin in (300, 301)) * 9,
+    ],
+    ids=["empty again and again", "large classes"],
+)
+def test_to_look_at_an_expression_takes_no_long_time(text: str) -> None:
+    tree = read(text).tree
+    assert tree is not None
+    assert growth_of(tree, whole=True, anywhere=False) is None
 
 
 def test_what_is_not_understood_is_not_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
 
-from kratos_gateway.expressions._reading import LAST, Chars, End, Node, Ranges, Repeat, Row
+from kratos_gateway.expressions._reading import (
+    LAST,
+    Chars,
+    Choice,
+    End,
+    Node,
+    Ranges,
+    Repeat,
+    Row,
+)
 
 __all__ = ["Growth", "growth_of"]
 
@@ -25,6 +34,9 @@ _MOST_STEPS: Final = 20_000  # of one look at an expression
 _COPIES: Final = 3  # of what is repeated a few times
 _FEW: Final = 10  # a group that is repeated less often costs little
 _FEW_CHARACTERS: Final = 100
+_MUCH: Final = 1_000_000  # ways, which ``re`` tries in some hundredths of a second
+_DOUBLINGS: Final = 20  # as many are more than that
+_MOST_EDGES: Final = 1_000_000
 _AT_END: Final[Ranges] = ((LAST + 1, LAST + 1),)
 _DOTS: Final[tuple[Ranges, ...]] = (((0, 9), (11, LAST)), ((0, LAST),))
 
@@ -61,8 +73,9 @@ def growth_of(
     """Tell how the time grows that ``re`` takes for an expression; ``None`` if that is not known.
 
     It is not known for large expressions. What is repeated up to 9 times, or 99 if it is a single
-    character, counts as if it were 3 times; more often, as if there were no bound. Of anchors
-    those at the end alone are looked at.
+    character, counts as if it were 3 times; more often, as if there were no bound. Where all such
+    bounds together leave more than a million ways, so does all that may be repeated more than 3
+    times. Of anchors those at the end alone are looked at.
 
     Args:
         tree: The expression.
@@ -104,6 +117,8 @@ class _Graph:
         self._taken: Final[list[Ranges]] = []
         self._next: Final[list[_Ways]] = []
         self._steps = 0
+        self._freedoms: Final[dict[int, int]] = {}
+        self._is_free: Final = self._freedom(tree) > _MUCH
         whole = self._laid_out(tree)
         self._first: Final = whole.first
         # A search that has come there has found something, and goes back no more.
@@ -111,7 +126,30 @@ class _Graph:
         if one_line:
             self._done.update(filter(self._takes_the_rest, range(len(self._taken))))
 
+    def _freedom(self, node: Node) -> int:
+        """Return in how many ways its bounded repetitions and choices may go; not all of many."""
+        known = self._freedoms.get(id(node))
+        if known is None:
+            known = self._freedoms[id(node)] = min(self._ways(node), _MUCH + 1)
+        return known
+
+    def _ways(self, node: Node) -> int:
+        if isinstance(node, Chars | End):
+            return 1
+        if isinstance(node, Repeat):
+            most = node.least if node.most is None else node.most
+            once = self._freedom(node.part)
+            taken: int = once ** min(most, _DOUBLINGS)
+            return (most - node.least + 1) * taken
+        if isinstance(node, Choice):
+            return sum(map(self._freedom, node.parts))
+        ways = 1
+        for part in node.parts:
+            ways = min(ways * self._freedom(part), _MUCH + 1)
+        return ways
+
     def _laid_out(self, node: Node) -> _Part:
+        self._count()
         if isinstance(node, Chars | End):
             return self._place(node.ranges if isinstance(node, Chars) else _AT_END)
         if isinstance(node, Repeat):
@@ -129,7 +167,14 @@ class _Graph:
             last.update(each.last)
         return _Part(min(sum(each.skipped for each in parts), 2), first, last)
 
+    def _count(self) -> None:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise _TooLargeError
+
     def _place(self, ranges: Ranges) -> _Part:
+        if not ranges:  # as of [^\s\S]: nobody comes through
+            return _Part(0, {}, {})
         at = len(self._taken)
         if at == _MOST_PLACES:
             raise _TooLargeError
@@ -139,6 +184,7 @@ class _Graph:
 
     def _repeated(self, node: Repeat) -> _Part:
         few = _FEW_CHARACTERS if isinstance(node.part, Chars) else _FEW
+        few = _COPIES + 1 if self._is_free else few
         bound = node.most if node.most is not None and node.most < few else None
         row = _NOTHING
         for _ in range(min(node.least, _COPIES) - (bound is None)):
@@ -153,7 +199,9 @@ class _Graph:
 
     def _again_and_again(self, node: Repeat) -> _Part:
         part = self._laid_out(node.part)
-        self._follow(part.last, part.first)
+        # Of many that may each be the empty text, ``re`` tries which are: (?:a?){30}.
+        tried = part.skipped and self._freedom(node.part) ** min(node.least, _DOUBLINGS) > _MUCH
+        self._follow(part.last, _times(part.first, 2 if tried else 1))
         # Nothing may be the empty text once, too, which ``re`` tries apart.
         skipped = min(part.skipped + (not node.least), 2)
         return _Part(skipped, part.first, part.last)
@@ -178,6 +226,8 @@ class _Graph:
     def _kinds(self) -> Sequence[int]:
         """What is taken at each place, as bits: characters that are together everywhere are one."""
         bounds = self._bounds
+        if len(bounds) * sum(map(len, self._taken)) > _MOST_EDGES:
+            raise _TooLargeError
         return [
             sum(
                 1 << at
@@ -233,10 +283,11 @@ class _Graph:
     def _loops(self) -> list[frozenset[int]]:
         """Return the places that come to each other again, in the order in which they come."""
         reached = self._reached
+        come_to = set(self._first).union(*(reached[at] for at in self._first))
         loops = {
             frozenset(other for other in after if at in reached[other])
             for at, after in enumerate(reached)
-            if at in after
+            if at in after and at in come_to
         }
         kept = (loop for loop in loops if not loop & self._done)
         return sorted(kept, key=lambda loop: (-len(reached[min(loop)]), min(loop)))
@@ -288,9 +339,7 @@ class _Graph:
         while left:
             state, text = left.popleft()
             for kinds, after in steps(state):
-                self._steps += 1
-                if self._steps > _MOST_STEPS:
-                    raise _TooLargeError
+                self._count()
                 if kinds and after not in texts:
                     texts[after] = text + self._char(kinds)
                     left.append((after, texts[after]))
