@@ -61,6 +61,14 @@ MEANINGS = [
     ("a(?i)b|c", "C", "Ab"),
     ("(?i:a)b", "Ab", "AB"),
     ("(?i:a(?-i)b)", "Ab", "AB"),
+    ("(?i)i", "I", "\N{LATIN SMALL LETTER DOTLESS I}"),
+    ("(?i)[a-z]", "K", "İ"),
+    ("(?i)[^a-z]", "\N{LATIN SMALL LETTER DOTLESS I}", "I"),
+    ("(?i)[a-zà-ü]", "Ü", "\N{LATIN SMALL LETTER DOTLESS I}"),
+    ("(?i)[^a-zà-ü]", "İ", "Ü"),
+    ("(?i)\N{LATIN SMALL LETTER DOTLESS I}", "\N{LATIN SMALL LETTER DOTLESS I}", "i"),
+    (r"(?i)[\W]", "İ", "i"),
+    ("(?i)[b-Ω]", "S", "a"),
     ("(?s).", "\n", ""),
     (".", "ü", "\n"),
     ("a$", "a", "a\n"),
@@ -69,6 +77,9 @@ MEANINGS = [
     (r"\\Za\Z", "\\Za", "a\n"),
     ("a{,2}", "a{,2}", "aa"),
     ("a{1", "a{1", "a"),
+    ("a{01}", "a{01}", "a"),
+    (r"^*a(?:\A?b$+|\z{2})", "ab", "a$"),
+    (r"a*a*(?:[^\s\S]|b)", "ab", "a"),
     ("[[:alpha:]-]+", "a-b", "a:"),
     ("[[:^alpha:]]", "1", "a"),
     (r"\x41\x{fc}\077", "Aü?", "A"),
@@ -322,6 +333,7 @@ DOUBLING = [
     "(?:[a-z]{1,63}[.]?){1,9}x",
     "(?:(?:[0-9]{1,3}){1,9}){1,9}x",
     "(?:a?){30}b",
+    "(?i)(?:éa|Éa)*c",
 ]
 
 

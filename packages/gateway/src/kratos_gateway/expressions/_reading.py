@@ -2,13 +2,14 @@ r"""Expressions read: what they are made of, and how Python's ``re`` has to be t
 
 The syntax is that of Go. Where ``re`` knows it by another name or takes it for something else, its
 text is changed: ``\d``, ``\w``, ``\s`` and ``\b`` are of ASCII, ``$`` is the very end, ``(?i)``
-may stand anywhere, ``{,3}`` is a text, and ``[[:alpha:]]`` and ``\z`` are known.
+may stand anywhere and takes no ``ı`` for an ``i``, ``{,3}`` and ``{03}`` are texts, and
+``[[:alpha:]]`` and ``\z`` are known.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -31,6 +32,7 @@ Ranges: TypeAlias = "tuple[tuple[int, int], ...]"
 
 LAST: Final = 0x10FFFF
 _DEEPEST: Final = 50  # groups within groups
+_DIGITS_OF_COUNT: Final = 5
 
 _DIGITS: Final[Ranges] = ((48, 57),)
 _LOWER: Final[Ranges] = ((97, 122),)
@@ -69,14 +71,22 @@ _ANCHORS: Final = {
 _CASES: Final = (
     *((65, 90, 32), (97, 122, -32)),
     *((75, 75, 0x20DF), (107, 107, 0x20BF), (83, 83, 0x12C), (115, 115, 0x10C)),
+    *((0x212A, 0x212A, -0x20DF), (0x212A, 0x212A, -0x20BF)),
+    *((0x17F, 0x17F, -0x12C), (0x17F, 0x17F, -0x10C)),
 )
+# Where case does not count, ``re`` takes each of these four for the others, and Go only I and i.
+_OF_I: Final[Ranges] = ((73, 73), (105, 105), (0x130, 0x131))
+_OWN: Final[Ranges] = ((0, 127), (0x130, 0x131), (0x17F, 0x17F), (0x212A, 0x212A))
+_FEW_CASES: Final = 300  # characters of a range whose other case is looked at
 _CONTROLS: Final = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
+
+_NOT_REPEATED: Final = ("^", "$", r"\A", r"\Z")  # ``re`` asks what there is to repeat
 
 _FLAGS: Final = re.compile(r"\(\?([ims]*)(?:-([ims]+))?([:)])")
 _NAMED: Final = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
 _OF_PYTHON: Final = re.compile(r"\(\?(?:<?[=!]|>|\(\w+\))")  # groups that RE2 does not know
 _REFERENCE: Final = re.compile(r"\(\?P=\w+\)|\(\?#[^)]*\)")
-_QUANTIFIER: Final = re.compile(r"(?:([*+?])|\{([0-9]{1,5})(?:(,)([0-9]{0,5}))?\})([?+]?)")
+_QUANTIFIER: Final = re.compile(r"(?:([*+?])|\{(0|[1-9][0-9]*)(?:(,)(0|[1-9][0-9]*|))?\})([?+]?)")
 _NUMBER: Final = re.compile(
     r"x([0-9A-Fa-f]{2})|x\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})"
 )
@@ -206,6 +216,8 @@ class _Reader:
             node, source = self._atom()
             node, times = self._repeated(node)
             nodes.append(node)
+            if times and source in _NOT_REPEATED:
+                source = f"(?:{source})"
             sources.append(source + times)
         return Row(tuple(nodes)), "".join((*sources, ")" * scopes))
 
@@ -226,6 +238,8 @@ class _Reader:
         if sign is not None:
             bounds = {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
         else:
+            if max(len(least), len(most or "")) > _DIGITS_OF_COUNT:
+                raise NotReadError
             bounds = int(least), int(most) if most else None if comma else int(least)
         return Repeat(node, *bounds), found[0]
 
@@ -249,7 +263,7 @@ class _Reader:
         return self._literal(ord(char))
 
     def _literal(self, char: int) -> tuple[Node, str]:
-        return Chars(self._folded(((char, char),))), re.escape(chr(char))
+        return self._one_of(((char, char),), inverse=False)
 
     def _group(self) -> tuple[Node, str]:
         text = self._text
@@ -345,16 +359,17 @@ class _Reader:
 
     def _one_of(self, ranges: Iterable[tuple[int, int]], *, inverse: bool) -> tuple[Node, str]:
         ranges = tuple(ranges)
-        source = "".join(
-            re.escape(chr(begin)) + (f"-{re.escape(chr(end))}" if end > begin else "")
-            for begin, end in ranges
-        )
         folded = self._folded(ranges)
         node = Chars(_without(folded) if inverse else folded)
-        return node, f"[{'^' if inverse else ''}{source}]"
+        if "i" in self._flags and _within(ranges, _OF_I):
+            return node, _of_own_case(folded, _within(ranges, _REST), inverse=inverse)
+        return node, _listed(ranges, inverse=inverse)
 
     def _folded(self, ranges: Ranges) -> Ranges:
-        """Return characters with the other case of those of ASCII, where case does not count."""
+        """Return characters with those of the other case, where case does not count.
+
+        But for long ranges that are not of ASCII.
+        """
         if "i" not in self._flags:
             return ranges
         moved = [
@@ -363,7 +378,8 @@ class _Reader:
             for low, high, by in _CASES
             if max(begin, low) <= min(end, high)
         ]
-        return (*ranges, *moved)
+        others = _of_other_case(_within(ranges, _REST))
+        return (*ranges, *moved, *((each, each) for each in others))
 
     def _takes(self, char: str) -> bool:
         found = self._text.startswith(char, self.at)
@@ -374,6 +390,49 @@ class _Reader:
 def _scope(on: Iterable[str], off: Iterable[str]) -> str:
     negative = "".join(sorted(off))
     return f"(?{''.join(sorted(on))}{f'-{negative}' if negative else ''}:"
+
+
+def _listed(ranges: Ranges, *, inverse: bool = False) -> str:
+    if not inverse and len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return re.escape(chr(ranges[0][0]))
+    parts = (
+        re.escape(chr(begin)) + (f"-{re.escape(chr(end))}" if end > begin else "")
+        for begin, end in ranges
+    )
+    return f"[{'^' if inverse else ''}{''.join(parts)}]"
+
+
+def _of_own_case(folded: Ranges, rest: Ranges, *, inverse: bool) -> str:
+    """Return what leaves to ``re`` the case of but those whose other case it sees otherwise.
+
+    Args:
+        folded: The characters, with the other case of those.
+        rest: The others among them, in one case.
+        inverse: Whether all but they are meant.
+    """
+    own = _within(folded, _OWN)
+    if not rest:
+        return f"(?-i:{_listed(own, inverse=inverse)})"
+    either = f"(?-i:{_listed(own)})|{_listed(rest)}"
+    return f"(?:(?!{either})(?s:.))" if inverse else f"(?:{either})"
+
+
+def _of_other_case(ranges: Ranges) -> Iterator[int]:
+    for begin, end in ranges:
+        if end - begin < _FEW_CASES:
+            for char in map(chr, range(begin, end + 1)):
+                cases = {char.lower(), char.upper()}
+                yield from (ord(each) for each in cases if len(each) == 1 and each != char)
+
+
+def _within(ranges: Ranges, others: Ranges) -> Ranges:
+    """Return the characters that are in both."""
+    return tuple(
+        (max(begin, low), min(end, high))
+        for begin, end in ranges
+        for low, high in others
+        if max(begin, low) <= min(end, high)
+    )
 
 
 def _without(ranges: Sequence[tuple[int, int]]) -> Ranges:
@@ -387,3 +446,6 @@ def _without(ranges: Sequence[tuple[int, int]]) -> Ranges:
     if at <= LAST:
         left.append((at, LAST))
     return tuple(left)
+
+
+_REST: Final = _without(_OWN)
