@@ -118,7 +118,10 @@ def test_a_beginning_is_counted_in_characters(text: str, held: str, taken: int |
         ("(?P<one>[a-z]+)-(?P<two>[a-z]+)", r"\g<two>-\g<one>", "a-b", "b-a"),
         ("(ü)x", r"\1\g<1>\g<0>", "äüxß", "äüüüxß"),
         ("a", r"\\1\t\101{}", "ba", "b\\1\tA{}"),
-        ("x*", "-", "abxd", "-a-b--d-"),
+        ("x*", "-", "abxd", "-a-b-d-"),
+        (".*", "/new", "/old", "/new"),
+        ("ü*", "-", "aüüb", "-a-b-"),
+        ("(?:|a)", "-", "aa", "-a-a-"),
         ("^a|a$", "-", "aaa", "-a-"),
         (r"\bü", "-", "aü ü", "a- ü"),
         (r"\B", "-", "aüüb", "aü-üb"),
@@ -184,6 +187,12 @@ def test_what_re2_alone_knows_needs_it(
     monkeypatch.setitem(sys.modules, "re2", None)
     with pytest.raises(NoExpressionError, match=r"bad escape .*; RE2 may know it: pip install"):
         compiled(text)
+
+
+def test_a_group_may_have_a_name_that_re_does_not_know() -> None:
+    expression = compiled("(?P<1st>(?:a+)+)b", anywhere=True)
+    assert isinstance(expression, OfRe2)
+    assert expression.replacing(r"\1")("xab") == "xa"
 
 
 def test_no_text_is_tried_again_and_again_by_re2() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -84,9 +84,21 @@ class OfPython:
 
     def replacing(self, template: str, /) -> Replace:
         """See ``Expression``."""
-        pattern = self._pattern
-        _checked(pattern, template)
-        return lambda text: pattern.sub(template, text)
+        pieces = _pieces(self._pattern.groups, self._pattern.groupindex, template)
+
+        def replace(text: str) -> str:
+            return "".join(self._replaced(text, pieces))
+
+        return replace
+
+    def _replaced(self, text: str, pieces: list[str | int]) -> Iterator[str]:
+        done = 0
+        for found in _all(self._pattern, text):
+            yield text[done : found.start()]
+            for piece in pieces:
+                yield piece if isinstance(piece, str) else found[piece] or ""
+            done = found.end()
+        yield text[done:]
 
 
 class OfRe2:
@@ -141,7 +153,7 @@ class OfRe2:
         data = _encoded(text)
         place = _places(text, data)
         done = 0
-        for found in self._all(data):
+        for found in _all(self._pattern, data):
             begin, end = (place(each) for each in found.span())
             yield text[done:begin]
             for piece in pieces:
@@ -152,22 +164,31 @@ class OfRe2:
             done = end
         yield text[done:]
 
-    def _all(self, data: bytes) -> Iterator[Any]:
-        """Yield all that fits in its order: after an empty one from the next character on."""
-        at = 0
-        while at <= len(data) and (found := self._pattern.search(data, at)) is not None:
-            begin, at = found.span()
-            if not _is_within(data, begin):  # as what is between two letters is for bytes
-                yield found
-            if begin == at:
+
+def _all(pattern: Any, held: str | bytes) -> Iterator[Any]:
+    """Yield all that fits in its order.
+
+    As in Go, none that is empty right after another, and after an empty one what fits from the next
+    character on.
+    """
+    at, done = 0, -1
+    while at <= len(held) and (found := pattern.search(held, at)) is not None:
+        begin, end = found.span()
+        is_new = begin < end or begin != done
+        if is_new and not _is_within(held, begin):  # as what is between two letters is for bytes
+            yield found
+        at = done = end
+        if begin == end:
+            at += 1
+            while _is_within(held, at):
                 at += 1
-                while _is_within(data, at):
-                    at += 1
 
 
-def _is_within(data: bytes, at: int) -> bool:
-    """Tell whether a place is within a character."""
-    return data[at : at + 1] >= b"\x80" and data[at] & 0xC0 == 0x80
+def _is_within(held: str | bytes, at: int) -> bool:
+    """Tell whether a place is within a character, which may be several bytes."""
+    if isinstance(held, str):
+        return False
+    return held[at : at + 1] >= b"\x80" and held[at] & 0xC0 == 0x80
 
 
 def re2_module() -> Any | None:
@@ -205,13 +226,14 @@ def _checked(pattern: re.Pattern[str], template: str) -> None:
         raise NoExpressionError(str(error)) from error
 
 
-def _pieces(groups: int, names: dict[str, int], template: str) -> list[str | int]:
+def _pieces(groups: int, names: Mapping[str, int], template: str) -> list[str | int]:
     """Return the texts and the groups of a template.
 
     ``re`` reads it: it is asked to replace a text of as many groups, each a character that no
     template holds, and what comes of it tells where they are.
     """
-    named = {at: f"?P<{name}>" for name, at in names.items()}
+    # RE2 knows names such as 1st, which no template can have.
+    named = {at: f"?P<{name}>" for name, at in names.items() if name.isidentifier()}
     marks = [chr(0xD800 + at) for at in range(groups + 1)]
     all_marks = f"{marks[0]}{''.join(marks[1:])}{marks[0]}"
     inner = "".join(f"({named.get(at, '')}{marks[at]})" for at in range(1, groups + 1))
