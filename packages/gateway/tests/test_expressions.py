@@ -385,6 +385,28 @@ def test_what_is_looked_for_anywhere_is_looked_for_again(text: str) -> None:
     assert twice / some > 2**1.4
 
 
+@pytest.mark.parametrize(
+    ("text", "anywhere", "power"),
+    [
+        ("(?:x(?:a+)+b)*", False, math.inf),
+        ("(?:a*a*b)*", False, 2),
+        (r"(?:a+)+\b", False, math.inf),
+        ("(?m)(?:a+)+$", False, math.inf),
+        (r"(?:[a-z]+[.])+", True, 2),
+        (r"\b(?:a+)+", False, 1),
+        (r"(?:a+b)*", False, 1),
+    ],
+)
+def test_of_a_beginning_what_is_found_already_may_be_gone_on_from(
+    text: str, anywhere: bool, power: float
+) -> None:
+    reading = read(text)
+    assert reading.tree is not None
+    found = growth_of(reading.tree, whole=False, anywhere=anywhere, sure=reading.sure)
+    assert found is not None
+    assert found.power == power
+
+
 HARMLESS = [
     "[0-9]+",
     "[a-z0-9]+(?:-[a-z0-9]+)*",

@@ -80,10 +80,11 @@ def _study(text: str, whole: bool, anywhere: bool, /) -> _Study:  # noqa: FBT001
     if tree is None:
         return _Study(text, reading.source, linear=False, growth=None)
     anywhere = anywhere and not reading.begins
-    growth = growth_of(tree, whole=whole, anywhere=anywhere)
+    sure = reading.sure
+    growth = growth_of(tree, whole=whole, anywhere=anywhere, sure=sure)
     if growth is None or growth.power == 1:
         return _Study(text, reading.source, linear=growth is not None, growth=growth)
-    of_lines = growth_of(tree, whole=whole, anywhere=anywhere, one_line=True)
+    of_lines = growth_of(tree, whole=whole, anywhere=anywhere, one_line=True, sure=sure)
     return _Study(text, reading.source, linear=False, growth=of_lines)
 
 

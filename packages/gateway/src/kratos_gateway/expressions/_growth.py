@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -68,7 +68,7 @@ _LINEAR: Final = Growth(1)
 
 
 def growth_of(
-    tree: Node, /, *, whole: bool, anywhere: bool, one_line: bool = False
+    tree: Node, /, *, whole: bool, anywhere: bool, one_line: bool = False, sure: bool = True
 ) -> Growth | None:
     """Tell how the time grows that ``re`` takes for an expression; ``None`` if that is not known.
 
@@ -82,11 +82,13 @@ def growth_of(
         whole: Whether it has to fit a text to its end.
         anywhere: Whether it may fit anywhere in a text.
         one_line: Whether texts are of one line, so that ``.*`` at the end fits whatever comes.
+        sure: Whether what has come to the end of the expression fits: no anchor is asked before.
     """
     parts: tuple[Node, ...] = (tree, End()) if whole else (tree,)
     everything = Repeat(Chars(((0, LAST),)), 0, None)
     try:
-        graph = _Graph(Row((everything, *parts) if anywhere else parts), one_line=one_line)
+        row = Row((everything, *parts) if anywhere else parts)
+        graph = _Graph(row, one_line=one_line, sure=sure)
         return graph.growth()
     except _TooLargeError:
         return None
@@ -113,7 +115,7 @@ _NOTHING: Final = _Part(1, {}, {})
 class _Graph:
     """The places of an expression, and which follows which."""
 
-    def __init__(self, tree: Node, *, one_line: bool) -> None:
+    def __init__(self, tree: Node, *, one_line: bool, sure: bool) -> None:
         self._taken: Final[list[Ranges]] = []
         self._next: Final[list[_Ways]] = []
         self._steps = 0
@@ -122,7 +124,7 @@ class _Graph:
         whole = self._laid_out(tree)
         self._first: Final = whole.first
         # A search that has come there has found something, and goes back no more.
-        self._done: Final = set(whole.last)
+        self._done: Final = set(whole.last) if sure else set[int]()
         if one_line:
             self._done.update(filter(self._takes_the_rest, range(len(self._taken))))
 
@@ -247,8 +249,8 @@ class _Graph:
         """The places after each, itself only if it is come to again."""
         return [frozenset(self._walk(at)) for at in range(len(self._taken))]
 
-    def _walk(self, begin: int) -> Iterator[int]:
-        seen: set[int] = set()
+    def _walk(self, begin: int, without: Collection[int] = ()) -> Iterator[int]:
+        seen = set(without)
         left = [begin]
         while left:
             for at in self._next[left.pop()]:
@@ -281,16 +283,20 @@ class _Graph:
         return best
 
     def _loops(self) -> list[frozenset[int]]:
-        """Return the places that come to each other again, in the order in which they come."""
+        """Return the places that come to each other again, in the order in which they come.
+
+        Without coming to the end, that is: a search may go around in a group that it has found
+        already, and goes back no further than to there.
+        """
         reached = self._reached
         come_to = set(self._first).union(*(reached[at] for at in self._first))
+        found = [frozenset(self._walk(at, self._done)) for at in range(len(reached))]
         loops = {
-            frozenset(other for other in after if at in reached[other])
-            for at, after in enumerate(reached)
+            frozenset(other for other in after if at in found[other])
+            for at, after in enumerate(found)
             if at in after and at in come_to
         }
-        kept = (loop for loop in loops if not loop & self._done)
-        return sorted(kept, key=lambda loop: (-len(reached[min(loop)]), min(loop)))
+        return sorted(loops, key=lambda loop: (-len(reached[min(loop)]), min(loop)))
 
     def _doubled(self, loop: frozenset[int]) -> str | None:
         """Return a text that leads around a loop in two ways; ``None`` if there is none."""

@@ -2,7 +2,7 @@ r"""Expressions read: what they are made of, and how Python's ``re`` has to be t
 
 The syntax is that of Go. Where ``re`` knows it by another name or takes it for something else, its
 text is changed: ``\d``, ``\w``, ``\s`` and ``\b`` are of ASCII, ``$`` is the very end, ``(?i)``
-may stand anywhere and takes no ``ı`` for an ``i``, ``{,3}`` and ``{03}`` are texts, and
+may stand anywhere and is of those letters that Go knows, ``{,3}`` and ``{03}`` are texts, and
 ``[[:alpha:]]`` and ``\z`` are known.
 """
 
@@ -147,11 +147,14 @@ class Reading:
             such as looking ahead, references to groups and repetitions that give nothing back.
         source: What ``re`` has to be told.
         begins: Whether it fits at the beginning of a text alone.
+        sure: Whether no anchor but the end stands after a repetition, which may turn out to be of
+            no use there.
     """
 
     tree: Node | None
     source: str
     begins: bool
+    sure: bool
 
 
 def read(text: str, /) -> Reading:
@@ -167,7 +170,7 @@ def read(text: str, /) -> Reading:
         raise NotReadError
     several = isinstance(tree, Choice)
     begins = not several and re.match(r"(?:\(\?[is]+\))?(?:\^|\\A)(?![*?{])", text) is not None
-    return Reading(None if reader.strange else tree, source, begins)
+    return Reading(None if reader.strange else tree, source, begins, reader.sure)
 
 
 class _Reader:
@@ -176,11 +179,14 @@ class _Reader:
     Attributes:
         at: The place.
         strange: Whether there was anything that only ``re`` knows.
+        sure: Whether there was no anchor but the end after a repetition.
     """
 
     def __init__(self, text: str) -> None:
         self.at: int = 0
         self.strange: bool = False
+        self.sure: bool = True
+        self._has_repeated = False
         self._text: Final = text
         self._flags: frozenset[str] = frozenset()
         self._depth = 0
@@ -233,6 +239,7 @@ class _Reader:
         if found is None:
             return node, ""
         self.at = found.end()
+        self._has_repeated = True
         sign, least, comma, most, way = found.groups()
         self.strange = self.strange or way == "+"
         if sign is not None:
@@ -254,13 +261,17 @@ class _Reader:
             return self._escaped()
         if char == ".":
             return Chars(((0, LAST),) if "s" in self._flags else _without(((10, 10),))), "."
-        if char == "^":
-            return _EMPTY, "^"
+        if char == "^" or (char == "$" and "m" in self._flags):
+            return self._anchor(), char
         if char == "$":
-            return (_EMPTY, "$") if "m" in self._flags else (End(), r"\Z")
+            return End(), r"\Z"
         if char in "*+?":
             raise NotReadError
         return self._literal(ord(char))
+
+    def _anchor(self) -> Node:
+        self.sure = self.sure and not self._has_repeated
+        return _EMPTY
 
     def _literal(self, char: int) -> tuple[Node, str]:
         return self._one_of(((char, char),), inverse=False)
@@ -295,7 +306,7 @@ class _Reader:
             return self._one_of(ranges, inverse=inverse)
         if char in _ANCHORS:
             self.at += 1
-            return End() if char in "zZ" else _EMPTY, _ANCHORS[char]
+            return End() if char in "zZ" else self._anchor(), _ANCHORS[char]
         if char in tuple("123456789"):
             self.at, self.strange = self.at + 1, True
             return _EMPTY, f"\\{char}"
