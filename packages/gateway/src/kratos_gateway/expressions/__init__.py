@@ -5,9 +5,10 @@
 it. Go's gateway has RE2, whose time grows with the text alone. Where that is installed, it runs
 what ``re`` may be slow at. All else is run by ``re``, which needs no wrapper.
 
-An expression means the same by either: what it means in Go. Two things differ. Groups of what
-repeats the empty text, as in ``(a*)+``, may hold another part of the text; and what ``re`` alone
-knows, such as looking ahead, it runs as Python means it.
+An expression means the same by either: what it means in Go. Two things differ. Where what is
+repeated may be empty, as in ``(a*)+`` and ``(?:a||b)+``, groups may hold another part of the text,
+and less of it may be taken, though the whole fits or not by either; and what ``re`` alone knows,
+such as looking ahead, it runs as Python means it.
 """
 
 from __future__ import annotations
