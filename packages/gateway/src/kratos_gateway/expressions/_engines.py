@@ -84,21 +84,7 @@ class OfPython:
 
     def replacing(self, template: str, /) -> Replace:
         """See ``Expression``."""
-        pieces = _pieces(self._pattern.groups, self._pattern.groupindex, template)
-
-        def replace(text: str) -> str:
-            return "".join(self._replaced(text, pieces))
-
-        return replace
-
-    def _replaced(self, text: str, pieces: list[str | int]) -> Iterator[str]:
-        done = 0
-        for found in _all(self._pattern, text):
-            yield text[done : found.start()]
-            for piece in pieces:
-                yield piece if isinstance(piece, str) else found[piece] or ""
-            done = found.end()
-        yield text[done:]
+        return _replacing(self._pattern, template, str)
 
 
 class OfRe2:
@@ -142,27 +128,32 @@ class OfRe2:
 
     def replacing(self, template: str, /) -> Replace:
         """See ``Expression``."""
-        pieces = _pieces(self._pattern.groups, self._pattern.groupindex, template)
+        return _replacing(self._pattern, template, _encoded)
 
-        def replace(text: str) -> str:
-            return "".join(self._replaced(text, pieces))
 
-        return replace
+def _replacing(pattern: Any, template: str, held_of: Callable[[str], str | bytes]) -> Replace:
+    """Return what replaces; an engine holds a text as itself or as bytes."""
+    pieces = _pieces(pattern.groups, pattern.groupindex, template)
 
-    def _replaced(self, text: str, pieces: list[str | int]) -> Iterator[str]:
-        data = _encoded(text)
-        place = _places(text, data)
-        done = 0
-        for found in _all(self._pattern, data):
-            begin, end = (place(each) for each in found.span())
-            yield text[done:begin]
-            for piece in pieces:
-                if isinstance(piece, str):
-                    yield piece
-                elif found.start(piece) >= 0:
-                    yield text[place(found.start(piece)) : place(found.end(piece))]
-            done = end
-        yield text[done:]
+    def replace(text: str) -> str:
+        return "".join(_replaced(pattern, text, held_of(text), pieces))
+
+    return replace
+
+
+def _replaced(pattern: Any, text: str, held: str | bytes, pieces: list[str | int]) -> Iterator[str]:
+    place = _places(text, held)
+    done = 0
+    for found in _all(pattern, held):
+        begin, end = (place(each) for each in found.span())
+        yield text[done:begin]
+        for piece in pieces:
+            if isinstance(piece, str):
+                yield piece
+            elif found.start(piece) >= 0:
+                yield text[place(found.start(piece)) : place(found.end(piece))]
+        done = end
+    yield text[done:]
 
 
 def _all(pattern: Any, held: str | bytes) -> Iterator[Any]:
@@ -211,11 +202,11 @@ def _encoded(text: str) -> bytes:
         return _UNPAIRED.sub(_UNKNOWN, text).encode()
 
 
-def _places(text: str, data: bytes) -> Callable[[int], int]:
-    """Return what tells the place in a text for one in its bytes."""
-    if len(text) == len(data):
+def _places(text: str, held: str | bytes) -> Callable[[int], int]:
+    """Return what tells the place in a text for one in what an engine holds."""
+    if isinstance(held, str) or len(text) == len(held):
         return lambda at: at
-    begins = [at for at, byte in enumerate(data) if byte & 0xC0 != 0x80]
+    begins = [at for at, byte in enumerate(held) if byte & 0xC0 != 0x80]
     return lambda at: bisect_left(begins, at)
 
 
