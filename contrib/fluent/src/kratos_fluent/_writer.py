@@ -336,6 +336,8 @@ class ForwardWriter:
         )
 
     def _failed(self, error: Exception) -> None:
+        if self._is_over():
+            return  # how many were lost is told already, and nothing waits
         first, self._failure = not self._failure, describe(error)
         if first:
             self._tell(Level.WARN, "Fluentd cannot be reached, records wait", error=self._failure)
