@@ -225,7 +225,7 @@ class TestCollectorThatIsDown:
     async def test_calls_go_on_and_one_line_says_so(self, log: MemoryLogger) -> None:
         logger = OtelLogger()
         # It is tried again, after a second; else the exporter does not tell what is wrong.
-        slow: dict[str, Any] = {**FAST, "timeout": 4, "stop_timeout": 30}
+        slow: dict[str, Any] = {**FAST, "timeout": 6, "stop_timeout": 30}
         async with Telemetry(NOBODY, log=log, **slow), echo() as caller:
             for _ in range(20):
                 await caller.unary(ECHO, text("hello"), None)
@@ -312,7 +312,7 @@ class TestCollectorThatRefuses:
     async def test_certificate_of_strangers_is_not(
         self, collector_by_tls: Any, log: MemoryLogger
     ) -> None:
-        options: dict[str, Any] = {"timeout": 4, "stop_timeout": 30}
+        options: dict[str, Any] = {"timeout": 6, "stop_timeout": 30}
         async with Telemetry(collector_by_tls.url, metrics=False, logs=False, log=log, **options):
             end_spans(1)
         assert "certificate verify failed" in str(log.records[0][2]["reason"]).lower()

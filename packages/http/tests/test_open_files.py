@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from kratos_http.testing import SocketPeer
+from kratos_http.testing import Answer, SocketPeer
 
 PROGRAM = """
 import asyncio, logging, resource, sys
@@ -54,8 +54,15 @@ async def test_server_without_files_serves_everybody_later() -> None:
         stack.callback(server.kill)
         assert server.stdout is not None
         port = int(server.stdout.readline().rpartition(":")[2])
-        peers = [await SocketPeer.connect("127.0.0.1", port) for _ in range(120)]
-        answers = await asyncio.gather(*(peer.request("GET", "/") for peer in peers))
+        peers: list[SocketPeer] = []
+
+        async def ask() -> Answer:
+            peer = await SocketPeer.connect("127.0.0.1", port)
+            peers.append(peer)
+            # At once: who is idle makes room for others.
+            return await peer.request("GET", "/")
+
+        answers = await asyncio.gather(*(ask() for _ in range(120)))
         for peer in peers:
             await peer.aclose()
         _, log = server.communicate("stop\n", timeout=30)
