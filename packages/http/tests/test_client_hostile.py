@@ -121,7 +121,8 @@ async def test_server_that_does_not_come_to_an_end_holds_nobody(
     ) as caller:
         with pytest.raises(Error) as failure:
             await caller.unary(ECHO, text("x"), PATIENCE)
-        await peer.ended.wait()  # the connection was closed at once
+        if peer.connections:  # a busy machine may not come so far in that time
+            await peer.ended.wait()  # the connection was closed at once
     assert loop.time() - begun < 10.0
     assert (failure.value.code, failure.value.reason) in {
         (504, "DEADLINE_EXCEEDED"),
