@@ -610,7 +610,7 @@ class TestClient:
 
         async with client_of(server) as client:
             with pytest.raises(Error) as failure:
-                await client.client_stream(WRITE, stuck(), CallOptions(timeout=0.05))
+                await client.client_stream(WRITE, stuck(), CallOptions(timeout=0.5))
             await service.left.wait()
         assert failure.value.code == 504
 
