@@ -244,7 +244,7 @@ async def test_deadline_of_the_call_ends_all_copies() -> None:
         made.invoke, transport="http", middleware=[hedging(delay=60.0, idempotent=always)]
     )
     with pytest.raises(Error, match="DEADLINE_EXCEEDED"):
-        await caller.unary(ECHO, text("x"), CallOptions(timeout=0.05))
+        await caller.unary(ECHO, text("x"), CallOptions(timeout=0.5))
     assert selector.ends == [("a:1", OutcomeKind.FAILURE)]
     assert slow.interrupted == 1
     await made.aclose()

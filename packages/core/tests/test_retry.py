@@ -439,7 +439,7 @@ async def test_slot_inside_is_free_while_a_call_waits_for_its_next_attempt() -> 
 
 
 async def test_attempt_that_runs_out_of_its_time_is_made_again() -> None:
-    bench = Bench(quick(attempt_timeout=0.05), first=_Hanging())
+    bench = Bench(quick(attempt_timeout=0.5), first=_Hanging())
     assert (await bench.caller.unary(ECHO, text("x"))).value == "x"
     assert bench.selector.ends == [("a:1", OutcomeKind.FAILURE), ("b:1", OutcomeKind.SUCCESS)]
     await bench.pool.aclose()
@@ -448,7 +448,7 @@ async def test_attempt_that_runs_out_of_its_time_is_made_again() -> None:
 async def test_deadline_of_the_call_ends_all_attempts() -> None:
     bench = Bench(quick(), first=_Hanging())
     with pytest.raises(Error, match="DEADLINE_EXCEEDED"):
-        await bench.caller.unary(ECHO, text("x"), CallOptions(timeout=0.05))
+        await bench.caller.unary(ECHO, text("x"), CallOptions(timeout=0.5))
     assert bench.selector.ends == [("a:1", OutcomeKind.FAILURE)]
     await bench.pool.aclose()
 
