@@ -35,6 +35,7 @@ from kratos_gateway.release import ConfigFiles
 from kratos_gateway.server import Build, Gateway
 from kratos_gateway.settings import Settings
 from kratos_gateway.switch import Replaceable
+from kratos_gateway.unreadable import unreadable_names
 from kratos_http.debug import DebugServer, Rendering
 from kratos_http.proxies import Proxies
 
@@ -135,6 +136,8 @@ def assemble(settings: Settings, *, environ: Mapping[str, str]) -> Parts:
     parts = Parts(gateway=gateway, gates=gates, meter=meter, control=control)
     if settings.own_process and not settings.workers:  # else it has the workers replaced
         parts.resources.append(hangups(gateway.configuration.poke))
+    if settings.own_process and settings.tls is not None and settings.tls.others:
+        parts.resources.append(unreadable_names())
     if registry is not None:
         parts.resources.append(_closing(registry))
     return parts

@@ -72,7 +72,8 @@ class Settings:
         log_level: Level below which there are none; empty for the default.
         own_process: Whether nothing but the gateway is in the process, as with the command. Then
             Python's collector of cycles leaves out what a configuration is made of: going over
-            thousands of endpoints would halt requests for tenths of a second.
+            thousands of endpoints would halt requests for tenths of a second. SIGHUP and, where
+            there are several certificates, ``sys.unraisablehook`` are the gateway's, too.
     """
 
     addresses: Sequence[str] = (ADDRESS,)
