@@ -140,17 +140,64 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("kratos-gateway 0.")
 
 
-def test_back_ends_of_middleware_are_checked_too(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def mirroring() -> str:
+    """Return a configuration with a place for the fields of a back end of a middleware."""
     options = (
         "{'@type': type.googleapis.com/kratos.gateway.v1.Mirror, endpoint: {backends: [{%s}]}}"
     )
     middleware = f"{{name: mirror, required: true, options: {options}}}"
-    text = SOUND.replace("path: /a", f"path: /a, middlewares: [{middleware}]")
+    return SOUND.replace("path: /a", f"path: /a, middlewares: [{middleware}]")
+
+
+def test_back_ends_of_middleware_are_checked_too(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = mirroring()
     path.write_text(text % "target: 'ftp:///a'", encoding="utf-8")
     assert status("check", str(path)) == 1
     place = "endpoints[0].middlewares[0].options: mirror: endpoint.backends[0].target: "
     assert f"{path}: error: {place}" in capsys.readouterr().err
     path.write_text(text % "target: 'a.test:80'", encoding="utf-8")
     assert status("check", str(path)) == 0
+
+
+_KINDS = "type.googleapis.com"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "fields"),
+    [
+        ("mirror", "kratos.gateway.v1.Mirror", "endpoint: {%s}"),
+        ("extauth", "kratos.gateway.v1.ExtAuth", "endpoint: {path: /check, %s}"),
+        (
+            "circuitbreaker",
+            "gateway.middleware.circuitbreaker.v1.CircuitBreaker",
+            "successRatio: {success: 0.8}, backupService: {endpoint: {%s}}",
+        ),
+    ],
+)
+def test_names_of_tls_are_looked_up_for_back_ends_of_middleware_too(
+    path: Path, capsys: pytest.CaptureFixture[str], name: str, kind: str, fields: str
+) -> None:
+    backends = "backends: [{target: 'a.test:80', tls: true, tlsConfigName: inner}]"
+    options = f"{{'@type': {_KINDS}/{kind}, {fields % backends}}}"
+    text = f"{SOUND}\nmiddlewares: [{{name: {name}, options: {options}}}]"
+    path.write_text(text, encoding="utf-8")
+    assert status("check", str(path)) == 0
+    place = f"middlewares[0].options: {name}: endpoint.backends[0].tls_config_name"
+    why = "tls_store has no 'inner', so the system's roots count"
+    assert capsys.readouterr().err == f"{path}: warning: {place}: {why}\n"
+    path.write_text(f"{text}\ntlsStore: {{inner: {{serverName: a.test}}}}", encoding="utf-8")
+    assert status("check", "--strict", str(path)) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_registry_that_there_will_not_be_is_told_for_back_ends_of_middleware_too(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(mirroring() % "target: 'discovery:///copies'", encoding="utf-8")
+    assert status("check", str(path)) == 0
+    assert status("check", "--no-discovery", str(path)) == 1
+    place = "endpoints[0].middlewares[0].options: mirror: endpoint.backends[0].target"
+    why = "there is no registry to ask: give --discovery.dsn"
+    assert f"{path}: error: {place}: {why}\n" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from kratos.process import worker_slot
 from kratos_gateway.api.gateway_pb2 import Gateway, Middleware, PriorityConfig
 from kratos_gateway.config import Problem, problems, read
 from kratos_gateway.config.shape import GROUP
+from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.settings import Settings
 
 __all__ = ["build", "main"]
@@ -122,19 +123,20 @@ def _problems(
     path: Path, priority: str | None, *, discovery: bool | None
 ) -> Iterator[tuple[str, Problem]]:
     """Yield problems of the main file, and of each other."""
-    from kratos_gateway.middleware.trying import complaint  # nobody else here needs it
+    from kratos_gateway.middleware.trying import complaints  # nobody else here needs it
 
-    def tried(middleware: Middleware) -> str | None:
-        return asyncio.run(complaint(middleware))
+    def tried(middleware: Middleware) -> Sequence[Trouble]:
+        return asyncio.run(complaints(middleware, store=store, discovery=discovery))
 
     installed = {plugin.name for plugin in plugins.find(GROUP)}
     main = read(_text(path), Gateway, name=str(path))
+    store = main.message.tls_store
     for problem in problems(
         main.message,
         oddities=main.oddities,
         middleware=installed,
         discovery=discovery,
-        complaint=tried,
+        complaints=tried,
     ):
         yield str(path), problem
     for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
@@ -145,7 +147,7 @@ def _problems(
             oddities=parsed.oddities,
             middleware=installed,
             discovery=discovery,
-            complaint=tried,
+            complaints=tried,
         ):
             yield str(each), problem
 

@@ -21,10 +21,10 @@ from kratos_gateway.config.retry_checks import retry_troubles
 from kratos_gateway.config.slowness import slow_expressions
 from kratos_gateway.config.trouble import Trouble
 
-__all__ = ["Complaint", "Problem", "problems"]
+__all__ = ["Complaints", "Problem", "problems"]
 
-Complaint: TypeAlias = Callable[[Middleware], str | None]
-"""Tells why an installed middleware cannot be made; ``None`` if it can."""
+Complaints: TypeAlias = Callable[[Middleware], Sequence[Trouble]]
+"""Tells why an installed middleware cannot be made, and what is odd about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def problems(
     oddities: Sequence[Oddity] = (),
     middleware: Collection[str] | None = None,
     discovery: bool | None = None,
-    complaint: Complaint | None = None,
+    complaints: Complaints | None = None,
 ) -> list[Problem]:
     """Return all that is wrong, in the order of the definition; nothing is connected or made.
 
@@ -61,17 +61,17 @@ def problems(
         oddities: What its text had besides, as ``read`` tells.
         middleware: Names that are installed; ``None`` if that is not known.
         discovery: Whether there will be a registry to ask; ``None`` if that is not known.
-        complaint: Looks at the options of those that are installed; ``None`` for nobody.
+        complaints: Looks at the options of those that are installed; ``None`` for nobody.
     """
     found = [Problem(place=each.place, text=each.text, fatal=False) for each in oddities]
     found += (_problem("", trouble) for trouble in _whole(gateway))
     for name, tls in gateway.tls_store.items():
         found += (_problem(f"tls_store.{name}", each) for each in tls_troubles(tls))
-    found += _middleware("", gateway.middlewares, middleware, complaint)
+    found += _middleware("", gateway.middlewares, middleware, complaints)
     for at, endpoint in enumerate(gateway.endpoints):
         place = f"endpoints[{at}]"
         found += (_problem(place, each) for each in _endpoint(endpoint, gateway, discovery))
-        found += _middleware(f"{place}.", endpoint.middlewares, middleware, complaint)
+        found += _middleware(f"{place}.", endpoint.middlewares, middleware, complaints)
     found += (_problem(place, each) for place, each in reach_troubles(gateway.endpoints))
     slow = slow_expressions(gateway.endpoints, gateway.middlewares)
     found += (Problem(place=place, text=text, fatal=False) for place, text in slow)
@@ -105,7 +105,7 @@ def _middleware(
     place: str,
     listed: Sequence[Middleware],
     installed: Collection[str] | None,
-    complaint: Complaint | None,
+    complaints: Complaints | None,
 ) -> Iterator[Problem]:
     for at, each in enumerate(listed):
         within = f"{place}middlewares[{at}]"
@@ -116,8 +116,13 @@ def _middleware(
             known = ", ".join(sorted(installed)) or "none"
             text = f"no middleware {each.name!r} is installed; known are {known}"
             yield _left_out(f"{within}.name", text, each)
-        elif complaint is not None and (told := complaint(each)) is not None:
-            yield _left_out(f"{within}.options", f"{name}: {told}", each)
+        elif complaints is not None:
+            for trouble in complaints(each):
+                text = ": ".join(part for part in (name, trouble.field, trouble.text) if part)
+                if trouble.fatal:
+                    yield _left_out(f"{within}.options", text, each)
+                else:
+                    yield Problem(place=f"{within}.options", text=text, fatal=False)
 
 
 def _left_out(place: str, text: str, middleware: Middleware) -> Problem:

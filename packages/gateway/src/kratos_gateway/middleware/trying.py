@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from kratos.errors import ConfigError
-from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.api.gateway_pb2 import TLS, Endpoint
 from kratos_gateway.api.gateway_pb2 import Middleware as Configured
 from kratos_gateway.config.checks import backend_troubles, balancer_troubles
+from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.exchange import Answer, Request
 from kratos_gateway.middleware.context import Context, Upstream
 from kratos_gateway.middleware.registry import made, text_of
 
-__all__ = ["complaint"]
+__all__ = ["complaints"]
 
 
-async def complaint(message: Configured, /) -> str | None:
-    """Return why a middleware cannot be made; ``None`` if it can.
+async def complaints(
+    message: Configured, /, *, store: Mapping[str, TLS], discovery: bool | None = None
+) -> Sequence[Trouble]:
+    """Return why a middleware cannot be made, and what is odd about it.
 
     It is made without connections, and given back at once. Back ends of its own are looked
     through as those of endpoints are.
 
+    Args:
+        message: Its configuration.
+        store: TLS by name, which its back ends may name.
+        discovery: Whether there will be a registry; ``None`` if that is not known.
+
     Cancellation: it may not be given back.
     """
+    odd: list[Trouble] = []
+
+    def looked_through(endpoint: Endpoint) -> Upstream:
+        for trouble in (
+            *balancer_troubles(endpoint),
+            *backend_troubles(endpoint, store, discovery=discovery),
+        ):
+            field = f"endpoint.{trouble.field}"
+            if trouble.fatal:
+                raise ConfigError(f"{field}: {trouble.text}")
+            odd.append(Trouble(field, trouble.text, fatal=False))
+        return _Nobody()
+
     try:
-        middleware = made(message, Context(upstream=_looked_through))
+        middleware = made(message, Context(upstream=looked_through))
     except Exception as error:
-        return text_of(error)
+        return [*odd, Trouble("", text_of(error))]
     await middleware.aclose()
-    return None
-
-
-def _looked_through(endpoint: Endpoint) -> Upstream:
-    troubles = [
-        *balancer_troubles(endpoint),
-        *backend_troubles(endpoint, {}, discovery=None),
-    ]
-    for trouble in troubles:
-        if trouble.fatal:
-            raise ConfigError(f"endpoint.{trouble.field}: {trouble.text}")
-    return _Nobody()
+    return odd
 
 
 class _Nobody:
