@@ -101,6 +101,19 @@ def test_priority_files_are_checked_with_it(path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith(f"{folder / 'p.yaml'}: error: endpoints[1].path: ")
 
 
+def test_priority_files_may_name_tls_of_the_main_file(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = path.parent / "prior"
+    folder.mkdir()
+    path.write_text(f"{SOUND}\ntlsStore: {{inner: {{insecure: true}}}}", encoding="utf-8")
+    back = "backends: [{target: 'a:80', tls: true, tlsConfigName: inner}]"
+    (folder / "p.yaml").write_text(f"endpoints: [{{path: /b, {back}}}]", encoding="utf-8")
+    assert status("check", str(path), "--priority", str(folder)) == 0
+    (told,) = capsys.readouterr().err.splitlines()  # once, where it is
+    assert told.startswith(f"{path}: warning: tls_store.inner.insecure: ")
+
+
 def test_a_registry_that_there_will_not_be_is_told(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

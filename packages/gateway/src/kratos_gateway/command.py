@@ -17,7 +17,7 @@ from kratos import App, plugins, run
 from kratos.errors import ConfigError, KratosError
 from kratos.log import Level, setup
 from kratos.process import worker_slot
-from kratos_gateway.api.gateway_pb2 import Gateway, Middleware, PriorityConfig
+from kratos_gateway.api.gateway_pb2 import TLS, Gateway, Middleware, PriorityConfig
 from kratos_gateway.config import Problem, problems, read
 from kratos_gateway.config.shape import GROUP
 from kratos_gateway.config.trouble import Trouble
@@ -139,9 +139,10 @@ def _problems(
         complaints=tried,
     ):
         yield str(path), problem
+    names = {name: TLS() for name in store}  # what is wrong with them has been told
     for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
         parsed = read(_text(each), PriorityConfig, name=str(each))
-        alone = Gateway(endpoints=parsed.message.endpoints)
+        alone = Gateway(endpoints=parsed.message.endpoints, tls_store=names)
         for problem in problems(
             alone,
             oddities=parsed.oddities,
