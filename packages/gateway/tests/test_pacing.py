@@ -133,6 +133,72 @@ async def test_the_client_gets_the_answer_that_asks_for_more_than_its_time_at_on
     assert (answer.status, answer.body, count) == (503, b"busy", 1)
 
 
+async def early(wire: Wire, status: int, *headers: tuple[bytes, bytes]) -> None:
+    """Answer a request before it has ended."""
+    await wire.read()
+    wire.start(status, [*headers, (b"content-length", b"0")])
+    await wire.finish()
+
+
+@pytest.mark.parametrize("more", [{}, {"hedgeDelay": "60s", "idempotentOnly": False}])
+@pytest.mark.parametrize(
+    "asked", [(b"retry-after", b"3600"), (b"grpc-retry-pushback-ms", b"3600000")]
+)
+async def test_a_call_whose_request_still_comes_gets_an_answer_that_asks_for_long_at_once(
+    asked: tuple[bytes, bytes], more: dict[str, Any]
+) -> None:
+    count = 0
+
+    async def busy(_head: Head, wire: Wire) -> None:
+        nonlocal count
+        count += 1
+        await early(wire, 503, asked)
+
+    async with backend(busy) as node:
+        endpoint: dict[str, Any] = {
+            "path": "/*",
+            "protocol": "GRPC",
+            "timeout": "60s",
+            "backends": [{"target": node.address}],
+            "retry": {
+                "attempts": 3,
+                "conditions": [{"byStatusCode": "503"}],
+                "backoff": {},
+                **more,
+            },
+        }
+        async with proxied(endpoint) as gateway, asyncio.timeout(10):
+            call = (await gateway.connect_http2()).begin("POST", "/pkg.Svc/Do")
+            await call.send(b"\0\0\0\0\1x")  # and more may come
+            answer = await call.answer()
+    assert (answer.status, count) == (503, 1)
+
+
+async def test_a_call_whose_request_still_comes_is_made_again_after_a_short_wait() -> None:
+    count = 0
+
+    async def busy_once(_head: Head, wire: Wire) -> None:
+        nonlocal count
+        count += 1
+        await (early(wire, 503, (b"retry-after", b"1")) if count == 1 else early(wire, 200))
+
+    async with backend(busy_once) as node:
+        clock = InstantClock()
+        endpoint: dict[str, Any] = {
+            "path": "/*",
+            "protocol": "GRPC",
+            "timeout": "60s",
+            "backends": [{"target": node.address}],
+            "retry": {"attempts": 3, "conditions": [{"byStatusCode": "503"}], "backoff": {}},
+        }
+        async with proxied(endpoint, clock=clock) as gateway, asyncio.timeout(10):
+            call = (await gateway.connect_http2()).begin("POST", "/pkg.Svc/Do")
+            await call.send(b"\0\0\0\0\1x")
+            answer = await call.answer()
+    assert (answer.status, count) == (200, 2)
+    assert 1.0 in clock.waited
+
+
 @pytest.mark.parametrize(
     ("told", "flag", "attempts"),
     [

@@ -22,7 +22,7 @@ from kratos_gateway.proxy.hedging import Hedge
 from kratos_gateway.proxy.observing import EndpointRecorder, MethodRecorder
 from kratos_gateway.proxy.passing import Passing, is_stream
 from kratos_gateway.proxy.replay import ReplayMemory
-from kratos_gateway.proxy.retry import Retry, forever, per_try_timeout_of, timeout_of
+from kratos_gateway.proxy.retry import Retry, per_try_timeout_of, timeout_of
 from kratos_gateway.proxy.tally import Tally
 from kratos_http.carrier import TooLarge
 
@@ -281,8 +281,12 @@ class _Passage:
         return of.timeout if self._several else min(of.timeout, of.per_try)
 
     def _left(self) -> float:
-        """Return the seconds that are left to the request."""
-        return forever() if self._ends is None else self._ends.left
+        """Return the seconds that are left to the request.
+
+        What still comes has the whole limit before it, which counts from its end.
+        """
+        limit = self._limit()
+        return limit if self._ends is None else min(limit, self._ends.left)
 
     def _is_uploaded(self) -> bool:
         return isinstance(self._body, bytes) or self._body.ended
