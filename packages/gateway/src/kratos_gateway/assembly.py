@@ -170,13 +170,14 @@ def builder(
     from kratos_gateway.backend import Apart, ConnectOptions, Redirects
     from kratos_gateway.middleware.context import Context
     from kratos_gateway.middleware.registry import create
-    from kratos_gateway.proxy import Forwarding, Proxy, ReplayMemory
+    from kratos_gateway.proxy import Forwarding, Proxy, ReplayMemory, Tallies
 
     connect = ConnectOptions(
         dial_timeout=settings.dial_timeout, proxies=Proxies.from_environment(environ)
     )
     forwarding = Forwarding(settings.trusted_proxies)
     memory = ReplayMemory(settings.retry_memory * _MIB)
+    tallies = Tallies()
     identity = f"{socket.gethostname()}/{worker_slot() or 0}"
     redirects = Redirects(settings.redirect_hosts) if settings.follow_redirects else None
     limit = settings.resolve_timeout
@@ -201,6 +202,7 @@ def builder(
             discovery=discovery,
             connect=connect,
             metrics=metrics,
+            tallies=tallies,
             forwarding=forwarding,
             redirects=redirects,
             strict_slash=settings.strict_slash,

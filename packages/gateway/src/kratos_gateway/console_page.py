@@ -64,7 +64,7 @@ def document(found: Mapping[str, Any]) -> bytes:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style><h1>{name}{version}</h1>"
         f"<p>{_text(found['configuration'])}, {found['inFlight']} requests under way{around}; "
-        "counts begin with each change</p>"
+        "a change of the configuration leaves the counts of routes that stay</p>"
         f"{_routes(found['endpoints'])}{_nodes(found['endpoints'])}{_diff(found['change'])}"
     )
     return page.encode("utf-8", "replace")

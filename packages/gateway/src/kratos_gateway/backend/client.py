@@ -21,7 +21,7 @@ from kratos_gateway.backend.balancing import balance_of
 from kratos_gateway.backend.connections import Connections, NodeConnection, Place, node_place
 from kratos_gateway.backend.following import REDIRECTS, Following
 from kratos_gateway.backend.probing import ProbePlan, Probes
-from kratos_gateway.backend.record import NodeRecord
+from kratos_gateway.backend.record import NodeRecord, NodeRecords
 from kratos_gateway.backend.redirects import Redirects
 from kratos_gateway.backend.shares import chosen, weighted
 from kratos_gateway.backend.targets import BackendTarget, scheme_of, target_of
@@ -79,6 +79,7 @@ class Client:
         endpoint: The endpoint.
         options: See there.
         redirected: Called for each answer of a node that leads elsewhere.
+        records: Where attempts at nodes are counted; ``None`` to begin at nothing.
 
     Raises:
         ConfigError: It has no back end, or one that is none, or its balancer is none; names it.
@@ -90,6 +91,7 @@ class Client:
         options: ClientOptions,
         *,
         redirected: Callable[[], None] = _nothing,
+        records: NodeRecords | None = None,
     ) -> None:
         self._options = options
         self._connections = options.connections
@@ -108,7 +110,8 @@ class Client:
         self._resolvers: dict[str, DiscoveryResolver] = {}
         self._leases: dict[str, Lease[Sequence[ServiceInstance]]] = {}
         self._nodes: dict[str, tuple[Place, NodeConnection]] = {}
-        self._records: dict[str, NodeRecord] = {}
+        self._shared_records = NodeRecords() if records is None else records
+        self._records: Mapping[str, NodeRecord] = {}
         self._plans: dict[str, ProbePlan] = {}
         self._known: dict[str, Node] = {}
         self._owners: dict[str, BackendTarget] = {}
@@ -294,8 +297,7 @@ class Client:
             if address in plans:
                 self._options.probes.take(place, plans[address], connection, self._offer)
         self._give_back(old, old_plans)
-        known = self._records
-        self._records = {address: known.get(address) or NodeRecord() for address in nodes}
+        self._records = self._shared_records.take(nodes, self._records)
         self._known, self._owners = nodes, owners
         self._offer()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-__all__ = ["NodeRecord"]
+__all__ = ["NodeRecord", "NodeRecords"]
 
 
 @dataclass(slots=True)
@@ -28,3 +29,28 @@ class NodeRecord:
         self.failures += 1
         self.failure = why
         self.failed = now
+
+
+@dataclass(slots=True)
+class NodeRecords:
+    """Those of the nodes of a route, which go on where another configuration has it, too.
+
+    Attributes:
+        newest: Those of the nodes that were named last, by address.
+    """
+
+    newest: Mapping[str, NodeRecord] = field(default_factory=dict[str, NodeRecord])
+
+    def take(
+        self, addresses: Iterable[str], /, known: Mapping[str, NodeRecord]
+    ) -> Mapping[str, NodeRecord]:
+        """Return records for the nodes that there are now.
+
+        Args:
+            addresses: Of the nodes.
+            known: Records of those that there were, which go before all others.
+        """
+        self.newest = {
+            each: known.get(each) or self.newest.get(each) or NodeRecord() for each in addresses
+        }
+        return self.newest

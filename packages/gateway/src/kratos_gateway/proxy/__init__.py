@@ -9,6 +9,7 @@ from kratos_gateway.proxy.observing import (
 )
 from kratos_gateway.proxy.proxy import MiddlewareFactory, Proxy
 from kratos_gateway.proxy.replay import ReplayMemory
+from kratos_gateway.proxy.tally import Tallies
 
 __all__ = [
     "EndpointRecorder",
@@ -19,4 +20,5 @@ __all__ = [
     "Proxy",
     "Recorders",
     "ReplayMemory",
+    "Tallies",
 ]

@@ -45,6 +45,7 @@ class Work:
         forwarding: Makes the headers of requests to back ends.
         recorder: Its series.
         flights: Counts its requests.
+        tally: What they come to.
         clock: Time for what is told of them.
         wheel: Where time limits wait.
         keep: Bytes of a body that are kept for another attempt.
@@ -59,6 +60,7 @@ class Work:
     forwarding: Forwarding
     recorder: EndpointRecorder
     flights: Flights
+    tally: Tally
     clock: Clock
     wheel: Wheel
     keep: int
@@ -99,7 +101,7 @@ class Forwarder:
 
     def __init__(self, work: Work) -> None:
         endpoint = work.endpoint
-        self.tally = Tally()
+        self.tally = work.tally
         self.work = work
         self.grpc = endpoint.protocol == GRPC
         self.stream = endpoint.stream

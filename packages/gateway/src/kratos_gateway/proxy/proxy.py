@@ -31,6 +31,7 @@ from kratos_gateway.proxy.forwarding import Forwarding
 from kratos_gateway.proxy.local import Local, local_of
 from kratos_gateway.proxy.observing import NoMetrics, Recorders
 from kratos_gateway.proxy.replay import ReplayMemory
+from kratos_gateway.proxy.tally import Tallies, Tally
 from kratos_gateway.proxy.tunnel import Tunnel
 from kratos_gateway.routing import ASTERISK, Conditions, Table, clean
 from kratos_gateway.routing.order import in_order
@@ -62,6 +63,8 @@ class Proxy:
         connect: How nodes are connected to.
         selector: Makes what picks among the nodes of an endpoint that have no weights.
         metrics: Makes the series of endpoints.
+        tallies: Counts what requests came to, for people, which proxies may share; ``None`` to
+            begin at nothing.
         forwarding: What back ends are told of clients.
         strict_slash: Whether a path that fits but for a slash at its end is redirected.
         retry_enabled: Tells whether there are further attempts at all, whenever one would follow.
@@ -91,6 +94,7 @@ class Proxy:
         connect: ConnectOptions | None = None,
         selector: Callable[[], Selector] = PowerOfTwoChoices,
         metrics: Recorders | None = None,
+        tallies: Tallies | None = None,
         forwarding: Forwarding | None = None,
         strict_slash: bool = False,
         retry_enabled: Callable[[], bool] = lambda: True,
@@ -107,6 +111,7 @@ class Proxy:
         self.config = config
         self._factory = middleware
         self._metrics: Recorders = NoMetrics() if metrics is None else metrics
+        self._tallies = Tallies() if tallies is None else tallies
         self._forwarding = forwarding or Forwarding()
         self._attempting = Attempting(enabled=retry_enabled, unsafe=retry_unsafe, clock=clock)
         self._retry_body = retry_body
@@ -283,20 +288,21 @@ class Proxy:
     def _steps(self) -> Iterator[None]:
         """Make the endpoints, one a step."""
         shared = self._made(self.config.middlewares)
+        tally_of = self._tallies.begin()
         for number, endpoint in enumerate(self.config.endpoints):
             with _located(number, endpoint):
-                self._add(endpoint, shared)
+                self._add(endpoint, shared, tally_of(endpoint))
             yield
         for number, endpoint in in_order(self.config.endpoints):
             with _located(number, endpoint):
                 self._declare(endpoint, self._forwarders[number])
             yield
 
-    def _add(self, endpoint: Endpoint, shared: Sequence[Middleware]) -> None:
+    def _add(self, endpoint: Endpoint, shared: Sequence[Middleware], tally: Tally) -> None:
         retry = self._attempting.retry(endpoint)
         recorder = self._metrics.endpoint(endpoint)
         client = local_of(endpoint) or Client(
-            endpoint, self._client_options, redirected=recorder.redirected
+            endpoint, self._client_options, redirected=recorder.redirected, records=tally.nodes
         )
         self._clients.append(client)
         handler: Handler = client
@@ -311,6 +317,7 @@ class Proxy:
                 forwarding=self._forwarding,
                 recorder=recorder,
                 flights=self._flights,
+                tally=tally,
                 clock=self._clock,
                 wheel=self._wheel,
                 keep=self._retry_body,
