@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -91,6 +92,15 @@ async def test_bound_address_is_kept_from_others_until_stop_releases_it() -> Non
 async def test_address_in_use_is_named_at_bind(occupied: Occupied) -> None:
     with pytest.raises(StartupError, match=f"{occupied.address}: the address is in use"):
         await GrpcServer(occupied.address).bind()
+
+
+async def test_log_says_by_the_name_of_grpc_where_it_is_served(
+    serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kratos")
+    async with serve(EchoService()) as served:
+        told = f"serving gRPC on grpc://{served.address}"
+    assert [each.name for each in caplog.records if each.getMessage() == told] == ["kratos.grpc"]
 
 
 async def test_serving_address_is_in_use_for_everybody_else(serve: Any) -> None:

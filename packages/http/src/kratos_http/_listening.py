@@ -26,9 +26,8 @@ from kratos_http.rest import Place
 
 __all__ = ["Listening"]
 
-_log = logging.getLogger("kratos.http")
-
-_NAMES: Final = {"http": "HTTP", "grpc": "gRPC"}
+_NAMES: Final = {"http": "HTTP", "grpc": "gRPC"}  # by scheme
+_LOGS: Final = {each: logging.getLogger(f"kratos.{each}") for each in _NAMES}
 
 
 class Listening:
@@ -176,7 +175,8 @@ class Listening:
         try:
             self._acceptor = self._listen(self._sock)
             self._serving.set()
-            _log.info("serving %s on %s", _NAMES[self._schemes[0]], self._place.endpoint)
+            served = self._schemes[0]
+            _LOGS[served].info("serving %s on %s", _NAMES[served], self._place.endpoint)
             await self._stopped.wait()
         finally:
             forget()
