@@ -57,6 +57,17 @@ def test_scalar_is_read(proto: Any, backend: str, field: str, text: str, value: 
     assert getattr(message, field) == value
 
 
+@pytest.mark.parametrize("last", ["0", "1"])
+def test_integer_with_very_many_decimals_is_read_or_refused_at_once(
+    proto: Any, backend: str, last: str
+) -> None:
+    text = f'{{"fInt32":"7.{"0" * 700_000}{last}"}}'  # a ratio of it takes longer than a test may
+    if last == "0":
+        assert read(backend, text, proto.Scalars).f_int32 == 7
+    else:
+        assert "expected an integer" in str(refusal(backend, text, proto.Scalars))
+
+
 @pytest.mark.parametrize("text", ["-0", "-0.0", "-0e5", '"-0"'])
 def test_negative_zero_keeps_its_sign(proto: Any, backend: str, text: str) -> None:
     message = read(backend, f'{{"fDouble": {text} }}', proto.Scalars)
