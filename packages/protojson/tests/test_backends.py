@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.wrappers_pb2 import Int32Value
 
 from kratos_protojson import JsonError, ParseOptions, Parser, Printer, PrintOptions, from_json
+from kratos_protojson._native import NativePlan
 
 LOADED = "import sys; print('kratos_protojson_native' in sys.modules)"
 
@@ -115,6 +117,24 @@ def test_threads_share_a_printer_and_a_parser(proto: Any, backend: Any) -> None:
         thread.join()
     assert len(found) == 16
     assert len(set(found)) == 4
+
+
+def test_type_that_another_thread_learns_meanwhile_is_no_stranger(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: Any = NativePlan
+    learn = plans._learn_type
+
+    def elsewhere_first(plan: NativePlan, name: str) -> bool:
+        other = threading.Thread(target=learn, args=(plan, name))
+        other.start()
+        other.join()
+        return bool(learn(plan, name))
+
+    monkeypatch.setattr(NativePlan, "_learn_type", elsewhere_first)
+    text = f'{{"@type":"x/{Int32Value.DESCRIPTOR.full_name}","value":1}}'
+    holder = Parser(ParseOptions(backend=backend)).from_json(text, AnyMessage)
+    assert Printer(PrintOptions(backend=backend)).to_json(holder).decode() == text
 
 
 def test_document_of_megabytes_is_read_and_printed(proto: Any, backend: Any) -> None:

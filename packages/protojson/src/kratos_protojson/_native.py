@@ -128,11 +128,14 @@ class NativePlan:
             JsonError: It lacked nothing, or nobody has it.
         """
         last_word = False
+        learned: set[str] = set()
         while True:
             kind, subject, problem, path = fault.args
             if kind == "extensions":
                 last_word = not self._learn_extensions(int(subject))
-            elif kind != "type" or not self._learn_type(subject):
+            elif kind == "type" and subject not in learned and self._learn_type(subject):
+                learned.add(subject)
+            else:
                 error = JsonError(problem)
                 for part in path:
                     error.within(part)
@@ -143,13 +146,13 @@ class NativePlan:
                 fault = found
 
     def _learn_type(self, name: str) -> bool:
+        """Tell whether there is such a type, which another thread may have learned meanwhile."""
         try:
             descriptor = self._pool.FindMessageTypeByName(name)
         except KeyError:
             return False
-        known = descriptor in self._messages
         self.index(descriptor)
-        return not known
+        return True
 
     def _learn_extensions(self, index: int) -> bool:
         with self._lock:
