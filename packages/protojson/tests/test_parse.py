@@ -235,6 +235,14 @@ def test_member_given_twice_is_refused(
     assert path in (None, caught.value.path)
 
 
+@pytest.mark.parametrize(("before", "after"), [("[", "]"), ('{"a":', "}")])
+def test_member_given_twice_is_refused_below_more_levels_than_python_calls(
+    proto: Any, backend: str, before: str, after: str
+) -> None:
+    deep = f'{before * 3000}{{"b":1,"b":2}}{after * 3000}'
+    assert refusal(backend, f'{{"no":{deep}}}', proto.Sub).problem
+
+
 def test_member_given_twice_is_refused_in_maps_structs_and_any(proto: Any, backend: str) -> None:
     many = ",".join(f'"k{at}":"v"' for at in range(40))
     for data, kind in (

@@ -149,20 +149,19 @@ class _Twice(dict[str, Any]):
 
 
 def _complain(value: Any) -> None:
-    """Find the object with a member given twice, and name its place."""
-    if isinstance(value, _Twice):
-        raise JsonError("given twice").within(value.name)
-    for part, item in _parts(value):
-        try:
-            _complain(item)
-        except JsonError as error:
-            raise error.within(part) from None
+    """Find the first object with a member given twice, and name its place."""
+    waiting: list[tuple[Any, _Way]] = [(value, None)]
+    while waiting:  # not by recursion: the standard library's parser goes deeper than that can
+        one, way = waiting.pop()
+        if isinstance(one, _Twice):
+            raise _at(way, JsonError("given twice").within(one.name))
+        waiting += [(item, (part, way)) for part, item in _parts(one)][::-1]
 
 
 def _refuse_halves(value: Any) -> None:
     """Refuse halves of surrogate pairs, also where they belong to nothing that is known."""
     waiting: list[tuple[Any, _Way]] = [(value, None)]
-    while waiting:  # not by recursion: the standard library's parser goes deeper than that can
+    while waiting:  # as above
         one, way = waiting.pop()
         if isinstance(one, str):
             try:
