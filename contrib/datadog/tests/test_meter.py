@@ -24,6 +24,7 @@ from kratos.testing.echo import ECHO, EchoService, text
 from kratos.testing.log import MemoryLogger
 from kratos.testing.service import serving
 from kratos_datadog import DogStatsdMeter
+from kratos_datadog._agent import Socket
 from kratos_datadog.lines import packets, value_lines
 
 Metering = Callable[..., DogStatsdMeter]
@@ -406,6 +407,72 @@ def test_installed_it_is_the_meter_of_a_process_and_sends_to_its_end(agent: Any)
         f"orders_total:5|c|{tags}",
         f"waiting:4|g|{tags}",
     ]
+
+
+FORKED_WHILE_IT_SENDS = """
+import os, sys, threading
+from kratos_datadog import DogStatsdMeter
+from kratos_datadog._agent import Socket
+sending, go_on = threading.Event(), threading.Event()
+send = Socket.send
+def slow(self, packet):
+    sending.set()
+    go_on.wait()
+    send(self, packet)
+Socket.send = slow
+meter = DogStatsdMeter(sys.argv[1], interval=0.01, max_packet=64)
+counters = [meter.counter(f"{name}_{'x' * 40}") for name in "abc"]
+with meter._sender.lock:
+    for counter in counters:
+        counter.inc()
+sending.wait()  # the last of them is not taken yet
+child = os.fork()
+if not child:
+    Socket.send = send
+    counters[2].inc(5)
+    raise SystemExit(0)
+go_on.set()
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_process_that_was_forked_while_it_sent_counts_on(agent: Any) -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED_WHILE_IT_SENDS]
+    done = subprocess.run([*command, agent.address], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    x = "x" * 40
+    assert lines(agent) == [f"a_{x}:1|c", f"b_{x}:1|c", f"c_{x}:1|c", f"c_{x}:5|c"]
+
+
+def test_what_is_counted_while_it_sends_is_sent_when_it_is_closed(
+    agent: Any, metering: Metering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending, closed = threading.Event(), threading.Event()
+    send = Socket.send
+
+    def slow(self: Socket, packet: bytes) -> None:
+        sending.set()
+        closed.wait()
+        send(self, packet)
+
+    monkeypatch.setattr(Socket, "send", slow)
+    meter = metering(agent.address, interval=0.001, patience=30)
+    counter = meter.counter("c")
+    counter.inc()
+    sending.wait()
+    counter.inc(2)
+    untyped: Any = meter
+    wake: threading.Event = untyped._sender._wake
+    wake_up = wake.set
+
+    def tell() -> None:
+        wake_up()
+        closed.set()
+
+    monkeypatch.setattr(wake, "set", tell)
+    meter.close()
+    assert lines(agent) == ["c:1|c", "c:2|c"]
 
 
 def others(group: str, name: str) -> str:

@@ -76,6 +76,7 @@ class Sender:
         self._sending = threading.Lock()
         self._wake = threading.Event()
         self._changed: list[Series] = []
+        self._taken: list[Series] = []  # of these, what is being sent
         self._values = 0
         self._socket = Socket(self._how.agent, self._how.interval / 2)
         self._thread: threading.Thread | None = None
@@ -145,7 +146,8 @@ class Sender:
     def restart(self) -> None:
         """Begin anew in a process that was forked; what waits is the parent's to send."""
         self._socket.close()
-        for series in (*self._changed, *self._lasting):
+        # Also of those that were being sent at that moment: they would seem to wait for ever.
+        for series in (*self._changed, *self._taken, *self._lasting):
             series.forget()
         self._lasting.clear()
         self._begin()
@@ -157,9 +159,11 @@ class Sender:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._closed:
+        last = False
+        while not last:
             self._wake.wait(self._how.interval)
             self._wake.clear()
+            last = self._closed  # before: it may be closed while this sends what was there earlier
             try:
                 self.flush()
             except Exception as error:  # of whatever kind, the next time may go well
@@ -214,6 +218,7 @@ class Sender:
         of_gauges = how.tags if slot is None else (*how.tags, f"worker:{slot}")
         with self.lock:
             changed, self._changed = self._changed, []
+            self._taken = changed
             lasting = tuple(self._lasting)
         for series, tags in (*_each(changed, how.tags), *_each(lasting, of_gauges)):
             with self.lock:  # of each, so that calls need not wait for all
