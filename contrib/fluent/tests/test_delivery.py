@@ -379,6 +379,34 @@ class TestAway:
         closing.join(10)
         assert not closing.is_alive()
 
+    @pytest.mark.parametrize("taken", [False, True])
+    def test_who_waits_for_all_records_is_let_go_at_the_end(
+        self, writing: Writing, monkeypatch: pytest.MonkeyPatch, taken: bool
+    ) -> None:
+        logger = writing(f"tcp://127.0.0.1:{free_port()}", linger=3600, patience=0)
+        untyped: Any = logger
+        asked, ended = threading.Event(), threading.Event()
+        wait_for, hurry = untyped._writer._hurry.wait, untyped._writer._hurry.set
+
+        def hurry_up() -> None:
+            asked.set()
+            hurry()
+
+        def wait(seconds: float) -> bool:
+            return bool(wait_for(seconds) and (taken or ended.wait()))
+
+        monkeypatch.setattr(untyped._writer._hurry, "set", hurry_up)
+        monkeypatch.setattr(untyped._writer._hurry, "wait", wait)
+        logger.log(Level.INFO, "m")
+        found: list[bool] = []
+        waiting = threading.Thread(target=lambda: found.append(logger.flush()), daemon=True)
+        waiting.start()
+        asked.wait()
+        logger.close()
+        ended.set()
+        waiting.join(10)
+        assert found == [False]
+
     def test_process_that_ends_without_ceremony_flushes_it_too(
         self, fluentd: Fake, writing: Writing
     ) -> None:
@@ -716,6 +744,35 @@ def test_connection_that_is_not_used_is_given_up_and_made_again(
     assert logger.flush(1)
     logger.close()
     assert logger.dropped == 0
+
+
+def test_record_that_comes_as_the_thread_ends_is_delivered_at_the_end_of_the_process(
+    fluentd: Fake, writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = fluentd()
+    logger = writing(f"tcp://{server.address}")
+    ends: list[Any] = []
+    over = threading.Event()
+
+    class Ends:
+        register = staticmethod(ends.append)
+
+        @staticmethod
+        def unregister(end: Any) -> None:
+            if not over.is_set():
+                monkeypatch.setattr(_writer, "_IDLE", 3600)
+                other = threading.Thread(target=logger.log, args=(Level.INFO, "just then"))
+                other.start()
+                other.join(0.5)  # which may have to wait until this is done
+            ends[:] = [each for each in ends if each != end]
+            over.set()
+
+    monkeypatch.setattr(_writer, "atexit", Ends)
+    monkeypatch.setattr(_writer, "_IDLE", 0.02)
+    logger.log(Level.INFO, "m")
+    assert over.wait(10)
+    server.wait_for(lambda: told(server) == ["m", "just then"])
+    assert len(ends) == 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no such signals")

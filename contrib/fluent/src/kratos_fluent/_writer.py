@@ -154,7 +154,7 @@ class ForwardWriter:
             return not self._left()
         self._hurry.set()
         self._wake.set()
-        return reached.wait(timeout)
+        return reached.wait(timeout) and not self._leaves_some()
 
     def close(self) -> None:
         """Deliver what waits, for at most ``patience`` seconds, and take no more. Idempotent."""
@@ -187,6 +187,9 @@ class ForwardWriter:
         self._told = self._dropped
         self._begin()
 
+    def _leaves_some(self) -> bool:
+        return self._closed and self._left() > 0
+
     def _left(self) -> int:
         waiting = sum(not isinstance(each, threading.Event) for each in tuple(self._waiting))
         return waiting + sum(len(chunk.entries) for chunk in tuple(self._chunks))
@@ -206,7 +209,14 @@ class ForwardWriter:
                 self._deliver_some(self._take())
             if self._closed:
                 self._disconnect()
+                self._let_go()
                 return
+
+    def _let_go(self) -> None:
+        """Tell those who wait for the last records that nothing more is delivered."""
+        for each in tuple(self._waiting):
+            if isinstance(each, threading.Event):
+                each.set()
 
     def _rests(self) -> bool:
         """End the thread, and its connection, unless something has come in."""
@@ -215,7 +225,7 @@ class ForwardWriter:
                 return False
             self._disconnect()
             self._thread = None
-        atexit.unregister(self.close)
+            atexit.unregister(self.close)  # before another thread can begin, which registers it
         return True
 
     def _is_over(self) -> bool:
@@ -253,6 +263,8 @@ class ForwardWriter:
                 self._disconnect()
                 self._give_up(chunk, error)
             if not delivered and self._is_over():
+                if mark is not None:
+                    mark.set()
                 return  # what is left is counted as lost
             with self._lock:
                 del self._chunks[0]
