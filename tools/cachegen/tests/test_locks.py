@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from tools.cachegen.tests.zoo.shop import Product
@@ -15,6 +16,7 @@ from kratos.metrics import MemoryMeter
 from kratos.store import MemoryStore
 from kratos.testing.clock import FakeClock
 from kratos_cachegen import AsideOptions
+from kratos_cachegen.runtime import Aside, Kept, codec
 
 LOCK = 10.0  # seconds, in the interface
 
@@ -200,6 +202,35 @@ async def test_who_is_cancelled_while_the_lock_is_taken_gives_it_back(
     asking.cancel()
     await clock.settle()
     assert list(store) == []
+
+
+async def test_nothing_is_remembered_of_whoever_is_cancelled_with_the_lock(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = Aside(options=AsideOptions(clock=clock))
+    kept = Kept(aside, store, codec(int, "raw"), name="numbers", lock=LOCK)
+    looking, never = asyncio.Event(), asyncio.Event()
+
+    async def look(key: str, /) -> bytes | None:
+        looking.set()
+        await never.wait()
+        return None
+
+    monkeypatch.setattr(store, "get", look)
+
+    async def take() -> None:
+        async with kept.turn("a", None):
+            pass
+
+    taking = asyncio.create_task(take())
+    await looking.wait()
+    taking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await taking
+    await aside.drain()
+    assert list(store) == []
+    untyped: Any = kept
+    assert untyped._turns._held == {}
 
 
 async def test_lock_whose_answer_was_lost_is_known_again(

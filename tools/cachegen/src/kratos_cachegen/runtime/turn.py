@@ -59,9 +59,10 @@ class Turns(Generic[F]):
         """Note whose turn it is."""
         self._held[name] = turn
 
-    def end(self, name: str) -> None:
-        """Note that it is over."""
-        self._held.pop(name, None)
+    def end(self, name: str, turn: Turn[F]) -> None:
+        """Note that it is over; another one may have begun, if its lock has."""
+        if self._held.get(name) is turn:
+            del self._held[name]
 
 
 class Turn(Generic[F]):
@@ -110,8 +111,8 @@ class Turn(Generic[F]):
             self._turns.flow.failed("lock", error)
             return None
         except BaseException:  # also while the answer is under way that it was taken
-            self._held = False
-            await self._later(self._give_back)
+            self._held = True
+            await self.leave()
             raise
 
     async def __aexit__(
@@ -173,7 +174,7 @@ class Turn(Generic[F]):
     async def _leave(self, how: Callable[[], Awaitable[None]]) -> None:
         if self._held:
             self._held = False
-            self._turns.end(self._name)
+            self._turns.end(self._name, self)
             await self._later(how)
 
     def _hold(self) -> None:
