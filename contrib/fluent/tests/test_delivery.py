@@ -746,6 +746,28 @@ def test_connection_that_is_not_used_is_given_up_and_made_again(
     assert logger.dropped == 0
 
 
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("then", ["log", "flush", "close"])
+def test_record_waits_while_no_thread_can_be_had(
+    fluentd: Fake, writing: Writing, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    server = fluentd()
+    logger = writing(f"tcp://{server.address}")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        logger.log(Level.INFO, "m")
+        assert not logger.flush(0)
+    if then == "log":
+        logger.log(Level.INFO, "n")
+    else:
+        getattr(logger, then)()
+    server.wait_for(lambda: told(server) == (["m", "n"] if then == "log" else ["m"]))
+    assert logger.dropped == 0
+
+
 def test_record_that_comes_as_the_thread_ends_is_delivered_at_the_end_of_the_process(
     fluentd: Fake, writing: Writing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

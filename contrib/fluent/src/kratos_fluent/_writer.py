@@ -143,9 +143,11 @@ class ForwardWriter:
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all entries so far are delivered, or given up; tell whether they are."""
         with self._lock:
+            if self._thread is None and self._waiting:
+                self._start()
             thread = self._thread
             if thread is None:
-                return True
+                return not self._waiting
             reached = threading.Event()
             if not self._closed:
                 self._waiting.append(reached)
@@ -161,6 +163,8 @@ class ForwardWriter:
         with self._lock:
             if self._closed:
                 return
+            if self._thread is None and self._waiting:
+                self._start()
             self._deadline = time.monotonic() + self._how.patience
             self._closed = True
             thread = self._thread
@@ -195,10 +199,14 @@ class ForwardWriter:
         return waiting + sum(len(chunk.entries) for chunk in tuple(self._chunks))
 
     def _start(self) -> None:
-        atexit.register(self.close)
         # A daemon: a server that takes nothing must not keep the process.
-        self._thread = threading.Thread(target=self._run, name="kratos-log-fluent", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="kratos-log-fluent", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the process may have no more of them now: the next record tries
+            return
+        self._thread = thread
+        atexit.register(self.close)
 
     def _run(self) -> None:
         while self._wake.wait(_IDLE) or not self._rests():
