@@ -445,6 +445,25 @@ def test_process_that_was_forked_while_it_sent_counts_on(agent: Any) -> None:
     assert lines(agent) == [f"a_{x}:1|c", f"b_{x}:1|c", f"c_{x}:1|c", f"c_{x}:5|c"]
 
 
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_what_is_counted_while_no_thread_can_be_had_is_sent_later(
+    agent: Any, metering: Metering, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    meter = metering(agent.address, patience=30)
+    counters = meter.counter("c", labels=("a",))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        counters.labels("b").inc()
+    if more:
+        counters.labels("d").inc(more)
+    meter.close()
+    assert lines(agent) == ["c:1|c|#a:b", "c:2|c|#a:d"][: 2 if more else 1]
+
+
 def test_what_is_counted_while_it_sends_is_sent_when_it_is_closed(
     agent: Any, metering: Metering, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,8 @@ class Sender:
         with self.lock:
             if self._closed:
                 return
+            if self._thread is None and self._changed:
+                self._start()
             self._closed = True
             thread = self._thread
         atexit.unregister(self.close)
@@ -153,10 +155,14 @@ class Sender:
         self._begin()
 
     def _start(self) -> None:
-        atexit.register(self.close)
         # A daemon: an agent that takes nothing must not keep the process.
-        self._thread = threading.Thread(target=self._run, name="kratos-datadog", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="kratos-datadog", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the process may have no more of them now: the next value tries
+            return
+        self._thread = thread
+        atexit.register(self.close)
 
     def _run(self) -> None:
         last = False
