@@ -63,6 +63,10 @@ def end_spans(count: int, tracer: OtelTracer | None = None) -> None:
         tracer.start("/a.B/C", side=Side.SERVER, headers=Header(), attributes={}).end()
 
 
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 async def eventually(holds: Callable[[], object]) -> None:
     """Wait for what other threads do."""
     async with asyncio.timeout(10):
@@ -359,6 +363,21 @@ class TestCollectorThatHangs:
         assert log.records == [
             (Level.WARN, "telemetry was lost", {"endpoint": NOBODY, "lost_spans": 6})
         ]
+
+    @pytest.mark.parametrize("more", [0, 2])
+    async def test_what_comes_while_no_thread_can_be_had_is_sent_later(
+        self, log: MemoryLogger, monkeypatch: pytest.MonkeyPatch, more: int
+    ) -> None:
+        exporter = InMemorySpanExporter()
+        async with Telemetry(
+            NOBODY, span_exporter=exporter, metrics=False, logs=False, log=log, delay=3600
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", no_thread)
+                end_spans(1)
+            end_spans(more)
+        assert len(exporter.get_finished_spans()) == 1 + more
+        assert log.records == []
 
     async def test_event_loop_does_not_wait_for_it(self) -> None:
         exporter = Held()

@@ -68,7 +68,9 @@ class Batches(Generic[T]):
     def flush(self, timeout: float) -> bool:
         """Wait until all so far are sent; tell whether they are within ``timeout`` seconds."""
         if self._thread is None:
-            return True
+            self._start()
+        if self._thread is None:
+            return not self._waiting
         reached = threading.Event()
         self._flushing.append(reached)
         self._wake.set()
@@ -76,9 +78,13 @@ class Batches(Generic[T]):
 
     def close(self) -> None:
         """Take no more, and wait until all are sent, or ``give_up`` is called. Idempotent."""
+        if self._thread is None:
+            self._start()
         self._closed = True
         self._wake.set()
-        if self._thread is not None:
+        if self._thread is None:
+            self.give_up()
+        else:
             self._thread.join()
         self._tell_dropped()
 
@@ -108,10 +114,14 @@ class Batches(Generic[T]):
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None:
+            if self._thread is None and self._waiting:
                 # A daemon: who never answers must not keep the process.
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the process may have no more of them now: the next one tries
+                    return
+                self._thread = thread
 
     def _run(self) -> None:
         while not self._closed:
