@@ -364,6 +364,16 @@ async def test_time_limit_ends_a_call(serve: Serve, call: Call) -> None:
     assert "504" in ran.err
 
 
+@pytest.mark.parametrize("scheme", ["", "grpc://", "http://"])
+def test_address_where_nobody_listens_is_told_once(
+    capsys: pytest.CaptureFixture[str], scheme: str
+) -> None:
+    address = f"{scheme}127.0.0.1:1"
+    assert main(["call", address, "a.B/C", "{}"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.startswith(f"kratos call: error: {address} cannot be reached: [Errno ")
+
+
 def test_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["call", "x:1", "--timeout", "soon"])

@@ -17,7 +17,7 @@ from kratos_protojson import JsonError, Printer, PrintOptions
 
 __all__ = ["Answers", "plainly", "told"]
 
-_LAYERS: Final = re.compile(r"(?:(\S+): )?(?:\1: )?no connection to \1: ")
+_LAYERS: Final = re.compile(r"(?:(?:[a-z]+://)?(\S+): )?(?:\1: )?no connection to \1: ")
 _SECRET: Final = ("authorization", "cookie", "set-cookie")
 
 
