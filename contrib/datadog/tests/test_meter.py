@@ -342,6 +342,22 @@ class TestSending:
         assert threads == {threading.current_thread()}
         assert lines(agent)[0] == "g:7|g"
 
+    def test_loop_that_stands_still_is_asked_for_nothing(
+        self, agent: Any, metering: Metering
+    ) -> None:
+        meter = metering(agent.address)
+        told: list[None] = []
+
+        async def begin() -> None:
+            meter.on_collect(lambda: told.append(None))
+
+        with asyncio.Runner() as runner:
+            runner.run(begin())
+            for _ in range(3):
+                meter.flush()
+            runner.run(asyncio.sleep(0))
+        assert told == []
+
     async def test_end_is_not_kept_by_a_loop_that_waits_for_it(
         self, agent: Any, metering: Metering
     ) -> None:

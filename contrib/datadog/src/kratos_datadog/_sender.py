@@ -183,6 +183,8 @@ class Sender:
         if loop is _running():
             self._call_publishers()
             return
+        if not loop.is_running():
+            return  # it would be asked again each time, and do all of that when it goes on
         done = threading.Event()
 
         def call() -> None:
@@ -193,8 +195,7 @@ class Sender:
             loop.call_soon_threadsafe(call)
         except RuntimeError:
             return  # it was closed just now
-        if loop.is_running():
-            done.wait(_LOOP_MAY_TAKE)
+        done.wait(_LOOP_MAY_TAKE)
 
     def _call_publishers(self) -> None:
         for publish in self._publishers:
