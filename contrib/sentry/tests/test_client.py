@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from importlib import import_module
 from typing import Any
@@ -15,7 +16,7 @@ from kratos.errors import ConfigError
 from kratos.testing.app import FakeServer, running
 from kratos.testing.leaks import LeakCheck
 from kratos.testing.log import MemoryLogger
-from kratos_sentry import Sentry, redacted
+from kratos_sentry import Sentry, client, redacted
 
 DSN = "http://a-public-key@127.0.0.1:9/1"
 
@@ -127,6 +128,39 @@ async def test_events_that_are_lost_are_told_once_in_a_while() -> None:
     assert [(message, dict(fields)) for _, message, fields in told] == [
         ("Sentry does not take events, they are lost", {"events": 1, "reason": "network"})
     ]
+
+
+async def test_nothing_is_left_of_an_entry_that_is_cancelled(
+    transport: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def warm_up() -> None:
+        loop.call_soon_threadsafe(began.set)
+        go_on.wait()
+
+    monkeypatch.setattr(client, "_warm_up", warm_up)
+    entering = asyncio.create_task(Sentry(DSN, transport=transport).__aenter__())
+    await began.wait()
+    entering.cancel()
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        assert not sentry_sdk.get_client().is_active()
+    finally:
+        go_on.set()
+
+
+async def test_client_is_gone_though_the_exit_is_cancelled(transport: Any) -> None:
+    transport.takes = 0.2
+    sentry = await Sentry(DSN, transport=transport).__aenter__()
+    leaving = asyncio.create_task(sentry.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert not sentry_sdk.get_client().is_active()
 
 
 async def test_stop_goes_on_in_the_loop_meanwhile(transport: Any) -> None:

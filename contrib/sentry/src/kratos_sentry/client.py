@@ -46,6 +46,9 @@ class Sentry:
         log: Where to log; ``kratos`` of the standard library by default.
         options: Of ``sentry_sdk.init``.
 
+    Cancellation: of the entry, nothing is left; of the exit, what waits is sent in the time that
+    there is all the same.
+
     Raises:
         ConfigError: ``flush_timeout`` is not positive; on entry: the DSN is none.
     """
@@ -87,7 +90,12 @@ class Sentry:
         if hasattr(transport, "on_dropped_event"):  # which sentry_sdk calls, and leaves empty
             setattr(transport, "on_dropped_event", self._dropped)  # noqa: B010 - of whatever kind
         if sentry_sdk.get_client().is_active():
-            await asyncio.to_thread(_warm_up)
+            try:
+                await asyncio.to_thread(_warm_up)
+            except BaseException:  # what is not entered is not exited
+                sentry_sdk.get_client().close(timeout=0)
+                sentry_sdk.get_global_scope().set_client(None)
+                raise
         return self
 
     async def __aexit__(
@@ -98,8 +106,10 @@ class Sentry:
     ) -> None:
         client = sentry_sdk.get_client()
         began = time.monotonic()
-        await asyncio.to_thread(partial(client.close, timeout=self._timeout))
-        sentry_sdk.get_global_scope().set_client(None)
+        try:
+            await asyncio.to_thread(partial(client.close, timeout=self._timeout))
+        finally:
+            sentry_sdk.get_global_scope().set_client(None)
         if time.monotonic() - began >= self._timeout:
             self._log.log(
                 Level.WARN,
