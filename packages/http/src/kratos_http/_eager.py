@@ -28,6 +28,10 @@ class Starter:
     away, by a ``call_soon`` of its own for as long as the task is made; it is one like all others
     from then on. A loop that has no place for that, or a factory of tasks, starts them as ever.
 
+    What ends the process, as ``SystemExit``, ends the loop, and does not reach who starts the
+    task: that is within a callback of a transport, and uvloop takes what comes out of one for a
+    failure of the connection alone.
+
     Args:
         loop: The running loop.
         origin: What the contexts of tasks are copies of.
@@ -56,21 +60,33 @@ class Starter:
         self._attributes: dict[str, Any] = getattr(loop, "__dict__", {})
         self._takes = not _NATIVE and hasattr(loop, "__dict__")
 
-    def start(self, work: Coroutine[Any, Any, None]) -> Task[None]:
-        """Return a task in a context of its own; it may be done already."""
-        context = self._origin.copy()
-        if sys.version_info >= (3, 12):
-            return Task(work, loop=self._loop, context=context, eager_start=True)
-        if self._held:
-            self._context = context
-            return Task(work, loop=self._loop, context=context)
-        if not self.hold():
-            return self._loop.create_task(work, context=context)
-        try:
-            self._context = context
-            return Task(work, loop=self._loop, context=context)
-        finally:
-            self.release()
+    if sys.version_info >= (3, 12):
+
+        def start(self, work: Coroutine[Any, Any, None]) -> Task[None]:
+            """Return a task in a context of its own; it may be done already."""
+            loop, context = self._loop, self._origin.copy()
+            if loop.get_task_factory() is not None:
+                return loop.create_task(work, context=context)
+            try:
+                return Task(work, loop=loop, context=context, eager_start=True)
+            except (KeyboardInterrupt, SystemExit) as error:
+                return Task(_end(error), loop=loop, context=context)
+
+    else:
+
+        def start(self, work: Coroutine[Any, Any, None]) -> Task[None]:
+            """Return a task in a context of its own; it may be done already."""
+            context = self._origin.copy()
+            if self._held:
+                self._context = context
+                return Task(work, loop=self._loop, context=context)
+            if not self.hold():
+                return self._loop.create_task(work, context=context)
+            try:
+                self._context = context
+                return Task(work, loop=self._loop, context=context)
+            finally:
+                self.release()
 
     def hold(self) -> bool:
         """Let tasks begin when all are made: one kind of work at a time is quicker.
@@ -124,4 +140,8 @@ class Starter:
 
 
 def _raise(error: BaseException) -> Never:
+    raise error
+
+
+async def _end(error: BaseException) -> Never:
     raise error
