@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +17,8 @@ from kratos_http import Limits
 from kratos_http.testing import listening
 
 HOST = b"Host: test\r\n"
+
+T = TypeVar("T")
 
 
 class Echo:
@@ -312,3 +318,28 @@ def test_requests_are_read_the_same_however_they_are_cut(
             return [(await peer.answer()).body for _ in bodies]
 
     assert asyncio.run(run()) == [b"/%d|%b" % pair for pair in enumerate(bodies)]
+
+
+if sys.version_info >= (3, 12):
+
+    def at_once(
+        loop: asyncio.AbstractEventLoop,
+        work: Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **_options: object,  # uvloop gives more than asyncio's own factory takes before 3.13.3
+    ) -> asyncio.Task[T]:
+        return asyncio.Task(work, loop=loop, name=name, context=context, eager_start=True)
+
+    async def test_tasks_that_begin_at_once_answer_each_request_of_a_connection() -> None:
+        asyncio.get_running_loop().set_task_factory(at_once)
+        async with listening(Echo()) as opened:
+            peer = await opened.connect()
+            for n in range(3):
+                await peer.send(b"GET /%d HTTP/1.1\r\n%b\r\n" % (n, HOST))
+                assert (await peer.answer()).body == b"/%d|" % n
+            many = b"".join(b"GET /%d HTTP/1.1\r\n%b\r\n" % (n, HOST) for n in range(50))
+            await peer.send(many)
+            for n in range(50):
+                assert (await peer.answer()).body == b"/%d|" % n

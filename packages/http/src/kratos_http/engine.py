@@ -86,6 +86,7 @@ class Engine:
         self.date = b""
         self._series: _Series | None = None
         self._sent_away = False
+        self._spawning = False  # a task is being made, and has not been given to anybody
         self._crowded = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: Turn | None = None
@@ -122,7 +123,14 @@ class Engine:
         loop = self._loop
         assert loop is not None, "started before"
         # Not the caller's context: that may be of the request answered before on a connection.
-        return loop.create_task(work, context=self.context.copy())
+        context = self.context.copy()
+        if loop.get_task_factory() is None:
+            return loop.create_task(work, context=context)
+        self._spawning = True
+        try:
+            return loop.create_task(self._later(work), context=context)
+        finally:
+            self._spawning = False
 
     def detached(self, call: Callable[[], None], /) -> None:
         """Call something that a transport may remember the present context for."""
@@ -232,6 +240,16 @@ class Engine:
         except TimeoutError:
             _log.error("%d requests ignored their cancellation", len(self.connections))
             self.connections.clear()
+
+    async def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let a connection have its task first, though the loop's factory begins tasks at once."""
+        try:
+            if self._spawning:
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            work.close()
+            raise
+        await work
 
     def _decide(self) -> None:
         self.leaving = self._sent_away or self._crowded or self.draining
