@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -134,3 +135,21 @@ def test_meter_outlives_its_event_loop(meter: PrometheusMeter, how: str) -> None
     for source in sources:
         source.open = True
     assert isinstance(asyncio.run(meter.render()), bytes)
+
+
+if sys.version_info >= (3, 12):
+
+    async def test_tasks_that_begin_at_once_answer_each_scrape_as_others_do(
+        meter: PrometheusMeter,
+    ) -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        source, calls = Source(meter), meter.counter("calls_total")
+        first = asyncio.create_task(meter.render())
+        await source.has_begun(1)
+        calls.inc()
+        late = asyncio.create_task(meter.render())
+        source.let_go()
+        await first
+        await source.has_begun(2)
+        source.let_go()
+        assert b"calls_total 1.0" in (await late)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -944,3 +945,15 @@ async def test_filters_are_not_asked_about_nodes_while_most_are_connected() -> N
     await bench.peers(30)
     assert 0 < selector.filtered < 12
     await bench.pool.aclose()
+
+
+if sys.version_info >= (3, 12):
+
+    async def test_node_is_connected_to_again_where_tasks_begin_at_once() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        bench = Bench()
+        await bench.up("a:1")
+        assert await bench.call() == "ok"
+        bench.connector.connection("a:1").lose()
+        assert await asyncio.wait_for(bench.call(), 10) == "ok"
+        await bench.pool.aclose()

@@ -45,6 +45,7 @@ class Scrapes:
         *,
         after: asyncio.Task[bytes] | None,
     ) -> bytes:
+        await asyncio.sleep(0)  # an eager task begins before it waits there
         if after is not None and _lives(after):
             await asyncio.wait({after})
         del self._waiting[kind]  # who comes now is too late for this one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,14 @@ def test_what_is_no_message_breaks_nothing_and_keeps_no_more_than_it_may(
     messages = Messages(most)
     for piece in pieces:
         assert all(len(message) <= most for message in messages.feed(piece))
+
+
+if sys.version_info >= (3, 12):
+
+    async def test_each_stream_is_recorded_where_tasks_begin_at_once(shelf: Shelf) -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        made, handler = recording(Backend(Answer(200, [], b"b")))
+        for _ in range(2):
+            await handler(request_to(body=b"a"))
+        await made.aclose()
+        assert len(shelf.streams) == 2

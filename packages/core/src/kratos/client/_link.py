@@ -88,7 +88,7 @@ class Link:
 
     def warm(self) -> None:
         """Work on the connection until it is ready; does nothing while that is under way."""
-        if self._warming is None:
+        if self._warming is None or self._warming.done():  # as it began, in an eager task
             # A context of its own: it is no part of the call that happened to need it.
             self._warming = asyncio.create_task(
                 self._warm(),

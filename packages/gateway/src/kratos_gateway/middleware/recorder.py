@@ -132,7 +132,7 @@ class Recorder:
             return
         stream.lost, self._missing = self._missing, 0
         self._waiting.append((stream, held + _OVERHEAD))
-        if self._writing is None:
+        if self._writing is None or self._writing.done():  # as it began, in an eager task
             self._writing = asyncio.create_task(self._write())
 
     async def aclose(self) -> None:
