@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -188,3 +189,12 @@ async def test_bytes_between_sockets_of_the_loop_take_no_virtual_time() -> None:
             writer.close()
             await writer.wait_closed()
         assert now() == before
+
+
+if sys.version_info >= (3, 12):
+
+    @in_virtual_time
+    async def test_threads_are_waited_for_for_seconds_that_are_named() -> None:
+        await asyncio.to_thread(int)
+        loop = cast("asyncio.BaseEventLoop", asyncio.get_running_loop())
+        await loop.shutdown_default_executor(timeout=5.0)

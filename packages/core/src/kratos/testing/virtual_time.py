@@ -80,15 +80,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         running.add_done_callback(self._came_back)
         return running
 
-    async def shutdown_default_executor(self, *limit: Any) -> None:
+    async def shutdown_default_executor(self, *limit: Any, **named: Any) -> None:
         """Wait for the threads of the executor, while time stands still.
 
         Args:
             limit: Seconds, from Python 3.12 on.
+            named: The same by its name, ``timeout``.
         """
         self._outside += 1
         try:
-            await super().shutdown_default_executor(*limit)
+            await super().shutdown_default_executor(*limit, **named)
         finally:
             self._outside -= 1
 
