@@ -73,12 +73,13 @@ class _Commands:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Gives names of commands the room that argparse forgets: their own indentation."""
+    """Gives names of commands the room that argparse forgets before 3.13: their indentation."""
 
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
-        if action.nargs == argparse.PARSER:
-            self._action_max_length += self._indent_increment
+        for command in self._iter_indented_subactions(action):
+            length = len(self._format_action_invocation(command)) + self._current_indent
+            self._action_max_length = max(self._action_max_length, length)
 
 
 class Parser(argparse.ArgumentParser):
