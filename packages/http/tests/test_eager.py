@@ -153,3 +153,22 @@ def test_an_exit_ends_the_loop_and_not_who_started_it() -> None:
         asyncio.run(main())
     [task] = started
     assert isinstance(task.exception(), SystemExit)
+
+
+if sys.version_info >= (3, 12):
+
+    def test_an_exit_within_a_task_of_an_eager_factory_ends_the_loop() -> None:
+        started: list[asyncio.Task[None]] = []
+
+        async def work() -> None:
+            raise SystemExit(3)
+
+        async def main() -> None:
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            started.append(starter().start(work()))
+            await asyncio.Event().wait()
+
+        with pytest.raises(SystemExit):
+            asyncio.run(main())
+        [task] = started
+        assert isinstance(task.exception(), SystemExit)

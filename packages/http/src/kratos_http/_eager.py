@@ -65,9 +65,9 @@ class Starter:
         def start(self, work: Coroutine[Any, Any, None]) -> Task[None]:
             """Return a task in a context of its own; it may be done already."""
             loop, context = self._loop, self._origin.copy()
-            if loop.get_task_factory() is not None:
-                return loop.create_task(work, context=context)
             try:
+                if loop.get_task_factory() is not None:
+                    return loop.create_task(work, context=context)
                 return Task(work, loop=loop, context=context, eager_start=True)
             except (KeyboardInterrupt, SystemExit) as error:
                 return Task(_end(error), loop=loop, context=context)
