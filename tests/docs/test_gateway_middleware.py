@@ -86,6 +86,7 @@ def test_options_of_the_page_make_a_middleware() -> None:
     for text in texts:
         told = yaml.safe_load(text)
         name = told["options"]["@type"].rpartition(".")[2].lower()
+        import_module(MODULES[name])  # by which its type is known
         whole = {"name": name, "required": True, **told}
         create(json_format.ParseDict(whole, Middleware()), context=Context())
 
