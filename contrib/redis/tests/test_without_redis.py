@@ -238,6 +238,35 @@ async def test_next_call_asks_if_that_one_is_cancelled(
     assert await limiter.allow("key")
 
 
+@pytest.mark.parametrize("ending", ["cancelled", "failed"])
+async def test_call_from_before_the_failure_admits_no_second_that_finds_out(
+    make: Make, client: Client, clock: ManualClock, ending: str
+) -> None:
+    client.held = earlier = asyncio.Event()
+    limiter = make("deny")
+    old = asyncio.create_task(limiter.allow("key"))
+    await asyncio.sleep(0)
+    client.error, client.held = RedisConnectionError("gone"), None
+    await limiter.allow("key")
+    client.held = asyncio.Event()
+    clock.advance(1)
+    finding = asyncio.create_task(limiter.allow("key"))
+    await asyncio.sleep(0)
+    assert client.asked == 3
+
+    if ending == "cancelled":
+        old.cancel()
+    earlier.set()
+    await asyncio.wait({old})
+    clock.advance(60)
+    client.error = None
+
+    assert not await limiter.allow("key")
+    assert client.asked == 3
+    client.held.set()
+    assert await finding
+
+
 async def test_refusal_is_remembered_from_the_question_on(
     make: Make, client: Client, clock: ManualClock
 ) -> None:

@@ -30,7 +30,16 @@ class Circuit:
         random: Gives numbers of [0, 1).
     """
 
-    __slots__ = ("_asking", "_backoff", "_clock", "_failures", "_random", "_until", "error")
+    __slots__ = (
+        "_asking",
+        "_backoff",
+        "_clock",
+        "_failures",
+        "_random",
+        "_turns",
+        "_until",
+        "error",
+    )
 
     def __init__(self, backoff: Backoff, *, clock: Clock, random: Callable[[], float]) -> None:
         self._backoff = backoff
@@ -38,20 +47,22 @@ class Circuit:
         self._random = random
         self._failures = 0
         self._until = 0
-        self._asking = False
+        self._turns = 0
+        self._asking: int | None = None  # whose turn it is to find out whether it is back
         self.error: BaseException | None = None
 
-    def ask(self) -> bool:
-        """Return whether the server is to be asked now; if it failed before, by this call alone.
+    def ask(self) -> int | None:
+        """Return the turn of a call that is to ask the server now; if it failed before, of one.
 
-        After true, one of the other methods has to be called.
+        With a turn one of the other methods has to be called at the end; ``None`` is none.
         """
         if self.error is None:
-            return True
-        if self._asking or self._clock() < self._until:
-            return False
-        self._asking = True
-        return True
+            return 0
+        if self._asking is not None or self._clock() < self._until:
+            return None
+        self._turns += 1
+        self._asking = self._turns
+        return self._asking
 
     def rest(self) -> float:
         """Return the seconds for which nobody asks."""
@@ -62,28 +73,29 @@ class Circuit:
         if self.error is not None:
             self.error = None
             self._failures = 0
-            self._asking = False
+            self._asking = None
 
-    def heard(self, error: BaseException) -> None:
+    def heard(self, error: BaseException, turn: int) -> None:
         """Note one of ``NO_ANSWER``."""
         if is_used_up(error):
-            self.gave_up()  # the server was not asked
+            self.gave_up(turn)  # the server was not asked
         elif type(error) is ResponseError:
             # An answer, though a bad one: of this key or of this script, not of the server.
             self.succeeded()
         else:
-            self.failed(error)
+            self.failed(error, turn)
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, turn: int) -> None:
         """Note that the server did not answer."""
-        if self.error is not None and not self._asking:
+        if self.error is not None and self._asking != turn:
             return  # one of those under way when it went: it is known
         self.error = error
-        self._asking = False
+        self._asking = None
         delay = self._backoff.delay(self._failures, self._random)
         self._until = self._clock() + round(delay * NANOSECONDS)
         self._failures += 1
 
-    def gave_up(self) -> None:
+    def gave_up(self, turn: int) -> None:
         """Note that nobody waited for the answer."""
-        self._asking = False
+        if self._asking == turn:  # not those from before it failed, which may end at any time
+            self._asking = None

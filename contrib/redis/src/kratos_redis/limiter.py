@@ -149,7 +149,8 @@ class Limiter(ABC):
         known = self._memory.refusal(key, n)
         if known is not None:
             return known
-        if not self._circuit.ask():
+        turn = self._circuit.ask()
+        if turn is None:
             return self._decide_alone(key, n)
         asked = self._clock()
         try:
@@ -161,10 +162,10 @@ class Limiter(ABC):
                     self._arguments(min(n, self._limit + 1)),
                 )
         except NO_ANSWER as error:
-            self._note(error)
+            self._note(error, turn)
             return self._decide_alone(key, n)
         except BaseException:
-            self._circuit.gave_up()
+            self._circuit.gave_up(turn)
             raise
         self._circuit.succeeded()
         self._answered += 1
@@ -198,10 +199,10 @@ class Limiter(ABC):
         # Text of outside origin may hold lone surrogates, which clients refuse to encode.
         return (self._prefix + key).encode("utf-8", "surrogatepass")
 
-    def _note(self, error: BaseException) -> None:
+    def _note(self, error: BaseException, turn: int) -> None:
         self._failures += 1
         self._error = error
-        self._circuit.heard(error)
+        self._circuit.heard(error, turn)
 
     def _decide_alone(self, key: str, n: int) -> Decision:
         self._unanswered += 1

@@ -203,7 +203,8 @@ class RedisStore:
         Raises:
             StoreUnavailable: It does not.
         """
-        if not self._circuit.ask():
+        turn = self._circuit.ask()
+        if turn is None:
             cause = self._circuit.error
             raise StoreUnavailable(
                 f"{self._name} is not asked for a while, as it failed: {self._told(cause)}"
@@ -215,10 +216,10 @@ class RedisStore:
             if isinstance(error, ResponseError) and str(error).startswith(_FULL):
                 self._circuit.succeeded()  # it is there, and can be read
                 raise StoreFull(f"Redis has no memory left: {error}") from error
-            self._circuit.heard(error)
+            self._circuit.heard(error, turn)
             raise StoreUnavailable(f"{self._name} fails: {self._told(error)}") from error
         except BaseException:
-            self._circuit.gave_up()
+            self._circuit.gave_up(turn)
             raise
         self._circuit.succeeded()
         return answer
