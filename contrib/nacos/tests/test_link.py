@@ -60,6 +60,10 @@ class FakeNacos(grpc.GenericRpcHandler):
         if answer is HELD:
             self.held.put_nowait(body)
             await asyncio.Event().wait()
+        if isinstance(answer, asyncio.Event):
+            self.held.put_nowait(body)
+            await answer.wait()
+            answer = GOOD
         return pack("Response", answer)
 
     async def _talk(self, requests: Any, _context: Any) -> AsyncIterator[pb.Payload]:
@@ -292,3 +296,54 @@ async def test_change_that_was_given_up_is_not_taken_for_somebody_elses(
     await registration.withdraw()
     async with asyncio.timeout(10):
         await nacos.left.wait()
+
+
+async def test_registration_that_is_connecting_as_the_registry_closes_publishes_nothing(
+    client: NacosClient, nacos: FakeNacos
+) -> None:
+    registry = NacosRegistry(client)
+    nacos.answers["ServerCheckRequest"] = [going_on := asyncio.Event()]
+    registering = asyncio.ensure_future(registry.register(ONE))
+    waiting = asyncio.ensure_future(registry.register(ONE))
+    await nacos.held.get()
+    closing = asyncio.ensure_future(registry.aclose())
+    await asyncio.sleep(0)
+    going_on.set()
+
+    await closing
+
+    assert registering.done()
+    for each in (registering, waiting):
+        with pytest.raises(NacosUnavailable, match="DEFAULT_GROUP: the registry is closed"):
+            await each
+    assert "InstanceRequest" not in nacos.asked
+    async with asyncio.timeout(10):
+        await nacos.left.wait()
+
+
+async def test_registration_that_nacos_has_in_hand_as_the_registry_closes_goes_with_it(
+    client: NacosClient, nacos: FakeNacos
+) -> None:
+    registry = NacosRegistry(client)
+    nacos.answers["InstanceRequest"] = [HELD]
+    registering = asyncio.ensure_future(registry.register(ONE))
+    await nacos.held.get()
+
+    await registry.aclose()
+
+    assert registering.done()
+    with pytest.raises(NacosUnavailable, match="was closed"):
+        await registering
+    async with asyncio.timeout(10):
+        await nacos.left.wait()
+
+
+async def test_closed_registry_registers_nothing(client: NacosClient, nacos: FakeNacos) -> None:
+    registry = NacosRegistry(client)
+    await registry.aclose()
+    await registry.aclose()
+
+    with pytest.raises(NacosUnavailable, match="the registry is closed"):
+        await registry.register(ONE)
+
+    assert nacos.asked == []

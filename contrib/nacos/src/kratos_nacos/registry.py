@@ -18,7 +18,7 @@ from kratos_nacos.client import NacosClient, client_of
 from kratos_nacos.layout import Entry, Reading, entries_of, instances_of, newest, services_of
 from kratos_nacos.link import Link
 from kratos_nacos.services import ServicesWatcher, entries_in, query
-from kratos_nacos.wire import Body, child
+from kratos_nacos.wire import Body, NacosUnavailable, child
 
 __all__ = ["NacosRegistry"]
 
@@ -79,6 +79,7 @@ class NacosRegistry:
         self._since = 0
         self._seats: dict[tuple[str, str], _Seat] = {}
         self._owned = False
+        self._closed = False
 
     @classmethod
     def from_url(cls, url: Url) -> Self:
@@ -123,6 +124,9 @@ class NacosRegistry:
 
         What this registry published before is changed in place. What another process did goes
         when that hears of it; until then the later publication counts, for services in Python.
+
+        Raises:
+            NacosUnavailable: Nacos did not answer, or refused, or the registry is closed.
         """
         instance.check()
         # No two publications have the same number, even if the clock stands still.
@@ -130,7 +134,7 @@ class NacosRegistry:
         since = self._since
         entries = entries_of(instance, cluster=self._cluster, weight=self._weight, since=since)
         key = (instance.name, instance.id)
-        while True:
+        while not self._closed:
             seat = self._seats.setdefault(key, _Seat(self._client, self._group))
             async with seat.lock:
                 if self._seats.get(key) is not seat:
@@ -140,6 +144,7 @@ class NacosRegistry:
                 publication = _Publication(seat, instance, self._forget)
                 seat.holder = publication
                 return publication
+        raise NacosUnavailable(self._why_closed())
 
     async def watch(self, name: str, /) -> Watcher[Sequence[ServiceInstance]]:
         """Return a watcher of a service; nothing is asked before its first read.
@@ -161,12 +166,20 @@ class NacosRegistry:
         )
 
     async def aclose(self) -> None:
-        """Close the connections of instances, and a client that ``from_url`` made; idempotent."""
-        seats = list(self._seats.values())
-        self._seats.clear()
-        await asyncio.gather(*(seat.leave() for seat in seats))
+        """Close the connections of instances, and a client that ``from_url`` made; idempotent.
+
+        A registration that is under way fails; this waits for its end.
+        """
+        self._closed = True
+        why = self._why_closed()
+        await asyncio.gather(*(seat.end(why) for seat in self._seats.values()))
         if self._owned:
             await self._client.aclose()
+        await asyncio.gather(*(seat.settle() for seat in self._seats.values()))
+        self._seats.clear()
+
+    def _why_closed(self) -> str:
+        return f"{self}: the registry is closed"
 
     def _forget(self, instance: ServiceInstance) -> None:
         self._seats.pop((instance.name, instance.id), None)
@@ -183,20 +196,25 @@ class _Seat:
         self.holder: _Publication | None = None
         self.published: dict[str, Sequence[Entry]] = {}
         self.since = 0  # the number of what may be there: its holder's, or of a change given up
+        self.over = ""  # why nothing is published there any more
 
     async def publish(self, entries: Mapping[str, Sequence[Entry]]) -> None:
         """Put entries in place of what was there."""
+        self._check_open()
         fresh = self.link is None or self.link.over
         if fresh:
             await self.leave()
             self.link = await self.client.connect("naming")
-        assert self.link is not None
+        link = self.link
+        assert link is not None
         try:
+            self._check_open()
             for service, listed in entries.items():
                 self.published[service] = listed
-                await self._put(self.link, service, listed)
+                await self._put(link, service, listed)
             for service in self.published.keys() - entries.keys():
-                await self._remove(self.link, service)
+                await self._remove(link, service)
+            self._check_open()
         except BaseException:
             if fresh:
                 await self._part()
@@ -212,12 +230,26 @@ class _Seat:
         finally:
             await self._part()
 
+    async def end(self, why: str) -> None:
+        """Leave for good; who is publishing there hears why."""
+        self.over = why
+        await self.leave()
+
+    async def settle(self) -> None:
+        """Return when nobody is publishing there any more, nor taking back, and nothing is left."""
+        async with self.lock:
+            await self.leave()
+
     async def leave(self) -> None:
         """Close the connection, with all that was published over it."""
         link, self.link = self.link, None
         self.published.clear()
         if link is not None:
             await link.aclose()
+
+    def _check_open(self) -> None:
+        if self.over:
+            raise NacosUnavailable(self.over)
 
     async def _part(self) -> None:
         """Leave, even if the caller is cancelled. A connection that takes longer ends by itself."""
@@ -234,9 +266,11 @@ class _Seat:
             await link.ask("BatchInstanceRequest", {**self._of(service), **body})
 
     async def _remove(self, link: Link, service: str) -> None:
-        body = {"type": "deregisterInstance", "instance": self.published[service][0]}
-        await link.ask("InstanceRequest", {**self._of(service), **body})
-        del self.published[service]
+        # The end of the registry, which does not wait for its turn, may have emptied the list.
+        if listed := self.published.get(service):
+            body = {"type": "deregisterInstance", "instance": listed[0]}
+            await link.ask("InstanceRequest", {**self._of(service), **body})
+            self.published.pop(service, None)
 
     def _of(self, service: str) -> dict[str, object]:
         namespace = self.client.naming_namespace
