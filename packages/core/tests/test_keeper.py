@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -815,15 +816,40 @@ class GoShaped:
         self.open = asyncio.Event()
         self.open.set()
         self.refuse: Exception | None = None
+        self.fail: Exception | None = None
 
     async def register(self, instance: ServiceInstance, /) -> None:
         self.calls.append(f"register {instance.version}")
         await self.open.wait()
+        if self.fail is not None:
+            raise self.fail
 
     async def deregister(self, instance: ServiceInstance, /) -> None:
         self.calls.append(f"deregister {instance.version}")
         if self.refuse is not None:
             raise self.refuse
+
+
+class InThread:
+    """Does what takes time in a thread, which no cancellation reaches."""
+
+    def __init__(self) -> None:
+        self.shelf: dict[str, ServiceInstance] = {}
+        self.begun = threading.Event()
+        self.open = threading.Event()
+        self.ended = threading.Event()
+
+    async def register(self, instance: ServiceInstance, /) -> None:
+        def put() -> None:
+            self.begun.set()
+            self.open.wait(10)
+            self.shelf[instance.id] = instance
+            self.ended.set()
+
+        await asyncio.to_thread(put)
+
+    async def deregister(self, instance: ServiceInstance, /) -> None:
+        self.shelf.pop(instance.id, None)
 
 
 async def test_registrar_with_its_own_heartbeat_is_called_once_each_way(clock: FakeClock) -> None:
@@ -859,9 +885,82 @@ async def test_cancelled_register_of_a_self_keeping_registrar_is_taken_back(
     await keeper.start()
     await clock.settle()
 
-    await keeper.aclose()
+    closing = asyncio.create_task(keeper.aclose())
+    await clock.settle()
+    await clock.advance(2)
+    await closing
 
     assert registrar.calls == ["register v1", "deregister v1"]
+
+
+async def test_cancelled_register_ends_before_it_is_taken_back(clock: FakeClock) -> None:
+    registrar = InThread()
+    registering = asyncio.create_task(unmanaged(registrar, clock=clock).register(ONE))
+    await asyncio.to_thread(registrar.begun.wait, 10)
+
+    registering.cancel()
+    await clock.settle()
+    registrar.open.set()
+    await asyncio.wait([registering])
+    await asyncio.to_thread(registrar.ended.wait, 10)
+
+    assert registering.cancelled()
+    assert registrar.shelf == {}
+
+
+async def test_register_that_fails_after_its_cancellation_is_taken_back(clock: FakeClock) -> None:
+    registrar = GoShaped()
+    registrar.open.clear()
+    registering = asyncio.create_task(unmanaged(registrar, clock=clock).register(ONE))
+    await clock.settle()
+
+    registering.cancel()
+    await clock.settle()
+    registrar.fail = ConnectionError("no answer")
+    registrar.open.set()
+    await asyncio.wait([registering])
+
+    assert registering.cancelled()
+    assert registrar.calls == ["register v1", "deregister v1"]
+
+
+async def test_register_that_does_not_end_is_told(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    registrar = InThread()
+    registering = asyncio.create_task(unmanaged(registrar, clock=clock).register(ONE))
+    await asyncio.to_thread(registrar.begun.wait, 10)
+
+    registering.cancel()
+    await clock.settle()
+    await clock.advance(2)
+    await asyncio.wait([registering])
+
+    assert registering.cancelled()
+    assert "orders-1 may still be registered at InThread: that did not end" in caplog.text
+    registrar.open.set()
+
+
+async def test_change_of_a_self_keeping_registration_that_was_given_up_leaves_what_stood(
+    clock: FakeClock,
+) -> None:
+    registrar = GoShaped()
+    over = unmanaged(registrar, clock=clock)
+    standing = await over.register(ONE)
+    registrar.open.clear()
+    changing = asyncio.create_task(over.register(replace(ONE, version="v2")))
+    await clock.settle()
+
+    changing.cancel()
+    await clock.settle()
+    registrar.open.set()
+    await asyncio.wait([changing])
+    await standing.renew()
+    await standing.renew()
+    await standing.withdraw()
+
+    assert changing.cancelled()
+    assert registrar.calls == ["register v1", "register v2", "register v1", "deregister v1"]
 
 
 async def test_failed_take_back_is_logged_and_stays_a_cancellation(
@@ -874,10 +973,12 @@ async def test_failed_take_back_is_logged_and_stays_a_cancellation(
     await clock.settle()
 
     registering.cancel()
+    await clock.settle()
+    registrar.open.set()
     await asyncio.wait([registering])
 
     assert registering.cancelled()
-    assert "orders-1 may still be registered at GoShaped" in caplog.text
+    assert "orders-1 may still be registered at GoShaped: ConnectionError" in caplog.text
 
 
 async def test_withdrawing_from_a_self_keeping_registrar_twice_deregisters_once() -> None:
