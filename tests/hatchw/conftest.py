@@ -33,6 +33,7 @@ elif [ "$1 $2" = "-m pip" ]; then
 #!/bin/sh
 echo "arguments: $*"
 echo "folder: $PWD"
+echo "process: $KRATOS_HATCHW of $$"
 echo "certificates: $UV_SYSTEM_CERTS"
 echo "path: $PATH"
 echo "data: $HATCH_DATA_DIR"

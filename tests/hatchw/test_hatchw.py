@@ -57,6 +57,13 @@ def test_scripts_find_hatch_by_name(machine: Path, install: Install, hatchw: Run
     assert f"path: {environment}/bin:{machine}/bin\n" in ran.stdout
 
 
+def test_what_hatch_runs_learns_which_process_it_is(install: Install, hatchw: Run) -> None:
+    install("python3")
+    [line] = [line for line in hatchw().stdout.splitlines() if line.startswith("process: ")]
+    told, _, own = line.removeprefix("process: ").partition(" of ")
+    assert told == own
+
+
 @pytest.mark.parametrize(("given", "used"), [({}, "1"), ({"UV_SYSTEM_CERTS": "0"}, "0")])
 def test_uv_trusts_the_system_unless_told_otherwise(
     install: Install, hatchw: Run, given: dict[str, str], used: str

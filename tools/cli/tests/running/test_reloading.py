@@ -117,6 +117,38 @@ def test_change_restarts_it_and_broken_code_waits_for_the_next_change(project: P
     assert not is_there(last)
 
 
+def test_it_ends_in_order_with_the_hatchw_that_it_was_started_by(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Which waits, as Hatch does, and is ended by a signal.
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as hatchw:
+        monkeypatch.setenv("KRATOS_HATCHW", str(hatchw.pid))
+        with running(project) as service:
+            served = process_of(service.until(SERVED))
+            hatchw.terminate()
+            hatchw.wait()
+            assert "application stopped" in service.until("application stopped")
+            assert service.process.wait() == 0
+        assert not is_there(served)
+
+
+def test_it_stays_when_a_process_of_another_session_ends(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    ) as other:
+        monkeypatch.setenv("KRATOS_HATCHW", str(other.pid))
+        with running(project) as service:
+            service.until(SERVED)
+            other.terminate()
+            other.wait()
+            (project / "src/shop/app.py").write_text(APP.format(value="'two'"))
+            assert "serves two" in service.until(SERVED)
+            service.end()
+        assert service.process.returncode == 0
+
+
 def test_code_of_the_same_size_and_second_is_no_longer_what_was_compiled(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,8 @@ __all__ = ["Reloading"]
 
 _GRACE: Final = 30.0  # seconds for the old process to end
 _ASKED: Final = (signal.SIGTERM, signal.SIGINT)
+_HATCHW: Final = "KRATOS_HATCHW"
+_LOOKS: Final = 0.5  # seconds between looks for that process
 
 
 class Reloading:
@@ -61,6 +63,8 @@ class Reloading:
     async def run(self) -> int:
         """Serve until a signal comes, and return the exit status of the last process.
 
+        Where ``hatchw`` has started this, it serves no longer than that runs.
+
         Cancellation: ends the process in order.
         """
         stopping = asyncio.Event()
@@ -68,11 +72,12 @@ class Reloading:
         for number in _ASKED:
             loop.add_signal_handler(number, stopping.set)
         asked = asyncio.create_task(stopping.wait())
+        tied = [asyncio.create_task(_outlive(hatchw, stopping))] if (hatchw := _hatchw()) else []
         try:
             with Changes(self._folder) as changes:
                 return await self._follow(changes, asked)
         finally:
-            await cancel_and_wait(asked)
+            await cancel_and_wait(asked, *tied)
             await self._end()
             for number in _ASKED:
                 loop.remove_signal_handler(number)
@@ -185,6 +190,30 @@ class Reloading:
             self._tell(f"generated {path.relative_to(self._folder)}")
         self._events.tell("generated", files=_names(written, self._folder))
         return True
+
+
+def _hatchw() -> int | None:
+    """Return the process that ``hatchw`` has become; it waits for this one, and passes nothing on.
+
+    One of another session is none: what has left a terminal is to stay, and a number may be old.
+    """
+    told = os.environ.pop(_HATCHW, "")  # it is no concern of the service's
+    if not told.isdecimal():
+        return None
+    try:
+        known = os.getsid(int(told)) == os.getsid(0)
+    except OSError:
+        return None
+    return int(told) if known else None
+
+
+async def _outlive(process: int, over: asyncio.Event) -> None:
+    """Set an event when a process is gone, which is nobody's child here, so nobody tells."""
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(process, 0)
+            await asyncio.sleep(_LOOKS)
+    over.set()
 
 
 def _forget_compiled(paths: Iterable[Path]) -> None:
