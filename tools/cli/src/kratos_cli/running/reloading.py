@@ -202,14 +202,14 @@ def _hatchw() -> int | None:
         return None
     try:
         known = os.getsid(int(told)) == os.getsid(0)
-    except OSError:
+    except (OSError, OverflowError):
         return None
     return int(told) if known else None
 
 
 async def _outlive(process: int, over: asyncio.Event) -> None:
     """Set an event when a process is gone, which is nobody's child here, so nobody tells."""
-    with suppress(ProcessLookupError):
+    with suppress(OSError):  # also where its number is somebody else's by now
         while True:
             os.kill(process, 0)
             await asyncio.sleep(_LOOKS)
