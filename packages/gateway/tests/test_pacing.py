@@ -167,7 +167,7 @@ async def test_a_call_whose_request_still_comes_gets_an_answer_that_asks_for_lon
                 **more,
             },
         }
-        async with proxied(endpoint) as gateway, asyncio.timeout(10):
+        async with proxied(endpoint) as gateway, asyncio.timeout(30):
             call = (await gateway.connect_http2()).begin("POST", "/pkg.Svc/Do")
             await call.send(b"\0\0\0\0\1x")  # and more may come
             answer = await call.answer()
@@ -191,7 +191,7 @@ async def test_a_call_whose_request_still_comes_is_made_again_after_a_short_wait
             "backends": [{"target": node.address}],
             "retry": {"attempts": 3, "conditions": [{"byStatusCode": "503"}], "backoff": {}},
         }
-        async with proxied(endpoint, clock=clock) as gateway, asyncio.timeout(10):
+        async with proxied(endpoint, clock=clock) as gateway, asyncio.timeout(30):
             call = (await gateway.connect_http2()).begin("POST", "/pkg.Svc/Do")
             await call.send(b"\0\0\0\0\1x")
             answer = await call.answer()
