@@ -45,6 +45,13 @@ async def echo(caller: Caller, word: str = "ok", options: CallOptions | None = N
     return (await caller.unary(ECHO, text(word), options)).value
 
 
+async def until_tried(connector: FakeConnector) -> None:
+    """Return when an attempt to connect was made; the test's time limit bounds it."""
+    while not any(each.attempts for each in connector.connections):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
 @dataclass
 class Plugged:
     """Transports that a test installed, and with what they were made."""
@@ -159,6 +166,37 @@ async def test_no_node_is_told_as_go_tells_it(scheme: str, reason: str) -> None:
         with pytest.raises(Error) as caught:
             await echo(client)
     assert (caught.value.code, caught.value.reason) == (503, reason)
+
+
+async def test_call_to_an_address_that_refuses_fails_at_once() -> None:
+    async with Client(f"direct:///{A},{B}", transport=connector(), timeout=None) as caller:
+        for _ in range(2):
+            with pytest.raises(Error) as caught:
+                async with asyncio.timeout(10):
+                    await echo(caller)
+            assert (caught.value.code, caught.value.reason) == (503, "NODE_NOT_FOUND")
+            assert f"{A}: ConnectionRefusedError" in str(caught.value)
+
+
+async def test_call_waits_for_an_address_that_refuses_if_it_is_told_to() -> None:
+    made = connector()
+    async with Client(A, transport=made, timeout=None, fail_fast=False) as caller:
+        call = asyncio.create_task(echo(caller))
+        await until_tried(made)
+        made.serve(A, EchoService())
+        assert await call == "ok"
+
+
+async def test_call_waits_for_a_discovered_node_that_refuses() -> None:
+    registry, made = MemoryRegistry(), connector()
+    await registry.register(instance(1, f"http://{A}"))
+    async with Client(
+        "discovery:///echo", transport=made, discovery=registry, timeout=None
+    ) as caller:
+        call = asyncio.create_task(echo(caller))
+        await until_tried(made)
+        made.serve(A, EchoService())
+        assert await call == "ok"
 
 
 async def test_version_narrows_the_instances() -> None:

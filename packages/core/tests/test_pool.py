@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -69,7 +70,7 @@ class Bench:
         self,
         *,
         lazy: bool = False,
-        fail_fast: bool = False,
+        fail_fast: bool | None = False,
         drain: float = 10.0,
         filters: Sequence[NodeFilter] = (),
         timeout: float | None = None,
@@ -368,7 +369,7 @@ async def test_client_may_fail_fast_as_a_whole() -> None:
     bench = Bench(fail_fast=True)
     bench.apply("a:1")
     await bench.clock.settle()
-    with pytest.raises(Error, match="no node is ready"):
+    with pytest.raises(Error, match="no node of discovery:///echo is ready"):
         await bench.call()
     await bench.pool.aclose()
 
@@ -391,8 +392,85 @@ async def test_call_that_fails_fast_is_refused_when_the_first_attempt_fails() ->
     bad = bench.start()
     await bench.clock.settle()
     bench.connector.stop("a:1")
-    with pytest.raises(Error, match="no node is ready"):
+    with pytest.raises(Error, match="no node of discovery:///echo is ready"):
         await bad
+    await bench.pool.aclose()
+
+
+async def test_call_to_nodes_that_the_target_names_fails_when_all_refuse() -> None:
+    bench = Bench(fail_fast=None)
+    bench.apply("a:1", "b:1")
+    with pytest.raises(Error, match="no node of discovery:///echo is ready") as caught:
+        await bench.call()
+    assert (caught.value.code, caught.value.reason) == (503, "no_available_node")
+    assert "a:1: ConnectionRefusedError" in str(caught.value.cause)
+    assert "b:1: ConnectionRefusedError" in str(caught.value.cause)
+    await bench.pool.aclose()
+
+
+async def test_call_to_nodes_that_the_target_names_has_them_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.9)
+    bench = Bench(fail_fast=None)
+    bench.apply("a:1")
+    await bench.clock.settle()
+    bench.serve("a:1")
+    await bench.clock.advance(0.1)  # which is less than until the next attempt
+    assert [stats.ready for stats in bench.pool.stats()] == [False]
+    assert await bench.call() == "ok"
+    await bench.pool.aclose()
+
+
+async def test_calls_that_come_together_share_one_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.9)
+    bench = Bench(fail_fast=None)
+    bench.apply("a:1")
+    await bench.clock.settle()
+    await bench.clock.advance(0.1)
+    calls = [bench.start() for _ in range(10)]
+    await asyncio.wait(calls)
+    assert all(isinstance(call.exception(), Error) for call in calls)
+    assert bench.only_connection().attempts == 2
+    await bench.pool.aclose()
+
+
+async def test_call_waits_for_the_slower_of_two_attempts() -> None:
+    bench = Bench(fail_fast=None)
+    bench.apply("a:1", "b:1")
+    await bench.clock.advance(0.1)
+    bench.connector.silence("b:1")
+    call = bench.start()
+    await bench.clock.settle()
+    bench.serve("b:1")
+    assert await call == "ok"
+    await bench.pool.aclose()
+
+
+async def test_call_takes_no_answer_of_an_attempt_from_before_it() -> None:
+    bench = Bench(fail_fast=None)
+    bench.connector.silence("a:1")
+    bench.apply("a:1")
+    await bench.clock.advance(0.1)
+    call = bench.start()
+    await bench.clock.settle()
+    bench.connector.stop("a:1")
+    bench.serve("a:1")
+    assert await call == "ok"
+    await bench.pool.aclose()
+
+
+async def test_call_may_wait_for_a_node_though_its_client_does_not() -> None:
+    bench = Bench(fail_fast=True)
+    bench.apply("a:1")
+    await bench.clock.settle()
+    waiting = bench.start(options=CallOptions(fail_fast=False))
+    await bench.clock.settle()
+    bench.serve("a:1")
+    await bench.clock.advance(5)
+    assert await waiting == "ok"
     await bench.pool.aclose()
 
 

@@ -17,6 +17,7 @@ from kratos.client import Client
 from kratos.errors import Error
 from kratos.selector import Node
 from kratos.testing.echo import ALL, CHAT, COLLECT, ECHO, WATCH, EchoService, text
+from kratos.testing.program import free_port
 from kratos.transport import Arity, Call, CallOptions, ChainCaller, Handler, Method
 from kratos_grpc import ClientLimits, GrpcConnector
 from kratos_grpc._connection import GrpcConnection
@@ -409,6 +410,17 @@ async def test_client_of_the_core_finds_the_transport_by_its_name(serve: Any) ->
         async with caller.server_stream(WATCH, text("one two")) as replies:
             words = [reply.value async for reply in replies]
     assert words == ["one", "two"]
+
+
+async def test_client_of_the_core_tells_at_once_that_nobody_listens_there() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with Client(f"grpc://{address}", timeout=None) as caller:
+        for _ in range(2):
+            with pytest.raises(Error, match=f"no node of grpc://{address} is ready") as caught:
+                async with asyncio.timeout(10):
+                    await caller.unary(ECHO, text("one"))
+            assert caught.value.code == 503
+            assert f"no connection to {address}" in str(caught.value.cause)
 
 
 async def test_client_of_the_core_comes_back_to_a_server_that_was_away(serve: Any) -> None:

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
+from math import inf
 from typing import Final
 
 from aegis.backoff import Backoff
 from kratos.clock import Clock
 from kratos.errors import Error
-from kratos.limit import cancel_and_wait, describe, is_cancelled_from_outside, one_line
+from kratos.limit import Limit, cancel_and_wait, describe, is_cancelled_from_outside, one_line
 from kratos.selector import Outcome, OutcomeKind
 from kratos.transport import Connection
 
@@ -35,6 +37,7 @@ class Link:
 
     Attributes:
         failure: Why the newest attempt to connect failed; ``None`` unless one did.
+        tried_at: When the newest attempt that has failed began, by the clock.
         in_flight: Calls under way.
         calls: Calls that have ended.
         failures: How many of them the node failed.
@@ -42,6 +45,7 @@ class Link:
 
     __slots__ = (
         "_clock",
+        "_hurry",
         "_progress",
         "_target",
         "_warming",
@@ -50,6 +54,7 @@ class Link:
         "failure",
         "failures",
         "in_flight",
+        "tried_at",
     )
 
     def __init__(
@@ -62,12 +67,14 @@ class Link:
     ) -> None:
         self.connection = connection
         self.failure: BaseException | None = None
+        self.tried_at = -inf
         self.in_flight = 0
         self.calls = 0
         self.failures = 0
         self._target = target
         self._clock = clock
         self._progress = progress
+        self._hurry = asyncio.Event()
         self._warming: asyncio.Task[None] | None = None
 
     @property
@@ -96,6 +103,10 @@ class Link:
                 context=Context(),
             )
 
+    def hurry(self) -> None:
+        """Try to connect now, if a failed attempt is being waited out."""
+        self._hurry.set()
+
     async def aclose(self, *, drain: float) -> None:
         """Stop working on the connection and close it; see ``Connection.aclose``."""
         if self._warming is not None and not self._warming.done():
@@ -106,29 +117,36 @@ class Link:
         attempt = 0
         while not await self._attempt():
             self._progress(self)
-            await self._clock.sleep(_BACKOFF.delay(attempt, random.random))
+            await self._pause(_BACKOFF.delay(attempt, random.random))
             attempt += 1
         self._warming = None
         self._progress(self)
 
+    async def _pause(self, seconds: float) -> None:
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with Limit(self._clock, seconds):
+                await self._hurry.wait()
+
     async def _attempt(self) -> bool:
         """Try once to become ready, and say whether that worked."""
+        began = self._clock.time()
         try:
             await self.connection.warm()
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_cancelled_from_outside():
                 raise
-            self._note(error)
+            self._note(error, began)
             return False
         if not self.connection.ready:
-            self._note(ConnectionError("the connection was lost as soon as it stood"))
+            self._note(ConnectionError("the connection was lost as soon as it stood"), began)
             return False
         if self.failure is not None:
             _log.info("%s: connected to %s", self._target, self.address)
             self.failure = None
         return True
 
-    def _note(self, failure: BaseException) -> None:
+    def _note(self, failure: BaseException, began: float) -> None:
         if self.failure is None:  # one line per outage, not one per attempt
             _log.warning(
                 "%s: cannot connect to %s (%s), trying again",
@@ -137,6 +155,7 @@ class Link:
                 reason_of(failure),
             )
         self.failure = failure
+        self.tried_at = began
 
 
 def reason_of(failure: BaseException) -> str:

@@ -87,7 +87,9 @@ class Client:
             nodes are reached with TLS, and of a service its secure endpoints are used.
         on_empty: What an empty list from the registry does: ``keep`` the last nodes, or
             ``apply`` it, so that calls fail at once.
-        fail_fast: Whether calls fail rather than wait when no node is ready.
+        fail_fast: Whether calls fail rather than wait when no node is ready; ``None`` to wait where
+            a registry may bring another, and to fail where the target names the nodes and none can
+            be connected to, as gRPC does.
         health: How to ask nodes for their health; ``None`` to learn it from calls alone.
         drain: Seconds that calls in flight get when their node leaves.
         meter: Makes ``client_nodes``, the nodes in use by target, and ``client_nodes_stale``,
@@ -116,7 +118,7 @@ class Client:
         subset_key: str | int | None = None,
         tls: object | None = None,
         on_empty: Literal["keep", "apply"] = "keep",
-        fail_fast: bool = False,
+        fail_fast: bool | None = None,
         health: ActiveHealth | None = None,
         drain: float = DEFAULT_DRAIN,
         meter: Meter | None = None,
@@ -145,7 +147,8 @@ class Client:
         self._subset = subset
         self._subset_key = str(uuid.uuid4()) if subset_key is None else subset_key
         self._keep = on_empty == "keep"
-        self._fail_fast = fail_fast
+        # Whoever waits for a registry waits for nodes that nobody knows yet.
+        self._fail_fast = False if fail_fast is None and self._target.service else fail_fast
         self._health = health
         self._drain = drain
         self._gauges = _Gauges(NopMeter() if meter is None else meter, self.target)

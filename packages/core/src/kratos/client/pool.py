@@ -65,7 +65,8 @@ class Pool:
         selector: Picks; of this pool alone.
         target: What the client was pointed at, for logs and errors.
         filters: Node filters of every call.
-        fail_fast: Whether calls fail rather than wait when no node is ready.
+        fail_fast: Whether calls fail rather than wait when no node is ready. ``None``: they do when
+            an attempt to connect, made for them, has failed at each node.
         drain: Seconds that calls in flight get when their node leaves.
         reason: Reason of the 503 that a call gets when there is no node for it.
         clock: Time for back-off.
@@ -78,7 +79,7 @@ class Pool:
         *,
         target: str,
         filters: Sequence[NodeFilter] = (),
-        fail_fast: bool = False,
+        fail_fast: bool | None = False,
         drain: float = 0.0,
         reason: str = "no_available_node",
         clock: Clock = SYSTEM_CLOCK,
@@ -233,8 +234,12 @@ class Pool:
             if error is not None:
                 _log.error("%s: closing %s failed: %s", self._target, link.address, describe(error))
 
-    def _choose(self, call: Call) -> tuple[Pick, Link] | None:
+    def _choose(self, call: Call, since: float | None = None) -> tuple[Pick, Link] | None:
         """Pick a ready node; ``None`` when the call has to wait for one.
+
+        Args:
+            call: The call.
+            since: When it began to wait, by the clock; ``None`` unless it does.
 
         Raises:
             Error: 503: there is no node for the call, or none is ready and it does not wait.
@@ -246,7 +251,8 @@ class Pool:
             if options.filters:
                 filters = (*filters, *options.filters)
             avoid = options.avoid
-            fail_fast = fail_fast or options.fail_fast
+            if options.fail_fast is not None:
+                fail_fast = options.fail_fast
         # A filter looks at all nodes. While most are ready it costs less to pick once more.
         narrowed = bool(filters or avoid) or 2 * len(self._unready) >= len(self._links)
         while True:
@@ -259,7 +265,8 @@ class Pool:
             except Error as error:
                 if not no_available_node().matches(error):
                     raise
-                self._refuse_or_wait(call, filters, fail_fast=fail_fast, error=error)
+                since = self._clock.time() if since is None else since
+                self._refuse_or_wait(call, filters, fail_fast=fail_fast, error=error, since=since)
                 return None
             link = self._links.get(pick.node.address)
             known_unready = link is not None and link.address in self._unready
@@ -274,7 +281,13 @@ class Pool:
             narrowed = True
 
     def _refuse_or_wait(
-        self, call: Call, filters: Sequence[NodeFilter], *, fail_fast: bool, error: Error
+        self,
+        call: Call,
+        filters: Sequence[NodeFilter],
+        *,
+        fail_fast: bool | None,
+        error: Error,
+        since: float,
     ) -> None:
         """Return if a call without a ready node is to wait for one, else raise what it gets.
 
@@ -288,8 +301,9 @@ class Pool:
                 addresses, error = [], none
             links = [self._links[each] for each in addresses if each in self._unready]
             if links:
-                if fail_fast and all(link.failure is not None for link in links):
-                    raise Error(503, self._reason, "no node is ready") from self._reasons()
+                if _have_failed(links, fail_fast=fail_fast, since=since):
+                    message = f"no node of {self._target} is ready"
+                    raise Error(503, self._reason, message) from self._reasons()
                 return
         if self._nodes.revision > 0:
             raise Error(503, self._reason, self._none(error)) from error
@@ -311,9 +325,10 @@ class Pool:
 
     async def _wait(self, call: Call) -> tuple[Pick, Link]:
         """Pick the first node that becomes ready for the call."""
+        since = self._clock.time()
         while True:
             await self._progress(call)
-            chosen = self._choose(call)
+            chosen = self._choose(call, since)
             if chosen is not None:
                 return chosen
 
@@ -371,6 +386,16 @@ class Pool:
     def _require_open(self) -> None:
         if self._closed:
             raise Error(503, self._reason, "the client is closed")
+
+
+def _have_failed(links: Sequence[Link], *, fail_fast: bool | None, since: float) -> bool:
+    """Tell whether a call that has waited since then is to wait for none of these any more."""
+    if fail_fast is not None:
+        return fail_fast and all(link.failure is not None for link in links)
+    untried = [link for link in links if link.failure is None or link.tried_at < since]
+    for link in untried:
+        link.hurry()
+    return not untried
 
 
 def _expire(waiter: asyncio.Future[bool]) -> None:

@@ -44,7 +44,8 @@ class CallOptions:
         avoid: Addresses to pick only when nothing else is left, as a retry wants it.
         key: What the call is about, for selectors that keep calls of one key on one node;
             ``None`` for no key.
-        fail_fast: Raise at once when no node is ready, instead of waiting for one.
+        fail_fast: Raise at once when no node is ready, or wait for one; ``None`` for what the
+            client does.
         compression: Coding of the requests over gRPC: ``gzip``, ``deflate``, or empty for none;
             ``None`` for the client's own. Other transports pass over it.
         on_end: Told when the call has ended, with reply headers and trailers; not told of
@@ -57,7 +58,7 @@ class CallOptions:
     filters: Sequence[NodeFilter] = ()
     avoid: Collection[str] = ()
     key: str | None = None
-    fail_fast: bool = False
+    fail_fast: bool | None = None
     compression: str | None = None
     on_end: Callable[[Call], None] | None = None
 
