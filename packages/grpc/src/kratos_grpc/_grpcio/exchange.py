@@ -272,6 +272,8 @@ class SingleReply(_Exchange):
                 await self._refuse(answer, error)
         finally:
             self.context = _OVER  # see acceptor
+            # From Python 3.12 on the frames of an error's traceback hold their callers, as this.
+            error = None
             del context
 
     async def _refuse(self, answer: Answer, error: Error) -> None:
@@ -287,10 +289,13 @@ class SingleReply(_Exchange):
         """Serve the call."""
         self.context = context
         reply, error = await self._run()
-        if error is None:
-            error = await self._end()
-        if error is not None:
-            await self._fail(error)
+        try:
+            if error is None:
+                error = await self._end()
+            if error is not None:
+                await self._fail(error)
+        finally:
+            error = None  # see answer
         return reply
 
 
@@ -315,10 +320,13 @@ class StreamedReplies(_Exchange):
         """Serve the call."""
         self.context = context
         _, error = await self._run(self._send)
-        if error is None:
-            error = await self._end()
-        if error is not None:
-            await self._fail(error)
+        try:
+            if error is None:
+                error = await self._end()
+            if error is not None:
+                await self._fail(error)
+        finally:
+            error = None  # see SingleReply.answer
 
     async def _send(self, message: Message) -> None:
         data = self._encoded(message)
