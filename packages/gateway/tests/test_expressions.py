@@ -448,6 +448,7 @@ _PARTS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(_PARTS, st.text("ab", max_size=2), st.text("ab", min_size=1, max_size=3))
 def test_what_is_told_is_what_happens(part: str, before: str, again: str) -> None:
     text = f"{part}c"
