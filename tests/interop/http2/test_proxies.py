@@ -58,35 +58,45 @@ async def nginx(folder: Path, upstream: str) -> AsyncGenerator[str]:
         await process.wait()
 
 
+def patient(address: str, engine: Any) -> Client:
+    """Make a client whose calls wait until nginx listens."""
+    connector = GrpcConnector(engine=engine)
+    return Client(f"grpc://{address}", transport=connector, timeout=30.0, fail_fast=False)
+
+
 @pytest.mark.parametrize("engine", ["grpcio", "kratos"])
 async def test_calls_of_all_arities_get_through(serve: Any, engine: Any, tmp_path: Path) -> None:
-    async with serve() as served, nginx(tmp_path, served.address) as address:
-        connector = GrpcConnector(engine=engine)
-        async with Client(f"grpc://{address}", transport=connector, timeout=30.0) as caller:
-            assert (await caller.unary(ECHO, text("hello"))).value == "hello"
-            long = "x" * 1_000_000
-            assert (await caller.unary(ECHO, text(long))).value == long
-            requests = [text(word) for word in ("a", "b")]
-            assert (await caller.client_stream(COLLECT, requests)).value == "a b"
-            async with caller.server_stream(WATCH, text("a b c")) as replies:
-                assert [reply.value async for reply in replies] == ["a", "b", "c"]
-            async with caller.bidi_stream(CHAT) as stream:
-                await stream.send(text("one"))
-                assert (await anext(stream)).value == "one"
-                await stream.end()
-                assert [reply async for reply in stream] == []
+    async with (
+        serve() as served,
+        nginx(tmp_path, served.address) as address,
+        patient(address, engine) as caller,
+    ):
+        assert (await caller.unary(ECHO, text("hello"))).value == "hello"
+        long = "x" * 1_000_000
+        assert (await caller.unary(ECHO, text(long))).value == long
+        requests = [text(word) for word in ("a", "b")]
+        assert (await caller.client_stream(COLLECT, requests)).value == "a b"
+        async with caller.server_stream(WATCH, text("a b c")) as replies:
+            assert [reply.value async for reply in replies] == ["a", "b", "c"]
+        async with caller.bidi_stream(CHAT) as stream:
+            await stream.send(text("one"))
+            assert (await anext(stream)).value == "one"
+            await stream.end()
+            assert [reply async for reply in stream] == []
 
 
 @pytest.mark.parametrize("engine", ["grpcio", "kratos"])
 async def test_errors_and_deadlines_get_through_whole(
     serve: Any, engine: Any, tmp_path: Path
 ) -> None:
-    async with serve() as served, nginx(tmp_path, served.address) as address:
-        connector = GrpcConnector(engine=engine)
-        async with Client(f"grpc://{address}", transport=connector, timeout=30.0) as caller:
-            with pytest.raises(Error) as failure:
-                await caller.unary(ECHO, text("fail"))
-            with pytest.raises(Error) as late:
-                await caller.unary(ECHO, text("hang"), CallOptions(timeout=0.2))
+    async with (
+        serve() as served,
+        nginx(tmp_path, served.address) as address,
+        patient(address, engine) as caller,
+    ):
+        with pytest.raises(Error) as failure:
+            await caller.unary(ECHO, text("fail"))
+        with pytest.raises(Error) as late:
+            await caller.unary(ECHO, text("hang"), CallOptions(timeout=0.2))
     assert (failure.value.code, failure.value.message) == (409, "try later")
     assert late.value.code == 504
