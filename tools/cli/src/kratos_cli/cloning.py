@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 from typing import IO, Final
 
+from kratos_cli.ending import held_back
 from kratos_cli.failure import CommandFailure
 from kratos_cli.progress import Progress
 
@@ -63,20 +65,24 @@ def _run(command: Sequence[str], timeout: float, progress: Progress) -> tuple[in
     Raises:
         TimeoutExpired: It took too long, and is ended.
     """
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    assert process.stderr is not None
     said: list[str] = []
-    # Helpers of git may have the pipe open after it was ended; nobody waits for them.
-    reading = Thread(target=_read, args=(process.stderr, said, progress), daemon=True)
-    reading.start()
-    try:
+    with ExitStack() as ending:
+        with held_back():
+            process = subprocess.Popen(command, stderr=subprocess.PIPE)
+            assert process.stderr is not None
+            # Helpers of git may have the pipe open after it was ended; nobody waits for them.
+            reading = Thread(target=_read, args=(process.stderr, said, progress), daemon=True)
+            ending.callback(reading.join, _LAST_WORDS)
+            ending.callback(_end, process)
+            reading.start()
         status = process.wait(timeout)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        reading.join(_LAST_WORDS)
     return status, "\n".join(said)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def _read(stream: IO[bytes], said: list[str], progress: Progress) -> None:

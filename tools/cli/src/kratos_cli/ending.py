@@ -7,8 +7,11 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
 
-__all__ = ["Terminated", "terminable"]
+__all__ = ["Terminated", "held_back", "terminable"]
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Terminated(BaseException):
@@ -34,6 +37,30 @@ def terminable() -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def held_back() -> Generator[None]:
+    """Let signals that end the program by an exception wait for the end of the block.
+
+    A process that is begun in it is known by then to who has to end it. In another thread than
+    the main one nothing waits: no signal comes there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    handled = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in handled:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+    for each in came:
+        signal.raise_signal(each)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -9,8 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from kratos_cli.cloning import clone
+from kratos_cli.ending import Terminated, terminable
 
 Kratos = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -302,3 +306,22 @@ def test_signal_ends_it_and_nothing_is_left(
             assert process.stderr is not None
             assert process.stderr.read() == b""
     assert [*here.iterdir(), *temporary.iterdir()] == []
+
+
+def test_signal_that_comes_while_git_begins_ends_that_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+    begin: type[subprocess.Popen[bytes]] = subprocess.Popen
+
+    def popen(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        begun.append(begin(*arguments, **options))
+        signal.raise_signal(signal.SIGTERM)
+        return begun[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"git://127.0.0.1:{server.getsockname()[1]}/never"
+        with pytest.raises(Terminated), terminable():
+            clone(url, tmp_path / "shop", what="the template", timeout=10)
+    assert [process.poll() for process in begun] == [-signal.SIGKILL]
