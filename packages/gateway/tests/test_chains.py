@@ -452,13 +452,13 @@ async def test_upload_is_copied_as_it_comes_and_who_hangs_over_a_copy_holds_up_n
             ours("mirror", "Mirror", endpoint={"backends": [{"target": each}], "timeout": "60s"})
             for each in (shadow.address, stuck.address)
         ]
-        chain[0]["options"]["maxBuffered"] = str(size)
+        chain[0]["options"]["maxBuffered"] = str(2 * size)
         made = factory(meter=meter)
         async with proxied(endpoint(node.address, *chain), middleware=made) as gateway:
             peer = await gateway.connect()
             answer = await peer.request("POST", "/a", body=b"x" * size)
             assert (answer.status, sizes["node"]) == (200, size)
-            await eventually(lambda: sizes.get("copy") == size)
+            await eventually(lambda: sizes.get("copy") == size, within=15)
             copies = "kratos_gateway_mirror_copies"
             await eventually(lambda: meter.value(copies, outcome="answered") == 1)
             assert meter.value(copies, outcome="given_up") == 1
