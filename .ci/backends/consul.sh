@@ -1,9 +1,22 @@
 # A series under the MPL, as Consul is open source no longer since 1.17.
 obtain_consul() {
     consul_program=$(command -v consul) || {
-        services_go consul github.com/hashicorp/consul github.com/hashicorp/consul@v1.14.11 || return
+        services_go_changed consul . github.com/hashicorp/consul@v1.14.11 consul_without_clouds || return
         consul_program=$services_found/bin/consul
     }
+}
+
+# It finds servers to join in a dozen clouds, and lets users of Kubernetes in: the clients for that
+# are most of what there is to compile. What it replaces by folders of its repository is elsewhere
+# under the names of modules.
+consul_without_clouds() {
+    local part
+    for part in api sdk proto-public; do
+        go mod edit -dropreplace "github.com/hashicorp/consul/$part" || return
+    done
+    go mod edit -replace "github.com/hashicorp/go-discover=$services_here/backends/consul/go-discover" &&
+        rm -r agent/consul/authmethod/kubeauth &&
+        sed -i '/authmethod\/kubeauth"/d' agent/consul/acl_authmethod.go
 }
 
 start_consul() {

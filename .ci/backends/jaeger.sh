@@ -1,14 +1,10 @@
-# The checksum database lacks entries of what it takes; it is a tool for tests, which is shipped to
-# nobody.
-obtain_jaeger() {
-    GOSUMDB=off services_go jaeger github.com/jaegertracing/jaeger/cmd/jaeger \
-        github.com/jaegertracing/jaeger@v1.76.0 \
-        github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0
-}
+# It is the same program as the collector.
+obtain_jaeger() { :; }
 
 # One for all tests: each looks for a service of its own. Its own traces would go nowhere.
 start_jaeger() {
     local query http grpc
+    obtain_otelcol || return
     query=$(services_port) && http=$(services_port) && grpc=$(services_port) || return
     cat >"$1/jaeger.yaml" <<EOF
 extensions:
@@ -27,7 +23,7 @@ service:
   pipelines:
     traces: {receivers: [otlp], exporters: [jaeger_storage_exporter]}
 EOF
-    OTEL_TRACES_SAMPLER=always_off "$services_found/bin/jaeger" --config "$1/jaeger.yaml" \
+    OTEL_TRACES_SAMPLER=always_off "$otelcol_program" --config "$1/jaeger.yaml" \
         >"$1/log" 2>&1 &
     services_await $! services_serves "$query" /api/services || return
     export KRATOS_TEST_JAEGER=http://127.0.0.1:$query
