@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -84,6 +85,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             else:
                 item.add_marker(pytest.mark.skip(reason=f"{need} is missing: {remedy}"))
                 left_out[need, remedy] += 1
+
+
+def pytest_collection_finish() -> None:
+    """Spare garbage collection the tens of thousands of tests: many that look for leaks ask for it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
