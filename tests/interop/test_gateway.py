@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from importlib import import_module
@@ -34,9 +36,23 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
         assert go.stdin is not None
         assert go.stdout is not None
         try:
-            yield json.loads(go.stdout.readline())["grpc"]
+            address = json.loads(go.stdout.readline())["grpc"]
+            wait_for(address)
+            yield address
         finally:
             go.stdin.close()  # which is how it is asked to stop
+
+
+def wait_for(address: str) -> None:
+    """Return when it takes connections, which is a moment after it is told."""
+    host, _, port = address.rpartition("/")[2].partition(":")
+    while True:
+        try:
+            socket.create_connection((host, int(port))).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        else:
+            return
 
 
 def behind(address: str, name: str, kind: Any) -> Any:
