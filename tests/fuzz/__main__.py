@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -142,6 +143,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="target", help=" ".join(TARGETS))
     parser.add_argument("--seconds", type=float, default=60.0, help="of all targets together")
+    parser.add_argument("--at-once", type=int, default=1, help="targets that run at the same time")
     parser.add_argument("--input", type=Path, help="run the one target on this file alone")
     options = parser.parse_args(arguments)
     names: list[str] = options.targets or list(TARGETS)
@@ -156,15 +158,26 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{'target':12} {'seconds':>8} {'inputs':>10} {'findings':>9}", flush=True)
     failed = 0
     share = options.seconds / len(names)
-    for name in names:
-        found = fuzz(module_of(name), TARGETS[name], seconds=share, home=home)
-        row = f"{name:12} {found.seconds:8.1f} {found.inputs:10} {len(found.findings):9}"
-        print(row, flush=True)
-        if found.said or not found.inputs:
-            failed = 1
-            print("\n".join(found.said.splitlines()[-_SHOWN:]))
-            print("\n".join(f"./hatchw run fuzz {name} --input {at}" for at in found.findings))
+    with ThreadPoolExecutor(options.at_once) as pool:
+
+        def tried(name: str) -> Outcome:
+            return fuzz(module_of(name), TARGETS[name], seconds=share, home=home)
+
+        for found in pool.map(tried, names):
+            if not _show(found):
+                failed = 1
     return failed
+
+
+def _show(found: Outcome) -> bool:
+    """Print what came of a target; return whether that is good."""
+    name, inputs, findings = found.target, found.inputs, found.findings
+    print(f"{name:12} {found.seconds:8.1f} {inputs:10} {len(findings):9}", flush=True)
+    if not found.said and inputs:
+        return True
+    print("\n".join(found.said.splitlines()[-_SHOWN:]))
+    print("\n".join(f"./hatchw run fuzz {name} --input {at}" for at in findings))
+    return False
 
 
 if __name__ == "__main__":
