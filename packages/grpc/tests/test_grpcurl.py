@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
-import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +18,38 @@ from kratos.testing.echo import EchoService
 
 pytestmark = [pytest.mark.go, pytest.mark.slow]
 
+PROGRAM = "github.com/fullstorydev/grpcurl/cmd/grpcurl"
 VERSION = "v1.9.4"
+# Those of other programs of tests, so that Go compiles each library once.
+LIBRARIES = (
+    "golang.org/x/net@v0.62.0",
+    "golang.org/x/sys@v0.49.0",
+    "golang.org/x/text@v0.43.0",
+    "google.golang.org/grpc@v1.85.0",
+    "google.golang.org/protobuf@v1.36.12",
+)
 
 
 @pytest.fixture(scope="session")
 def grpcurl() -> Path:
     """Path of the program, built at most once."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    kept = Path(root) / "kratos-tests" / f"grpcurl-{VERSION}"
-    if not kept.exists():
-        scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
-        scratch.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            ["go", "install", f"github.com/fullstorydev/grpcurl/cmd/grpcurl@{VERSION}"],
-            env={**os.environ, "GOBIN": str(scratch), "GOFLAGS": "-mod=mod"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        if not kept.exists():
-            scratch.rename(kept)
-        shutil.rmtree(scratch, ignore_errors=True)
-    return kept / "grpcurl"
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-tests"
+    root.mkdir(parents=True, exist_ok=True)
+    program = root / f"grpcurl-{VERSION}-beside-grpc-1.85"
+    with Path(f"{program}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes of tests one builds
+        if not program.exists():
+            with tempfile.TemporaryDirectory(dir=root) as folder:
+                go(folder, "mod", "init", "grpcurl")
+                go(folder, "get", f"{PROGRAM}@{VERSION}", *LIBRARIES)
+                go(folder, "build", "-o", "grpcurl", PROGRAM)
+                Path(folder, "grpcurl").rename(program)
+    return program
+
+
+def go(folder: str, *words: str) -> None:
+    done = subprocess.run(["go", *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
