@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,17 @@ def oldest_core() -> Iterator[str]:
                 yield f"{folder} {oldest}"
 
 
+def libraries() -> Iterator[str]:
+    """Yield what members ask for, for themselves and for their extras, besides one another."""
+    projects = [project(folder) for folder in members()]
+    ours = {found["name"] for found in projects}
+    for found in projects:
+        of_extras = found.get("optional-dependencies", {}).values()
+        for line in itertools.chain(found["dependencies"], *of_extras):
+            if Requirement(line).name not in ours:
+                yield line
+
+
 def tools() -> Iterator[str]:
     """Yield what the test environment installs besides the members."""
     hatch = tomllib.loads((ROOT / "hatch.toml").read_text())
@@ -66,6 +78,7 @@ def tools() -> Iterator[str]:
 
 QUESTIONS: Mapping[str, Callable[..., Iterator[str]]] = {
     "extras": extras,
+    "libraries": libraries,
     "name": name,
     "oldest-core": oldest_core,
     "test-tools": tools,
