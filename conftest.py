@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Spare garbage collection the tens of thousands of tests: many that look for leaks ask for it."""
+    """Spare collections of garbage, which tests of leaks ask for, what all tests are made of."""
     gc.collect()
     gc.freeze()
 
