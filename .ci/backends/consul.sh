@@ -7,8 +7,8 @@ obtain_consul() {
 }
 
 # It finds servers to join in a dozen clouds, and lets users of Kubernetes in: the clients for that
-# are most of what there is to compile. What it replaces by folders of its repository is elsewhere
-# under the names of modules.
+# are a quarter of its 1,700 packages. What it replaces by folders of its repository is to be had as
+# modules.
 consul_without_clouds() {
     local part
     for part in api sdk proto-public; do

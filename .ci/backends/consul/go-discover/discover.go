@@ -1,5 +1,5 @@
 // Package discover takes the place of the module by which Consul looks in a dozen clouds for servers
-// to join. Tests name theirs, and the clients of those clouds are a third of what there is to compile.
+// to join. Tests name theirs, and the clients of those clouds take minutes to compile.
 package discover
 
 import (
