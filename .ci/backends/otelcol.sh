@@ -1,18 +1,24 @@
-# A collector with the parts that tests need, made of Jaeger, which is one, too; see otelcol/main.go. The
-# checksum database lacks entries of what it takes; it is a tool for tests, which is shipped to
-# nobody.
-obtain_otelcol() {
-    GOSUMDB=off services_go_changed otelcol ./cmd/jaeger/tests \
-        github.com/jaegertracing/jaeger@v1.76.0 otelcol_parts || return
-    otelcol_program=$services_found/bin/otelcol
-}
+# A collector of the parts that tests need, put together by OpenTelemetry's own builder. The checksum
+# database lacks entries of what it takes; it is a tool for tests, which is shipped to nobody.
+otelcol_recipe='receivers:
+  - gomod: go.opentelemetry.io/collector/receiver/otlpreceiver v0.162.0
+  - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/receiver/fluentforwardreceiver v0.162.0
+exporters:
+  - gomod: go.opentelemetry.io/collector/exporter/debugexporter v0.162.0'
 
-otelcol_parts() {
-    local here=$services_here/backends/otelcol contrib=github.com/open-telemetry/opentelemetry-collector-contrib
-    local storage=cmd/jaeger/internal/extension/jaegerstorage factory=internal/storage/v1/factory
-    rm "$storage"/{config,extension}.go "$factory"/*.go && mkdir cmd/jaeger/tests || return
-    cp "$here/main.go" cmd/jaeger/tests && cp "$here/storage.go" "$storage" &&
-        cp "$here/archive.go" "$factory" && go get "$contrib/receiver/fluentforwardreceiver@v0.140.1"
+obtain_otelcol() {
+    GOSUMDB=off services_go otelcol-builder go.opentelemetry.io/collector/cmd/builder \
+        go.opentelemetry.io/collector/cmd/builder@v0.164.0 || return
+    local builder=$services_found/bin/builder
+    services_found=${services_found%-builder}
+    otelcol_program=$services_found/otelcol
+    [ "$(cat "$services_found/complete" 2>/dev/null)" != "$otelcol_recipe" ] || return 0
+    rm -rf "$services_found"
+    mkdir -p "$services_found" || return
+    printf 'dist: {name: otelcol, output_path: %s}\n%s\n' "$services_found" "$otelcol_recipe" \
+        >"$services_found/recipe.yaml"
+    GOSUMDB=off "$builder" --skip-strict-versioning --config "$services_found/recipe.yaml" || return
+    echo "$otelcol_recipe" >"$services_found/complete"
 }
 
 # One that prints what it is sent, for all tests: each looks for what is its own. What it prints is
@@ -23,7 +29,7 @@ start_otelcol() {
     cat >"$1/otelcol.yaml" <<EOF
 receivers:
   otlp: {protocols: {grpc: {endpoint: 127.0.0.1:$grpc}, http: {endpoint: 127.0.0.1:$http}}}
-  fluentforward: {endpoint: 127.0.0.1:$fluent}
+  fluent_forward: {endpoint: 127.0.0.1:$fluent}
 exporters:
   debug: {verbosity: detailed}
 service:
@@ -31,7 +37,7 @@ service:
   pipelines:
     traces: {receivers: [otlp], exporters: [debug]}
     metrics: {receivers: [otlp], exporters: [debug]}
-    logs: {receivers: [otlp, fluentforward], exporters: [debug]}
+    logs: {receivers: [otlp, fluent_forward], exporters: [debug]}
 EOF
     "$otelcol_program" --config "$1/otelcol.yaml" >"$1/log" 2>&1 &
     services_await $! otelcol_listens "$grpc" "$http" "$fluent" || return

@@ -1,20 +1,18 @@
-// A collector of OpenTelemetry with the parts that tests need, and with Jaeger's, which keep traces
-// in memory and answer questions about them.
+// Jaeger, which is a collector of OpenTelemetry, with the parts that tests need: what it is sent it
+// keeps in memory, and answers questions about it.
 //
-// The program of Jaeger itself holds a client of each database that it can write to, which takes
-// many minutes to compile. What it is made of is internal, so this is a module below it.
+// Its own program holds a client of each database that it can write to, which takes many minutes to
+// compile. What it is made of is internal, so this is compiled within its module.
 package main
 
 import (
 	"log"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/fluentforwardreceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/exporter"
-	"go.opentelemetry.io/collector/exporter/debugexporter"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/receiver"
@@ -37,8 +35,8 @@ func byType[F component.Factory](factories ...F) map[component.Type]F {
 func parts() (otelcol.Factories, error) {
 	return otelcol.Factories{
 		Extensions: byType[extension.Factory](jaegerstorage.NewFactory(), jaegerquery.NewFactory()),
-		Receivers:  byType[receiver.Factory](otlpreceiver.NewFactory(), fluentforwardreceiver.NewFactory()),
-		Exporters:  byType[exporter.Factory](debugexporter.NewFactory(), storageexporter.NewFactory()),
+		Receivers:  byType[receiver.Factory](otlpreceiver.NewFactory()),
+		Exporters:  byType[exporter.Factory](storageexporter.NewFactory()),
 		Telemetry:  otelconftelemetry.NewFactory(),
 	}, nil
 }
