@@ -98,7 +98,8 @@ def _read(status: int, log: str) -> Outcome:
             lines = reading.foreseen.setdefault(found[1], [])
         elif found := _TOTAL.match(line):
             reading.total = int(found[1])
-        elif line.startswith("\t"):
+        elif line.startswith("\t") and not line.isspace():
+            # Empty is the last line where it has something to say of the wire, and all else held.
             lines.append(line.strip().removeprefix("; "))
     return Outcome(status, reading.total, reading.failed, reading.foreseen, log)
 
