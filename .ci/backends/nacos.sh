@@ -16,14 +16,13 @@ apt-get install maven openjdk-17-jdk-headless" >&2
 }
 
 obtain_nacos() {
-    local cache=${KRATOS_CI_CACHE:-$HOME/.cache/kratos-ci} java
-    mkdir -p "$cache/services" || return
-    services_found=$(cd "$cache" && pwd)/services/nacos
+    local has java
+    services_has nacos "$nacos_built"
+    has=$?
     nacos_program=$services_found/nacos-server
-    [ "$(cat "$services_found/complete" 2>/dev/null)" != "$nacos_built" ] || return 0
+    [ "$has" != 0 ] || return 0
     nacos_needs mvn && nacos_needs javac || return
     java=$(services_java) || return
-    rm -rf "$services_found"
     mkdir -p "$services_found/classes" || return
     mvn --quiet --batch-mode --file "$services_here/backends/nacos/pom.xml" \
         dependency:copy-dependencies -DincludeScope=runtime \

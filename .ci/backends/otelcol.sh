@@ -9,11 +9,11 @@ exporters:
 obtain_otelcol() {
     GOSUMDB=off services_go otelcol-builder go.opentelemetry.io/collector/cmd/builder \
         go.opentelemetry.io/collector/cmd/builder@v0.164.0 || return
-    local builder=$services_found/bin/builder
-    services_found=${services_found%-builder}
+    local builder=$services_found/bin/builder has
+    services_has otelcol "$otelcol_recipe"
+    has=$?
     otelcol_program=$services_found/otelcol
-    [ "$(cat "$services_found/complete" 2>/dev/null)" != "$otelcol_recipe" ] || return 0
-    rm -rf "$services_found"
+    [ "$has" != 0 ] || return 0
     mkdir -p "$services_found" || return
     printf 'dist: {name: otelcol, output_path: %s}\n%s\n' "$services_found" "$otelcol_recipe" \
         >"$services_found/recipe.yaml"
