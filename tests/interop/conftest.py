@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import fcntl
-import hashlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
@@ -22,6 +18,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.interop.building import built, built_of, run
 
 from kratos_cli.proto import compile_protos
 
@@ -57,40 +54,13 @@ def generated() -> Path:
     return GENERATED
 
 
-def _built(name: str, sources: Iterable[Path], build: Callable[[Path], None]) -> Path:
-    """Return a folder that ``build`` has filled, kept for as long as the sources stay the same."""
-    digest = hashlib.sha256()
-    for source in sorted(sources):
-        digest.update(source.name.encode() + source.read_bytes())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-tests"
-    kept = root / f"{name}-{digest.hexdigest()[:16]}"
-    root.mkdir(parents=True, exist_ok=True)
-    # Of several processes of tests one builds; Go would take as long for each.
-    with Path(f"{kept}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
-            try:
-                build(scratch)
-                scratch.rename(kept)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
-    return kept
-
-
-def _run(folder: Path, *command: str) -> None:
-    env = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
-
-
 def _build(folder: Path, major: int) -> None:
     """Generate and compile in a scratch folder; the checkout stays as it is."""
     shutil.copytree(HERE / "go", folder, dirs_exist_ok=True)
     for plugin in PLUGINS:
-        _run(folder, "go", "build", "-o", "bin/", plugin)
+        run(folder, "go", "build", "-o", "bin/", plugin)
     errors = f"Merrors/errors.proto=github.com/go-kratos/kratos/v{major}/errors"
-    _run(
+    run(
         folder,
         sys.executable,
         "-m",
@@ -108,7 +78,7 @@ def _build(folder: Path, major: int) -> None:
     )
     if major == 2:
         _turn_into_v2(folder)
-    _run(folder, "go", "build", "-o", "bin/", "./...")
+    run(folder, "go", "build", "-o", "bin/", "./...")
 
 
 def _turn_into_v2(folder: Path) -> None:
@@ -122,31 +92,31 @@ def _turn_into_v2(folder: Path) -> None:
 
 def _build_suite(folder: Path) -> None:
     shutil.copytree(HERE / "grpc" / "go", folder)
-    _run(folder, "go", "build", "-o", "bin/server", ".")
-    _run(folder, "go", "build", "-o", "bin/", "google.golang.org/grpc/interop/client")
+    run(folder, "go", "build", "-o", "bin/server", ".")
+    run(folder, "go", "build", "-o", "bin/", "google.golang.org/grpc/interop/client")
 
 
 def _build_tool(folder: Path, name: str) -> None:
     shutil.copytree(HERE / "tools" / name, folder)
-    _run(folder, "go", "build", "-ldflags", "-s -w", "-o", "bin/", "tool")
+    run(folder, "go", "build", "-ldflags", "-s -w", "-o", "bin/", "tool")
 
 
 @pytest.fixture(scope="session")
 def go_tool() -> Callable[[str], Path]:
     """Returns the folder of the programs that tools/<name>/go.mod pins."""
 
-    def built(name: str) -> Path:
+    def tool(name: str) -> Path:
         sources = (HERE / "tools" / name).iterdir()
-        return _built(f"go-tool-{name}", sources, partial(_build_tool, name=name)) / "bin"
+        return built(f"go-tool-{name}", sources, partial(_build_tool, name=name)) / "bin"
 
-    return built
+    return tool
 
 
 def _program(major: int) -> Path:
     """Return the path of the program, built at most once."""
     sources = [*HERE.glob("go*/**/*.*"), *(HERE / "proto" / name for name in DEFINITIONS)]
     name = f"go-interop-v{major}"
-    return _built(name, sources, lambda folder: _build(folder, major)) / "bin" / "interop"
+    return built(name, sources, lambda folder: _build(folder, major)) / "bin" / "interop"
 
 
 @pytest.fixture(params=["grpcio", "kratos"])
@@ -170,36 +140,25 @@ def go2_program() -> Path:
 @pytest.fixture(scope="session")
 def grpc_suite() -> Path:
     """Folder of gRPC's own ``client`` of its interoperability tests, and of a ``server``."""
-    return _built("go-grpc-suite", (HERE / "grpc" / "go").iterdir(), _build_suite) / "bin"
-
-
-def _build_details(folder: Path) -> None:
-    shutil.copytree(HERE / "details" / "go", folder)
-    _run(folder, "go", "build", "-o", "bin/details", ".")
+    return built("go-grpc-suite", (HERE / "grpc" / "go").iterdir(), _build_suite) / "bin"
 
 
 @pytest.fixture(scope="session")
 def go_details() -> Path:
     """Path of the program in details/go."""
-    sources = (HERE / "details" / "go").iterdir()
-    return _built("go-details", sources, _build_details) / "bin" / "details"
-
-
-def _build_auth(folder: Path) -> None:
-    shutil.copytree(HERE / "auth" / "go", folder)
-    _run(folder, "go", "build", "-o", "bin/auth", ".")
+    return built_of("details", *(HERE / "details" / "go").iterdir())
 
 
 @pytest.fixture(scope="session")
 def go_auth() -> Path:
     """Path of the program in auth/go."""
-    return _built("go-auth", (HERE / "auth" / "go").iterdir(), _build_auth) / "bin" / "auth"
+    return built_of("auth", *(HERE / "auth" / "go").iterdir())
 
 
 def _build_msgpack(folder: Path) -> None:
     shutil.copytree(HERE / "msgpack" / "go", folder)
-    _run(folder, "go", "build", "-o", "bin/", "google.golang.org/protobuf/cmd/protoc-gen-go")
-    _run(
+    run(folder, "go", "build", "-o", "bin/", "google.golang.org/protobuf/cmd/protoc-gen-go")
+    run(
         folder,
         sys.executable,
         "-m",
@@ -211,21 +170,21 @@ def _build_msgpack(folder: Path) -> None:
         "--go_opt=module=kratos.test/msgpack",
         MSGPACK,
     )
-    _run(folder, "go", "build", "-o", "bin/msgpack", ".")
+    run(folder, "go", "build", "-o", "bin/msgpack", ".")
 
 
 @pytest.fixture(scope="session")
 def go_msgpack() -> Path:
     """Path of the program in msgpack/go."""
     sources = [*(HERE / "msgpack" / "go").iterdir(), HERE / "proto" / MSGPACK]
-    return _built("go-msgpack", sources, _build_msgpack) / "bin" / "msgpack"
+    return built("go-msgpack", sources, _build_msgpack) / "bin" / "msgpack"
 
 
 def _build_validate(folder: Path) -> None:
     shutil.copytree(HERE / "validate" / "go", folder)
     for plugin in ("google.golang.org/protobuf/cmd/protoc-gen-go", PGV):
-        _run(folder, "go", "build", "-o", "bin/", plugin)
-    _run(
+        run(folder, "go", "build", "-o", "bin/", plugin)
+    run(
         folder,
         sys.executable,
         "-m",
@@ -238,7 +197,7 @@ def _build_validate(folder: Path) -> None:
         "shop/orders.proto",
     )
     # Of maps whose keys are booleans it makes code that does not compile.
-    _run(
+    run(
         folder,
         sys.executable,
         "-m",
@@ -249,14 +208,14 @@ def _build_validate(folder: Path) -> None:
         "--validate_opt=lang=go,module=kratos.test/validate",
         "shop/orders.proto",
     )
-    _run(folder, "go", "build", "-o", "bin/validate", ".")
+    run(folder, "go", "build", "-o", "bin/validate", ".")
 
 
 @pytest.fixture(scope="session")
 def go_validate() -> Path:
     """Path of the program in validate/go."""
     sources = [*(HERE / "validate" / "go").iterdir(), *RULES.rglob("*.proto")]
-    return _built("go-validate", sources, _build_validate) / "bin" / "validate"
+    return built("go-validate", sources, _build_validate) / "bin" / "validate"
 
 
 @asynccontextmanager
@@ -296,7 +255,7 @@ def _build_fleet(folder: Path, kind: str, program: str) -> None:
     if kind.endswith("_v2"):
         source = source.replace("kratos/v3", "kratos/v2").replace("NewClient(", "DialInsecure(", 1)
     (folder / f"{program}.go").write_text(source)
-    _run(folder, "go", "build", "-o", f"bin/{program}", ".")
+    run(folder, "go", "build", "-o", f"bin/{program}", ".")
 
 
 @pytest.fixture(scope="session")
@@ -306,20 +265,15 @@ def go_fleet() -> Callable[..., Path]:
     The program is that of fleet.go, unless another one is named.
     """
 
-    def built(kind: str, program: str = "fleet") -> Path:
+    def fleet(kind: str, program: str = "fleet") -> Path:
         sources = [HERE / "fleet" / f"{program}.go", *(HERE / "fleet" / kind).iterdir()]
         build = partial(_build_fleet, kind=kind, program=program)
-        return _built(f"go-{program}-{kind.replace('_', '-')}", sources, build) / "bin" / program
+        return built(f"go-{program}-{kind.replace('_', '-')}", sources, build) / "bin" / program
 
-    return built
-
-
-def _build_trace(folder: Path) -> None:
-    shutil.copytree(HERE / "trace" / "go", folder)
-    _run(folder, "go", "build", "-o", "bin/trace", ".")
+    return fleet
 
 
 @pytest.fixture(scope="session")
 def go_trace() -> Path:
     """Path of the program in trace/go."""
-    return _built("go-trace", (HERE / "trace" / "go").iterdir(), _build_trace) / "bin" / "trace"
+    return built_of("trace", *(HERE / "trace" / "go").iterdir())

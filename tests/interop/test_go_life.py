@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.interop.building import built_of
 
 from kratos.testing.echo import CHAT, COLLECT, WATCH, EchoService
 from kratos.transport import Method, Mount
@@ -28,23 +25,7 @@ pytestmark = [pytest.mark.go, pytest.mark.slow]
 @pytest.fixture(scope="session")
 def life() -> Path:
     """Path of the program, built at most once; see golife/main.go for what it does."""
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    kept = Path(root) / "kratos-tests" / f"go-life-{digest[:16]}"
-    if not kept.exists():
-        scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
-        scratch.mkdir(parents=True)
-        try:
-            for source in SOURCES:
-                shutil.copy(source, scratch)
-            env = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
-            command = ("go", "build", "-o", "life", ".")
-            done = subprocess.run(command, cwd=scratch, env=env, capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
-            (scratch / "life").replace(kept)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return kept
+    return built_of("life", *SOURCES)
 
 
 @asynccontextmanager

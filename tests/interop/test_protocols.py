@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.interop.building import built_of
 
 from kratos import App
 from kratos.definition import MetadataService
@@ -28,25 +26,7 @@ SERVICES = ["kratos.api.Metadata", "kratos.testing.Echo"]
 @pytest.fixture(scope="session")
 def program() -> Path:
     """Path of the program, built at most once; see protocols/main.go for what it does."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    digest = hashlib.sha256()
-    for source in sorted(HERE.iterdir()):
-        digest.update(source.name.encode() + source.read_bytes())
-    kept = Path(root) / "kratos-tests" / f"go-protocols-{digest.hexdigest()[:16]}"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
-        done = subprocess.run(
-            ["go", "build", "-o", str(scratch), "."],
-            cwd=HERE,
-            env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        scratch.replace(kept)
-    return kept
+    return built_of("protocols", *HERE.iterdir())
 
 
 @pytest.fixture

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.interop.building import built, run
 from tests.interop.gateway.beside import Both, running
 from tests.interop.gateway.node import node
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-tests"
 
 
 @pytest.fixture(scope="session")
@@ -26,18 +23,13 @@ def go_source() -> Path:
 @pytest.fixture(scope="session")
 def go_gateway(go_source: Path) -> Path:
     """Path of the program, built outside of its source and kept for as long as that stays."""
-    digest = hashlib.sha256()
-    for source in sorted((*go_source.rglob("*.go"), go_source / "go.sum")):
-        digest.update(source.read_bytes())
-    program = CACHE / f"go-gateway-{digest.hexdigest()[:16]}"
-    if not program.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        scratch = program.with_name(f"{program.name}.{os.getpid()}")
-        command = ["go", "build", "-o", str(scratch), "./cmd/gateway"]
-        done = subprocess.run(command, cwd=go_source, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        scratch.rename(program)
-    return program
+    sources = (*go_source.rglob("*.go"), go_source / "go.sum")
+
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        run(go_source, "go", "build", "-mod=readonly", "-o", str(folder), "./cmd/gateway")
+
+    return built("go-gateway", sources, build) / "gateway"
 
 
 @pytest.fixture(scope="module")

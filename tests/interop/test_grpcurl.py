@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import subprocess
-import tempfile
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +13,38 @@ import pytest
 from kratos.definition import MetadataService
 from kratos.health import Health, Phase
 from kratos.testing.echo import EchoService
+from kratos.transport import Mount, Service
+from kratos_grpc import GrpcServer
 
 pytestmark = [pytest.mark.go, pytest.mark.slow]
 
-PROGRAM = "github.com/fullstorydev/grpcurl/cmd/grpcurl"
-VERSION = "v1.9.4"
-# Those of other programs of tests, so that Go compiles each library once.
-LIBRARIES = (
-    "golang.org/x/net@v0.62.0",
-    "golang.org/x/sys@v0.49.0",
-    "golang.org/x/text@v0.43.0",
-    "google.golang.org/grpc@v1.85.0",
-    "google.golang.org/protobuf@v1.36.12",
-)
+Serve = Callable[..., AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture(scope="session")
-def grpcurl() -> Path:
-    """Path of the program, built at most once."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kratos-tests"
-    root.mkdir(parents=True, exist_ok=True)
-    program = root / f"grpcurl-{VERSION}-beside-grpc-1.85"
-    with Path(f"{program}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes of tests one builds
-        if not program.exists():
-            with tempfile.TemporaryDirectory(dir=root) as folder:
-                go(folder, "mod", "init", "grpcurl")
-                go(folder, "get", f"{PROGRAM}@{VERSION}", *LIBRARIES)
-                go(folder, "build", "-o", "grpcurl", PROGRAM)
-                Path(folder, "grpcurl").rename(program)
-    return program
+def grpcurl(go_tool: Callable[[str], Path]) -> Path:
+    """Path of the program."""
+    return go_tool("grpcurl") / "grpcurl"
 
 
-def go(folder: str, *words: str) -> None:
-    done = subprocess.run(["go", *words], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def serve(engine: Any) -> Serve:
+    """Serves services on each engine, and yields the address."""
+
+    @asynccontextmanager
+    async def serving(*services: Service, health: Health | None = None) -> AsyncGenerator[str]:
+        server = GrpcServer("127.0.0.1:0", engine=engine)
+        server.mount(Mount(services=services, health=health))
+        (url,) = await server.bind()
+        running = asyncio.create_task(server.start())
+        await server.ready()
+        try:
+            yield url.removeprefix("grpc://")
+        finally:
+            await server.stop()
+            await running
+
+    return serving
 
 
 @pytest.fixture
@@ -72,9 +67,9 @@ async def run(grpcurl: Path, *arguments: str) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
-async def test_services_are_listed(serve: Any, grpcurl: Path, health: Health) -> None:
-    async with serve(EchoService(), health=health) as served:
-        code, said = await run(grpcurl, served.address, "list")
+async def test_services_are_listed(serve: Serve, grpcurl: Path, health: Health) -> None:
+    async with serve(EchoService(), health=health) as address:
+        code, said = await run(grpcurl, address, "list")
     assert (code, said.split()) == (
         0,
         [
@@ -96,17 +91,17 @@ async def test_services_are_listed(serve: Any, grpcurl: Path, health: Health) ->
     ],
 )
 async def test_symbol_is_described(
-    serve: Any, grpcurl: Path, health: Health, symbol: str, line: str
+    serve: Serve, grpcurl: Path, health: Health, symbol: str, line: str
 ) -> None:
-    async with serve(EchoService(), MetadataService([]), health=health) as served:
-        code, said = await run(grpcurl, served.address, "describe", symbol)
+    async with serve(EchoService(), MetadataService([]), health=health) as address:
+        code, said = await run(grpcurl, address, "describe", symbol)
     assert code == 0, said
     assert line in said
 
 
-async def test_unknown_symbol_is_told_to_be_none(serve: Any, grpcurl: Path) -> None:
-    async with serve(EchoService()) as served:
-        code, said = await run(grpcurl, served.address, "describe", "no.Such")
+async def test_unknown_symbol_is_told_to_be_none(serve: Serve, grpcurl: Path) -> None:
+    async with serve(EchoService()) as address:
+        code, said = await run(grpcurl, address, "describe", "no.Such")
     assert code != 0
     assert "no.Such" in said
 
@@ -122,28 +117,28 @@ async def test_unknown_symbol_is_told_to_be_none(serve: Any, grpcurl: Path) -> N
     ],
 )
 async def test_method_is_called(
-    serve: Any, grpcurl: Path, health: Health, method: str, sent: str, replies: list[str]
+    serve: Serve, grpcurl: Path, health: Health, method: str, sent: str, replies: list[str]
 ) -> None:
-    async with serve(EchoService(), health=health) as served:
-        code, said = await run(grpcurl, "-d", sent, served.address, method)
+    async with serve(EchoService(), health=health) as address:
+        code, said = await run(grpcurl, "-d", sent, address, method)
     assert code == 0, said
     assert said.split() == replies
 
 
-async def test_details_of_an_error_are_read(serve: Any, grpcurl: Path) -> None:
-    async with serve(EchoService()) as served:
+async def test_details_of_an_error_are_read(serve: Serve, grpcurl: Path) -> None:
+    async with serve(EchoService()) as address:
         method = "kratos.testing.Echo/Echo"
-        code, said = await run(grpcurl, "-d", '"fail"', served.address, method)
+        code, said = await run(grpcurl, "-d", '"fail"', address, method)
     assert code != 0
     assert '"reason": "BUSY"' in said
 
 
 async def test_files_of_the_definition_are_written(
-    serve: Any, grpcurl: Path, tmp_path: Path
+    serve: Serve, grpcurl: Path, tmp_path: Path
 ) -> None:
-    async with serve(MetadataService([])) as served:
+    async with serve(MetadataService([])) as address:
         out = ("-proto-out-dir", str(tmp_path))
-        code, said = await run(grpcurl, *out, served.address, "describe", "kratos.api.Metadata")
+        code, said = await run(grpcurl, *out, address, "describe", "kratos.api.Metadata")
     assert code == 0, said
     written = (tmp_path / "metadata" / "metadata.proto").read_text(encoding="utf-8")
     assert "repeated string services = 1;" in written
