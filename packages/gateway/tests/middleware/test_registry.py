@@ -122,3 +122,9 @@ async def test_what_a_plain_middleware_holds_is_given_back_once() -> None:
     await plain.aclose()
     await plain.aclose()
     assert closed == [1]
+
+
+@pytest.mark.parametrize("name", ["basicauth", "extauth", "IpFilter", "jwt", "keyauth"])
+def test_what_decides_who_is_let_in_is_never_left_out(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"middleware '{name}'"):
+        create(configured(name, Logging(), required=False), context=Context())

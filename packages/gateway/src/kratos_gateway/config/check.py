@@ -20,6 +20,7 @@ from kratos_gateway.config.reach import reach_troubles
 from kratos_gateway.config.retry_checks import retry_troubles
 from kratos_gateway.config.slowness import slow_expressions
 from kratos_gateway.config.trouble import Trouble
+from kratos_gateway.required import is_required, known_as
 
 __all__ = ["Complaints", "Problem", "problems"]
 
@@ -109,7 +110,7 @@ def _middleware(
 ) -> Iterator[Problem]:
     for at, each in enumerate(listed):
         within = f"{place}middlewares[{at}]"
-        name = each.name.strip().lower()
+        name = known_as(each)
         if not name:
             yield Problem(place=f"{within}.name", text="it is empty: name a middleware")
         elif installed is not None and name not in installed:
@@ -126,6 +127,7 @@ def _middleware(
 
 
 def _left_out(place: str, text: str, middleware: Middleware) -> Problem:
-    if not middleware.required:
+    required = is_required(middleware)
+    if not required:
         text += "; it is left out, as it is not required"
-    return Problem(place=place, text=text, fatal=middleware.required)
+    return Problem(place=place, text=text, fatal=required)

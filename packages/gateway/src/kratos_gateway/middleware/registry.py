@@ -15,6 +15,7 @@ from kratos_gateway.api.gateway_pb2 import Middleware as Configured
 from kratos_gateway.exchange import Handler, Middleware
 from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.plain import Plain
+from kratos_gateway.required import is_required, known_as
 
 __all__ = ["GROUP", "Build", "create", "made", "text_of"]
 
@@ -28,7 +29,8 @@ def create(message: Configured, /, *, context: Context) -> Middleware:
     """Make the middleware that a configuration names.
 
     One that cannot be made, and is not required, is logged, counted in
-    ``go_gateway_failed_middleware_create``, and replaced by one that does nothing.
+    ``go_gateway_failed_middleware_create``, and replaced by one that does nothing. Those that
+    decide who is let in are always required.
 
     Args:
         message: Name, in any case, and options.
@@ -42,7 +44,7 @@ def create(message: Configured, /, *, context: Context) -> Middleware:
         return made(message, context)
     except Exception as error:
         told = f"middleware {message.name!r}: {text_of(error)}"
-        if message.required:
+        if is_required(message):
             raise ConfigError(told) from error
         counter = context.meter.counter(
             "go_gateway_failed_middleware_create",
@@ -56,7 +58,7 @@ def create(message: Configured, /, *, context: Context) -> Middleware:
 
 def made(message: Configured, context: Context) -> Middleware:
     """Make the middleware that a configuration names; whatever it raises is raised."""
-    name = message.name.strip().lower()
+    name = known_as(message)
     if not name:
         raise ConfigError("it has no name: write name: cors, for instance")
     build: Build = load(GROUP, name)
