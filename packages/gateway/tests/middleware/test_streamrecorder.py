@@ -20,7 +20,7 @@ from kratos.metrics import MemoryMeter
 from kratos.plugins import register
 from kratos.testing.clock import FakeClock
 from kratos.testing.log import MemoryLogger
-from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.streamrecorder_pb2 import StreamRecorder
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
 from kratos_gateway.middleware import Context, create
@@ -125,10 +125,18 @@ async def test_messages_of_grpc_are_recorded_each(shelf: Shelf) -> None:
     backend = Reading(Answer(200, [], Pieces(got[:3], got[3:])))
     made, handler = recording(backend)
     headers = [("Content-Type", "application/grpc")]
-    request = request_to(headers=headers, body=Pieces(sent[:7], sent[7:9], sent[9:]))
-    await drained(await handler(request))
+    body = Pieces(sent[:7], sent[7:9], sent[9:])
+    endpoint = Endpoint(path="/*", protocol=GRPC)
+    await drained(await handler(request_to(headers=headers, body=body, endpoint=endpoint)))
     await made.aclose()
     assert [chunk.data for chunk in shelf.streams[0].chunks] == [b"one", b"two", b"three", b""]
+
+
+async def test_nobody_hides_what_he_sends_by_calling_it_grpc(shelf: Shelf) -> None:
+    made, handler = recording(Backend(Answer(200, [], b"b")))
+    await handler(request_to(headers=[("Content-Type", "application/grpc")], body=b"a"))
+    await made.aclose()
+    assert [chunk.data for chunk in shelf.streams[0].chunks] == [b"a", b"b"]
 
 
 async def test_of_what_is_too_much_the_beginning_is_kept_and_the_rest_is_counted(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kratos.errors import ConfigError
 from kratos.testing.log import MemoryLogger
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint
 from kratos_gateway.api.transform_pb2 import Transform
 from kratos_gateway.exchange import Answer, Handler
 from kratos_gateway.middleware import Context
@@ -159,6 +160,17 @@ async def test_request_of_another_type_or_without_a_body_passes(
     handler = changing(backend, request=[{"wrap": "a"}])
     await handler(request_to(method="POST", headers=headers, body=body))
     assert backend.last.body == (body if isinstance(body, bytes) else b"")
+
+
+async def test_whoever_says_that_he_calls_grpc_is_changed_all_the_same() -> None:
+    backend = Backend(Answer(200, [JSON], b'{"id":1,"secret":2}'))
+    handler = changing(backend, response=[{"remove": "/secret"}], jsonOnly=True)
+    headers = [("Content-Type", "application/grpc")]
+    assert (await handler(request_to(headers=headers))).body == b'{"id":1}'
+    refused = await handler(request_to(method="POST", headers=headers, body=b'{"role":"admin"}'))
+    assert refused.status == 415
+    calling = request_to(headers=headers, body=b"1", endpoint=Endpoint(path="/*", protocol=GRPC))
+    assert (await handler(calling)).body == b'{"id":1,"secret":2}'
 
 
 async def test_other_types_are_refused_where_json_is_asked_for() -> None:

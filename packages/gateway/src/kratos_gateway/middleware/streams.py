@@ -17,7 +17,7 @@ from kratos.transport.http import WireHeaders
 from kratos_gateway.backend.websocket import NodeSocket, Upgraded
 from kratos_gateway.exchange import Answer, Body, Request
 from kratos_gateway.middleware.messages import Messages
-from kratos_gateway.middleware.refusal import is_grpc
+from kratos_gateway.middleware.refusal import hears_grpc
 from kratos_gateway.middleware.requests import with_body
 
 __all__ = ["Chunk", "StreamHook", "Tag", "Watch", "hooks_of"]
@@ -78,7 +78,7 @@ class Watch:
 
     def __init__(self, request: Request, hooks: Sequence[StreamHook], *, most: int) -> None:
         self._hooks: Final = hooks
-        self._grpc: Final = is_grpc(request)
+        self._grpc: Final = hears_grpc(request)
         self._most: Final = most
         self._index = 0
         self._ended = False

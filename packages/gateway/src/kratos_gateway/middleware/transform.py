@@ -19,7 +19,7 @@ from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.documents import is_json, read_json, write_json
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
-from kratos_gateway.middleware.refusal import is_grpc, refuse
+from kratos_gateway.middleware.refusal import hears_grpc, refuse
 from kratos_gateway.middleware.requests import with_body, with_headers
 from kratos_gateway.middleware.steps import Steps, TooMuch
 from kratos_gateway.middleware.tags import weakened
@@ -44,7 +44,8 @@ _NOT_ASKED: Final = frozenset((b"accept-encoding", b"range", b"if-range"))
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     """Make what changes bodies of JSON: of requests, of answers, or of both.
 
-    Bodies of other types pass as they are, calls of gRPC among them, and so do empty ones. A
+    Bodies of other types pass as they are, and so do empty ones, and calls of gRPC to endpoints of
+    gRPC. A
     request that says it is JSON and is not is answered 400, one that is too large 413, and one
     in another coding 415. An answer of a back end that cannot be changed is never passed on as it
     is: the client gets 502.
@@ -56,7 +57,7 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
     def wrap(handler: Handler, _endpoint: Endpoint) -> Handler:
         async def handle(request: Request, /) -> Answer:
-            if is_grpc(request):
+            if hears_grpc(request):
                 return await handler(request)
             return await changing.handle(request, handler)
 
