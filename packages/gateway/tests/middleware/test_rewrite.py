@@ -30,6 +30,12 @@ from kratos_gateway.middleware.testing import Backend, behind, request_to
         ("/dddd", "/other/dddd", "/other/dddd"),
         ("/a b", "/a%20b/c", "/c"),
         ("/ä", "/%C3%A4/c", "/c"),
+        ("/dddd", "/ddddapi", "/api"),
+        # What is left would lead elsewhere.
+        ("/dddd", "/dddd../api", "/dddd../api"),
+        ("/dddd", "/dddd%2e%2e/api", "/dddd%2e%2e/api"),
+        ("/dddd", "/dddd..%2fapi", "/dddd..%2fapi"),
+        ("/dddd", "/dddd./api", "/dddd./api"),
         ("", "/dddd/api", "/dddd/api"),
     ],
 )
@@ -125,6 +131,9 @@ async def passed_on(path: str, options: Rewrite) -> str:
         ("/v1", "/v2", "/else/v1", "/else/v1"),
         ("/a b", "/ü%2f", "/a%20b/c%20d", "/%C3%BC/c%20d"),
         ("/v1", "/v2/..", "/v1/x", "/x"),
+        ("/v1", "/v2/", "/v1../x", "/v1../x"),
+        ("/v1", "/v2/", "/v1..%2fx", "/v1..%2fx"),
+        ("/v1", "/v2", "/v1x", "/v2x"),
     ],
 )
 async def test_a_prefix_is_replaced(prefix: str, replacement: str, path: str, wanted: str) -> None:

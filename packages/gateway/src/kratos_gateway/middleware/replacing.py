@@ -12,7 +12,7 @@ from kratos_gateway.api.rewrite_pb2 import PrefixRewrite, RegexRewrite
 from kratos_gateway.expressions import NoExpressionError, compiled
 from kratos_gateway.routing import clean
 
-__all__ = ["Replace", "encoded", "prefix_replaced", "regex_replaced"]
+__all__ = ["Replace", "after", "encoded", "prefix_replaced", "regex_replaced"]
 
 Replace: TypeAlias = Callable[[str], str]
 """Returns a path for a path, both percent-encoded."""
@@ -25,6 +25,20 @@ _DECODED: Final = _PATH.replace("%", "")
 def encoded(text: str, /) -> str:
     """Return a path as it is sent; what is encoded already stays."""
     return quote(_ESCAPE.sub("%25", text), safe=_PATH)
+
+
+def after(prefix: str, path: str, /) -> str | None:
+    """Return what follows a prefix of a clean path; ``None`` if it does not begin so.
+
+    A prefix that ends within a segment is none where what is left of that would lead elsewhere:
+    ``/api`` is no prefix of ``/api../admin``.
+    """
+    if not path.startswith(prefix):
+        return None
+    rest = path[len(prefix) :]
+    if prefix.endswith("/") or rest[:1] in ("", "/") or _clean(f"/{rest}") == f"/{rest}":
+        return rest
+    return None
 
 
 def prefix_replaced(told: PrefixRewrite) -> Replace:
@@ -41,9 +55,8 @@ def prefix_replaced(told: PrefixRewrite) -> Replace:
     prefix, replacement = encoded(told.prefix), encoded(told.replacement)
 
     def replace(path: str) -> str:
-        if not path.startswith(prefix):
-            return path
-        return _clean(replacement + path[len(prefix) :])
+        rest = after(prefix, path)
+        return path if rest is None else _clean(replacement + rest)
 
     return replace
 

@@ -16,7 +16,13 @@ from kratos_gateway.middleware.context import Context
 from kratos_gateway.middleware.names import header_name, header_value
 from kratos_gateway.middleware.options import options_of
 from kratos_gateway.middleware.plain import Plain
-from kratos_gateway.middleware.replacing import Replace, encoded, prefix_replaced, regex_replaced
+from kratos_gateway.middleware.replacing import (
+    Replace,
+    after,
+    encoded,
+    prefix_replaced,
+    regex_replaced,
+)
 
 __all__ = ["build"]
 
@@ -68,9 +74,8 @@ class _Rewriting:
     def request(self, request: Request) -> Request:
         """Return another request, as the one that came is that of the next attempt, too."""
         path, prefix, change = self._path or request.path, self._prefix, self._to_request
-        if prefix and path.startswith(prefix):
-            path = path[len(prefix) :]
-            path = path if path.startswith("/") else f"/{path}"
+        if prefix and (rest := after(prefix, path)) is not None:
+            path = rest if rest.startswith("/") else f"/{rest}"
         for replace in self._replacing:
             path = replace(path)
         return Request(
