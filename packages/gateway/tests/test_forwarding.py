@@ -49,6 +49,11 @@ FORGED = (
     (b"x-forwarded-host", b"admin"),
     (b"x-real-ip", b"127.0.0.1"),
     (b"forwarded", b"for=127.0.0.1"),
+    (b"x-forwarded-prefix", b"/admin"),
+    (b"x-forwarded-user", b"root"),
+    (b"x-original-url", b"/admin"),
+    (b"x-rewrite-url", b"/admin"),
+    (b"true-client-ip", b"127.0.0.1"),
 )
 
 
@@ -60,6 +65,8 @@ FORGED = (
         b"x-forwarded_for",
         b"x_forwarded-proto",
         b"x_real_ip",
+        b"x_forwarded_prefix",
+        b"x-original_url",
         b"content_length",
         b"transfer_encoding",
         b"proxy",
@@ -88,6 +95,7 @@ def test_what_a_trusted_proxy_says_is_kept() -> None:
     found = told(Forwarding(trusted=["10.0.0.0/8", "::1/128"]), *FORGED)
     assert found[b"x-forwarded-for"] == b"127.0.0.1, 10.1.2.3"
     assert found[b"x-real-ip"] == b"127.0.0.1"
+    assert (found[b"x-forwarded-user"], found[b"x-original-url"]) == (b"root", b"/admin")
     assert told(Forwarding(trusted=[]), *FORGED, peer="unix:")[b"forwarded"] == b"for=127.0.0.1"
 
 

@@ -28,7 +28,14 @@ _FOR: Final = b"x-forwarded-for"
 _HOST: Final = b"x-forwarded-host"
 _PROTO: Final = b"x-forwarded-proto"
 _TOLD: Final = frozenset((_FOR, _HOST, _PROTO))
-_FORGEABLE: Final = _TOLD | {b"forwarded", b"x-forwarded-port", b"x-real-ip"}
+# What services take for the word of a proxy: who asks, and what was asked for before it was
+# rewritten. Beside these it is all that begins with ``x-forwarded``, as prefixes and users do.
+_FORGEABLE: Final = _TOLD | {
+    *(b"forwarded", b"x-forwarded-port", b"x-real-ip", b"true-client-ip", b"x-client-ip"),
+    *(b"x-cluster-client-ip", b"x-original-host", b"x-original-uri", b"x-original-url"),
+    b"x-rewrite-url",
+}
+_BEGINS: Final = (b"x-forwarded", b"x_forwarded")
 # What comes with underscores is the same to CGI, WSGI and PHP, and nobody means it; and ``proxy``
 # becomes the variable that tells programs which proxy to use.
 _NEVER: Final = frozenset(
@@ -71,7 +78,11 @@ class Forwarding:
             host: Its ``Host``.
         """
         address = _address(head.peer)
-        kept = [pair for pair in head.headers if pair[0] not in _LOOKED_AT]
+        kept = [
+            pair
+            for pair in head.headers
+            if pair[0] not in _LOOKED_AT and not pair[0].startswith(_BEGINS)
+        ]
         if host and len(kept) == len(head.headers) - 1:  # all but the host: the usual request
             if address:
                 kept.append((_FOR, address.encode()))
@@ -93,7 +104,9 @@ class Forwarding:
         named = schemed = False
         for pair in without_hop(head.headers):
             name = pair[0]
-            if name == b"host" or name in _NEVER or (not heard and name in _FORGEABLE):
+            if name == b"host" or name in _NEVER or name.startswith(_BEGINS[1]):
+                continue
+            if not heard and (name in _FORGEABLE or name.startswith(_BEGINS[0])):
                 continue
             if name == _FOR:
                 chain.append(pair[1])
