@@ -18,6 +18,7 @@ from kratos_gateway.api.extauth_pb2 import ExtAuth
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.ipfilter_pb2 import IpFilter
 from kratos_gateway.api.keyauth_pb2 import KeyAuth
+from kratos_gateway.backend import WEBSOCKET
 from kratos_gateway.exchange import Answer, Body, Handler
 from kratos_gateway.middleware import Context, create
 from kratos_gateway.middleware.cache.freshness import Lifetime
@@ -215,7 +216,6 @@ async def test_forms_of_an_answer_are_told_apart_by_what_it_varies_with() -> Non
         ("Authorization", "Bearer a"),
         ("X-Api-Key", "a"),
         ("Range", "bytes=0-1"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ("Cache-Control", "no-store"),
         ("Content-Type", "application/grpc"),
     ],
@@ -256,6 +256,35 @@ async def test_client_may_ask_for_a_new_answer_which_is_then_kept() -> None:
     assert (await cached.get()).body == b"new"
     assert (await cached.get("/a", [("Pragma", "no-cache")])).body == b"new"
     assert cached.asked == 3
+
+
+async def test_handshake_of_a_websocket_passes_by() -> None:
+    cached = Cached(Answer(200, [MINUTE], b"a"))
+    await cached.get()
+    request = request_to("/a", host="a.test")
+    request.options.values[WEBSOCKET] = True
+    assert (await cached.handler(request)).header(b"cache-status") == b"gateway; fwd=bypass"
+
+
+async def test_what_a_proxy_has_told_of_the_client_is_part_of_what_is_asked() -> None:
+    moved = Answer(301, [MINUTE, (b"location", b"https://b.test/a")])
+    cached = Cached(moved, Answer(200, [MINUTE], b"there"))
+    http, https = ("X-Forwarded-Proto", "http"), ("X-Forwarded-Proto", "https")
+    host = ("X-Forwarded-Host", "b.test")
+    asked = ([http, host], [https, host], [https, ("X-Forwarded-Host", "B.test")], [http, host])
+    assert [(await cached.get("/a", each)).status for each in asked] == [301, 200, 200, 301]
+    assert cached.asked == 2
+
+
+@pytest.mark.parametrize(
+    "control", [b"max-age=-1", b"max-age=0.5", b"max-age=", b"s-maxage=x, max-age=60"]
+)
+async def test_lifetime_that_is_no_number_is_none(control: bytes) -> None:
+    options = Cache(default_ttl=Duration(seconds=60))
+    cached = Cached(Answer(200, [(b"cache-control", control)], b"a"), options=options)
+    await cached.get()
+    await cached.get()
+    assert cached.asked == 2
 
 
 async def test_client_may_ask_for_what_is_kept_alone() -> None:

@@ -136,6 +136,16 @@ async def test_answer_that_may_be_kept_no_more_is_given_once(header: tuple[bytes
     assert (await cached.get()).body == b"new"
 
 
+async def test_answer_that_may_be_kept_no_more_does_not_serve_where_the_back_end_fails() -> None:
+    renewed = Answer(304, [control("no-store")])
+    answers = (Answer(200, [MINUTE, ETAG], b"old"), renewed, Answer(503))
+    cached = Cached(*answers, stale_if_error=Duration(seconds=600))
+    await cached.get()
+    await cached.later(61)
+    assert (await cached.get()).body == b"old"
+    assert (await cached.get()).status == 503
+
+
 async def test_cookie_that_comes_with_it_is_not_kept_for_others() -> None:
     renewed = Answer(304, [MINUTE, (b"set-cookie", b"a=1")])
     cached = Cached(Answer(200, [MINUTE, ETAG], b"a"), renewed)

@@ -11,6 +11,7 @@ from kratos.clock import Clock
 from kratos.errors import ConfigError
 from kratos_gateway.api.cache_pb2 import Cache
 from kratos_gateway.api.gateway_pb2 import Endpoint
+from kratos_gateway.backend import WEBSOCKET
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request, RequestOptions
 from kratos_gateway.middleware.bodies import read_whole
 from kratos_gateway.middleware.cache.freshness import Lifetimes, directives
@@ -33,10 +34,12 @@ _DAY: Final = 86_400.0
 _UNSAFE: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 # Requests that say so are between a client and its back end, or say what their key does not.
 _PERSONAL: Final = (
-    *(b"authorization", b"x-api-key", b"range", b"sec-websocket-key"),
-    *(b"if-match", b"if-modified-since", b"if-range", b"if-unmodified-since"),
+    *(b"authorization", b"x-api-key", b"range", b"if-match"),
+    *(b"if-modified-since", b"if-range", b"if-unmodified-since"),
     *(b"x-http-method-override", b"x-http-method", b"x-method-override"),
 )
+
+_TOLD: Final = frozenset((b"x-forwarded-host", b"x-forwarded-proto"))
 
 
 def build(options: AnyMessage | None, context: Context, /) -> Middleware:
@@ -192,11 +195,16 @@ class _Cached:
 
 
 def _key(request: Request) -> str:
-    return f"{request.scheme}://{request.host.lower()}{request.path}?{request.query}"
+    asked = f"{request.scheme}://{request.host.lower()}{request.path}?{request.query}"
+    # What a trusted proxy says of whom the client asked, and how: back ends answer by that.
+    told = b" ".join(value for name, value in request.headers if name in _TOLD)
+    return f"{asked} {told.decode('latin-1').lower()}"
 
 
 def _is_personal(request: Request) -> bool:
-    return request.body != b"" or any(name in _PERSONAL for name, _ in request.headers)
+    if request.body != b"" or WEBSOCKET in request.options.values:
+        return True
+    return any(name in _PERSONAL for name, _ in request.headers)
 
 
 def _nothing() -> Answer:

@@ -63,13 +63,7 @@ class Lifetimes:
         told = directives(answer.headers)
         if told.keys() & {"no-store", "private", "no-cache"}:
             return None
-        lifetime = _seconds(told.get("s-maxage"))
-        if lifetime is None:
-            lifetime = _seconds(told.get("max-age"))
-        if lifetime is None:
-            lifetime = _until_expiry(answer, wall)
-        if lifetime is None:
-            lifetime = self.default
+        lifetime = self._told(told, answer, wall)
         age = _seconds(answer.header(b"age").decode("latin-1")) or 0.0
         left = min(lifetime, self.longest) - age
         if left <= 0:
@@ -82,6 +76,14 @@ class Lifetimes:
             failing=self._stale(told, "stale-if-error", self.failing),
             kept=self.longest if validators(answer.headers) else 0.0,
         )
+
+    def _told(self, told: Mapping[str, str], answer: Answer, wall: float) -> float:
+        """Return how long it is fresh; what is told, and is no number, means not at all (4.2.1)."""
+        for name in ("s-maxage", "max-age"):
+            if name in told:
+                return _seconds(told[name]) or 0.0
+        until = _until_expiry(answer, wall)
+        return self.default if until is None else until
 
     def _stale(self, told: Mapping[str, str], name: str, default: float) -> float:
         """Return for how long it serves when it is no longer fresh (RFC 9111, 4.2.4, RFC 5861)."""

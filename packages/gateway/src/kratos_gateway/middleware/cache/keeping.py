@@ -75,6 +75,7 @@ class Keeper:
         merged = Answer(found.status, headers)
         lifetime = self._lifetimes.of(merged, self._clock.wall())
         if lifetime is None or not may_be_kept(merged, shared=True):
+            self._shelf.lose(key, found)
             return None
         kept = found.freshened(headers, lifetime, self._clock.time())
         self._shelf.put(key, kept, asked=serial)

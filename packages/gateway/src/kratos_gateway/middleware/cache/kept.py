@@ -182,6 +182,12 @@ class Shelf:
             self._drops.popitem(last=False)
         self._let_go(key)
 
+    def lose(self, key: str, kept: Kept, /) -> None:
+        """Let go one answer, if it is still there."""
+        forms = self._kept.get(key, [])
+        if any(each is kept for each in forms):
+            self._take(key, forms, kept)
+
     def _let_go(self, key: str) -> None:
         self.size -= sum(each.size + len(key) for each in self._kept.pop(key, ()))
 
