@@ -15,6 +15,7 @@ from kratos.testing.log import MemoryLogger
 from kratos_gateway.api.gateway_pb2 import Backend as Target
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.mirror_pb2 import Mirror
+from kratos_gateway.backend import WEBSOCKET
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
 from kratos_gateway.middleware import Context, create
 from kratos_gateway.middleware.tee import Tee
@@ -97,7 +98,9 @@ async def test_copy_that_fails_is_nobodys_business(error: Exception) -> None:
 async def test_handshakes_are_not_copied() -> None:
     shadow = Shadow()
     made, handler = mirrored(shadow, Backend())
-    await handler(request_to(headers=[("Sec-WebSocket-Key", "a")]))
+    request = request_to()
+    request.options.values[WEBSOCKET] = True
+    await handler(request)
     await settled()
     assert not shadow.requests
     await made.aclose()

@@ -15,6 +15,7 @@ from kratos.limit import cancel_and_wait
 from kratos.log import Level
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.mirror_pb2 import Mirror
+from kratos_gateway.backend import WEBSOCKET
 from kratos_gateway.exchange import Answer, Body, Handler, Middleware, Request, RequestOptions
 from kratos_gateway.middleware.context import Context, Upstream
 from kratos_gateway.middleware.options import options_of, seconds_of
@@ -83,7 +84,7 @@ class _Copying:
         if self._upstream is None or self in values:
             return request
         values[self] = True
-        if request.header(b"sec-websocket-key") or random.random() >= self._share:
+        if WEBSOCKET in values or random.random() >= self._share:
             return request
         if len(self._pending) >= self._most:
             self._count("busy")
