@@ -273,3 +273,20 @@ async def test_node_is_left_where_middleware_fails_after_its_handshake() -> None
         assert answer.status == 502
         async with asyncio.timeout(5):
             await room.ended.wait()
+
+
+async def test_websocket_ends_with_the_configuration_that_let_it_in() -> None:
+    room = Room(echo)
+    async with listening(room) as node:
+        endpoint = {"path": "/*", "backends": [{"target": f"127.0.0.1:{node.port}"}]}
+        async with proxied(endpoint) as gateway:
+            peer = await gateway.connect()
+            await opened(peer)
+            closing = asyncio.create_task(gateway.proxy.aclose(drain=0.0))
+            kind, payload = await next_frame(peer)
+            assert (kind, payload[:2]) == (CLOSE, (1012).to_bytes(2, "big"))
+            await peer.send(frame(CLOSE, payload[:2]))
+            await closing
+            assert gateway.proxy.in_flight == 0
+            await room.ended.wait()
+            assert room.code == 1012

@@ -12,16 +12,17 @@ _LOOKS: Final = 3  # turns of the loop in which a request that was routed begins
 
 
 class Flights:
-    """Counts requests under way.
+    """Counts requests under way, and ends those that may go on for ever.
 
     Attributes:
         count: How many there are.
     """
 
-    __slots__ = ("_empty", "count")
+    __slots__ = ("_empty", "_endless", "count")
 
     def __init__(self) -> None:
         self.count = 0
+        self._endless: set[asyncio.Future[None]] = set()
         self._empty: asyncio.Event | None = None
 
     def begin(self) -> None:
@@ -33,6 +34,20 @@ class Flights:
         self.count -= 1
         if not self.count and self._empty is not None:
             self._empty.set()
+
+    def endless(self) -> asyncio.Future[None]:
+        """Return what is done when a request has to end that does not by itself."""
+        ends = asyncio.get_running_loop().create_future()
+        self._endless.add(ends)
+        ends.add_done_callback(self._endless.discard)
+        return ends
+
+    def cut_off(self) -> bool:
+        """Have those end that do not by themselves; tell whether there are any."""
+        found = [ends for ends in self._endless if not ends.done()]
+        for ends in found:
+            ends.set_result(None)
+        return bool(found)
 
     async def landed(self, *, within: float) -> bool:
         """Wait until there is none; tell whether that came true.

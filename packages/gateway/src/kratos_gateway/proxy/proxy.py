@@ -32,7 +32,7 @@ from kratos_gateway.proxy.local import Local, local_of
 from kratos_gateway.proxy.observing import NoMetrics, Recorders
 from kratos_gateway.proxy.replay import ReplayMemory
 from kratos_gateway.proxy.tally import Tallies, Tally
-from kratos_gateway.proxy.tunnel import Tunnel
+from kratos_gateway.proxy.tunnel import PARTING, Tunnel
 from kratos_gateway.routing import ASTERISK, Conditions, Table, clean
 from kratos_gateway.routing.order import in_order
 from kratos_gateway.routing.share import Draw
@@ -276,13 +276,15 @@ class Proxy:
         """Let requests under way end, then give everything back. Idempotent.
 
         Args:
-            drain: Seconds for requests; the rest is cut off.
+            drain: Seconds for requests; the rest is cut off, and WebSockets are told so.
 
         Cancellation: cuts off at once.
         """
         try:
             await self._flights.landed(within=drain)
         finally:
+            if self._flights.cut_off():
+                await self._flights.landed(within=PARTING)
             await self._give_back()
 
     def _steps(self) -> Iterator[None]:

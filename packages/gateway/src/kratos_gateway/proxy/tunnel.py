@@ -17,15 +17,18 @@ from kratos_gateway.exchange import Answer
 from kratos_gateway.proxy.endpoint import Forwarder, report
 from kratos_gateway.proxy.errors import error_answer, status_of
 
-__all__ = ["Tunnel"]
+__all__ = ["PARTING", "Tunnel"]
 
 _log = logging.getLogger("kratos.gateway")
 
 _SWITCHING: Final = 101
 _NORMAL: Final = 1000
 _NO_CODE: Final = 1005
+_RESTART: Final = 1012
+_OVER: Final = "the configuration has changed"
 _BAD_GATEWAY: Final = 1014
-_PARTING: Final = 5.0  # seconds for both to close
+PARTING: Final = 5.0
+"""Seconds for both sides to close."""
 _MOST: Final = 1024 * 1024  # bytes of the body of a refusal
 
 
@@ -62,7 +65,7 @@ class Tunnel:
                 work.recorder.of(head.method).answered(code, took)
                 self._of.tally.add(code, took)
             if opened is not None:
-                await _join(socket, opened.socket)
+                await _join(socket, opened.socket, ends=work.flights.endless())
         finally:
             if opened is not None:
                 opened.close()
@@ -119,24 +122,29 @@ async def _whole(answer: Answer, *, within: float) -> Reply:
     return Reply(answer.status, headers, b"".join(pieces))
 
 
-async def _join(client: Socket, node: NodeSocket) -> None:
-    """Pass messages on until one side ends; then the other learns how."""
+async def _join(client: Socket, node: NodeSocket, *, ends: asyncio.Future[None]) -> None:
+    """Pass messages on until one side ends, or both have to; then each learns how."""
     up = asyncio.create_task(_pass_on(client, node))
     down = asyncio.create_task(_pass_on(node, client))
     try:
-        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((up, down, ends), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        over = ends.done() and not ends.cancelled()
+        ends.cancel()
         await cancel_and_wait(up, down)
         # Whoever has closed goes then, and the engine cancels this; the other is told all the same.
-        await shielded(_part(client, node), clock=SYSTEM_CLOCK, timeout=_PARTING)
+        await shielded(_part(client, node, over=over), clock=SYSTEM_CLOCK, timeout=PARTING)
     for task in (up, down):
         if not task.cancelled():
             task.result()
 
 
-async def _part(client: Socket, node: NodeSocket) -> None:
+async def _part(client: Socket, node: NodeSocket, *, over: bool) -> None:
     """Tell each side that has not closed why the other has; a client that is lost is no reason."""
-    if client.close_code is not None:
+    if over:
+        await node.close(_RESTART, _OVER)
+        await client.close(_RESTART, _OVER)
+    elif client.close_code is not None:
         await node.close(_code(client.close_code))
     elif node.close_code is not None:
         await client.close(_code(node.close_code))
