@@ -66,6 +66,9 @@ class Line(asyncio.Transport):
     def abort(self) -> None:
         self.cut = True
 
+    def close(self) -> None:
+        self.cut = True
+
 
 async def test_a_caller_who_leaves_as_his_answer_comes_does_not_cut_off_the_next_one() -> None:
     connection = Http1Connection(max_head=1024, freed=lambda _: None)
@@ -84,3 +87,14 @@ async def test_a_caller_who_leaves_as_his_answer_comes_does_not_cut_off_the_next
     assert first.cancelled()
     connection.data_received(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
     assert (await second).status == 201
+
+
+async def test_body_that_follows_an_answer_to_head_is_nobody_elses_answer() -> None:
+    connection = Http1Connection(max_head=1024, freed=lambda _: None)
+    connection.connection_made(Line())
+    asked = connection.exchange(b"HEAD / HTTP/1.1\r\n\r\n", b"", length=None, head_only=True)
+    answer = asyncio.ensure_future(asked)
+    await asyncio.sleep(0)  # it has been sent
+    connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\nHTTP/1.1 200 ")
+    assert (await answer).status == 200
+    assert not connection.reusable

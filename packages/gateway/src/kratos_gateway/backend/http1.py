@@ -229,8 +229,13 @@ class Http1Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         self._bare = 0
-        if self._exchange is not None and not self._exchange.complete:
-            self._exchange.feed(data)
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.complete:  # to HEAD, which has none: whatever follows would be another's answer
+            exchange.keep = False
+        else:
+            exchange.feed(data)
 
     def on_message_complete(self) -> None:
         """Note the end, unless it is that of an interim answer."""
