@@ -279,6 +279,7 @@ async def test_method_without_side_effects_is_called_by_get() -> None:
     query = f"encoding=proto&base64=1&message={data}"
     answer = await call(served(answering(framed(b"x"))), f"{FIND}?{query}", method="GET", kind="")
     assert (answer.status, answer.body) == (200, b"x")
+    assert answer.header(b"vary") == b"Accept-Encoding"
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,12 @@ async def test_page_may_read_that_there_was_no_answer() -> None:
         answer = mark(answer)
     assert values(answer, "access-control-allow-origin") == ["https://a.example"]
     assert values(answer, "vary") == ["Origin"]
+
+
+async def test_answer_to_nobodys_page_is_another_one_for_caches() -> None:
+    backend = Backend(Answer(200, [(b"vary", b"accept")]))
+    handler = behind(backend, "cors", Cors(allow_origins=["a.example"]))
+    request = request_to("/foo")
+    assert values(await handler(request), "vary") == ["accept", "Origin"]
+    for mark in request.options.marks:
+        assert values(mark(Answer(502)), "vary") == ["Origin"]

@@ -321,6 +321,7 @@ async def streamed(backend: Backend, accept: str = "", **options: Any) -> tuple[
     while piece := await answer.body.read():
         pieces.append(piece)
     assert answer.body.trailers == ()
+    assert answer.header(b"vary") == b"Accept"
     return answer.header(b"content-type"), pieces
 
 

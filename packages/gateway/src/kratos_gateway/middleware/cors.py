@@ -62,7 +62,8 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
         async def handle(request: Request, /) -> Answer:
             origin = request.header(b"origin")
             if not origin:
-                return await handler(request)
+                request.options.marks.append(_varied)
+                return _varied(await handler(request))
             if not rules.allow(origin):
                 return Answer(403)
             if request.method == "OPTIONS":
@@ -113,10 +114,8 @@ class _Rules:
     def marked(self, answer: Answer, origin: bytes) -> Answer:
         replaced = self._replaced
         kept = [pair for pair in answer.headers if pair[0] not in replaced]
-        if not _varies(kept):
-            kept.append((b"vary", b"Origin"))
         answer.headers = [*kept, *self._normal, (b"access-control-allow-origin", origin)]
-        return answer
+        return _varied(answer)
 
 
 def _preflight(told: Cors, shared: Pairs) -> Pairs:
@@ -158,6 +157,13 @@ def _host(origin: str) -> str:
     if rest.startswith("["):
         return rest[1:].partition("]")[0]
     return rest.partition("/")[0].partition(":")[0]
+
+
+def _varied(answer: Answer) -> Answer:
+    """Return an answer that says that it is another for pages of other origins."""
+    if not _varies(answer.headers):
+        answer.headers = [*answer.headers, (b"vary", b"Origin")]
+    return answer
 
 
 def _varies(headers: Pairs) -> bool:

@@ -141,7 +141,10 @@ class _Served:
         form = {b"proto": AS_PROTO, b"json": known.json}.get(query.encoding)
         if form is None:
             return Answer(415, [(b"content-type", b"text/plain")], b"encoding is proto or json\n")
-        return await self._unary(request, form, query.message(), query.compression)
+        answer = await self._unary(request, form, query.message(), query.compression)
+        if form.write is None:  # messages pass as they are, compressed ones, too
+            answer.headers.append((b"vary", b"Accept-Encoding"))
+        return answer
 
     async def _unary(
         self, request: Request, form: Format, body: bytes | Body, coding: bytes

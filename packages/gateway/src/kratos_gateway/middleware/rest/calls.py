@@ -136,7 +136,8 @@ class _Served:
         lines = Lines(
             answer, rule, self._json, self._most, events=events, unknown=self._defined.doubt
         )
-        return Answer(200, [(b"content-type", kind), *_passed_on(answer)], lines)
+        headers = [(b"content-type", kind), (b"vary", b"Accept"), *_passed_on(answer)]
+        return Answer(200, headers, lines)
 
     async def _sent(self, request: Request, rule: Rule, head: Head) -> bytes | Body:
         """Return the body of the call."""
