@@ -241,3 +241,16 @@ def test_headers_that_a_configuration_writes_are_shown_without_what_lets_somebod
     assert "secret" not in text
     assert text.count("plain") == 2
     assert "Set-Cookie" in text
+
+
+def test_conditions_are_shown_without_what_lets_somebody_in() -> None:
+    match = [
+        {"header": "x-origin-verify", "exact": "secret"},
+        {"cookie": "session-token", "regex": "secret"},
+        {"query": "api_key", "prefix": "secret", "invert": True},
+        {"header": "x-kind", "exact": "plain"},
+    ]
+    endpoint = {"path": "/", "match": match, "backends": [{"target": "127.0.0.1:1"}]}
+    text = json.dumps(shown(parse(json.dumps({"endpoints": [endpoint]}))))
+    assert "secret" not in text
+    assert ("plain" in text, "x-origin-verify" in text, "api_key" in text) == (True, True, True)

@@ -23,6 +23,11 @@ WORDS: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({"match": [{"scheme": "http", "invert": True}]}, ["scheme is not http"]),
     ({"match": [{}]}, ["nothing"]),
+    ({"match": [{"header": "x-api-key", "exact": "s3cr3t"}]}, ["header x-api-key is ***"]),
+    (
+        {"match": [{"header": "X-Origin-Verify", "prefix": "s"}]},
+        ["header X-Origin-Verify begins with ***"],
+    ),
     ({"percentage": 2.5, "sticky": {"cookie": "user"}}, ["2.5 % by cookie user"]),
     ({"redirect": {"https": True}}, ["redirects to https://…/…"]),
     ({"redirect": {"host": "b", "prefix": "/n/"}}, ["redirects to //b/n/…"]),

@@ -9,9 +9,11 @@ from google.protobuf.message import Message
 from kratos.redact import HIDDEN, is_secret, redacted
 from kratos_protojson import to_dict
 
-__all__ = ["shown"]
+__all__ = ["is_secret_header", "shown"]
 
 _KEYS: Final = ("key", "scrypt", "sha256")  # of TLS, and what lets clients in
+_PROVING: Final = "verify"  # as headers end by which a CDN shows that it is the one
+_TESTS: Final = {"exact", "prefix", "regex", "suffix"}  # what conditions compare with
 _OF_HEADER: Final = {"key", "value"}  # of answers that are written in the configuration
 
 
@@ -27,10 +29,18 @@ def _without_keys(found: Any) -> Any:
         return found
     members = cast("dict[str, Any]", found)
     if members.keys() == _OF_HEADER:
-        return {**members, "value": HIDDEN} if _is_secret(str(members["key"])) else members
+        return {**members, "value": HIDDEN} if is_secret_header(str(members["key"])) else members
+    if not _TESTS.isdisjoint(members) and _is_of_a_secret(members):
+        return {name: HIDDEN if name in _TESTS else each for name, each in members.items()}
     return {
         name: HIDDEN if _is_key(name) else _without_keys(each) for name, each in members.items()
     }
+
+
+def _is_of_a_secret(match: dict[str, Any]) -> bool:
+    # Of a cookie the name itself is hidden by now.
+    named = str(match.get("header") or match.get("query"))
+    return "cookie" in match or is_secret_header(named)
 
 
 def _is_key(name: str) -> bool:
@@ -38,5 +48,6 @@ def _is_key(name: str) -> bool:
     return name.lower().rpartition("-")[2] in _KEYS
 
 
-def _is_secret(header: str) -> bool:
-    return _is_key(header) or is_secret(header)
+def is_secret_header(name: str, /) -> bool:
+    """Tell whether the values of a header, cookie or parameter are likely to be secrets."""
+    return _is_key(name) or is_secret(name) or name.lower().rpartition("-")[2] == _PROVING

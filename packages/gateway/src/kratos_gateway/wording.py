@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from kratos.redact import HIDDEN
 from kratos_gateway.api.gateway_pb2 import Endpoint, Match, Redirect
+from kratos_gateway.hiding import is_secret_header
 
 __all__ = ["in_words"]
 
@@ -46,7 +48,8 @@ def _match(match: Match) -> str:
     if test is None or test == "present":
         there = (test is None or match.present) != match.invert
         return f"{kind} {name} is {'there' if there else 'not there'}"
-    words = f"{kind} {name} {_TESTS[test]} {getattr(match, test)!r}"
+    value = HIDDEN if is_secret_header(name) else repr(getattr(match, test))
+    words = f"{kind} {name} {_TESTS[test]} {value}"
     return f"not: {words}" if match.invert else words
 
 

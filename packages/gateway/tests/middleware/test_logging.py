@@ -155,3 +155,11 @@ async def test_whole_answer_of_an_endpoint_of_streams_is_logged_at_once() -> Non
     logger = MemoryLogger()
     await of_streams(Backend(Answer(201)), logger)(request_to())
     assert [fields["stream"] for _, _, fields in logger.records] == [True]
+
+
+async def test_secrets_of_the_query_are_not_logged() -> None:
+    logger = MemoryLogger()
+    handler = behind(Backend(Answer(200)), "logging", context=Context(logger=logger))
+    await handler(request_to("/a?api_key=s3cr3t&x=1&access_token=abc.def"))
+    [(_, _, fields)] = logger.records
+    assert fields["query"] == "api_key=***&x=1&access_token=***"

@@ -8,6 +8,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from kratos.errors import Error, from_error
 from kratos.log import Level, Logger
+from kratos.redact import scrubbed
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.logging_pb2 import Logging
 from kratos_gateway.backend.websocket import Upgraded
@@ -92,7 +93,7 @@ def _fields(
         "method": request.method,
         "scheme": request.scheme,
         "path": path,
-        "query": query,
+        "query": scrubbed(query) if query else "",
         "code": code,
         "error": "",
         "latency": latency,
