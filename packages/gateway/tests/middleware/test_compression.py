@@ -30,6 +30,7 @@ async def answered(
 
 async def test_whole_answer_is_compressed() -> None:
     sent = [TEXT, (b"content-length", b"65000"), (b"etag", b'"1"'), (b"accept-ranges", b"bytes")]
+    sent += [(b"content-md5", b"x"), (b"content-digest", b"x"), (b"repr-digest", b"x")]
     answer = await answered(Answer(200, sent, LONG))
     assert isinstance(answer.body, bytes)
     assert gzip.decompress(answer.body) == LONG

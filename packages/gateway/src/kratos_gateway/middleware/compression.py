@@ -21,7 +21,13 @@ from kratos_http.compression import Compression
 __all__ = ["build"]
 
 _LONG: Final = 32 * 1024  # bytes that take more than a millisecond, so that a thread has to
-_DROPPED: Final = frozenset((b"content-length", b"accept-ranges"))
+# What is of the bytes that are sent, which are others now.
+_DROPPED: Final = frozenset(
+    (
+        *(b"content-length", b"accept-ranges", b"content-md5", b"digest"),
+        *(b"content-digest", b"repr-digest"),
+    )
+)
 
 
 def build(options: AnyMessage | None, _context: Context, /) -> Middleware:
