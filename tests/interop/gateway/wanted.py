@@ -16,6 +16,7 @@ WANTED: Final = {
     "connect": "A gateway is no tunnel, and says so; to Go CONNECT is a method like others.",
     "cors lists": "A list replaces the default; Go's gateway can never allow less than that.",
     "cors vary": "What the back end says that its answer varies with stays true.",
+    "cors nobody": "Caches must not give pages what was answered to no page.",
     "forged": "What clients say about forwarding is believed of trusted proxies alone.",
     "forwarded": "Back ends are told under which host and scheme they were asked for.",
     "framing": "Lengths and chunks are of one hop: a body that is there as a whole has a length.",
