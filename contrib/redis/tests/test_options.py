@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from kratos_redis import RedisGcra, RedisSlidingWindow
+from kratos.errors import ConfigError
+from kratos_redis import RedisGcra, RedisRegistry, RedisSlidingWindow, RedisSource, RedisStore
 
 GCRA: dict[str, Any] = {"rate": 1, "burst": 1}
 SLIDING_WINDOW: dict[str, Any] = {"limit": 1, "window": 1.0}
@@ -50,3 +52,16 @@ def test_options_of_sliding_window_out_of_range_are_errors(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         RedisSlidingWindow(Nobody(), **(SLIDING_WINDOW | options))
+
+
+@pytest.mark.parametrize(
+    "make", [RedisRegistry.from_url, RedisSource.from_url, RedisStore.from_url]
+)
+@pytest.mark.parametrize("scheme", ["memcached", "redi", "http", "redis+cluste"])
+def test_urls_of_other_servers_are_refused_with_the_schemes_there_are(
+    make: Callable[[str], object], scheme: str
+) -> None:
+    known = r"redis:// or rediss:// or redis\+cluster:// or redis\+sentinel://"
+    with pytest.raises(ConfigError, match=f"this is no URL of Redis: write {known}") as refusal:
+        make(f"{scheme}://app:s3cret@127.0.0.1:11211/0?path=config")
+    assert "s3cret" not in str(refusal.value)

@@ -18,6 +18,7 @@ from kratos.url import Options, Url
 
 __all__ = ["Connected", "connected"]
 
+_SCHEMES: Final = ("redis", "rediss", "redis+cluster", "redis+sentinel")
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 
@@ -53,6 +54,9 @@ def connected(url: Url, options: Options) -> Connected:
     Raises:
         ConfigError: The URL cannot be used, or a file of certificates.
     """
+    if url.scheme not in _SCHEMES:  # whoever finds this by the scheme has asked for one of them
+        known = " or ".join(f"{each}://" for each in _SCHEMES)
+        raise ConfigError(f"{url}: this is no URL of Redis: write {known}")
     tls = client_tls_of(url, options, scheme="rediss")
     if not url.hosts:
         raise ConfigError(f"{url}: write {url.scheme}://host:port")

@@ -113,6 +113,10 @@ async def test_callers_are_told_apart_whom_a_middleware_further_out_has_found() 
         (RateLimit(rate=1, away="deny"), "write redis"),
         (RateLimit(rate=1, redis="redis://"), "redis://host:port"),
         (RateLimit(rate=1, redis="redis://a:1/0?no=1"), "no"),
+        (
+            RateLimit(rate=1, redis="memcached://a:1", away="allow"),
+            "no URL of Redis: write redis://",
+        ),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(options: RateLimit, complaint: str) -> None:
