@@ -28,7 +28,16 @@ async def answered(limiter: RedisGcra) -> None:
 async def test_calls_go_on_locally_while_redis_is_dead_and_with_it_afterwards(
     own_server: Any, own_client: Any
 ) -> None:
-    limiter = RedisGcra(own_client, rate=0.001, burst=4, replicas=2, timeout=2.0, backoff=SOON)
+    turns: list[BaseException | None] = []
+    limiter = RedisGcra(
+        own_client,
+        rate=0.001,
+        burst=4,
+        replicas=2,
+        timeout=2.0,
+        backoff=SOON,
+        on_turn=turns.append,
+    )
     assert [await limiter.allow("key") for _ in range(5)] == [True] * 4 + [False]
     assert [await limiter.allow("second") for _ in range(4)] == [True] * 4
 
@@ -41,6 +50,7 @@ async def test_calls_go_on_locally_while_redis_is_dead_and_with_it_afterwards(
     own_server.start()
     await answered(limiter)
     assert not limiter.stats().is_away
+    assert [turn is None for turn in turns] == [False, True]
     # It came back empty, and without the script.
     assert [await limiter.allow("second") for _ in range(5)] == [True] * 4 + [False]
 

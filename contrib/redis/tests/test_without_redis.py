@@ -183,6 +183,39 @@ async def test_redis_that_answers_again_decides_again(
     assert (stats.unanswered_allowed, stats.is_away, stats.last_error) == (0, False, "")
 
 
+async def test_it_is_told_once_when_redis_goes_away_and_once_when_it_is_back(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    turns: list[BaseException | None] = []
+    limiter = make("allow", on_turn=turns.append)
+    gone, refused = RedisConnectionError("gone"), RedisConnectionError("refused")
+    await limiter.allow("key")
+    assert turns == []
+
+    for client.error in (gone, refused):
+        await limiter.allow("key")
+        await limiter.allow("key")
+        clock.advance(60)
+    assert turns == [gone]
+
+    client.error = None
+    assert await allowed(limiter, 3) == 3
+    assert turns == [gone, None]
+
+    client.error = refused
+    await limiter.allow("key")
+    assert turns == [gone, None, refused]
+
+
+async def test_a_key_that_holds_something_else_is_no_absence_of_redis(
+    make: Make, client: Client
+) -> None:
+    turns: list[BaseException | None] = []
+    client.error = ResponseError("WRONGTYPE Operation against a key")
+    await make("allow", on_turn=turns.append).allow("key")
+    assert turns == []
+
+
 async def test_calls_that_fail_together_count_as_one_failure(
     make: Make, client: Client, clock: ManualClock
 ) -> None:

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kratos_redis.gcra import RedisGcra
-from kratos_redis.limiter import OnError, RedisStats, RedisUnavailable
+from kratos_redis.limiter import OnError, OnTurn, RedisStats, RedisUnavailable
 from kratos_redis.script import Client
 from kratos_redis.sliding_window import RedisSlidingWindow
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Client",
     "OnError",
+    "OnTurn",
     "RedisGcra",
     "RedisRegistry",
     "RedisSlidingWindow",

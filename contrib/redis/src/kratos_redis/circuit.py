@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from redis.exceptions import (
     RedisClusterException,
@@ -15,10 +15,17 @@ from aegis import Backoff, Clock
 from aegis.clock import NANOSECONDS
 from kratos_redis.questions import is_used_up
 
-__all__ = ["NO_ANSWER", "Circuit"]
+__all__ = ["NO_ANSWER", "Circuit", "OnTurn"]
 
 NO_ANSWER: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What clients raise instead of an answer."""
+
+OnTurn: TypeAlias = Callable[[BaseException | None], None]
+"""Told the error when a server goes away, and ``None`` when it is back."""
+
+
+def _nothing(_error: BaseException | None) -> None:
+    """Tell nobody."""
 
 
 class Circuit:
@@ -28,6 +35,7 @@ class Circuit:
         backoff: How long nobody asks after so many failures in a row.
         clock: Gives nanoseconds.
         random: Gives numbers of [0, 1).
+        on_turn: Told when the server goes away, and when it is back.
     """
 
     __slots__ = (
@@ -35,16 +43,25 @@ class Circuit:
         "_backoff",
         "_clock",
         "_failures",
+        "_on_turn",
         "_random",
         "_turns",
         "_until",
         "error",
     )
 
-    def __init__(self, backoff: Backoff, *, clock: Clock, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        backoff: Backoff,
+        *,
+        clock: Clock,
+        random: Callable[[], float],
+        on_turn: OnTurn | None = None,
+    ) -> None:
         self._backoff = backoff
         self._clock = clock
         self._random = random
+        self._on_turn = _nothing if on_turn is None else on_turn
         self._failures = 0
         self._until = 0
         self._turns = 0
@@ -74,6 +91,7 @@ class Circuit:
             self.error = None
             self._failures = 0
             self._asking = None
+            self._on_turn(None)
 
     def heard(self, error: BaseException, turn: int) -> None:
         """Note one of ``NO_ANSWER``."""
@@ -87,13 +105,16 @@ class Circuit:
 
     def failed(self, error: BaseException, turn: int) -> None:
         """Note that the server did not answer."""
-        if self.error is not None and self._asking != turn:
+        was_here = self.error is None
+        if not was_here and self._asking != turn:
             return  # one of those under way when it went: it is known
         self.error = error
         self._asking = None
         delay = self._backoff.delay(self._failures, self._random)
         self._until = self._clock() + round(delay * NANOSECONDS)
         self._failures += 1
+        if was_here:
+            self._on_turn(error)
 
     def gave_up(self, turn: int) -> None:
         """Note that nobody waited for the answer."""

@@ -16,6 +16,7 @@ from kratos_redis.limiter import (
     DEFAULT_TIMEOUT,
     Limiter,
     OnError,
+    OnTurn,
 )
 from kratos_redis.script import Client, Script
 from kratos_redis.share import share, whole_share
@@ -87,6 +88,8 @@ class RedisGcra(Limiter):
         backoff: How long Redis is left alone after failures in a row.
         clock: Gives nanoseconds, for ``local`` and for ``backoff``.
         random: Gives numbers of [0, 1), for ``backoff``.
+        on_turn: Called with the error when Redis goes away, and with ``None`` when it is back;
+            must not raise.
 
     Raises:
         ValueError: A value is out of its range, or ``burst / rate`` is too long to be computed
@@ -106,6 +109,7 @@ class RedisGcra(Limiter):
         backoff: Backoff = DEFAULT_BACKOFF,
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = random.random,
+        on_turn: OnTurn | None = None,
     ) -> None:
         local = KeyedGcra(
             rate=share(rate, replicas), burst=whole_share(burst, replicas), clock=clock
@@ -126,6 +130,7 @@ class RedisGcra(Limiter):
             backoff=backoff,
             clock=clock,
             random=random,
+            on_turn=on_turn,
         )
 
     def _arguments(self, n: int) -> Sequence[int]:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from aegis import Backoff, Clock, Decision
 from aegis.stats import SUM
-from kratos_redis.circuit import NO_ANSWER, Circuit
+from kratos_redis.circuit import NO_ANSWER, Circuit, OnTurn
 from kratos_redis.memory import Memory
 from kratos_redis.questions import questions_of
 from kratos_redis.script import Client, Script
@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_TIMEOUT",
     "Limiter",
     "OnError",
+    "OnTurn",
     "RedisStats",
     "RedisUnavailable",
 ]
@@ -79,6 +80,7 @@ class Limiter(ABC):
         backoff: How long Redis is left alone after failures in a row.
         clock: Gives nanoseconds.
         random: Gives numbers of [0, 1).
+        on_turn: Told when Redis goes away, and when it is back.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Limiter(ABC):
         backoff: Backoff,
         clock: Clock,
         random: Callable[[], float],
+        on_turn: OnTurn | None,
     ) -> None:
         if not 0 < timeout < inf:
             msg = f"timeout must be finite and more than 0 seconds, got {timeout!r}"
@@ -114,7 +117,7 @@ class Limiter(ABC):
         self._prefix = prefix
         self._timeout = timeout
         self._alone = ways[on_error]
-        self._circuit = Circuit(backoff, clock=clock, random=random)
+        self._circuit = Circuit(backoff, clock=clock, random=random, on_turn=on_turn)
         self._memory = Memory(clock)
         self._questions = questions_of(client)
         self._error: BaseException | None = None

@@ -15,6 +15,7 @@ from kratos_redis.limiter import (
     DEFAULT_TIMEOUT,
     Limiter,
     OnError,
+    OnTurn,
 )
 from kratos_redis.script import Client, Script
 from kratos_redis.share import whole_share
@@ -62,8 +63,8 @@ class RedisSlidingWindow(Limiter):
 
     The algorithm is that of ``aegis.KeyedSlidingWindow``, computed by Redis in one script with
     the server's own clock, on which the windows lie. For the rest it is as ``RedisGcra``, to
-    which the options ``prefix``, ``timeout``, ``on_error``, ``replicas``, ``backoff``, ``clock``
-    and ``random`` are described.
+    which the options ``prefix``, ``timeout``, ``on_error``, ``replicas``, ``backoff``, ``clock``,
+    ``random`` and ``on_turn`` are described.
 
     Args:
         client: A client of ``redis.asyncio``, or of a cluster; Redis 5 or later.
@@ -76,6 +77,7 @@ class RedisSlidingWindow(Limiter):
         backoff: How long Redis is left alone after failures in a row.
         clock: Gives nanoseconds, for ``local`` and for ``backoff``.
         random: Gives numbers of [0, 1), for ``backoff``.
+        on_turn: Told when Redis goes away, and when it is back.
 
     Raises:
         ValueError: A value is out of its range.
@@ -94,6 +96,7 @@ class RedisSlidingWindow(Limiter):
         backoff: Backoff = DEFAULT_BACKOFF,
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = random.random,
+        on_turn: OnTurn | None = None,
     ) -> None:
         local = KeyedSlidingWindow(limit=whole_share(limit, replicas), window=window, clock=clock)
         if window < 0.001:
@@ -115,6 +118,7 @@ class RedisSlidingWindow(Limiter):
             backoff=backoff,
             clock=clock,
             random=random,
+            on_turn=on_turn,
         )
 
     def _arguments(self, n: int) -> Sequence[int]:
