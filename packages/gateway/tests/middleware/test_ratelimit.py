@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from kratos.errors import ConfigError, MissingDependency
+from kratos.log import Level
+from kratos.metrics import MemoryMeter
+from kratos.testing import MemoryLogger
 from kratos.testing.clock import FakeClock
+from kratos.url import Options, Url
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.keyauth_pb2 import KeyAuth
 from kratos_gateway.api.ratelimit_pb2 import RateLimit
 from kratos_gateway.exchange import Handler
 from kratos_gateway.middleware import Context, create, ratelimit
 from kratos_gateway.middleware.testing import Backend, Headers, behind, configured, request_to
+from kratos_redis import connecting
+
+TURNS = "kratos_gateway_ratelimit_redis_turns_total"
 
 
 async def statuses(
@@ -190,3 +199,77 @@ async def test_clients_are_told_what_is_left() -> None:
         policy,
         (b"ratelimit", b'"default";r=0;t=4'),
     ]
+
+
+class Redis:
+    """A client whose server lets all through, unless it fails."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    async def evalsha(self, _sha: str, _keys: int, /, *_arguments: Any) -> list[int]:
+        if self.error is not None:
+            raise self.error
+        return [1, 0]
+
+
+@pytest.fixture
+def redis(monkeypatch: pytest.MonkeyPatch) -> Redis:
+    client, real = Redis(), connecting.connected
+
+    def connected(url: Url, options: Options) -> connecting.Connected:
+        real(url, options)  # which says what is wrong with them, and connects nothing yet
+        return connecting.Connected(client)
+
+    monkeypatch.setattr(connecting, "connected", connected)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("away", "meanwhile"),
+    [("", "limits by itself"), ("allow", "not limited"), ("deny", "refused")],
+)
+async def test_of_all_endpoints_one_tells_that_redis_is_away_and_one_that_it_is_back(
+    redis: Redis, away: str, meanwhile: str
+) -> None:
+    logger, meter, clock = MemoryLogger(), MemoryMeter(), FakeClock()
+    options = RateLimit(rate=100, redis="redis://127.0.0.1:6379/0", away=away)
+    context = Context(logger=logger, meter=meter, clock=clock)
+    made = create(configured("ratelimit", options), context=context)
+    handlers = [made.wrap(Backend(), Endpoint(path=path)) for path in ("/1", "/2")]
+    redis.error = RedisConnectionError("gone")
+    for handler in (*handlers, *handlers):
+        await statuses(handler, 2)
+        await clock.advance(60)
+    assert (meter.value(TURNS, to="away"), meter.value(TURNS, to="back")) == (1, 0)
+    redis.error = None
+    for handler in handlers:
+        assert await statuses(handler, 2) == [200, 200]
+    assert (meter.value(TURNS, to="away"), meter.value(TURNS, to="back")) == (1, 1)
+    (level, message, fields), (back, again, where) = logger.records
+    assert (level, back) == (Level.WARN, Level.INFO)
+    assert meanwhile in message
+    assert fields == {"redis": "redis://127.0.0.1:6379/0", "error": "ConnectionError: gone"}
+    assert (again, where) == (
+        "Redis is back, and limits requests again",
+        {"redis": "redis://127.0.0.1:6379/0"},
+    )
+    await made.aclose()
+
+
+async def test_what_is_told_of_a_redis_that_is_away_has_no_passwords(redis: Redis) -> None:
+    logger = MemoryLogger()
+    url = "redis+sentinel://app:s%3Acret@10.0.0.1/primary?sentinel_password=hidden"
+    made = create(
+        configured("ratelimit", RateLimit(rate=1, redis=url)), context=Context(logger=logger)
+    )
+    redis.error = RedisConnectionError(
+        "unknown command 'AUTH', with args beginning with: 'app' 's:cret', 'hidden'"
+    )
+    await statuses(made.wrap(Backend(), Endpoint()), 1)
+    ((_, _, fields),) = logger.records
+    assert "unknown command 'AUTH'" in str(fields["error"])
+    assert "10.0.0.1" in str(fields["redis"])
+    for secret in ("cret", "hidden"):
+        assert secret not in str(fields)
+    await made.aclose()

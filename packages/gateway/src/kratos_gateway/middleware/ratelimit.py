@@ -12,7 +12,9 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from aegis import Decision, KeyedGcra
 from kratos.errors import ConfigError, MissingDependency
-from kratos.url import Options, expand_env, parse_url
+from kratos.log import Level
+from kratos.redact import HIDDEN, scrubbed
+from kratos.url import Options, Url, expand_env, parse_url
 from kratos_gateway.api.gateway_pb2 import Endpoint
 from kratos_gateway.api.ratelimit_pb2 import RateLimit
 from kratos_gateway.exchange import Answer, Handler, Middleware, Request
@@ -34,7 +36,11 @@ Take: TypeAlias = Callable[[str], Awaitable[Decision]]
 
 _MOST_KEYS: Final = 100_000
 _LONGEST: Final = 128  # characters of a key that are kept as they are
-_AWAY: Final = ("local", "allow", "deny")
+_AWAY: Final = {
+    "local": "Redis is away: this gateway limits by itself",
+    "allow": "Redis is away: requests are not limited",
+    "deny": "Redis is away: requests are refused",
+}
 _POLICY: Final = "default"
 _PREFIX: Final = "kratos:gateway:ratelimit:"
 
@@ -53,8 +59,9 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
     Each endpoint has limits of its own, unless several count under one name on Redis. A request
     is counted once, however many attempts it takes. While Redis is away, each gateway has its
-    share of the limit, unless ``away`` says otherwise. With ``headers``, clients are told what is
-    left (draft-ietf-httpapi-ratelimit-headers-10).
+    share of the limit, unless ``away`` says otherwise; that it goes away, and is back, is logged
+    and counted. With ``headers``, clients are told what is left
+    (draft-ietf-httpapi-ratelimit-headers-10).
 
     Raises:
         ConfigError: The rate is not positive, or another option is wrong.
@@ -72,7 +79,7 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
 
         local()  # which refuses what is out of range
         return Plain(lambda handler, _endpoint: _limited(handler, key_of, local(), tell))
-    take, close = _shared(told.redis, rate)
+    take, close = _shared(told.redis, rate, context)
     return Plain(
         lambda handler, endpoint: _limited(handler, key_of, take(endpoint), tell), close=close
     )
@@ -101,6 +108,53 @@ def _limited(handler: Handler, key_of: KeyOf, take: Take, tell: _Telling | None)
         return answer
 
     return handle
+
+
+class _Turns:
+    """Tells people when a Redis goes away, and when it is back: once, of all limits on it.
+
+    Args:
+        url: Of the Redis.
+        away: What becomes of requests meanwhile.
+        meaning: Tells what an error means.
+        context: Where turns are logged and counted.
+    """
+
+    def __init__(
+        self, url: Url, away: str, meaning: Callable[[BaseException], str], context: Context
+    ) -> None:
+        self._url: Final = url
+        self._gone: Final = _AWAY[away]
+        self._meaning: Final = meaning
+        self._logger: Final = context.logger
+        turns = context.meter.counter(
+            "kratos_gateway_ratelimit_redis_turns_total",
+            description="How often the Redis of limits went away, and was back",
+            labels=("to",),
+        )
+        self._counts: Final = {each: turns.labels(each) for each in ("away", "back")}
+        self._is_away = False
+
+    def turn(self, error: BaseException | None) -> None:
+        """Take what the limit of an endpoint has found, perhaps after that of another one."""
+        if self._is_away is (error is not None):
+            return
+        self._is_away = error is not None
+        fields = {"redis": str(self._url)}
+        if error is None:
+            self._counts["back"].inc()
+            self._logger.log(Level.INFO, "Redis is back, and limits requests again", fields)
+            return
+        self._counts["away"].inc()
+        fields["error"] = self._without_secrets(self._meaning(error))
+        self._logger.log(Level.WARN, self._gone, fields)
+
+    def _without_secrets(self, text: str) -> str:
+        # A server that does not know a command repeats its arguments, and AUTH has the password.
+        secrets = (self._url.password, *self._url.query.get("sentinel_password", ()))
+        for secret in filter(None, secrets):
+            text = text.replace(secret, HIDDEN)
+        return scrubbed(text)
 
 
 class _Telling:
@@ -184,17 +238,20 @@ def _local(rate: _Rate, clock: Callable[[], int]) -> Take:
 
 
 def _shared(
-    text: str, rate: _Rate
+    text: str, rate: _Rate, context: Context
 ) -> tuple[Callable[[Endpoint], Take], Callable[[], Awaitable[None]]]:
     if find_spec("kratos_redis") is None:
         raise MissingDependency("ratelimit on Redis", "kratos-redis")
     from kratos_redis import RedisGcra
     from kratos_redis.connecting import connected
+    from kratos_redis.trouble import advice
 
     url = parse_url(expand_env(text))
     options = Options(url)
     connection = connected(url, options)
     options.finish()
+    turns = _Turns(url, rate.away, advice, context)
+    now = context.clock.time
 
     def limiter(endpoint: Endpoint) -> Take:
         name = rate.name or f"{endpoint.host}|{endpoint.method}|{endpoint.path}"
@@ -206,6 +263,8 @@ def _shared(
             prefix=f"{_PREFIX}{name}:{rate.rate!r}:{rate.burst}:",
             replicas=rate.replicas,
             on_error=cast("OnError", rate.away),
+            clock=lambda: int(now() * 1_000_000_000),
+            on_turn=turns.turn,
         ).take
 
     return limiter, connection.aclose
