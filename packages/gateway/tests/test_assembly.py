@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kratos import plugins
+from kratos import App, plugins
 from kratos.errors import ConfigError
 from kratos.metrics import MemoryMeter
 from kratos.registry import ServiceInstance, from_url
@@ -349,6 +350,22 @@ async def test_instances_are_shown_where_the_proxy_tells_them(tmp_path: Path) ->
     await registration.withdraw()
     await registry.aclose()
     assert (shown["name"], shown["endpoints"]) == ("shop", list(endpoints))
+
+
+async def test_the_listener_of_all_workers_says_where_their_consoles_are(tmp_path: Path) -> None:
+    path = written(tmp_path / "gateway.yaml", "127.0.0.1:1")
+    shared = tmp_path / "debug.sock"
+    given = settings(path, "-workers=2", "-debug", f"-debug.addr=unix:{shared}")
+    (debug,) = application(given, environ={}).options.host_servers
+    async with running(App(name="all", servers=[debug])):
+        reader, writer = await asyncio.open_unix_connection(shared)
+        writer.write(b"GET /debug/console.json HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), answer
+    places = [f"unix:{shared}.{slot} /debug/console" for slot in (0, 1)]
+    assert json.loads(body) == {"workers": places}
 
 
 class Streaming:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kratos import App
 from kratos.errors import ConfigError
 from kratos.testing import running
@@ -17,7 +19,7 @@ from kratos_gateway import Gateway
 from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.backend import ConnectOptions
 from kratos_gateway.config import Configuration, FileReader
-from kratos_gateway.console import console
+from kratos_gateway.console import console, signpost
 from kratos_gateway.proxy import Proxy
 from kratos_gateway.testing import backend, say
 from kratos_http.debug import DebugServer
@@ -234,3 +236,65 @@ async def test_nothing_can_be_changed(tmp_path: Path) -> None:
     async with seen(tmp_path) as it:
         for verb in ("POST", "PUT", "DELETE"):
             assert (await it.ask(verb=verb)).status == 405
+
+
+@asynccontextmanager
+async def signed(first: str, *, workers: int, token: str = "") -> AsyncGenerator[SocketPeer]:
+    debug = DebugServer(pages=signpost(first, workers=workers, token=token))
+    async with running(App(name="gw", servers=[debug])):
+        peer = await SocketPeer.connect("127.0.0.1", int(debug.url.rpartition(":")[2]))
+        try:
+            yield peer
+        finally:
+            await peer.aclose()
+
+
+async def look(
+    peer: SocketPeer, *headers: str, path: str = "/debug/console", host: str = "localhost:7070"
+) -> Answer:
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "", ""]
+    await peer.send("\r\n".join(lines).encode())
+    return await peer.answer()
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("localhost:7070", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1]:7070", "[::1]"),
+        ("[::1]", "[::1]"),
+    ],
+)
+async def test_with_workers_it_is_told_where_each_of_them_has_its_console(
+    host: str, shown: str
+) -> None:
+    async with signed(":7071", workers=2) as peer:
+        page = await look(peer, host=host)
+        data = await look(peer, host=host, path="/debug/console.json")
+    places = [f"http://{shown}:{port}/debug/console" for port in (7071, 7072)]
+    assert page.header("content-type") == "text/plain; charset=utf-8"
+    assert page.header("cache-control") == "no-store"
+    assert page.body.decode().split()[-2:] == places
+    assert data.json() == {"workers": places}
+
+
+async def test_on_sockets_of_unix_the_files_of_workers_are_told() -> None:
+    async with signed("unix:/run/gateway.sock", workers=2) as peer:
+        lines = (await look(peer)).body.decode().splitlines()
+    assert lines[-2:] == [f"unix:/run/gateway.sock.{slot} /debug/console" for slot in (0, 1)]
+
+
+async def test_where_the_system_chooses_ports_of_workers_the_log_is_named() -> None:
+    async with signed("127.0.0.1:0", workers=2) as peer:
+        assert b"first line in the log" in (await look(peer)).body
+
+
+async def test_where_the_consoles_are_is_for_who_may_see_them() -> None:
+    async with signed(":7071", workers=2, token="s3cret") as peer:
+        given = f"Authorization: Basic {b64encode(b'any:s3cret').decode()}"
+        for path in ("/debug/console", "/debug/console.json"):
+            refused = await look(peer, path=path)
+            assert (refused.status, b"7071" in refused.body) == (401, False)
+            assert (await look(peer, given, path=path)).status == 200
+        assert (await look(peer, given, host="evil.example")).status == 403

@@ -23,7 +23,7 @@ from kratos.transport import Server
 from kratos_gateway.api import gateway_pb2 as pb
 from kratos_gateway.collecting import lasting, uncollected
 from kratos_gateway.config import Configuration, FileReader, Reader, SourceReader, title_of
-from kratos_gateway.console import console
+from kratos_gateway.console import console, signpost
 from kratos_gateway.control import ControlService, Identity
 from kratos_gateway.controlled import ControlledReader
 from kratos_gateway.debug import pages
@@ -90,9 +90,10 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
         address = settings.debug_address
         if settings.workers:
             # Of all workers together, each of which counts for itself, at the ports that follow.
-            host_servers.append(DebugServer(address, public=True))
-            place = Address.parse(address)
+            place, shared = Address.parse(address), address
             address = str(replace(place, port=place.port + 1) if place.port else place)
+            signs = signpost(address, workers=settings.workers, token=settings.console_token)
+            host_servers.append(DebugServer(shared, public=True, pages=signs))
         # Whoever gives an address that others reach wants it; pages are for this machine anyway.
         metrics = _rendering(parts.meter)
         servers.append(DebugServer(address, public=True, metrics=metrics, pages=shown))

@@ -10,11 +10,13 @@ import asyncio
 import difflib
 import hmac
 import json
+import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
 
+from kratos.address import Address
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.transport.http import Head, Reply
 from kratos_gateway.api import gateway_pb2 as pb
@@ -22,13 +24,18 @@ from kratos_gateway.console_page import HTML, document
 from kratos_gateway.hiding import shown
 from kratos_gateway.server import Gateway
 from kratos_gateway.wording import in_words
-from kratos_http.debug import Page, json_page
+from kratos_http.debug import Page, json_page, text_page
 
-__all__ = ["Showing", "console"]
+__all__ = ["Showing", "console", "signpost"]
 
+_PATH: Final = "/debug/console"
 _FAILED: Final = 30.0  # seconds for which a failure of a node is news
 _COMPARED: Final = 10.0  # seconds for which a comparison is good: long texts take long
 _SHOWN: Final = 500  # lines of a difference
+_PORT: Final = re.compile(r":[0-9]*\Z")
+# No links: browsers say when one leads here from another port, and listeners refuse that.
+_EACH: Final = "Each worker has a console that shows that worker alone. Type or paste its address:"
+_ANYWHERE: Final = "Each worker has a console, at the port that its first line in the log names."
 _WHO: Final = Reply(
     401,
     (
@@ -64,9 +71,72 @@ def console(gateway: Gateway, *, token: str = "", clock: Clock = SYSTEM_CLOCK) -
     made = _Console(gateway, token, clock)
     title = "routes, back ends, traffic, and what a change would bring"
     return [
-        Page(path="/debug/console", title=title, make=made.page),
-        Page(path="/debug/console.json", title="the same for programs", make=made.data),
+        Page(path=_PATH, title=title, make=made.page),
+        Page(path=f"{_PATH}.json", title="the same for programs", make=made.data),
     ]
+
+
+def signpost(first: str, *, workers: int, token: str = "") -> Sequence[Page]:
+    """Return pages that say where the consoles of workers are, for the listener of all of them.
+
+    Args:
+        first: Address of the first worker's listener for debugging; the others follow.
+        workers: How many there are.
+        token: As of ``console``.
+    """
+    made = _Signpost(Address.parse(first), workers, token)
+    title = "where the consoles of the workers are"
+    return [
+        Page(path=_PATH, title=title, make=made.page),
+        Page(path=f"{_PATH}.json", title="the same for programs", make=made.data),
+    ]
+
+
+class _Door:
+    """Lets people in who know the token, if there is one."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+
+    def is_open(self, head: Head) -> bool:
+        if not self._token:
+            return True
+        scheme, _, given = head.header(b"authorization").partition(b" ")
+        if scheme.lower() != b"basic":
+            return False
+        try:
+            _, _, password = b64decode(given, validate=True).partition(b":")
+        except ValueError:
+            return False
+        return hmac.compare_digest(password, self._token)
+
+
+class _Signpost:
+    def __init__(self, first: Address, workers: int, token: str) -> None:
+        self._first = first
+        self._workers = workers
+        self._door = _Door(token)
+
+    async def page(self, head: Head) -> Reply:
+        if not self._door.is_open(head):
+            return _WHO
+        places = self._places(head)
+        return text_page("\n".join([_EACH if places else _ANYWHERE, "", *places, ""]))
+
+    async def data(self, head: Head) -> Reply:
+        if not self._door.is_open(head):
+            return _WHO
+        return json_page({"workers": self._places(head)})
+
+    def _places(self, head: Head) -> Sequence[str]:
+        """Return where the consoles are, by the name that this listener was asked by."""
+        first, slots = self._first, range(self._workers)
+        if first.path:
+            return [f"unix:{first.path}.{slot} {_PATH}" for slot in slots]
+        if not first.port:
+            return ()
+        host = _PORT.sub("", head.header(b"host").decode("latin-1"))
+        return [f"http://{host}:{first.port + slot}{_PATH}" for slot in slots]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +151,18 @@ class _Look:
 class _Console:
     def __init__(self, gateway: Gateway, token: str, clock: Clock) -> None:
         self._gateway = gateway
-        self._token = token.encode()
+        self._door = _Door(token)
         self._clock = clock
         self._last: _Look | None = None
         self._compared: tuple[pb.Gateway, float, dict[str, Any]] | None = None
 
     async def page(self, head: Head) -> Reply:
-        if not self._is_let_in(head):
+        if not self._door.is_open(head):
             return _WHO
         return Reply(200, HTML, document(await self._found()))
 
     async def data(self, head: Head) -> Reply:
-        return json_page(await self._found()) if self._is_let_in(head) else _WHO
-
-    def _is_let_in(self, head: Head) -> bool:
-        if not self._token:
-            return True
-        scheme, _, given = head.header(b"authorization").partition(b" ")
-        if scheme.lower() != b"basic":
-            return False
-        try:
-            _, _, password = b64decode(given, validate=True).partition(b":")
-        except ValueError:
-            return False
-        return hmac.compare_digest(password, self._token)
+        return json_page(await self._found()) if self._door.is_open(head) else _WHO
 
     async def _found(self) -> dict[str, Any]:
         gateway = self._gateway
