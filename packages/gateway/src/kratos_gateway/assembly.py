@@ -168,7 +168,7 @@ def builder(
             redirects cannot be used.
     """
     # Imported on use: who checks a configuration needs neither proxies nor middleware.
-    from kratos_gateway.backend import Apart, ConnectOptions, Redirects
+    from kratos_gateway.backend import Apart, ConnectOptions, Findings, Redirects
     from kratos_gateway.middleware.context import Context
     from kratos_gateway.middleware.registry import create
     from kratos_gateway.proxy import Forwarding, Proxy, ReplayMemory, Tallies
@@ -179,6 +179,7 @@ def builder(
     forwarding = Forwarding(settings.trusted_proxies)
     memory = ReplayMemory(settings.retry_memory * _MIB)
     tallies = Tallies()
+    findings = Findings()
     identity = f"{socket.gethostname()}/{worker_slot() or 0}"
     redirects = Redirects(settings.redirect_hosts) if settings.follow_redirects else None
     limit = settings.resolve_timeout
@@ -204,6 +205,7 @@ def builder(
             connect=connect,
             metrics=metrics,
             tallies=tallies,
+            findings=findings,
             forwarding=forwarding,
             redirects=redirects,
             strict_slash=settings.strict_slash,

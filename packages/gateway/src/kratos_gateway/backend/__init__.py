@@ -3,6 +3,7 @@
 from kratos_gateway.backend.apart import Apart
 from kratos_gateway.backend.client import Client, ClientOptions
 from kratos_gateway.backend.connections import Connections, ConnectOptions, NodeConnection
+from kratos_gateway.backend.probing import Findings
 from kratos_gateway.backend.record import NodeRecords
 from kratos_gateway.backend.redirects import Redirects
 from kratos_gateway.backend.websocket import WEBSOCKET, Upgraded
@@ -14,6 +15,7 @@ __all__ = [
     "ClientOptions",
     "ConnectOptions",
     "Connections",
+    "Findings",
     "NodeConnection",
     "NodeRecords",
     "Redirects",

@@ -18,7 +18,7 @@ from kratos_gateway.headers import first
 from kratos_gateway.times import in_seconds
 from kratos_http.carrier import TooLarge
 
-__all__ = ["ProbePlan", "Probes", "plan_of"]
+__all__ = ["Findings", "ProbePlan", "Probes", "plan_of"]
 
 _log = logging.getLogger("kratos.gateway")
 
@@ -91,19 +91,55 @@ class _Kind(NamedTuple):
     plan: ProbePlan
 
 
+class Findings:
+    """Which nodes are well, which goes on where another configuration asks them in the same way.
+
+    What was found of a node is forgotten when nobody asks it any more.
+    """
+
+    def __init__(self) -> None:
+        # Of each node, who asks it, of several configurations while one ends: the newest last.
+        self._asking: dict[_Kind, list[_Probe]] = {}
+
+    def is_well(self, kind: _Kind) -> bool:
+        """Tell what the newest answer of a node says; one that nobody has asked yet is well."""
+        asking = self._asking.get(kind)
+        return asking is None or asking[-1].well
+
+    def begin(self, probe: _Probe) -> None:
+        """Take one that asks a node from now on, and knows what others have found."""
+        self._asking.setdefault(probe.kind, []).append(probe)
+
+    def renew(self, probe: _Probe) -> None:
+        """Take one that has an answer for the one that knows best."""
+        asking = self._asking.get(probe.kind, [])
+        if probe in asking:
+            asking.remove(probe)
+            asking.append(probe)
+
+    def end(self, probe: _Probe) -> None:
+        """Leave one out that asks no more."""
+        asking = self._asking[probe.kind]
+        asking.remove(probe)
+        if not asking:
+            del self._asking[probe.kind]
+
+
 class Probes:
     """Asks nodes, each once however many endpoints want to know.
 
     Args:
         clock: Time for intervals and limits.
+        findings: What is known of nodes, which others may share; ``None`` to begin at nothing.
 
     Attributes:
         answered: How many questions were answered, or not in time.
     """
 
-    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, findings: Findings | None = None) -> None:
         self.answered = 0
         self._clock = clock
+        self._findings = Findings() if findings is None else findings
         self._probes: dict[_Kind, _Probe] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -124,7 +160,10 @@ class Probes:
         kind = _Kind(place, plan)
         probe = self._probes.get(kind)
         if probe is None:
-            probe = self._probes[kind] = _Probe(kind, connection, self._clock, self._note)
+            well = self._findings.is_well(kind)
+            probe = _Probe(kind, connection, self._clock, self._note, well=well)
+            self._probes[kind] = probe
+            self._findings.begin(probe)
         probe.listeners.append(listener)
 
     def give_back(self, place: Place, plan: ProbePlan, listener: _Listener) -> None:
@@ -135,20 +174,24 @@ class Probes:
         if probe.listeners:
             return
         del self._probes[kind]
+        self._findings.end(probe)
         probe.task.cancel()
         self._ending.add(probe.task)
         probe.task.add_done_callback(self._ending.discard)
 
     def is_well(self, place: Place, plan: ProbePlan) -> bool:
-        """Tell whether a node may have requests; one that was not asked yet may."""
+        """Tell whether a node may have requests; one that nobody has asked yet may."""
         return self._probes[_Kind(place, plan)].well
 
-    def _note(self) -> None:
+    def _note(self, probe: _Probe) -> None:
         self.answered += 1
+        self._findings.renew(probe)
 
     async def aclose(self) -> None:
         """Ask nobody any more. Idempotent."""
         probes, self._probes = self._probes, {}
+        for each in probes.values():
+            self._findings.end(each)
         await cancel_and_wait(*(each.task for each in probes.values()), *self._ending)
 
 
@@ -156,9 +199,16 @@ class _Probe:
     """Asks one node again and again."""
 
     def __init__(
-        self, kind: _Kind, connection: NodeConnection, clock: Clock, note: Callable[[], None]
+        self,
+        kind: _Kind,
+        connection: NodeConnection,
+        clock: Clock,
+        note: Callable[[_Probe], None],
+        *,
+        well: bool,
     ) -> None:
-        self.well = True
+        self.kind = kind
+        self.well = well
         self._note = note
         self.listeners: list[_Listener] = []
         self._place, self._plan = kind
@@ -174,7 +224,7 @@ class _Probe:
             if row >= (plan.healthy if well else plan.unhealthy):
                 row = 0
                 self._turn(well=well, why=why)
-            self._note()
+            self._note(self)
             await self._clock.sleep(plan.interval)
 
     def _turn(self, *, well: bool, why: str) -> None:

@@ -21,7 +21,7 @@ from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint, Gateway
 from kratos_gateway.api.gateway_pb2 import Middleware as MiddlewareConfig
 from kratos_gateway.backend import Client, ClientOptions, Connections, Redirects
 from kratos_gateway.backend.connections import ConnectOptions
-from kratos_gateway.backend.probing import Probes
+from kratos_gateway.backend.probing import Findings, Probes
 from kratos_gateway.exchange import Handler, Middleware
 from kratos_gateway.proxy.attempting import Attempting
 from kratos_gateway.proxy.endpoint import Forwarder, Work
@@ -65,6 +65,7 @@ class Proxy:
         metrics: Makes the series of endpoints.
         tallies: Counts what requests came to, for people, which proxies may share; ``None`` to
             begin at nothing.
+        findings: Which nodes are well, which proxies may share; ``None`` to begin at nothing.
         forwarding: What back ends are told of clients.
         strict_slash: Whether a path that fits but for a slash at its end is redirected.
         retry_enabled: Tells whether there are further attempts at all, whenever one would follow.
@@ -95,6 +96,7 @@ class Proxy:
         selector: Callable[[], Selector] = PowerOfTwoChoices,
         metrics: Recorders | None = None,
         tallies: Tallies | None = None,
+        findings: Findings | None = None,
         forwarding: Forwarding | None = None,
         strict_slash: bool = False,
         retry_enabled: Callable[[], bool] = lambda: True,
@@ -120,7 +122,7 @@ class Proxy:
         self._flights = Flights()
         self._wheel = Wheel()
         self._connections = Connections(connect, tls_store=config.tls_store)
-        self._probes = Probes(clock=clock)
+        self._probes = Probes(clock=clock, findings=findings)
         self._client_options = ClientOptions(
             connections=self._connections,
             probes=self._probes,
