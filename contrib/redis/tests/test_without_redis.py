@@ -211,9 +211,45 @@ async def test_a_key_that_holds_something_else_is_no_absence_of_redis(
     make: Make, client: Client
 ) -> None:
     turns: list[BaseException | None] = []
-    client.error = ResponseError("WRONGTYPE Operation against a key")
-    await make("allow", on_turn=turns.append).allow("key")
+    limiter = make("allow", on_turn=turns.append, rate=1000, burst=1000)
+    for _ in range(20):
+        client.error = ResponseError("WRONGTYPE Operation against a key")
+        await allowed(limiter, 9)
+        client.error = None
+        await limiter.allow("other")
     assert turns == []
+
+
+async def test_it_is_told_of_a_redis_that_gives_nothing_but_bad_answers(
+    make: Make, client: Client
+) -> None:
+    turns: list[BaseException | None] = []
+    limiter = make("allow", on_turn=turns.append)
+    client.error = ResponseError("DB index is out of range")
+    assert await allowed(limiter, 30) == 30
+    assert turns == [client.error]
+    assert not limiter.stats().is_away
+
+    client.error = None
+    await limiter.allow("key")
+    assert turns[1:] == [None]
+
+
+async def test_redis_that_comes_back_with_bad_answers_is_not_told_to_be_back(
+    make: Make, client: Client, clock: ManualClock
+) -> None:
+    turns: list[BaseException | None] = []
+    limiter = make("allow", on_turn=turns.append)
+    client.error = gone = RedisConnectionError("gone")
+    await limiter.allow("key")
+    client.error = ResponseError("DB index is out of range")
+    clock.advance(60)
+    await allowed(limiter, 30)
+    assert turns == [gone]
+
+    client.error = None
+    await limiter.allow("key")
+    assert turns == [gone, None]
 
 
 async def test_calls_that_fail_together_count_as_one_failure(

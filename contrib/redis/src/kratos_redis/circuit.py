@@ -21,7 +21,9 @@ NO_ANSWER: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What clients raise instead of an answer."""
 
 OnTurn: TypeAlias = Callable[[BaseException | None], None]
-"""Told the error when a server goes away, and ``None`` when it is back."""
+"""Told the error when a server goes away, or is of no use, and ``None`` when it is back."""
+
+_NO_USE: Final = 10  # bad answers in a row: of a key or two there would be good ones in between
 
 
 def _nothing(_error: BaseException | None) -> None:
@@ -35,16 +37,19 @@ class Circuit:
         backoff: How long nobody asks after so many failures in a row.
         clock: Gives nanoseconds.
         random: Gives numbers of [0, 1).
-        on_turn: Told when the server goes away, and when it is back.
+        on_turn: Told when the server goes away, or gives nothing but bad answers, and when it
+            gives a good one again.
     """
 
     __slots__ = (
         "_asking",
         "_backoff",
+        "_bad",
         "_clock",
         "_failures",
         "_on_turn",
         "_random",
+        "_told",
         "_turns",
         "_until",
         "error",
@@ -62,6 +67,8 @@ class Circuit:
         self._clock = clock
         self._random = random
         self._on_turn = _nothing if on_turn is None else on_turn
+        self._told = False
+        self._bad = 0  # bad answers in a row
         self._failures = 0
         self._until = 0
         self._turns = 0
@@ -86,11 +93,11 @@ class Circuit:
         return max(0, self._until - self._clock()) / NANOSECONDS
 
     def succeeded(self) -> None:
-        """Note that the server answered."""
-        if self.error is not None:
-            self.error = None
-            self._failures = 0
-            self._asking = None
+        """Note that the server gave a good answer."""
+        self._bad = 0
+        self._answered()
+        if self._told:
+            self._told = False
             self._on_turn(None)
 
     def heard(self, error: BaseException, turn: int) -> None:
@@ -99,24 +106,36 @@ class Circuit:
             self.gave_up(turn)  # the server was not asked
         elif type(error) is ResponseError:
             # An answer, though a bad one: of this key or of this script, not of the server.
-            self.succeeded()
+            self._answered()
+            self._bad += 1
+            if self._bad >= _NO_USE:
+                self._tell(error)
         else:
             self.failed(error, turn)
 
     def failed(self, error: BaseException, turn: int) -> None:
         """Note that the server did not answer."""
-        was_here = self.error is None
-        if not was_here and self._asking != turn:
+        if self.error is not None and self._asking != turn:
             return  # one of those under way when it went: it is known
         self.error = error
         self._asking = None
         delay = self._backoff.delay(self._failures, self._random)
         self._until = self._clock() + round(delay * NANOSECONDS)
         self._failures += 1
-        if was_here:
-            self._on_turn(error)
+        self._tell(error)
 
     def gave_up(self, turn: int) -> None:
         """Note that nobody waited for the answer."""
         if self._asking == turn:  # not those from before it failed, which may end at any time
             self._asking = None
+
+    def _answered(self) -> None:
+        if self.error is not None:
+            self.error = None
+            self._failures = 0
+            self._asking = None
+
+    def _tell(self, error: BaseException) -> None:
+        if not self._told:
+            self._told = True
+            self._on_turn(error)

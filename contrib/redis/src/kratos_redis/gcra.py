@@ -88,8 +88,8 @@ class RedisGcra(Limiter):
         backoff: How long Redis is left alone after failures in a row.
         clock: Gives nanoseconds, for ``local`` and for ``backoff``.
         random: Gives numbers of [0, 1), for ``backoff``.
-        on_turn: Called with the error when Redis goes away, and with ``None`` when it is back;
-            must not raise.
+        on_turn: Called with the error when Redis goes away, or gives nothing but bad answers, and
+            with ``None`` when it gives a good one again; must not raise.
 
     Raises:
         ValueError: A value is out of its range, or ``burst / rate`` is too long to be computed

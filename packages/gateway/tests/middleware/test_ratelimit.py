@@ -176,6 +176,19 @@ async def test_what_becomes_of_requests_while_redis_is_away_is_chosen(
 
 
 @pytest.mark.service("redis")
+async def test_it_is_told_that_a_redis_answers_nothing_but_errors() -> None:
+    logger, meter = MemoryLogger(), MemoryMeter()
+    server, _, _ = os.environ["KRATOS_TEST_REDIS"].rpartition("/")
+    options = RateLimit(rate=1, redis=f"{server}/999999", away="allow")  # it has no such database
+    context = Context(logger=logger, meter=meter)
+    made = create(configured("ratelimit", options), context=context)
+    assert await statuses(made.wrap(Backend(), Endpoint()), 20) == [200] * 20
+    assert logger.messages() == ["Redis is away: requests are not limited"]
+    assert meter.value(TURNS, to="away") == 1
+    await made.aclose()
+
+
+@pytest.mark.service("redis")
 async def test_a_limit_that_is_changed_begins_anew() -> None:
     name, found = str(uuid4()), list[list[int]]()
     for rate in (0.01, 1e-5, 0.02):
