@@ -65,6 +65,12 @@ def test_a_text_without_quotes_is_told_to_need_them(
     assert "write it" not in capsys.readouterr().err
 
 
+def test_an_empty_file_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.write_text("# nothing yet", encoding="utf-8")
+    assert status("check", str(path)) == 1
+    assert "it is empty: write endpoints, or {} for none" in capsys.readouterr().err
+
+
 def test_a_file_in_another_encoding_is_told_by_its_name(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -141,6 +141,27 @@ async def test_a_text_that_cannot_be_read_changes_nothing_and_is_told_once(
     assert await followed.look() == ["third"]
 
 
+async def test_an_empty_file_changes_nothing(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.texts.main = ""
+    assert await followed.look() == []
+    assert "config.yaml: it is empty" in caplog.text
+    followed.texts.main = "{}"
+    assert await followed.look() == [""]
+
+
+async def test_an_empty_priority_configuration_stays_as_it_was(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.texts.priorities["p.yaml"] = "endpoints: [{path: /p}]"
+    await followed.look()
+    followed.texts.priorities["p.yaml"] = "# nothing yet"
+    await followed.look()
+    assert [each.path for each in followed.applied.newest.endpoints] == ["/p"]
+    assert "what it said before stays: p.yaml: it is empty" in caplog.text
+
+
 async def test_a_key_that_nothing_reads_is_told(
     followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -171,7 +171,7 @@ async def test_a_key_that_would_lead_elsewhere_is_refused(
 @pytest.mark.parametrize(
     "config",
     [
-        *("", "[", "[]", '{"endpoints": 1}', '{"endpoints": [{"timeout": "soon"}]}'),
+        *("", "[", "[]", "null", '{"endpoints": 1}', '{"endpoints": [{"timeout": "soon"}]}'),
         '{"endpoints": [{"path": "/{a", "backends": [{"target": "127.0.0.1:1"}]}]}',
     ],
 )

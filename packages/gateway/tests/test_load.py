@@ -129,8 +129,18 @@ def test_both_styles_of_names_are_read() -> None:
     assert camel.endpoints[0].backends[0].tls_config_name == "x"
 
 
-def test_an_empty_text_is_the_empty_configuration() -> None:
-    assert parse("# nothing yet\n") == pb.Gateway()
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "null"])
+def test_an_empty_text_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^gw.yaml: it is empty: write endpoints, or \{\} for"):
+        parse(text, name="gw.yaml")
+    with pytest.raises(ConfigError, match=r"^p.yaml: it is empty"):
+        parse_priority(text, name="p.yaml")
+
+
+@pytest.mark.parametrize("text", ["{}", "endpoints:\n", "endpoints: []"])
+def test_a_configuration_of_nothing_may_be_written(text: str) -> None:
+    assert parse(text) == pb.Gateway()
+    assert parse_priority(text, name="p.yaml") == pb.PriorityConfig()
 
 
 def test_json_is_read_too() -> None:

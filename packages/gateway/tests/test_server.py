@@ -171,7 +171,7 @@ async def ask(peer: SocketPeer, path: str = "/") -> bytes:
 
 
 def test_the_gateway_is_what_an_application_asks_for() -> None:
-    gateway = Gateway(Configuration(Texts("")), Builder())
+    gateway = Gateway(Configuration(Texts("{}")), Builder())
     for protocol in (Server, Mountable, Endpointer, Readying, Shareable):
         assert isinstance(gateway, protocol)
 
@@ -319,7 +319,7 @@ async def test_a_start_that_cannot_serve_anything_fails_and_leaves_its_address()
     (url,) = await gateway.bind()
     with pytest.raises(ConfigError, match="no such middleware"):
         await gateway.start()
-    again = Gateway(Configuration(Texts("")), builder, addresses=[url.removeprefix("http://")])
+    again = Gateway(Configuration(Texts("{}")), builder, addresses=[url.removeprefix("http://")])
     await again.bind()
     await again.stop()
 
@@ -332,7 +332,7 @@ async def test_a_stop_ends_a_start_that_waits() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    gateway = Gateway(Configuration(Texts("")), build, addresses=[LOCAL])
+    gateway = Gateway(Configuration(Texts("{}")), build, addresses=[LOCAL])
     task = asyncio.create_task(gateway.start())
     await waiting.wait()
     async with asyncio.timeout(10):
@@ -342,7 +342,7 @@ async def test_a_stop_ends_a_start_that_waits() -> None:
 
 async def test_a_stop_before_the_start_leaves_nothing_to_do() -> None:
     builder = Builder()
-    gateway = Gateway(Configuration(Texts("")), builder, addresses=[LOCAL])
+    gateway = Gateway(Configuration(Texts("{}")), builder, addresses=[LOCAL])
     await gateway.bind()
     await gateway.stop()
     async with asyncio.timeout(10):
@@ -373,7 +373,7 @@ async def test_several_addresses_serve_the_same() -> None:
 
 async def test_an_address_that_is_taken_is_named_and_the_others_are_left(served: Served) -> None:
     taken = f"127.0.0.1:{served.ports[0]}"
-    other = Gateway(Configuration(Texts("")), Builder(), addresses=[LOCAL, taken])
+    other = Gateway(Configuration(Texts("{}")), Builder(), addresses=[LOCAL, taken])
     with pytest.raises(StartupError, match=taken):
         await other.bind()
 
@@ -471,4 +471,4 @@ async def test_without_a_meter_the_path_of_metrics_is_like_any_other(served: Ser
 @pytest.mark.parametrize("addresses", [[], ":8080"])
 def test_addresses_that_are_no_list_are_refused(addresses: list[str]) -> None:
     with pytest.raises(ConfigError, match="addresses is a list"):
-        Gateway(Configuration(Texts("")), Builder(), addresses=addresses)
+        Gateway(Configuration(Texts("{}")), Builder(), addresses=addresses)

@@ -52,13 +52,13 @@ def parse(
     Keys that the message has not are left out, as in Go; ``read`` tells of them.
 
     Args:
-        text: The whole text; an empty one is the empty configuration.
+        text: The whole text; ``{}`` is the empty configuration.
         name: Of the file, for errors.
         environ: Variables; ``None`` for those of the process.
 
     Raises:
-        ConfigError: It is no YAML, a value is none of its field, or a variable is missing; names
-            the place.
+        ConfigError: It is empty or no YAML, a value is none of its field, or a variable is missing;
+            names the place.
     """
     return read(text, Gateway, name=name, environ=environ).message
 
@@ -98,7 +98,8 @@ def _tree(text: str) -> Any:
         assert decode is not None, "the core brings it"
         tree = decode(text.encode("utf-8", "surrogatepass"))
     if tree is None:
-        return {}
+        # Whoever copies over a file empties it first, and all endpoints would be gone till the end.
+        raise ConfigError("it is empty: write endpoints, or {} for none")
     if not isinstance(tree, dict):
         raise ConfigError(f"it is {_kind(tree)}, where keys such as endpoints are expected")
     return tree  # pyright: ignore[reportUnknownVariableType]

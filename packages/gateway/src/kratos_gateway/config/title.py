@@ -27,5 +27,7 @@ def title_of(text: str, *, environ: Mapping[str, str] | None = None) -> tuple[st
         ConfigError: It is none, or a variable is missing.
     """
     lines = text if text.lstrip().startswith("{") else "\n".join(_LINE.findall(text))
+    if not lines:
+        return "", ""
     found = parse(lines, environ=environ)
     return found.name, found.version
