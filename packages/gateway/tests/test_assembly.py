@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -229,6 +230,45 @@ def test_a_dry_run_refuses_what_cannot_be_served(
         main(["--dry-run", f"--conf={path}"])
     assert ended.value.code == 2
     assert "nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("-tls.cert nope.pem -tls.key nope.key", "the certificate nope.pem cannot be read"),
+        ("-tls.cert {path} -tls.key {path}", "holds no certificate in PEM"),
+        ("-workers -3", "workers must be a number from 0"),
+        ("-debug -debug.addr nonsense", "address nonsense: missing port"),
+        ("-addr nonsense", "address nonsense: missing port"),
+        ("-stop-timeout 0s", "stop_timeout must be a positive number"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_start_would_refuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str, told: str
+) -> None:
+    path = written(tmp_path / "gateway.yaml", "127.0.0.1:80")
+    with pytest.raises(SystemExit) as ended:
+        main(["--dry-run", f"--conf={path}", *flags.format(path=path).split()])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_dry_run_takes_no_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "gateway.yaml", "127.0.0.1:80")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        main(["--dry-run", f"-conf={path}", "-debug", f"-addr={place}", f"-debug.addr={place}"])
+    assert "can be served" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
+def test_a_dry_run_of_workers_starts_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kratos.process._probes", [])  # other tests may have used gRPC here
+    path = written(tmp_path / "gateway.yaml", "127.0.0.1:80")
+    main(["--dry-run", f"--conf={path}", "-workers=2", "-debug"])
+    assert "can be served" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])

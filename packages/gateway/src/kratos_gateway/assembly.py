@@ -39,7 +39,7 @@ from kratos_gateway.unreadable import unreadable_names
 from kratos_http.debug import DebugServer, Rendering
 from kratos_http.proxies import Proxies
 
-__all__ = ["Parts", "application", "assemble", "builder"]
+__all__ = ["Parts", "application", "application_of", "assemble", "builder"]
 
 _LATER: Final = 10.0  # seconds
 _MIB: Final = 1024 * 1024
@@ -78,7 +78,11 @@ def application(settings: Settings, *, environ: Mapping[str, str] | None = None)
         PluginNotFound: The registry or source is none that is installed.
     """
     environ = os.environ if environ is None else environ
-    parts = assemble(settings, environ=environ)
+    return application_of(assemble(settings, environ=environ), settings, environ=environ)
+
+
+def application_of(parts: Parts, settings: Settings, *, environ: Mapping[str, str]) -> App:
+    """Return the application of parts that were put together; errors as of ``application``."""
     name, version = _title(settings, environ)
     servers: list[Server] = [parts.gateway]
     host_servers: list[Server] = []

@@ -26,6 +26,7 @@ from kratos_gateway.settings import Settings
 __all__ = ["build", "main"]
 
 _ARGUMENTS: Final = "KRATOS_GATEWAY_ARGUMENTS"  # by which workers learn how it was called
+_BUILD: Final = f"{__name__}:build"
 _REFUSED: Final = 2
 _DRY_TIMEOUT: Final = 10.0  # seconds for registries
 
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_REFUSED)
     os.environ[_ARGUMENTS] = json.dumps(given)
     _set_up_log(settings)
-    run(f"{__name__}:build", workers=settings.workers)
+    run(_BUILD, workers=settings.workers)
 
 
 def build() -> App:
@@ -79,8 +80,10 @@ def _set_up_log(settings: Settings) -> None:
 
 
 async def _dry_run(settings: Settings) -> None:
-    """Make all that would be served, and give it back."""
-    from kratos_gateway.assembly import assemble
+    """Make all that would be served, and give it back; no address is taken."""
+    from kratos.tls import Rotation, server_context  # nobody else here needs them
+    from kratos.workers import supervise
+    from kratos_gateway.assembly import application_of, assemble
 
     limit = settings.resolve_timeout or _DRY_TIMEOUT
     parts = assemble(replace(settings, resolve_timeout=limit), environ=os.environ)
@@ -88,6 +91,11 @@ async def _dry_run(settings: Settings) -> None:
         for resource in parts.resources:
             await stack.enter_async_context(resource)
         stack.push_async_callback(parts.gateway.configuration.aclose)
+        app = application_of(parts, settings, environ=os.environ)
+        if settings.workers:
+            supervise(app, _BUILD, workers=settings.workers)
+        if settings.tls is not None:
+            Rotation(settings.tls, server_context)  # as each address makes it when it is taken
         await parts.gateway.apply(await parts.gateway.configuration.load())
         serving = parts.gateway.serving
         assert serving is not None, "applied just now"
