@@ -50,7 +50,43 @@ def test_a_warning_fails_only_if_it_shall(path: Path, capsys: pytest.CaptureFixt
 def test_a_file_that_cannot_be_read_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_text("endpoints: [{timeout: soon}]", encoding="utf-8")
     assert status("check", str(path)) == 1
-    assert capsys.readouterr().err.startswith(f"error: {path}: endpoints[0].timeout: ")
+    assert capsys.readouterr().err.startswith(f"{path}: error: endpoints[0].timeout: ")
+
+
+def test_all_that_cannot_be_read_is_told_and_unknown_keys_with_it(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(
+        """
+        tls_store: {"a.b": {server_name: 7}}
+        endpoints:
+          - {path: '${NOWHERE_TO_BE}', timeout: soon, backends: [{target: 'a:80', weight: x}]}
+          - {path: [], retry: {attemps: 2}, middlewares: [{options: {}}]}
+        """,
+        encoding="utf-8",
+    )
+    assert status("check", str(path)) == 1
+    told = capsys.readouterr().err.splitlines()
+    places = [line.removeprefix(f"{path}: ").split(": ")[:2] for line in told]
+    assert places == [
+        ["error", "endpoints[0].path"],
+        ["error", "endpoints[1].middlewares[0].options"],
+        ["error", 'tls_store["a.b"].server_name'],
+        ["error", "endpoints[0].timeout"],
+        ["error", "endpoints[0].backends[0].weight"],
+        ["error", "endpoints[1].path"],
+        ["warning", "endpoints[1].retry.attemps"],
+    ]
+
+
+def test_an_element_that_is_none_leaves_the_rest_of_its_list_untold(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text("endpoints: [7, {timeout: x}]\nname: []", encoding="utf-8")
+    assert status("check", str(path)) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{path}: error: endpoints[0]: expected an object, got 7")
+    assert second.startswith(f"{path}: error: name: ")
 
 
 def test_a_text_without_quotes_is_told_to_need_them(
@@ -58,7 +94,7 @@ def test_a_text_without_quotes_is_told_to_need_them(
 ) -> None:
     path.write_text("version: 1.0", encoding="utf-8")
     assert status("check", str(path)) == 1
-    told = f'error: {path}: version: expected a string, got 1.0: write it in quotes, "1.0"\n'
+    told = f'{path}: error: version: expected a string, got 1.0: write it in quotes, "1.0"\n'
     assert capsys.readouterr().err == told
     path.write_text("version: [1.0]", encoding="utf-8")
     assert status("check", str(path)) == 1
@@ -76,7 +112,7 @@ def test_a_file_in_another_encoding_is_told_by_its_name(
 ) -> None:
     path.write_bytes(b"name: caf\xe9")
     assert status("check", str(path)) == 1
-    assert capsys.readouterr().err.startswith(f"error: {path}: it is not UTF-8: ")
+    assert capsys.readouterr().err.startswith(f"{path}: error: the whole: it is not UTF-8: ")
 
 
 def test_a_target_is_told_the_forms_that_the_gateway_takes_and_no_others(
@@ -94,7 +130,9 @@ def test_a_file_that_is_not_there_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status("check", str(tmp_path / "none.yaml")) == 1
-    assert "No such file" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(
+        "none.yaml: error: the whole: it cannot be read: No such file or directory\n"
+    )
 
 
 def test_priority_files_are_checked_with_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +143,26 @@ def test_priority_files_are_checked_with_it(path: Path, capsys: pytest.CaptureFi
     (folder / "p.yaml").write_text(wrong, encoding="utf-8")
     assert status("check", str(path), "--priority", str(folder)) == 1
     assert capsys.readouterr().err.startswith(f"{folder / 'p.yaml'}: error: endpoints[1].path: ")
+
+
+def test_a_file_that_cannot_be_read_keeps_nothing_of_others_from_being_told(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = path.parent / "prior"
+    folder.mkdir()
+    path.write_text("name: []", encoding="utf-8")
+    back = "backends: [{target: 'a:80', tls: true, tlsConfigName: inner}]"
+    (folder / "a.yaml").write_text("endpoints: [", encoding="utf-8")
+    (folder / "b.yaml").write_text(f"endpoints: [{{path: b, {back}}}]", encoding="utf-8")
+    (folder / "c.yaml").write_bytes(b"name: caf\xe9")
+    assert status("check", str(path), "--priority", str(folder)) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:3] for line in told] == [
+        [str(path), "error", "name"],
+        [str(folder / "a.yaml"), "error", "the whole"],
+        [str(folder / "b.yaml"), "error", "endpoints[0].path"],
+        [str(folder / "c.yaml"), "error", "the whole"],
+    ]
 
 
 def test_priority_files_may_name_tls_of_the_main_file(

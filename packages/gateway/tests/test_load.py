@@ -18,6 +18,7 @@ from kratos_gateway.api.cors_pb2 import Cors
 from kratos_gateway.api.rewrite_pb2 import Rewrite
 from kratos_gateway.api.tracing_pb2 import Tracing
 from kratos_gateway.config import parse, parse_priority, problems, read
+from kratos_gateway.config.load import misread
 
 
 def middleware(name: str, options: Message | None) -> pb.Middleware:
@@ -275,6 +276,30 @@ def told(text: str) -> str:
         return str(error)
     found = problems(parsed.message, oddities=parsed.oddities, middleware=["cors"])
     return "\n".join([f"x.yaml: {parsed.message.name}", *map(str, found)])
+
+
+@pytest.mark.parametrize(
+    "key", ["a", "a.b", "a]", 'a"b', "a[0].b", 'a"]["b', 'a"][0]', "x" * 300, ""]
+)
+def test_any_key_may_be_of_what_is_wrong(key: str) -> None:
+    found = misread(json.dumps({"tlsStore": {key: {"key": 1}}, "hosts": [1]}), pb.Gateway)
+    assert {each.text for each in found.faults} == {
+        'expected a string, got 1: write it in quotes, "1"'
+    }
+
+
+@given(tree=st.dictionaries(NAMES, TREES, max_size=5))
+def test_all_that_is_wrong_is_told_of_what_is_refused_and_nothing_else(
+    tree: dict[str, Any],
+) -> None:
+    text, environ = json.dumps(tree), {"X": "text"}
+    faults = [str(each.text) for each in misread(text, pb.Gateway, environ=environ).faults]
+    refusal = ""
+    try:
+        read(text, pb.Gateway, name="x.yaml", environ=environ)
+    except ConfigError as error:
+        refusal = str(error)
+    assert any(fault in refusal for fault in faults) == bool(refusal)
 
 
 @given(tree=st.dictionaries(NAMES, TREES, max_size=5))

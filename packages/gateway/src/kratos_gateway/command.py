@@ -7,21 +7,18 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
-from kratos import App, plugins, run
-from kratos.errors import ConfigError, KratosError
+from kratos import App, run
+from kratos.errors import KratosError
 from kratos.log import Level, setup
 from kratos.process import worker_slot
-from kratos_gateway.api.gateway_pb2 import TLS, Gateway, Middleware, PriorityConfig
-from kratos_gateway.config import Problem, problems, read
-from kratos_gateway.config.shape import GROUP
-from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.settings import Settings
+from kratos_gateway.survey import survey
 
 __all__ = ["build", "main"]
 
@@ -114,58 +111,13 @@ def _check(arguments: Sequence[str]) -> int:
     parser.add_argument("--strict", action="store_true", help="warnings fail, too")
     given = parser.parse_args(arguments)
     discovery = False if given.no_discovery else None
-    try:
-        found = list(_problems(Path(given.file), given.priority, discovery=discovery))
-    except (ConfigError, OSError) as error:
-        _say(f"error: {error}", sys.stderr)
-        return 1
+    found = list(survey(Path(given.file), given.priority, discovery=discovery))
     for name, problem in found:
         _say(f"{name}: {problem}", sys.stderr)
     if any(problem.fatal or given.strict for _, problem in found):
         return 1
     _say(f"{given.file} {'has no errors' if found else 'is well'}", sys.stdout)
     return 0
-
-
-def _problems(
-    path: Path, priority: str | None, *, discovery: bool | None
-) -> Iterator[tuple[str, Problem]]:
-    """Yield problems of the main file, and of each other."""
-    from kratos_gateway.middleware.trying import complaints  # nobody else here needs it
-
-    def tried(middleware: Middleware) -> Sequence[Trouble]:
-        return asyncio.run(complaints(middleware, store=store, discovery=discovery))
-
-    installed = {plugin.name for plugin in plugins.find(GROUP)}
-    main = read(_text(path), Gateway, name=str(path))
-    store = main.message.tls_store
-    for problem in problems(
-        main.message,
-        oddities=main.oddities,
-        middleware=installed,
-        discovery=discovery,
-        complaints=tried,
-    ):
-        yield str(path), problem
-    names = {name: TLS() for name in store}  # what is wrong with them has been told
-    for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
-        parsed = read(_text(each), PriorityConfig, name=str(each))
-        alone = Gateway(endpoints=parsed.message.endpoints, tls_store=names)
-        for problem in problems(
-            alone,
-            oddities=parsed.oddities,
-            middleware=installed,
-            discovery=discovery,
-            complaints=tried,
-        ):
-            yield str(each), problem
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: it is not UTF-8: {error}") from error
 
 
 def _say(text: str, where: TextIO) -> None:

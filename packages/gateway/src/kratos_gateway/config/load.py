@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -19,13 +19,15 @@ from kratos.config.formats import decoder
 from kratos.errors import ConfigError
 from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
 from kratos_gateway.config.oddity import Oddity
-from kratos_gateway.config.shape import Shaper
+from kratos_gateway.config.shape import Fault, Shaper
 from kratos_protojson import JsonError, ParseOptions, Parser
 
-__all__ = ["Parsed", "parse", "parse_priority", "read"]
+__all__ = ["Misread", "Parsed", "misread", "parse", "parse_priority", "read"]
 
 M = TypeVar("M", bound=Message)
 
+_MOST: Final = 20  # of what is wrong with one text: for each, all of it is read again
+_STEP: Final = re.compile(r'([^.\[\]"]+)|\["(.*?)"\](?=[.\[]|$)|\[(\d+)\]')
 _PARSER: Final = Parser(ParseOptions(ignore_unknown=True))
 
 
@@ -39,6 +41,13 @@ class Parsed(Generic[M]):
     """
 
     message: M
+    oddities: Sequence[Oddity] = ()
+
+
+class Misread(NamedTuple):
+    """Why a text cannot be read, and what of it nothing would read."""
+
+    faults: Sequence[Oddity]
     oddities: Sequence[Oddity] = ()
 
 
@@ -89,6 +98,54 @@ def read(
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
     return Parsed(message=message, oddities=tuple(shaper.oddities))
+
+
+def misread(
+    text: str, message_type: type[Message], *, environ: Mapping[str, str] | None = None
+) -> Misread:
+    """Return all for which ``read`` refuses a text, where it tells the first; nothing if it reads.
+
+    Of a list, the first element that is wrong as a whole is told.
+    """
+    _load_options()
+    shaper = Shaper(os.environ if environ is None else environ, lenient=True)
+    try:
+        shaped = shaper.message(_tree(text), cast("Descriptor", message_type.DESCRIPTOR))
+    except Fault as fault:
+        return Misread([Oddity(place=fault.place, text=fault.text)], shaper.oddities)
+    except ValueError as error:
+        return Misread([Oddity(place="", text=str(error))])
+    return Misread([*shaper.faults, *_refusals(shaped, message_type)], shaper.oddities)
+
+
+def _refusals(shaped: Any, message_type: type[Message]) -> Iterator[Oddity]:
+    """Yield why a tree is not read, taking away from it what was told."""
+    for _ in range(_MOST):
+        try:
+            _PARSER.from_dict(shaped, message_type)
+        except JsonError as error:
+            yield Oddity(place=error.field, text=f"{error.problem}{_advice(error.problem)}")
+            if not _take_away(shaped, error.field):
+                return
+        else:
+            return
+
+
+def _take_away(tree: Any, place: str) -> bool:
+    """Take a value away, with the whole list if it is an element; tell whether it was there."""
+    owner: dict[str, Any] = {}
+    last = ""
+    within = tree
+    for name, key, index in _STEP.findall(place):
+        if index and isinstance(within, list):
+            items: list[Any] = within  # pyright: ignore[reportUnknownVariableType]
+            within = items[int(index)]
+        elif isinstance(within, dict):
+            owner, last = cast("dict[str, Any]", within), key or name
+            within = owner.get(last)
+        else:  # a key that is long or has quotes is not in the place as it was written
+            return False
+    return owner.pop(last, None) is not None
 
 
 def _tree(text: str) -> Any:

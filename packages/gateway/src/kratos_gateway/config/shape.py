@@ -16,7 +16,7 @@ from kratos import plugins
 from kratos.errors import ConfigError, PluginConflict, PluginLoadError, PluginNotFound
 from kratos_gateway.config.oddity import Oddity
 
-__all__ = ["GROUP", "Shaper"]
+__all__ = ["GROUP", "Fault", "Shaper"]
 
 GROUP: Final = "kratos.gateway.middleware"
 """Group of entry points of middleware, by name."""
@@ -38,25 +38,47 @@ _TRUTHS: Final = {
 }
 
 
+class Fault(ConfigError):
+    """Something that cannot be read.
+
+    Args:
+        place: Where.
+        text: What is wrong, and what to do.
+
+    Attributes:
+        place: Where.
+        text: What is wrong, and what to do.
+    """
+
+    def __init__(self, place: str, text: str) -> None:
+        super().__init__(f"{place}: {text}")
+        self.place: Final = place
+        self.text: Final = text
+
+
 class Shaper:
     """Fits trees to messages.
 
     Args:
         environ: Variables.
+        lenient: Whether what cannot be read is noted and left out, in place of an error.
 
     Attributes:
         oddities: What had no place so far.
+        faults: What was left out as it cannot be read.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, lenient: bool = False) -> None:
         self.oddities: list[Oddity] = []
+        self.faults: list[Oddity] = []
         self._environ = environ
+        self._lenient = lenient
 
     def message(self, tree: Any, kind: Descriptor, place: str = "") -> Any:
         """Return what a message is read of, from what is written at ``place``.
 
         Raises:
-            ConfigError: A variable is missing, or the type of an ``Any`` is not known.
+            Fault: A variable is missing, or the type of an ``Any`` is not known.
         """
         if kind.full_name == _ANY and isinstance(tree, dict):
             return self._any(cast("dict[str, Any]", tree), place)
@@ -68,10 +90,20 @@ class Shaper:
             within = f"{place}.{key}" if place else key
             field = fields.get(key)
             if field is not None:
-                fitted[key] = self._field(value, field, within)
+                self._fit(fitted, key, value, field, within)
             elif key != "@type":
                 self._note(within, key, fields, f"{kind.name} has no such key")
         return fitted
+
+    def _fit(
+        self, fitted: dict[str, Any], key: str, value: Any, field: FieldDescriptor, place: str
+    ) -> None:
+        try:
+            fitted[key] = self._field(value, field, place)
+        except Fault as fault:
+            if not self._lenient:
+                raise
+            self.faults.append(Oddity(place=fault.place, text=fault.text))
 
     def _field(self, value: Any, field: FieldDescriptor, place: str) -> Any:
         part = field.message_type
@@ -102,9 +134,10 @@ class Shaper:
     def _any(self, tree: dict[str, Any], place: str) -> Any:
         url = tree.get("@type")
         if not isinstance(url, str) or not url:
-            raise ConfigError(
-                f"{place}: it lacks the type of its options: write "
-                "'@type': type.googleapis.com/<full name of the message>"
+            raise Fault(
+                place,
+                "it lacks the type of its options: write "
+                "'@type': type.googleapis.com/<full name of the message>",
             )
         kind = _type_of(url, place)
         if kind.full_name.startswith(_WELL_KNOWN):
@@ -131,8 +164,8 @@ class Shaper:
             return value
         default: str | None = found["default"]
         if default is None:
-            raise ConfigError(
-                f"{place}: the environment has no {name}: set it, or write ${{{name}:default}}"
+            raise Fault(
+                place, f"the environment has no {name}: set it, or write ${{{name}:default}}"
             )
         return default
 
@@ -157,9 +190,10 @@ def _type_of(url: str, place: str) -> Descriptor:
             return pool.FindMessageTypeByName(name)
         except KeyError:
             continue
-    raise ConfigError(
-        f"{place}: no message {name!r} is known here: mend @type, or install the distribution "
-        "that brings the middleware"
+    raise Fault(
+        place,
+        f"no message {name!r} is known here: mend @type, or install the distribution that brings "
+        "the middleware",
     )
 
 
