@@ -153,6 +153,16 @@ async def test_keys_may_be_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("", "JSON"), ("[]", "a list"), ("{}", "no list 'keys'"), ('{"keys": []}', "no key that can")],
+)
+def test_a_file_without_keys_is_refused_at_once(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "keys.json").write_text(text)
+    with pytest.raises(ConfigError, match=rf": jwt: jwks .*json: .*{complaint}"):
+        behind(Backend(), "jwt", Jwt(jwks=str(tmp_path / "keys.json")))
+
+
+@pytest.mark.parametrize(
     ("options", "complaint"),
     [
         (Jwt(), "write jwks, openid, publicKey or secret"),
@@ -162,6 +172,8 @@ async def test_keys_may_be_in_a_file(tmp_path: Path) -> None:
         (Jwt(secret=SECRET, claim_headers={"sub": "a b"}), "no name of a header"),
         (Jwt(secret=SECRET, refresh=Duration(seconds=5)), "and there is neither"),
         (Jwt(jwks="https://a.test/keys", refresh=Duration()), "refresh must be at least 1 s"),
+        (Jwt(jwks="/nonexistent/jwks.json"), r"jwt: jwks cannot be read: .*No such file"),
+        (Jwt(jwks="\0"), "jwt: jwks cannot be read"),
         (Jwt(openid="issuer.test"), "openid is the URL of an issuer"),
         (Jwt(openid="http://issuer.test"), "use https"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -42,6 +43,7 @@ _NO_AUDIENCE: Final = (
     "jwt takes tokens that were made for any service, as it has no audiences: name this one"
 )
 _REFRESH: Final = 300.0  # seconds
+_LARGEST: Final = 256 * 1024  # bytes of a file of keys, as KeySet has it
 _HEADER: Final = b"authorization"
 _REMEMBERED: Final = 4096  # tokens that were well signed
 _CHALLENGE: Final = (b"www-authenticate", b"Bearer")
@@ -56,7 +58,7 @@ def build(options: AnyMessage | None, context: Context, /) -> Middleware:
     query that the options name. Headers that tell claims are dropped from what clients send.
 
     Raises:
-        ConfigError: There is no key, or an option is wrong.
+        ConfigError: There is no key, also in the file that ``jwks`` names, or an option is wrong.
         MissingDependency: ``kratos-jwt`` is not installed.
     """
     told = options_of(options, Jwt)
@@ -179,6 +181,8 @@ def _keys(told: Jwt, context: Context) -> Key | KeySet:
             raise ConfigError("refresh is how often jwks or openid is read, and there is neither")
     try:
         if kind == "jwks":
+            if "://" not in told.jwks:
+                _require_keys(told.jwks)
             return KeySet(told.jwks, interval=every, clock=context.clock)
         if kind == "openid":
             return _discovered(told.openid, every, context)
@@ -189,6 +193,18 @@ def _keys(told: Jwt, context: Context) -> Key | KeySet:
     except ConfigError as error:
         raise ConfigError(f"jwt: {error}") from error
     raise ConfigError("there is no key: write jwks, openid, publicKey or secret")
+
+
+def _require_keys(path: str) -> None:
+    """Refuse a file without keys now: else each token would be, and nobody be told before."""
+    from kratos_jwt.jwks import KnownKeys, parse
+
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(_LARGEST)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"jwks cannot be read: {error}") from error
+    parse(data, algorithms=(), secrets=True, known=KnownKeys(), origin=f"jwks {path}")
 
 
 def _discovered(issuer: str, every: float, context: Context) -> KeySet:
