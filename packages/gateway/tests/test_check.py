@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 import pytest
+import trustme
 
-from kratos_gateway.api.gateway_pb2 import Gateway
+from kratos_gateway.api.gateway_pb2 import TLS, Backend, Endpoint, Gateway
 from kratos_gateway.config import problems, read
 
 SOUND = "path: /a, protocol: HTTP, backends: [{target: '127.0.0.1:80'}]"
@@ -208,6 +209,30 @@ def test_a_certificate_without_its_key_is_told() -> None:
     text = f"tlsStore: {{a: {{cert: '-----BEGIN CERTIFICATE-----'}}}}\nendpoints: [{{{SOUND}}}]"
     (told,) = found(text)
     assert told.startswith("error: tls_store.a.key: ")
+
+
+def in_store(*, cacert: str = "", cert: str = "", key: str = "") -> list[str]:
+    endpoint = Endpoint(path="/a", backends=[Backend(target="a:80")])
+    store = {"a": TLS(cacert=cacert, cert=cert, key=key)}
+    gateway = Gateway(endpoints=[endpoint], tls_store=store)
+    return [str(problem) for problem in problems(gateway)]
+
+
+def test_certificates_that_back_ends_would_not_be_asked_with_are_told() -> None:
+    ca = trustme.CA()
+    own, other = ca.issue_cert("a.test"), ca.issue_cert("b.test")
+    roots, cert = ca.cert_pem.bytes().decode(), own.cert_chain_pems[0].bytes().decode()
+    key, stranger = (each.private_key_pem.bytes().decode() for each in (own, other))
+    assert in_store(cacert=roots, cert=cert, key=key) == []
+    (told,) = in_store(cacert="-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----")
+    assert told.startswith("error: tls_store.a.cacert: the roots of certificates cannot be used")
+    (told,) = in_store(cert=cert, key=stranger)
+    assert told == "error: tls_store.a.cert: the certificate and its key do not belong together"
+    (told,) = in_store(cert=cert, key=key.replace("\n", "\nx", 1))
+    assert told.startswith("error: tls_store.a.cert: the certificate and its key cannot be used")
+    first, second = in_store(cacert=key, cert=key, key=cert)
+    assert first == "error: tls_store.a.cacert: the ca holds no certificate in PEM"
+    assert second == "error: tls_store.a.cert: the certificate holds no certificate in PEM"
 
 
 def test_middleware_that_is_not_installed_is_an_error_where_it_is_required() -> None:

@@ -20,7 +20,7 @@ from kratos_gateway.backend.negotiated_node import NegotiatedNode
 from kratos_gateway.exchange import Answer, Request
 from kratos_http.http2 import Dialer
 
-__all__ = ["ConnectOptions", "Connections", "NodeConnection", "Place", "node_place"]
+__all__ = ["ConnectOptions", "Connections", "NodeConnection", "Place", "node_place", "require_tls"]
 
 _RETIRING: Final = 120.0  # seconds for requests to a node that is listed no more
 
@@ -209,6 +209,15 @@ def node_place(node: Node, *, tls: str, http2: bool, negotiated: bool = False) -
     """
     named = tls if node.secure else ""
     return Place(node.address, node.secure, named, http2, negotiated and node.secure)
+
+
+def require_tls(given: TLS) -> None:
+    """Refuse certificates and keys that no connection could be made with.
+
+    Raises:
+        ConfigError: They are none, or do not belong together; says which.
+    """
+    Rotation(_client_tls("", given), client_context)
 
 
 def _client_tls(name: str, given: TLS) -> ClientTls:

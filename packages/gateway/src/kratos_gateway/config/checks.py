@@ -136,8 +136,7 @@ def _probe_problem(backend: Backend) -> str | None:
     return None
 
 
-def tls_troubles(tls: TLS) -> Iterator[Trouble]:
-    """Tell what is wrong with an entry of the TLS store."""
+def _pem_troubles(tls: TLS) -> Iterator[Trouble]:
     for field in ("cacert", "cert", "key"):
         text: str = getattr(tls, field)
         if text and _PEM not in text:
@@ -145,6 +144,24 @@ def tls_troubles(tls: TLS) -> Iterator[Trouble]:
     if bool(tls.cert) != bool(tls.key):
         lacking = "key" if tls.cert else "cert"
         yield Trouble(lacking, "a certificate and its key go together, and this one is missing")
+
+
+def _material_troubles(tls: TLS) -> Iterator[Trouble]:
+    """Tell what the connections to back ends would refuse."""
+    from kratos_gateway.backend.connections import require_tls  # imported on use, as above
+
+    parts = (("cacert", TLS(cacert=tls.cacert)), ("cert", TLS(cert=tls.cert, key=tls.key)))
+    for field, part in parts:
+        try:
+            require_tls(part)
+        except ConfigError as error:
+            yield Trouble(field, str(error))
+
+
+def tls_troubles(tls: TLS) -> Iterator[Trouble]:
+    """Tell what is wrong with an entry of the TLS store."""
+    wrong = list(_pem_troubles(tls))
+    yield from wrong or _material_troubles(tls)
     if tls.insecure:
         text = "whoever is in the way can be the server; give cacert instead"
         yield Trouble("insecure", text, fatal=False)
