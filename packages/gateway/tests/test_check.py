@@ -6,9 +6,13 @@ import sys
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kratos_gateway.api.gateway_pb2 import TLS, Backend, Endpoint, Gateway
 from kratos_gateway.config import problems, read
+from kratos_gateway.config.reach import reach_troubles
+from kratos_gateway.routing import PathPattern
 
 SOUND = "path: /a, protocol: HTTP, backends: [{target: '127.0.0.1:80'}]"
 
@@ -258,6 +262,16 @@ def test_middleware_that_is_not_installed_is_an_error_where_it_is_required() -> 
         ("path: /a", "path: /a, percentage: 10"),
         ("path: /a, percentage: 100", "path: /a"),
         ("path: /a/*, match: [{header: a}]", "path: /a/b, match: [{query: b}, {header: a}]"),
+        ("path: '/c/{x}'", "path: /c/d"),
+        ("path: '/c/{x}'", "path: '/c/{y}'"),
+        ("path: '/c/{x}'", "path: '/c/v{y}'"),
+        ("path: '/{x}/d*'", "path: '/c/d/{y}*'"),
+        ("path: '/c/{x}*'", "path: /c/d*"),
+        ("path: '/{x}-{y}'", "path: /c-d"),
+        ("path: '/c/*'", "path: '/c/{x:[0-9]+}'"),
+        ("path: '/c/{x:[0-9]+}*'", "path: '/c/{x:[0-9]+}'"),
+        ("path: '/c/{x}', match: [{header: a}]", "path: /c/d, match: [{query: b}, {header: a}]"),
+        ("path: /a, host: A.test", "path: /a, host: a.TEST"),
     ],
 )
 def test_an_endpoint_that_is_never_asked_is_told(earlier: str, later: str) -> None:
@@ -281,6 +295,18 @@ def test_an_endpoint_that_is_never_asked_is_told(earlier: str, later: str) -> No
         ("path: /a, percentage: 50", "path: /a"),
         ("path: /a, percentage: 50", "path: /a, percentage: 50"),
         ("path: /a", "path: /a, match: [{header: a}], priority: 1"),
+        ("path: '/c/{x}'", "path: /c/"),
+        ("path: '/c/{x}'", "path: '/c/{y}*'"),
+        ("path: '/c/{x}*'", "path: '/c/*'"),
+        ("path: '/c/v{x}'", "path: '/c/{y}'"),
+        ("path: '/c/{x}'", "path: /c/d/e"),
+        ("path: '/c/{x}'", "path: '/c/{y:.*}'"),
+        ("path: '/c/{x:[a-z]+}'", "path: '/c/{x:[0-9]+}'"),
+        ("path: '/c/{x}', method: GET", "path: /c/d"),
+        ("path: '/c/{x}', host: x", "path: /c/d"),
+        ("path: '/c/{x}', match: [{header: a}]", "path: /c/d"),
+        ("path: '/c/{x}', percentage: 50", "path: /c/d"),
+        ("path: '/c/{x}'", "path: /c/d, priority: 1"),
         (
             "path: /a, percentage: 50, sticky: {cookie: a}",
             "path: /a, percentage: 50, sticky: {cookie: a, salt: b}",
@@ -294,6 +320,110 @@ def test_an_endpoint_that_is_never_asked_is_told(earlier: str, later: str) -> No
 def test_an_endpoint_with_requests_of_its_own_is_well(earlier: str, later: str) -> None:
     back = "backends: [{target: 'a:80'}]"
     assert found(f"endpoints: [{{{earlier}, {back}}}, {{{later}, {back}}}]") == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "advice"),
+    [
+        ("path: /a", "path: /a", "remove one of them"),
+        ("path: '/a/{x}', method: get", "path: '/a/{y}', method: GET", "remove one of them"),
+        ("path: '*'", "path: '/*'", "remove one of them"),
+        ("path: '*'", "path: /a", "move this one up"),
+        ("path: /a", "path: /a, host: x", "move this one up"),
+        ("path: /a", "path: /a, percentage: 10", "move this one up"),
+    ],
+)
+def test_of_endpoints_that_are_alike_one_is_to_be_removed(
+    earlier: str, later: str, advice: str
+) -> None:
+    back = "backends: [{target: 'a:80'}]"
+    (told,) = found(f"endpoints: [{{{earlier}, {back}}}, {{{later}, {back}}}]")
+    assert told.endswith(f"takes all of its requests; {advice}")
+
+
+@given(
+    st.lists(st.sampled_from(["/a", "/b", "/{x}", "/a{x}", "/{x}b", "/", "/a{x}b"]), max_size=4),
+    st.lists(st.sampled_from(["/a", "/b", "/{x}", "/a{x}", "/{x}b", "/", "/a{x}b"]), max_size=4),
+    st.sampled_from(["", "*"]),
+    st.sampled_from(["", "*"]),
+    st.lists(st.sampled_from(["/a", "/b", "/", "/ab", "/abb", "/aab", "/axb", "/x"]), max_size=5),
+)
+def test_whoever_is_never_asked_has_no_path_of_its_own(
+    earlier: list[str], later: list[str], star: str, other: str, asked: list[str]
+) -> None:
+    def path(segments: list[str], end: str) -> str:
+        named = (text.replace("x", f"x{at}") for at, text in enumerate(segments))
+        return ("".join(named) or "/") + end
+
+    paths = [path(earlier, star), path(later, other)]
+    troubles = list(reach_troubles([Endpoint(path=each) for each in paths]))
+    first, second = map(PathPattern.parse, paths)
+    if troubles and second.matches("".join(asked)):
+        assert first.matches("".join(asked))
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("/caf%C3%A9", "write '/caf\u00e9'"),
+        ("/x//y", "write '/x/y'"),
+        ("/x/../y", "write '/y'"),
+        ("/x/./y", "write '/x/y'"),
+        ("/x/.", "write '/x'"),
+        ("/x//*", "write '/x/*'"),
+        ("/%41/{x}/%42{y:%43//?#}*", "write '/A/{x}/B{y:%43//?#}*'"),
+        ("/a//{x}/../b", "write '/a/b'"),
+        ("/search?q=1", "what follows ? is the query, which a match looks at"),
+        ("/a#top", "clients keep to themselves what follows #"),
+    ],
+)
+def test_a_path_that_no_request_has_is_told(path: str, advice: str) -> None:
+    (told,) = of_endpoint(f"path: '{path}', backends: [{{target: 'a:80'}}]")
+    assert told.startswith("warning: endpoints[0].path: no request has it: ")
+    assert advice in told
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/a/", "/caf\u00e9", "/.well-known/x", "/.*", "/a/..*", "/a..b", "*", "/*", "/%zz"),
+        *("/{x:a//b}", "/{x:a?}", "/{x:[#%]41}/y", "/{x:a{2}}/y", "/a b", "/{x}.{y}", "/a*b"),
+    ],
+)
+def test_a_path_that_requests_have_is_well(path: str) -> None:
+    assert of_endpoint(f"path: '{path}', backends: [{{target: 'a:80'}}]") == []
+
+
+def test_a_path_with_zero_bytes_is_told_alone() -> None:
+    (told,) = of_endpoint(r'path: "/{x}//\07\0", backends: [{target: "a:80"}]')
+    assert "holds a zero byte" in told
+
+
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("*.example.com", "write {name}, which is one label, or {name:.*}"),
+        ("*", "leave it out, for any host"),
+        ("https://example.com", "a host has neither a scheme nor a path"),
+        ("example.com/a", "a host has neither a scheme nor a path"),
+    ],
+)
+def test_a_host_that_no_request_has_is_told(host: str, advice: str) -> None:
+    (told,) = of_endpoint(f"path: /a, host: '{host}', backends: [{{target: 'a:80'}}]")
+    assert told.startswith("warning: endpoints[0].host: no request has it: ")
+    assert advice in told
+
+
+@pytest.mark.parametrize("host", ["a.test:80", "[::1]:80", "{x:.*}", "{x:[^/]*}.test", "{x}.test"])
+def test_a_host_that_requests_have_is_well(host: str) -> None:
+    assert of_endpoint(f"path: /a, host: '{host}', backends: [{{target: 'a:80'}}]") == []
+
+
+def test_a_path_that_the_gateway_answers_itself_is_told_unless_it_does_not() -> None:
+    text = "endpoints: [{path: /metrics, backends: [{target: 'a:80'}]}]"
+    (told,) = found(text)
+    assert told.startswith("warning: endpoints[0].path: it is never asked: the gateway answers")
+    assert found(text, metrics=False) == []
 
 
 def test_all_of_further_attempts_is_well() -> None:

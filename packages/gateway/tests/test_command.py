@@ -187,6 +187,15 @@ def test_a_registry_that_there_will_not_be_is_told(
     assert "there is no registry to ask" in capsys.readouterr().err
 
 
+def test_metrics_may_be_of_an_endpoint_where_the_gateway_shows_none(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(SOUND.replace("/a", "/metrics"), encoding="utf-8")
+    assert status("check", "--strict", str(path)) == 1
+    assert "or start it with -private-metrics" in capsys.readouterr().err
+    assert status("check", "--strict", "--private-metrics", str(path)) == 0
+
+
 def test_a_flag_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("--nonsense") == 2
     assert "--nonsense; --help tells all flags" in capsys.readouterr().err

@@ -108,10 +108,14 @@ def _check(arguments: Sequence[str]) -> int:
     parser.add_argument("file", nargs="?", default="config.yaml", help="default config.yaml")
     parser.add_argument("--priority", metavar="FOLDER", help="priority files that it goes with")
     parser.add_argument("--no-discovery", action="store_true", help="there will be no registry")
+    parser.add_argument(
+        "--private-metrics", action="store_true", help="/metrics will be a path of the endpoints"
+    )
     parser.add_argument("--strict", action="store_true", help="warnings fail, too")
     given = parser.parse_args(arguments)
     discovery = False if given.no_discovery else None
-    found = list(survey(Path(given.file), given.priority, discovery=discovery))
+    metrics = False if given.private_metrics else None
+    found = list(survey(Path(given.file), given.priority, discovery=discovery, metrics=metrics))
     for name, problem in found:
         _say(f"{name}: {problem}", sys.stderr)
     if any(problem.fatal or given.strict for _, problem in found):

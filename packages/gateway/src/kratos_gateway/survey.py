@@ -23,7 +23,11 @@ M = TypeVar("M", bound=Message)
 
 
 def survey(
-    path: Path, priority: str | None = None, *, discovery: bool | None = None
+    path: Path,
+    priority: str | None = None,
+    *,
+    discovery: bool | None = None,
+    metrics: bool | None = None,
 ) -> Iterator[tuple[str, Problem]]:
     """Yield what is wrong with the main file and with priority files, with the name of each.
 
@@ -33,11 +37,12 @@ def survey(
         path: The main file.
         priority: Folder of priority files; ``None`` for none.
         discovery: Whether there will be a registry; ``None`` if that is not known.
+        metrics: Whether the gateway will answer ``/metrics`` itself; ``None`` if that is not known.
     """
     main, found = _read(path, Gateway)
     yield from ((str(path), each) for each in found)
     store: Mapping[str, TLS] = _Any() if main is None else main.message.tls_store
-    sieve = _Sieve(store, discovery=discovery)
+    sieve = _Sieve(store, discovery=discovery, metrics=metrics)
     if main is not None:
         yield from ((str(path), each) for each in sieve.problems(main.message, main))
     for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
@@ -54,11 +59,15 @@ class _Sieve:
     Args:
         store: TLS by name, as the main file has it.
         discovery: As of ``survey``.
+        metrics: As of ``survey``.
     """
 
-    def __init__(self, store: Mapping[str, TLS], *, discovery: bool | None) -> None:
+    def __init__(
+        self, store: Mapping[str, TLS], *, discovery: bool | None, metrics: bool | None
+    ) -> None:
         self._store = store
         self._discovery = discovery
+        self._metrics = metrics
         self._installed = {plugin.name for plugin in plugins.find(GROUP)}
 
     def problems(self, gateway: Gateway, parsed: Parsed[M]) -> list[Problem]:
@@ -68,6 +77,7 @@ class _Sieve:
             middleware=self._installed,
             discovery=self._discovery,
             complaints=self._complaints,
+            metrics=self._metrics,
         )
 
     def alone(self, priority: PriorityConfig) -> Gateway:

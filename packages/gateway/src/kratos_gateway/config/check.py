@@ -19,6 +19,7 @@ from kratos_gateway.config.oddity import Oddity
 from kratos_gateway.config.reach import reach_troubles
 from kratos_gateway.config.retry_checks import retry_troubles
 from kratos_gateway.config.slowness import slow_expressions
+from kratos_gateway.config.spelling import spelling_troubles
 from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.required import is_required, known_as
 
@@ -54,6 +55,7 @@ def problems(
     middleware: Collection[str] | None = None,
     discovery: bool | None = None,
     complaints: Complaints | None = None,
+    metrics: bool | None = None,
 ) -> list[Problem]:
     """Return all that is wrong, in the order of the definition; nothing is connected or made.
 
@@ -63,6 +65,7 @@ def problems(
         middleware: Names that are installed; ``None`` if that is not known.
         discovery: Whether there will be a registry to ask; ``None`` if that is not known.
         complaints: Looks at the options of those that are installed; ``None`` for nobody.
+        metrics: Whether the gateway will answer ``/metrics`` itself; ``None`` if that is not known.
     """
     found = [Problem(place=each.place, text=each.text, fatal=False) for each in oddities]
     found += (_problem("", trouble) for trouble in _whole(gateway))
@@ -72,6 +75,7 @@ def problems(
     for at, endpoint in enumerate(gateway.endpoints):
         place = f"endpoints[{at}]"
         found += (_problem(place, each) for each in _endpoint(endpoint, gateway, discovery))
+        found += (_problem(place, each) for each in spelling_troubles(endpoint, metrics=metrics))
         found += _middleware(f"{place}.", endpoint.middlewares, middleware, complaints)
     found += (_problem(place, each) for place, each in reach_troubles(gateway.endpoints))
     slow = slow_expressions(gateway.endpoints, gateway.middlewares)

@@ -42,6 +42,10 @@ class Gapped:
             return False
         return _fits(parts[last], wanted[last], prefix=self._prefix)
 
+    def sample(self, filling: str) -> str:
+        """Return a text of it, or the beginning of one, with something in each of its gaps."""
+        return self._separator.join(filling.join(texts) for texts in self._segments)
+
     def taken(self, text: str) -> int | None:
         """Return the length of the beginning that a prefix takes of a text; ``None`` if none.
 
