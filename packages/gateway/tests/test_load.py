@@ -188,6 +188,12 @@ def test_a_name_that_an_enum_has_not_is_told() -> None:
     assert "did you mean 'GRPC'?" in oddity.text
 
 
+@pytest.mark.parametrize("word", ["grpc", "Grpc", "http"])
+def test_a_name_of_an_enum_in_lower_case_is_told_how_it_is_written(word: str) -> None:
+    (oddity,) = read(f"endpoints: [{{protocol: {word}}}]", pb.Gateway, name="x.yaml").oddities
+    assert oddity.text.endswith(f"so it says nothing; did you mean '{word.upper()}'?")
+
+
 def test_variables_of_the_environment_are_put_in() -> None:
     text = """
 name: ${NAME}-gateway

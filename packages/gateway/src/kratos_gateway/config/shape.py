@@ -170,7 +170,8 @@ class Shaper:
         return default
 
     def _note(self, place: str, name: str, known: Mapping[str, object], problem: str) -> None:
-        near = get_close_matches(name, known, n=1)
+        upper = name.upper()  # as words of enums are
+        near = [upper] if upper in known else get_close_matches(name, known, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
         self.oddities.append(Oddity(place=place, text=f"{problem}, so it says nothing; {advice}"))
 
