@@ -249,6 +249,23 @@ def test_middleware_that_is_not_installed_is_an_error_where_it_is_required() -> 
     assert warning.startswith("warning: ")
 
 
+@pytest.mark.parametrize("name", ["rest", "Connect", "grpcweb", "transcoder"])
+def test_middleware_for_grpc_is_told_where_nothing_is_of_grpc(name: str) -> None:
+    listed = f"middlewares: [{{name: cors}}, {{name: {name}}}]"
+    own = f"endpoints: [{{{SOUND}, {listed}}}]"
+    (told,) = found(own)
+    place = "endpoints[0].middlewares[1]"
+    assert told.startswith(
+        f"warning: {place}: {name.lower()} does nothing, as this endpoint is not"
+    )
+    assert found(own.replace("HTTP", "GRPC")) == []
+    around = f"{listed}\nendpoints: [{{{SOUND}}}]"
+    (told,) = found(around)
+    assert told.startswith(f"warning: middlewares[1]: {name.lower()} does nothing, as no endpoint")
+    calls = SOUND.replace("/a", "/b").replace("HTTP", "GRPC")
+    assert found(f"{listed}\nendpoints: [{{{SOUND}}}, {{{calls}}}]") == []
+
+
 @pytest.mark.parametrize(
     ("earlier", "later"),
     [

@@ -165,6 +165,19 @@ def test_a_file_that_cannot_be_read_keeps_nothing_of_others_from_being_told(
     ]
 
 
+def test_middleware_of_the_main_file_may_be_for_priority_files(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = path.parent / "prior"
+    folder.mkdir()
+    path.write_text(f"{SOUND}\nmiddlewares: [{{name: grpcweb}}]", encoding="utf-8")
+    assert status("check", "--strict", str(path), "--priority", str(folder)) == 1
+    assert "grpcweb does nothing" in capsys.readouterr().err
+    calls = SOUND.replace("/a", "/b").replace("HTTP", "GRPC")
+    (folder / "p.yaml").write_text(calls, encoding="utf-8")
+    assert status("check", "--strict", str(path), "--priority", str(folder)) == 0
+
+
 def test_priority_files_may_name_tls_of_the_main_file(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from kratos import plugins
 from kratos.errors import ConfigError
-from kratos_gateway.api.gateway_pb2 import TLS, Gateway, Middleware, PriorityConfig
+from kratos_gateway.api.gateway_pb2 import TLS, Endpoint, Gateway, Middleware, PriorityConfig
 from kratos_gateway.config import Parsed, Problem, problems, read
 from kratos_gateway.config.load import misread
 from kratos_gateway.config.shape import GROUP
@@ -40,17 +40,25 @@ def survey(
         metrics: Whether the gateway will answer ``/metrics`` itself; ``None`` if that is not known.
     """
     main, found = _read(path, Gateway)
+    others = [
+        (str(each), *_read(each, PriorityConfig))
+        for each in (sorted(Path(priority).glob("*.yaml")) if priority else ())
+    ]
     yield from ((str(path), each) for each in found)
     store: Mapping[str, TLS] = _Any() if main is None else main.message.tls_store
     sieve = _Sieve(store, discovery=discovery, metrics=metrics)
     if main is not None:
-        yield from ((str(path), each) for each in sieve.problems(main.message, main))
-    for each in sorted(Path(priority).glob("*.yaml")) if priority else ():
-        parsed, found = _read(each, PriorityConfig)
-        yield from ((str(each), problem) for problem in found)
+        elsewhere = [
+            endpoint
+            for _, parsed, _ in others
+            for endpoint in (parsed.message.endpoints if parsed is not None else ())
+        ]
+        yield from ((str(path), each) for each in sieve.problems(main.message, main, elsewhere))
+    for name, parsed, found in others:
+        yield from ((name, each) for each in found)
         if parsed is not None:
             alone = sieve.alone(parsed.message)
-            yield from ((str(each), problem) for problem in sieve.problems(alone, parsed))
+            yield from ((name, each) for each in sieve.problems(alone, parsed))
 
 
 class _Sieve:
@@ -70,7 +78,9 @@ class _Sieve:
         self._metrics = metrics
         self._installed = {plugin.name for plugin in plugins.find(GROUP)}
 
-    def problems(self, gateway: Gateway, parsed: Parsed[M]) -> list[Problem]:
+    def problems(
+        self, gateway: Gateway, parsed: Parsed[M], elsewhere: Sequence[Endpoint] = ()
+    ) -> list[Problem]:
         return problems(
             gateway,
             oddities=parsed.oddities,
@@ -78,6 +88,7 @@ class _Sieve:
             discovery=self._discovery,
             complaints=self._complaints,
             metrics=self._metrics,
+            elsewhere=elsewhere,
         )
 
     def alone(self, priority: PriorityConfig) -> Gateway:

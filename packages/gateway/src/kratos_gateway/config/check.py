@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from kratos_gateway.api.gateway_pb2 import Endpoint, Gateway, Middleware
+from kratos_gateway.api.gateway_pb2 import GRPC, Endpoint, Gateway, Middleware
 from kratos_gateway.config.checks import (
     backend_troubles,
     balancer_troubles,
@@ -24,6 +24,8 @@ from kratos_gateway.config.trouble import Trouble
 from kratos_gateway.required import is_required, known_as
 
 __all__ = ["Complaints", "Problem", "problems"]
+
+_OF_GRPC: Final = ("connect", "grpcweb", "rest", "transcoder")
 
 Complaints: TypeAlias = Callable[[Middleware], Sequence[Trouble]]
 """Tells why an installed middleware cannot be made, and what is odd about it."""
@@ -56,6 +58,7 @@ def problems(
     discovery: bool | None = None,
     complaints: Complaints | None = None,
     metrics: bool | None = None,
+    elsewhere: Sequence[Endpoint] = (),
 ) -> list[Problem]:
     """Return all that is wrong, in the order of the definition; nothing is connected or made.
 
@@ -66,17 +69,23 @@ def problems(
         discovery: Whether there will be a registry to ask; ``None`` if that is not known.
         complaints: Looks at the options of those that are installed; ``None`` for nobody.
         metrics: Whether the gateway will answer ``/metrics`` itself; ``None`` if that is not known.
+        elsewhere: Endpoints of other files, which have the middleware of the whole as well.
     """
     found = [Problem(place=each.place, text=each.text, fatal=False) for each in oddities]
     found += (_problem("", trouble) for trouble in _whole(gateway))
     for name, tls in gateway.tls_store.items():
         found += (_problem(f"tls_store.{name}", each) for each in tls_troubles(tls))
     found += _middleware("", gateway.middlewares, middleware, complaints)
+    around = [*gateway.endpoints, *elsewhere]
+    if around and all(each.protocol != GRPC for each in around):
+        found += _idle("", gateway.middlewares, "no endpoint is of gRPC")
     for at, endpoint in enumerate(gateway.endpoints):
         place = f"endpoints[{at}]"
         found += (_problem(place, each) for each in _endpoint(endpoint, gateway, discovery))
         found += (_problem(place, each) for each in spelling_troubles(endpoint, metrics=metrics))
         found += _middleware(f"{place}.", endpoint.middlewares, middleware, complaints)
+        if endpoint.protocol != GRPC:
+            found += _idle(f"{place}.", endpoint.middlewares, "this endpoint is not of gRPC")
     found += (_problem(place, each) for place, each in reach_troubles(gateway.endpoints))
     slow = slow_expressions(gateway.endpoints, gateway.middlewares)
     found += (Problem(place=place, text=text, fatal=False) for place, text in slow)
@@ -104,6 +113,15 @@ def _endpoint(endpoint: Endpoint, gateway: Gateway, discovery: bool | None) -> I
     yield from retry_troubles(endpoint)
     yield from balancer_troubles(endpoint)
     yield from backend_troubles(endpoint, gateway.tls_store, discovery=discovery)
+
+
+def _idle(place: str, listed: Sequence[Middleware], why: str) -> Iterator[Problem]:
+    """Tell of middleware for calls of gRPC, which passes over all others."""
+    for at, each in enumerate(listed):
+        name = each.name.strip().lower()
+        if name in _OF_GRPC:
+            text = f"{name} does nothing, as {why}: write protocol: GRPC, or leave it out"
+            yield Problem(place=f"{place}middlewares[{at}]", text=text, fatal=False)
 
 
 def _middleware(
