@@ -97,6 +97,16 @@ async def test_lines_of_the_log_are_json_if_they_shall_be(tmp_path: Path) -> Non
     assert all(json.loads(line) for line in running.lines)
 
 
+async def test_a_level_alone_leaves_lines_of_the_log_plain_text(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG.format("v1"), encoding="utf-8")
+    async with command(path, "-log.level", "debug") as running:
+        assert " INFO " in await running.until("application started")
+        running.process.send_signal(signal.SIGTERM)
+        await running.until("application stopped")
+    assert not [line for line in running.lines if line.startswith("{")]
+
+
 async def test_what_is_below_the_level_is_not_logged(tmp_path: Path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text("endpoints: [{}]", encoding="utf-8")

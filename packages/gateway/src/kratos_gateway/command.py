@@ -73,7 +73,7 @@ def build() -> App:
 def _set_up_log(settings: Settings) -> None:
     if settings.log_format or settings.log_level:
         level = Level[settings.log_level.upper() or "INFO"]
-        setup(level=level, format=cast("Any", settings.log_format or "auto"))
+        setup(level=level, format=cast("Any", settings.log_format or "text"))
 
 
 async def _dry_run(settings: Settings) -> None:
