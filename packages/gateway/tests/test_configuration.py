@@ -171,6 +171,15 @@ async def test_a_key_that_nothing_reads_is_told(
     assert "did you mean 'endpoints'?" in caplog.text
 
 
+async def test_a_key_of_a_priority_configuration_that_nothing_reads_is_told(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.texts.priorities["p.yaml"] = "endpoints: [{path: /p, timeouts: 1s}]"
+    await followed.look()
+    assert "p.yaml: endpoints[0].timeouts: Endpoint has no such key" in caplog.text
+    assert "did you mean 'timeout'?" in caplog.text
+
+
 async def test_an_expression_that_may_be_slow_is_told(
     followed: Followed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ from kratos.options import require_number
 from kratos_gateway.api.gateway_pb2 import Gateway, PriorityConfig
 from kratos_gateway.collecting import uncollected
 from kratos_gateway.config.documents import Document, Documents, Reader
-from kratos_gateway.config.load import parse_priority, read
+from kratos_gateway.config.load import read
+from kratos_gateway.config.oddity import Oddity
 from kratos_gateway.config.priority import merge
 from kratos_gateway.config.slowness import slow_expressions
 
@@ -178,20 +179,21 @@ class Configuration:
     def _parsed(self, documents: Documents) -> _Parsed:
         text, name = _text(documents.main), documents.main.name
         parsed = read(text, Gateway, name=name, environ=self._environ)
-        for oddity in parsed.oddities:
-            _log.warning("%s: %s", name, one_line(f"{oddity.place}: {oddity.text}"))
+        _warn_of_odd(name, parsed.oddities)
         message = parsed.message
         _warn_of_slow(name, slow_expressions(message.endpoints, message.middlewares))
         names = {each.name for each in documents.priorities}
         kept = {name: each for name, each in self._priorities.items() if name in names}
         for each in documents.priorities:
             try:
-                kept[each.name] = parse_priority(_text(each), name=each.name, environ=self._environ)
+                prior = read(_text(each), PriorityConfig, name=each.name, environ=self._environ)
             except ConfigError as error:
                 stays = "what it said before stays" if each.name in kept else "it is left out"
                 why = one_line(str(error))
                 _log.warning("a priority configuration cannot be read, %s: %s", stays, why)
             else:
+                kept[each.name] = prior.message
+                _warn_of_odd(each.name, prior.oddities)
                 _warn_of_slow(each.name, slow_expressions(kept[each.name].endpoints))
         return _Parsed(merge(message, [kept[name] for name in sorted(kept)]), kept)
 
@@ -211,6 +213,11 @@ class Configuration:
     async def _poke(self) -> None:
         await self._poked.wait()
         self._poked.clear()
+
+
+def _warn_of_odd(name: str, oddities: Iterable[Oddity]) -> None:
+    for each in oddities:
+        _log.warning("%s: %s", name, one_line(f"{each.place}: {each.text}"))
 
 
 def _warn_of_slow(name: str, slow: Iterable[tuple[str, str]]) -> None:
