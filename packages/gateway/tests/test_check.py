@@ -180,6 +180,14 @@ def test_a_wrong_back_end_is_told_with_its_place(backend: str, told: str) -> Non
     assert problem.startswith(told)
 
 
+def test_a_question_that_nobody_is_asked_is_told() -> None:
+    checked = "path: /a, backends: [{target: 'a:80', health_check: {%s}}]"
+    (told,) = of_endpoint(checked % "path: /x, timeout: 2s")
+    assert told.startswith("warning: endpoints[0].backends[0].health_check: nothing reads it: ")
+    assert of_endpoint(checked % "path: /x, timeout: 2s, interval: 5s") == []
+    assert of_endpoint(checked % "") == []
+
+
 def test_http2_where_it_is_spoken_anyway_is_told() -> None:
     backends = "backends: [{target: 'a:80', http2: true}]"
     (problem,) = of_endpoint(f"path: /a, protocol: GRPC, {backends}")

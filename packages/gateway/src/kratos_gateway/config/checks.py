@@ -95,9 +95,7 @@ def backend_troubles(
                 yield from _direct_troubles(place, backend)
         except ConfigError as error:
             yield Trouble(f"{place}.target", str(error))
-        problem = _probe_problem(backend)
-        if problem is not None:
-            yield Trouble(f"{place}.health_check", problem)
+        yield from _probe_troubles(place, backend)
         if backend.HasField("weight") and backend.weight < 0:
             yield Trouble(f"{place}.weight", f"{backend.weight} is negative")
         if backend.http2 and endpoint.protocol == GRPC:
@@ -124,16 +122,19 @@ def _tls_name_troubles(place: str, backend: Backend, store: Mapping[str, TLS]) -
         yield Trouble(f"{place}.tls_config_name", text, fatal=False)
 
 
-def _probe_problem(backend: Backend) -> str | None:
+def _probe_troubles(place: str, backend: Backend) -> Iterator[Trouble]:
     if not backend.HasField("health_check"):
-        return None
+        return
     from kratos_gateway.backend.probing import plan_of  # imported on use, as above
 
     try:
-        plan_of(backend, grpc=False)
+        plan = plan_of(backend, grpc=False)
     except ConfigError as error:
-        return str(error).removeprefix("health_check: ")
-    return None
+        yield Trouble(f"{place}.health_check", str(error).removeprefix("health_check: "))
+        return
+    if plan is None and backend.health_check.ListFields():  # an empty one may be from Go
+        text = "nothing reads it: nobody is asked without interval; write one, such as 5s"
+        yield Trouble(f"{place}.health_check", text, fatal=False)
 
 
 def _pem_troubles(tls: TLS) -> Iterator[Trouble]:
