@@ -234,6 +234,18 @@ def test_options_of_middleware_that_cannot_be_meant_are_an_error_where_it_is_req
     assert capsys.readouterr().err == f"{path}: warning: {place}: {why}; {left_out}\n"
 
 
+def test_what_middleware_warns_of_when_it_is_made_is_told(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(f"{SOUND}\nmiddlewares: [{{name: CORS, required: true}}]", encoding="utf-8")
+    assert status("check", str(path)) == 0
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(
+        f"{path}: warning: middlewares[0].options: cors: lets every origin read answers"
+    )
+    assert status("check", "--strict", str(path)) == 1
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("-version") == 0
     assert capsys.readouterr().out.startswith("kratos-gateway 0.")
