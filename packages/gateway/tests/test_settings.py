@@ -55,8 +55,35 @@ def test_flags_of_go_are_taken_with_one_dash_and_with_two(dash: str) -> None:
     assert found.gates == "gw:Retry=false"
 
 
-def test_a_flag_of_go_may_say_true() -> None:
-    assert settings("-debug=true").debug
+SWITCHES = {
+    "debug": "debug",
+    "dry-run": "dry_run",
+    "metrics.installed": "installed_meter",
+    "private-metrics": "public_metrics",
+    "retry.idempotent-only": "retry_unsafe",
+}
+
+
+@pytest.mark.parametrize("flag", SWITCHES)
+def test_a_switch_takes_the_words_of_go(flag: str) -> None:
+    def switched(*arguments: str) -> bool:
+        found: bool = getattr(settings(*arguments), SWITCHES[flag])
+        return found is not getattr(settings(), SWITCHES[flag])
+
+    for word in ("", "=1", "=t", "=T", "=true", "=TRUE", "=True"):
+        assert switched(f"-{flag}{word}")
+        assert switched(f"--{flag}{word}", "-conf", "a.yaml")
+    for word in ("=0", "=f", "=F", "=false", "=FALSE", "=False"):
+        assert not switched(f"-{flag}{word}")
+        assert not switched(f"-{flag}", f"-{flag}{word}")  # the last one counts, as in Go
+
+
+@pytest.mark.parametrize("given", ["-debug=maybe", "-debug=", "-dry-run=no"])
+def test_a_switch_that_says_neither_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError, match="is neither true nor false; --help"):
+        settings(given)
+    with pytest.raises(ConfigError, match="unrecognized arguments: false; --help"):
+        settings("-debug", "false")
 
 
 def test_variables_of_go_are_taken() -> None:

@@ -28,7 +28,10 @@ RESOLVE_TIMEOUT: Final = 10.0
 """Seconds for registries to tell the first instances, unless another time is given."""
 
 _TRUTHS: Final = ("1", "t", "T", "true", "TRUE", "True")
-_UNSET: Final = ("", "0", "f", "F", "false", "FALSE", "False")
+_FALSEHOODS: Final = ("0", "f", "F", "false", "FALSE", "False")
+_SWITCHES: Final = frozenset(
+    ("debug", "dry-run", "metrics.installed", "private-metrics", "retry.idempotent-only")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     def flag(name: str, **options: object) -> None:
         parser.add_argument(f"-{name}", f"--{name}", **options)  # type: ignore[arg-type]
 
+    def switch(name: str, **options: object) -> None:
+        assert name in _SWITCHES, "else it would take what follows it"
+        flag(name, type=_switched, default=False, metavar="=false", nargs="?", **options)
+
     flag("addr", action="append", metavar="ADDRESS", help=f"listen here; default {ADDRESS}")
     flag("conf", default="config.yaml", metavar="FILE", help="configuration; default config.yaml")
     flag("conf.priority", dest="priority", default="", metavar="FOLDER", help="priority files")
@@ -191,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     flag("ctrl.name", dest="name", default="", metavar="NAME", help="name for control services")
     flag("ctrl.service", dest="service", default="", metavar="URL[,URL]", help="ask these")
     flag("discovery.dsn", dest="dsn", default="", metavar="URL", help="registry of services")
-    flag("debug", action="store_true", help="serve /debug on an address of its own")
+    switch("debug", help="serve /debug on an address of its own")
     flag("debug.addr", dest="debug_addr", default=DEBUG_ADDRESS, metavar="ADDRESS", help="that one")
     flag("feature-gates", dest="gates", default="", metavar="NAME=BOOL[,...]", help="switch gates")
     flag(
@@ -201,10 +208,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NETWORK[,...]",
         help="proxies that are believed whom they speak for; all for everybody, as Go's does",
     )
-    flag(
+    switch(
         "retry.idempotent-only",
         dest="idempotent_only",
-        action="store_true",
         help="try no other requests again",
     )
     flag(
@@ -239,11 +245,10 @@ def _parser() -> argparse.ArgumentParser:
         help="key of the certificate; as often, and in the same order",
     )
     flag("tls.client-ca", dest="client_ca", default="", metavar="FILE", help="roots of clients")
-    flag("private-metrics", action="store_true", help="no /metrics on the addresses of clients")
-    flag(
+    switch("private-metrics", help="no /metrics on the addresses of clients")
+    switch(
         "metrics.installed",
         dest="installed_meter",
-        action="store_true",
         help="count with what is installed for that",
     )
     flag("workers", type=int, default=0, metavar="COUNT", help="processes that serve")
@@ -269,14 +274,21 @@ def _parser() -> argparse.ArgumentParser:
         version=f"kratos-gateway {version('kratos-gateway')}",
         help="tell the version and exit",
     )
-    flag("dry-run", action="store_true", help="make everything, and serve nothing")
+    switch("dry-run", help="make everything, and serve nothing")
     return parser
 
 
+def _switched(word: str) -> bool:
+    try:
+        return _word(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _as_argparse_has_it(argument: str) -> str:
-    """Return a flag as argparse reads it: Go's flags take ``-debug=true``, too."""
-    name, _, word = argument.partition("=")
-    return name if name.lstrip("-") == "debug" and word in _TRUTHS else argument
+    """Return a flag as argparse reads it: in Go a switch takes no argument but after ``=``."""
+    is_switch = argument.startswith("-") and argument.lstrip("-") in _SWITCHES
+    return f"{argument}=true" if is_switch else argument
 
 
 def _tls(given: argparse.Namespace) -> ServerTls | None:
@@ -354,8 +366,16 @@ def _count(name: str, count: int) -> int:
 
 def _truth(environ: Mapping[str, str], name: str) -> bool:
     word = environ.get(name, "")
-    if word not in (*_TRUTHS, *_UNSET):
-        raise ConfigError(f"{name}: {word!r} is neither true nor false")
+    try:
+        return bool(word) and _word(word)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _word(word: str) -> bool:
+    """Return what a word says, as of ``strconv.ParseBool`` of Go."""
+    if word not in (*_TRUTHS, *_FALSEHOODS):
+        raise ValueError(f"{word!r} is neither true nor false")
     return word in _TRUTHS
 
 
