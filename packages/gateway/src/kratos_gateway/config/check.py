@@ -118,7 +118,7 @@ def _endpoint(endpoint: Endpoint, gateway: Gateway, discovery: bool | None) -> I
 def _idle(place: str, listed: Sequence[Middleware], why: str) -> Iterator[Problem]:
     """Tell of middleware for calls of gRPC, which passes over all others."""
     for at, each in enumerate(listed):
-        name = each.name.strip().lower()
+        name = known_as(each)
         if name in _OF_GRPC:
             text = f"{name} does nothing, as {why}: write protocol: GRPC, or leave it out"
             yield Problem(place=f"{place}middlewares[{at}]", text=text, fatal=False)
