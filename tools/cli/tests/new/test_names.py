@@ -65,6 +65,14 @@ def test_a_package_that_would_hide_another_is_refused(name: str, why: str) -> No
     assert f"{name}-service" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["python", "protobuf", "pyyaml", "pytest-asyncio", "types-yaml"])
+def test_name_that_would_take_the_place_of_what_is_installed_is_refused(name: str) -> None:
+    with pytest.raises(CommandFailure, match="a library or a program that projects use") as caught:
+        names_of(name)
+    assert f"my-{name}" in str(caught.value)
+    assert names_of(f"my-{name}").distribution == f"my-{name}"
+
+
 def test_names_fit_into_those_of_kubernetes() -> None:
     assert names_of("a" * 40).package == "a" * 40
     with pytest.raises(CommandFailure, match="40 characters at most"):

@@ -18,11 +18,28 @@ _LONGEST: Final = 40  # what is made of it has to fit into 63 characters, as Kub
 _TAKEN: Final = frozenset(
     (
         *("aegis", "aiosqlite", "asyncpg", "coverage", "google", "greenlet", "grpc", "hatch"),
-        *("hatchling", "hypothesis", "kratos", "mypy", "pip", "pyright", "pytest", "ruff"),
-        *("sqlalchemy", "typing_extensions", "uv", "yaml"),
+        *("hatchling", "httptools", "hypothesis", "kratos", "mypy", "packaging", "pip", "pyright"),
+        *(
+            "pytest",
+            "ruff",
+            "sqlalchemy",
+            "typing_extensions",
+            "uv",
+            "uvloop",
+            "websockets",
+            "yaml",
+        ),
         *("api", "configs", "deploy", "src", "test", "tests"),
     )
 )
+# Distributions that it needs, and programs of an environment: its own would take their place.
+_INSTALLED: Final = frozenset(
+    (
+        *("activate", "backports-zstd", "googleapis-common-protos", "grpcio", "grpcio-tools"),
+        *("protobuf", "python", "python3", "pyyaml"),
+    )
+)
+_KINDS: Final = ("pytest-", "types-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +80,12 @@ def names_of(name: str) -> Names:
         raise CommandFailure(
             f"{name!r} cannot be the name of a project: its package {package!r} {hides}; "
             f"take {name}-service, for instance",
+            status=2,
+        )
+    if name in _INSTALLED or name.startswith(_KINDS):
+        raise CommandFailure(
+            f"{name!r} cannot be the name of a project: a library or a program that projects use "
+            f"has it, or one like it; take my-{name}, for instance",
             status=2,
         )
     return Names(distribution=name, package=package, prefix=f"{package.upper()}_")
