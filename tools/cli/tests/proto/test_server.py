@@ -304,6 +304,24 @@ def test_generated_code_beside_its_definition_is_found(
     python("-c", "from service.counter import CounterService; CounterService()")
 
 
+def test_code_that_was_generated_under_two_names_is_told_by_them(
+    folder: Path, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "api/demo/v1/demo.proto"
+    made = "rpc Make(Demo) returns (Demo);"
+    text = f"package demo.v1; message Demo {{}} service Demos {{ {made} }}"
+    write({path: f'syntax = "proto3"; {text}'})
+    assert main(["proto", "api"]) == 0
+    assert main(["proto", "api", "-I", "api"]) == 0
+    (folder / "service").mkdir()
+    capsys.readouterr()
+    assert main(["proto", "server", path, "-t", "service"]) == 2
+    told = capsys.readouterr().err
+    assert f"as {path}" in told
+    assert "as demo/v1/demo.proto" in told
+    assert "choose one" not in told
+
+
 def test_generated_code_in_two_places_must_be_chosen(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,10 +49,8 @@ def find_generated(definition: Path, folders: Sequence[Path]) -> Generated:
     for folder in folders:
         found = [*_matching(absolute, folder)]
         if len(found) > 1:
-            places = ", ".join(str(item.out) for item in found)
             raise CommandFailure(
-                f"there is generated code of {definition} in {places}; choose one with --out",
-                status=2,
+                f"there is generated code of {definition} {_twice(found)}", status=2
             )
         if found:
             return found[0]
@@ -61,6 +59,15 @@ def find_generated(definition: Path, folders: Sequence[Path]) -> Generated:
         f"there is no generated code of a service of {definition} in {searched}; generate it "
         f"first (kratos proto {definition}), or name its folder with --out"
     )
+
+
+def _twice(found: Sequence[Generated]) -> str:
+    """Return where code of a definition was written more than once, and what to do."""
+    folders = {item.out for item in found}
+    if len(folders) > 1:
+        return f"in {', '.join(map(str, sorted(folders)))}; choose one with --out"
+    names = " and as ".join(item.name for item in found)
+    return f"in {folders.pop()}, as {names}; remove what was generated under the wrong name"
 
 
 def package_of(folder: Path) -> str:
