@@ -130,5 +130,16 @@ async def test_shielded_work_is_bounded() -> None:
         await running
 
 
+async def test_shielded_work_with_limits_of_its_own_needs_none() -> None:
+    clock = FakeClock()
+    running = asyncio.create_task(shielded(clock.sleep(1000), clock=clock, timeout=None))
+
+    await clock.advance(999)
+    assert not running.done()
+    await clock.advance(1)
+
+    await running
+
+
 async def test_nothing_to_cancel_is_nothing_to_wait_for() -> None:
     await cancel_and_wait()

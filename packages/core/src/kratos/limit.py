@@ -81,13 +81,14 @@ async def cancel_and_wait(*tasks: asyncio.Task[object]) -> None:
         await asyncio.wait(tasks)
 
 
-async def shielded(work: Coroutine[Any, Any, T], *, clock: Clock, timeout: float) -> T:
+async def shielded(work: Coroutine[Any, Any, T], *, clock: Clock, timeout: float | None) -> T:
     """Run a clean-up to its end, however often the caller is cancelled meanwhile.
 
     Args:
         work: The clean-up.
         clock: Whose seconds count.
-        timeout: Seconds after which the clean-up itself is cancelled.
+        timeout: Seconds after which the clean-up itself is cancelled; ``None`` for never, if it
+            has limits of its own.
 
     Raises:
         TimeoutError: It took longer than ``timeout``.

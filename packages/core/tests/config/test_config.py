@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,7 @@ class Recorder:
         self.name = name
         self.refuse = refuse
         self.gate: asyncio.Event | None = None
+        self.back: Callable[[], Awaitable[None]] | None = None
 
     async def prepare(self, old: Snapshot, new: Snapshot, /) -> Prepared:
         self.log.append(f"{self.name} prepares")
@@ -81,6 +82,8 @@ class Recorder:
         self.log.append(f"{self.name} commits")
 
     async def rollback(self) -> None:
+        if self.back is not None:
+            await self.back()
         self.log.append(f"{self.name} rolls back")
 
 
@@ -262,6 +265,30 @@ async def test_participant_that_takes_too_long_refuses_the_change() -> None:
         assert "was not ready within 5 s" in str(config.last_error)
         assert config.snapshot["a"] == 1
     assert log == ["one prepares", "slow prepares", "one rolls back"]
+
+
+async def test_participant_that_does_not_roll_back_keeps_no_other_from_it_and_hides_no_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log: list[str] = []
+    source = MemorySource.of({"a": 1})
+    async with loaded(source, prepare_timeout=5.0) as (config, clock):
+        slow, endless, no = Recorder(log, "slow"), Recorder(log, "endless"), Recorder(log, "no")
+        slow.back = lambda: clock.sleep(4)
+        endless.back = lambda: clock.sleep(6)
+        no.refuse = "no!"
+        for participant in (Recorder(log, "one"), slow, endless, no):
+            config.join(participant)
+        source.set({"a": 2})
+        await clock.advance(5)
+        assert config.last_error is None  # not before all others had their time
+        await clock.advance(4)
+        assert str(config.last_error) == "no!"
+    assert log[4:] == ["slow rolls back", "one rolls back"]
+    assert caplog.messages == [
+        f"{endless!r} did not roll a change back within 5 s",
+        "a change of the configuration is refused: ConfigError: no!",
+    ]
 
 
 async def test_participant_that_left_is_not_asked() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from kratos.clock import Clock
 from kratos.config._dotted import MISSING, find
@@ -15,6 +16,8 @@ from kratos.limit import Limit, is_cancelled_from_outside, shielded
 
 __all__ = ["Change"]
 
+_NOT_ROLLED_BACK: Final = "%r failed to roll a change back"
+
 _log = logging.getLogger("kratos.config")
 
 
@@ -24,18 +27,20 @@ class Change:
     Args:
         old: In force.
         new: To be put in force.
+        clock: Time for the limit.
+        timeout: Seconds that each participant gets to prepare, and to roll back.
     """
 
-    __slots__ = ("_new", "_old", "_prepared")
+    __slots__ = ("_clock", "_new", "_old", "_prepared", "_timeout")
 
-    def __init__(self, old: Snapshot, new: Snapshot) -> None:
+    def __init__(self, old: Snapshot, new: Snapshot, *, clock: Clock, timeout: float) -> None:
         self._old = old
         self._new = new
+        self._clock = clock
+        self._timeout = timeout
         self._prepared: list[Prepared] = []
 
-    async def prepare(
-        self, participants: Sequence[Participant], clock: Clock, timeout: float
-    ) -> None:
+    async def prepare(self, participants: Sequence[Participant]) -> None:
         """Ask everybody; if one refuses, fails or is too late, all others roll back.
 
         Raises:
@@ -45,9 +50,10 @@ class Change:
         """
         try:
             for participant in participants:
-                await self._ask(participant, clock, timeout)
+                await self._ask(participant)
         except BaseException:
-            await shielded(self.roll_back(), clock=clock, timeout=timeout)
+            # Without a limit of its own: each participant has one, and none takes that of others.
+            await shielded(self.roll_back(), clock=self._clock, timeout=None)
             raise
 
     def commit(self, observers: Mapping[object, tuple[str, Observer]]) -> None:
@@ -68,8 +74,8 @@ class Change:
                 except Exception:
                     _log.exception("an observer of configuration key %r failed", key)
 
-    async def _ask(self, participant: Participant, clock: Clock, timeout: float) -> None:
-        limit = Limit(clock, timeout)
+    async def _ask(self, participant: Participant) -> None:
+        limit = Limit(self._clock, self._timeout)
         try:
             async with limit:
                 # Noted in here: the end of the limit takes turns, and may be cancelled in them.
@@ -77,7 +83,9 @@ class Change:
         except TimeoutError as error:
             if not limit.expired:
                 raise
-            raise ConfigError(f"{participant!r} was not ready within {timeout:g} s") from error
+            raise ConfigError(
+                f"{participant!r} was not ready within {self._timeout:g} s"
+            ) from error
         except asyncio.CancelledError as error:
             if is_cancelled_from_outside():
                 raise
@@ -92,13 +100,23 @@ class Change:
         self._prepared.append(prepared)
 
     async def roll_back(self) -> None:
-        """Let all who prepared roll back, the last one first; idempotent."""
+        """Let all who prepared roll back, the last one first; idempotent.
+
+        One that fails or is too late is logged, and the next one follows.
+        """
         while self._prepared:
             prepared = self._prepared.pop()
+            limit = Limit(self._clock, self._timeout)
             try:
-                await prepared.rollback()
-            except Exception:
-                _log.exception("%r failed to roll a change back", prepared)
+                async with limit:
+                    await prepared.rollback()
+            except TimeoutError as error:
+                if limit.expired:
+                    _log.error("%r did not roll a change back within %g s", prepared, self._timeout)
+                else:
+                    _log.error(_NOT_ROLLED_BACK, prepared, exc_info=error)
+            except Exception as error:
+                _log.error(_NOT_ROLLED_BACK, prepared, exc_info=error)
 
     def _differs(self, key: str) -> bool:
         old, new = find(self._old.tree, key), find(self._new.tree, key)

@@ -85,7 +85,7 @@ class Config:
         last_good: A file that keeps what sources said, so that a start succeeds while one of
             them cannot be reached. It is readable by its owner only.
         load_timeout: Seconds that a source may take at the start.
-        prepare_timeout: Seconds that each participant may take to prepare.
+        prepare_timeout: Seconds that each participant may take to prepare, and to roll back.
         meter: Counts changes, and shows their age; by default that of the ``App``, if there is one.
         clock: Time for all waits.
 
@@ -478,12 +478,12 @@ class Config:
             tree, new = self._built_of(states, revision)
         finally:
             self._took = self._clock.time() - begun
-        change = Change(old, new)
+        change = Change(old, new, clock=self._clock, timeout=self._prepare_timeout)
         if new != old:
             participants = [*self._participants.values()]
             if self._leader is not None:
                 participants.append(Leading(self._leader, states))
-            await change.prepare(participants, self._clock, self._prepare_timeout)
+            await change.prepare(participants)
         return _Proposed(change, partial(self._enact, change, tree, new))
 
     def _enact(self, change: Change, tree: Tree, new: Snapshot) -> None:
