@@ -23,6 +23,7 @@ from kratos.config import (
     Snapshot,
 )
 from kratos.errors import ConfigError
+from kratos.limit import cancel_and_wait
 from kratos.metrics import MemoryMeter
 from kratos.testing.clock import FakeClock
 from kratos.watch import Watcher
@@ -85,6 +86,17 @@ class Recorder:
         if self.back is not None:
             await self.back()
         self.log.append(f"{self.name} rolls back")
+
+
+async def give_up() -> None:
+    """End as what cancels a task of its own and awaits it does, though nobody cancelled us."""
+    task = asyncio.create_task(asyncio.sleep(0))
+    task.cancel()
+    await task
+
+
+def give_up_at_once(*_: object) -> None:
+    raise asyncio.CancelledError
 
 
 def noted(seen: list[tuple[object, object]], key: str) -> Callable[[Snapshot, Snapshot], None]:
@@ -289,6 +301,109 @@ async def test_participant_that_does_not_roll_back_keeps_no_other_from_it_and_hi
         f"{endless!r} did not roll a change back within 5 s",
         "a change of the configuration is refused: ConfigError: no!",
     ]
+
+
+async def test_participant_that_is_cancelled_as_it_rolls_back_ends_no_later_change(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log: list[str] = []
+    source = MemorySource.of({"a": 1})
+    async with loaded(source) as (config, clock):
+        cancelled = Recorder(log, "cancelled")
+        cancelled.back = give_up
+        config.join(Recorder(log, "one"))
+        config.join(cancelled)
+        leave = config.join(Recorder(log, "no", "no!"))
+        source.set({"a": 2})
+        await clock.settle()
+        assert str(config.last_error) == "no!"
+        assert log[3:] == ["one rolls back"]
+        leave()
+        source.set({"a": 3})
+        await clock.settle()
+        assert config.snapshot["a"] == 3
+        config.check()
+    assert caplog.messages == [
+        f"{cancelled!r} failed to roll a change back",
+        "a change of the configuration is refused: ConfigError: no!",
+    ]
+
+
+async def test_validator_that_is_cancelled_refuses_the_change() -> None:
+    source = MemorySource.of({"a": 1})
+    told: list[Snapshot] = []
+
+    def validate(snapshot: Snapshot) -> None:
+        told.append(snapshot)
+        if snapshot["a"] == 2:
+            give_up_at_once()
+
+    async with loaded(source, validators=[validate]) as (config, clock):
+        for number in (2, 3):
+            source.set({"a": number})
+            await clock.settle()
+            assert (config.last_error is None) is (number == 3)
+        assert config.snapshot["a"] == 3
+    assert len(told) == 3
+
+
+async def test_what_is_cancelled_as_a_change_comes_into_force_ends_no_later_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Cancelled(Recorder):
+        def commit(self) -> None:
+            give_up_at_once()
+
+    source = MemorySource.of({"a": 1})
+    async with loaded(source) as (config, clock):
+        log: list[str] = []
+        for participant in (Cancelled([]), Recorder(log, "one")):
+            config.join(participant)
+        config.watch("a", give_up_at_once)
+        config.watch("a", lambda _old, new: log.append(f"a is {new['a']}"))
+        for number in (2, 3):
+            source.set({"a": number})
+            await clock.settle()
+    assert log == [
+        *("one prepares", "one commits", "a is 2"),
+        *("one prepares", "one commits", "a is 3"),
+    ]
+    assert [message.rpartition(" failed")[2] for message in caplog.messages] == [
+        *(" to commit what it had prepared", "") * 2
+    ]
+
+
+async def test_meter_that_fails_ends_no_later_change(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MemoryMeter):
+        def counter(self, *_args: Any, **_options: Any) -> Any:
+            return None
+
+    source = MemorySource.of({"a": 1})
+    async with loaded(source, meter=Broken()) as (config, clock):
+        for number in (2, 3):
+            source.set({"a": number})
+            await clock.settle()
+            assert config.snapshot["a"] == number
+    assert caplog.messages == ["a change of the configuration failed"] * 2
+
+
+async def test_check_fails_when_nothing_is_followed_any_more() -> None:
+    async with loaded(MemorySource.of({"a": 1})) as (config, _):
+        config.check()
+        await cancel_and_wait(*(t for t in asyncio.all_tasks() if t.get_name() == "kratos-config"))
+        with pytest.raises(ConfigError, match="changes are followed no more"):
+            config.check()
+    config.check()
+
+
+async def test_source_that_is_cancelled_ends_the_start_with_an_error_that_names_it() -> None:
+    class Cancelled(MemorySource):
+        async def watch(self) -> Watcher[Sequence[KeyValue]]:
+            await give_up()
+            return await super().watch()
+
+    with pytest.raises(ConfigError, match="memory: it cannot be read: CancelledError"):
+        await Config(Cancelled.of({"a": 1})).load()
 
 
 async def test_participant_that_left_is_not_asked() -> None:

@@ -65,13 +65,13 @@ class Change:
         for prepared in self._prepared:
             try:
                 prepared.commit()
-            except Exception:
+            except (Exception, asyncio.CancelledError):  # no cancellation of ours: no await
                 _log.exception("%r failed to commit what it had prepared", prepared)
         for token, (key, observer) in tuple(observers.items()):
             if token in observers and (not key or self._differs(key)):
                 try:
                     observer(self._old, self._new)
-                except Exception:
+                except (Exception, asyncio.CancelledError):
                     _log.exception("an observer of configuration key %r failed", key)
 
     async def _ask(self, participant: Participant) -> None:
@@ -115,7 +115,9 @@ class Change:
                     _log.error("%r did not roll a change back within %g s", prepared, self._timeout)
                 else:
                     _log.error(_NOT_ROLLED_BACK, prepared, exc_info=error)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_cancelled_from_outside():
+                    raise
                 _log.error(_NOT_ROLLED_BACK, prepared, exc_info=error)
 
     def _differs(self, key: str) -> bool:

@@ -31,7 +31,7 @@ from kratos.config._tree import Builder, Tree
 from kratos.config.formats import Decoder
 from kratos.config.scan import require_kind, scan
 from kratos.errors import ConfigError
-from kratos.limit import Limit, cancel_and_wait, describe
+from kratos.limit import Limit, cancel_and_wait, describe, is_cancelled_from_outside
 from kratos.metrics import Meter
 from kratos.options import require_methods, require_number
 from kratos.watch import Feed
@@ -300,8 +300,11 @@ class Config:
         """Do nothing while all is well: a check for ``Health.add_check``, where ``App`` adds it.
 
         Raises:
-            ConfigError: The newest change was refused, or a source cannot be reached.
+            ConfigError: The newest change was refused, a source cannot be reached, or nothing is
+                followed any more.
         """
+        if self._task is not None and self._task.done() and not self._closed:
+            raise ConfigError("changes are followed no more: the task that did was ended")
         if self._last_error is not None:
             raise ConfigError(f"the newest change is refused: {describe(self._last_error)}")
         now = self._clock.time()
@@ -401,7 +404,9 @@ class Config:
         try:
             async with Limit(self._clock, self._load_timeout):
                 return tuple(await read(self._sources[name]))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled_from_outside():
+                raise
             if name not in kept:
                 raise _unread(name, error, self._load_timeout) from error
             _log.warning(
@@ -414,12 +419,15 @@ class Config:
 
     def _built_of(self, states: States, revision: int) -> tuple[Tree, Snapshot]:
         """Return what states make, if it is valid."""
-        tree = self._builder.build(states)
-        snapshot = Snapshot(tree.values, revision=revision)
-        if self._schema is not None:
-            self._scanned(tree, snapshot, self._schema)
-        for validate in self._validators:
-            validate(snapshot)
+        try:
+            tree = self._builder.build(states)
+            snapshot = Snapshot(tree.values, revision=revision)
+            if self._schema is not None:
+                self._scanned(tree, snapshot, self._schema)
+            for validate in self._validators:
+                validate(snapshot)
+        except asyncio.CancelledError as error:  # nobody can cancel us where nothing is awaited
+            raise ConfigError("what looks at the configuration was cancelled") from error
         return tree, snapshot
 
     def _scanned(
@@ -452,7 +460,13 @@ class Config:
             await self._dirty.wait()
             self._dirty.clear()
             self._took = 0.0
-            await self._apply()
+            try:
+                await self._apply()
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_cancelled_from_outside():
+                    raise
+                # Later changes are followed all the same: without them a service grows old unseen.
+                _log.error("a change of the configuration failed", exc_info=error)
             if self._took:
                 await self._clock.sleep(min(_REST * self._took, _LONGEST_REST))
 
@@ -533,7 +547,7 @@ async def read(source: Source) -> Sequence[KeyValue]:
         await watcher.aclose()
 
 
-def _unread(name: str, error: Exception, seconds: float) -> ConfigError:
+def _unread(name: str, error: BaseException, seconds: float) -> ConfigError:
     if isinstance(error, ConfigError):
         return error
     if isinstance(error, TimeoutError):
