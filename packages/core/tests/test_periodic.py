@@ -22,7 +22,7 @@ class Job:
         self.begun: list[float] = []
         self.ended: list[float] = []
         self.takes = 0.0
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
 
     async def run(self) -> None:
         self.begun.append(self.clock.time())
@@ -99,6 +99,30 @@ async def test_failed_run_is_logged_and_the_next_comes_in_its_time(
     assert job.begun == [0.0, 10.0]
     assert "job sweep failed" in caplog.text
     assert "disk full" in caplog.text
+
+
+async def test_run_that_lets_a_cancellation_of_its_own_out_has_failed_as_any_other(
+    clock: FakeClock, job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    job.failure = asyncio.CancelledError()
+    sweep = Periodic(job.run, interval=10.0, name="sweep", clock=clock)
+    async with running(App(servers=[sweep], clock=clock, signals=())):
+        await clock.settle()
+        job.failure = None
+        await clock.advance(10.0)
+    assert (job.begun, job.ended) == ([0.0, 10.0], [10.0])
+    assert "job sweep failed" in caplog.messages
+
+
+async def test_cancellation_ends_the_run_under_way_and_all_later_ones(
+    clock: FakeClock, job: Job, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    job.takes = 3.0
+    task = await start(Periodic(job.run, interval=10.0, clock=clock))
+    await cancel_and_wait(task)
+    await clock.advance(10.0)
+    assert task.cancelled()
+    assert (job.begun, job.ended, caplog.messages) == ([0.0], [], [])
 
 
 async def test_run_beyond_its_limit_is_cancelled(

@@ -9,7 +9,7 @@ from typing import cast
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError
-from kratos.limit import Limit
+from kratos.limit import Limit, is_cancelled_from_outside
 
 __all__ = ["Periodic"]
 
@@ -103,5 +103,7 @@ class Periodic:
                 _log.error("%s took longer than %s s and was cancelled", self, self._timeout)
             else:
                 _log.error("%s failed", self, exc_info=error)
-        except Exception:
-            _log.exception("%s failed", self)
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled_from_outside():
+                raise
+            _log.error("%s failed", self, exc_info=error)
