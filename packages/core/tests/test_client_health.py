@@ -29,7 +29,7 @@ class Bench:
         self.clock = FakeClock()
         self.ill: set[str] = set()
         self.asked = Counter[str]()
-        self.raises: Exception | None = None
+        self.raises: BaseException | None = None
         self.connector = FakeConnector(lazy=lazy)
         self.services = {address: EchoService() for address in (A, B)}
         for address, service in self.services.items():
@@ -113,6 +113,20 @@ async def test_check_that_fails_is_a_no(error: Exception) -> None:
     bench = Bench()
     bench.raises = error
     await bench.up()
+    assert [stats.ready for stats in bench.pool.stats()] == [False, False]
+    await bench.pool.aclose()
+
+
+async def test_check_that_is_cancelled_is_a_no_and_ends_no_later_one() -> None:
+    bench = Bench(failures=1)
+    await bench.up()
+    bench.raises = asyncio.CancelledError()
+    await bench.clock.advance(13)
+    assert [stats.ready for stats in bench.pool.stats()] == [False, False]
+    bench.raises = None
+    assert sum((await bench.calls()).values()) == 4
+    bench.ill = {A, B}
+    await bench.clock.advance(13)
     assert [stats.ready for stats in bench.pool.stats()] == [False, False]
     await bench.pool.aclose()
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from kratos.clock import SYSTEM_CLOCK, Clock
 from kratos.errors import ConfigError, Error
-from kratos.limit import cancel_and_wait, describe
+from kratos.limit import cancel_and_wait, describe, is_cancelled_from_outside
 from kratos.selector import Node
 from kratos.transport import Call, ChainCaller, Connection, Connector, Method
 
@@ -176,6 +176,10 @@ class _CheckedConnection:
             return "" if await self._health.check(self._inner) else "it says so itself"
         except (Error, OSError) as error:
             return describe(error)
+        except asyncio.CancelledError as error:
+            if is_cancelled_from_outside():
+                raise
+            return describe(error)  # some clients raise it when a call of theirs was ended
         except Exception as error:
             _log.exception("the health check of %s is broken", self.node.address)
             return describe(error)
