@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 
 from kratos.app import App, Hook, app_info, current_app
-from kratos.errors import Error, RegistryUnavailable, StartupError
+from kratos.errors import Error, KratosError, RegistryUnavailable, StartupError
 from kratos.health import Kind, Phase, Status
 from kratos.log import Level
 from kratos.offload import offload
@@ -414,6 +414,49 @@ async def test_server_that_cancels_itself_is_a_failure(stage: Stage) -> None:
     stage.assert_nothing_left()
 
 
+@pytest.mark.parametrize("step", ["before_start", "after_start"])
+async def test_hook_that_is_cancelled_from_within_fails_the_start_and_cancels_nobody(
+    stage: Stage, step: str
+) -> None:
+    cause = stage.failures[step] = asyncio.CancelledError()
+    failure = await stage.fail()
+    assert isinstance(failure, StartupError)
+    kind = step.replace("_", "-")
+    assert str(failure) == f"{kind} hook {step}_hook awaited something that was cancelled"
+    assert failure.__cause__ is cause
+    stage.assert_nothing_left()
+
+
+@pytest.mark.parametrize("step", ["before_stop", "after_stop"])
+async def test_hook_that_is_cancelled_from_within_fails_the_stop_and_cancels_nobody(
+    stage: Stage, step: str
+) -> None:
+    cause = stage.failures[step] = asyncio.CancelledError()
+    task = await stage.start()
+    stage.app.stop()
+    await asyncio.wait({task})
+    failure = task.exception()
+    assert type(failure) is KratosError
+    kind = step.replace("_", "-")
+    assert str(failure) == f"{kind} hook {step}_hook awaited something that was cancelled"
+    assert failure.__cause__ is cause
+    assert stage.journal[len(UP) :] == DOWN
+    stage.assert_nothing_left()
+
+
+async def test_resource_whose_exit_is_cancelled_from_within_fails_the_stop(stage: Stage) -> None:
+    class Cancelled(Resource):
+        async def __aexit__(self, *_: object) -> None:
+            raise asyncio.CancelledError
+
+    stage.make(resources=[Cancelled("pool", stage.journal)])
+    task = await stage.start()
+    stage.app.stop()
+    await asyncio.wait({task})
+    assert str(task.exception()) == "exit of Cancelled awaited something that was cancelled"
+    stage.assert_nothing_left()
+
+
 async def test_cancelled_run_stops_in_order_and_stays_cancelled(stage: Stage) -> None:
     task = await stage.start()
     task.cancel()
@@ -628,6 +671,17 @@ async def test_server_whose_stop_fails_is_cancelled_at_once(stage: Stage) -> Non
     stage.app.stop()
     await asyncio.wait({task})
     assert task.exception() is stage.rpc.failures["stop"]
+    stage.assert_nothing_left()
+
+
+async def test_server_whose_stop_is_cancelled_from_within_has_failed_to_stop(stage: Stage) -> None:
+    stage.make(stop_timeout=None)
+    stage.rpc.failures["stop"] = asyncio.CancelledError()
+    task = await stage.start()
+    stage.app.stop()
+    await asyncio.wait({task})
+    failure = task.exception()
+    assert str(failure) == "stop of rpc awaited something that was cancelled"
     stage.assert_nothing_left()
 
 

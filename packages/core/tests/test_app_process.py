@@ -332,6 +332,32 @@ def test_factory_that_fails_is_told_in_one_line(caplog: pytest.LogCaptureFixture
     assert not caplog.records[0].exc_info
 
 
+def test_hook_that_is_cancelled_from_within_is_told_and_refuses_the_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def connect(_app: App) -> None:
+        task = asyncio.create_task(asyncio.sleep(0))
+        task.cancel()
+        await task
+
+    with pytest.raises(SystemExit) as caught:
+        kratos.run(lambda: App(before_start=[connect], signals=()))
+    assert caught.value.code == 2
+    told = caplog.messages[-1]
+    assert told.startswith('application failed error="StartupError: before-start hook ')
+    assert told.endswith('connect awaited something that was cancelled"')
+
+
+def test_factory_that_is_cancelled_from_within_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def build() -> NoReturn:
+        raise asyncio.CancelledError
+
+    with pytest.raises(SystemExit) as caught:
+        kratos.run(build)
+    assert caught.value.code == 1
+    assert caplog.messages == ["application failed error=CancelledError"]
+
+
 def test_options_are_adapted_before_it_runs() -> None:
     names: list[str] = []
     log = MemoryLogger()

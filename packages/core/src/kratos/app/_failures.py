@@ -8,7 +8,7 @@ from kratos.errors import KratosError
 from kratos.limit import describe
 from kratos.log import Level, Logger
 
-__all__ = ["Failures"]
+__all__ = ["Failures", "within"]
 
 
 class Failures:
@@ -42,3 +42,15 @@ class Failures:
             error.add_note(f"{where} failed")
         else:
             self.first.add_note(f"later, {where} failed: {describe(error)}")
+
+
+def within(
+    where: str, error: asyncio.CancelledError, kind: type[KratosError] = KratosError
+) -> KratosError:
+    """Return the error of a step that something was cancelled in, but not the step itself.
+
+    As it is, it would tell whoever awaits ``run`` that somebody had cancelled that.
+    """
+    failure = kind(f"{where} awaited something that was cancelled")
+    failure.__cause__ = error
+    return failure

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from kratos.app._failures import Failures
+from kratos.app._failures import Failures, within
 from kratos.app._interrupt import Interruptible
 from kratos.app._options import Hook, Options, name_of
 from kratos.app._registration import Publication
@@ -137,9 +137,7 @@ class Life:
                     await self._start()
                 await self._ending.wait()
             except (Exception, asyncio.CancelledError) as error:
-                if is_cancelled_from_outside():
-                    self._take_cancellation()
-                self.failures.add(self._step, error)
+                self._fail(self._step, error, StartupError)
             finally:
                 self._ending.set()
                 self.settled.set()
@@ -364,9 +362,7 @@ class Life:
             try:
                 await work()
             except (Exception, asyncio.CancelledError) as error:
-                if is_cancelled_from_outside():
-                    self._take_cancellation()
-                self.failures.add(step, error)
+                self._fail(step, error, KratosError)
 
         self._stack.push_async_callback(guarded)
 
@@ -375,6 +371,14 @@ class Life:
     ) -> None:
         """Do on the way out what is not ours, for as long as an option allows."""
         self._at_end(step, lambda: self._in_time(step, work(), option))
+
+    def _fail(self, step: str, error: BaseException, kind: type[KratosError]) -> None:
+        """Note what a step ended with."""
+        if is_cancelled_from_outside():
+            self._take_cancellation()
+        elif isinstance(error, asyncio.CancelledError):
+            error = within(step, error, kind)
+        self.failures.add(step, error)
 
     def _take_cancellation(self) -> None:
         """Answer a cancellation of this task by giving up one step; the next ones still run."""

@@ -83,7 +83,7 @@ def run(
             app = _application(build, workers, adapt)
             stack.enter_context(of_process(app))  # its last words are its own, too
             app.serve()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             StdLogger().log(Level.FATAL, "application failed", {"error": told(error)})
             sys.exit(exit_code(error))
 

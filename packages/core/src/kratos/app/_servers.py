@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from kratos.app._failures import Failures
+from kratos.app._failures import Failures, within
 from kratos.app._options import name_of
 from kratos.app._spawned import CANCEL_GRACE
 from kratos.app._waiting import unended
 from kratos.clock import Clock
 from kratos.errors import KratosError, StartupError
-from kratos.limit import cancel_and_wait
+from kratos.limit import cancel_and_wait, is_cancelled_from_outside
 from kratos.log import Level, Logger
 from kratos.transport.server import Endpointer, Mount, Mountable, Readying, Server
 
@@ -185,8 +185,13 @@ class Servers:
     async def _stop(self, member: _Member) -> None:
         try:
             await _call(member, member.server.stop)
-        except Exception as error:
-            self._failures.add(f"stop of {member.name}", error)
+        except (Exception, asyncio.CancelledError) as error:
+            where = f"stop of {member.name}"
+            if isinstance(error, asyncio.CancelledError):
+                if is_cancelled_from_outside():
+                    raise
+                error = within(where, error)
+            self._failures.add(where, error)
             if member.running is not None:
                 member.running.cancel()
         if member.running is not None:
