@@ -60,6 +60,9 @@ def refuse():
 def leave():
     sys.exit(7)
 
+def give_up():
+    raise asyncio.CancelledError
+
 def stubborn():
     async def hang(app):
         await asyncio.Event().wait()
@@ -264,6 +267,7 @@ async def test_worker_tells_why_it_could_not_start(launch: Starter) -> None:
         ("missing", "there is no missing in", 2),
         ("what", "returns 7; it must return an App", 2),
         ("leave", "SystemExit: 7", 1),
+        ("give_up", "CancelledError", 1),
     ],
 )
 async def test_factory_that_makes_no_application_is_told_apart(

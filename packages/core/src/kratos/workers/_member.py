@@ -87,7 +87,7 @@ def work(target: str, descriptor: int) -> int:
             app = _build(target, setup)
             stack.enter_context(of_process(app))
             runner.run(_serve(app, setup, Channel(end), guard))
-        except (Exception, SystemExit) as error:
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
             _tell_failure(error, last_words)
             code = exit_code(error)
         end_within(GRACE, code)
