@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextvars import ContextVar
 from dataclasses import replace
@@ -88,11 +89,14 @@ def test_newest_message_that_is_kept_comes_to_who_listens_later(bus: Bus) -> Non
     assert heard == [2]
 
 
-def test_listener_that_fails_is_told_and_spoils_nothing(bus: Bus, log: MemoryLogger) -> None:
+@pytest.mark.parametrize("error", [LookupError, asyncio.CancelledError])
+def test_listener_that_fails_is_told_and_spoils_nothing(
+    error: type[BaseException], bus: Bus, log: MemoryLogger
+) -> None:
     heard: list[object] = []
 
     def fail(_value: object) -> None:
-        raise LookupError("no luck today")
+        raise error("no luck today")
 
     bus.subscribe("stale", fail)
     bus.subscribe("stale", heard.append)

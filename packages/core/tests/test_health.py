@@ -308,13 +308,14 @@ async def test_subscriber_hears_the_present_status_and_each_new_one(health: Heal
     assert heard == [None, Status.NOT_SERVING, Status.SERVING, Status.NOT_SERVING]
 
 
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
 async def test_failing_listener_is_logged_and_spares_others(
-    health: Health, caplog: pytest.LogCaptureFixture
+    error: type[BaseException], health: Health, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[Status | None] = []
 
     def fail(_status: Status | None) -> None:
-        raise ValueError("bad listener")
+        raise error("bad listener")
 
     health.subscribe("", fail)
     health.subscribe("", heard.append)

@@ -777,11 +777,12 @@ async def test_status_tells_the_age_of_its_state(held: Keeper, clock: FakeClock)
     assert held.status.age == 12
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 async def test_listener_that_raises_does_not_stop_the_keeper(
-    bench: Bench, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    error: type[BaseException], bench: Bench, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(status: RegistrationStatus) -> None:
-        raise ZeroDivisionError
+        raise error
 
     keeper = Keeper(bench, ONE, clock=clock, on_change=broken)
     await keeper.start(require=True)

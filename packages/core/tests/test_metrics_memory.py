@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Any
@@ -101,13 +102,14 @@ def test_wrong_number_of_values_for_labels_is_refused(meter: MemoryMeter) -> Non
         calls.labels("a").labels("b")
 
 
-def test_gauges_are_asked_for_before_they_are_read() -> None:
+@pytest.mark.parametrize("error", [LookupError, asyncio.CancelledError])
+def test_gauges_are_asked_for_before_they_are_read(error: type[BaseException]) -> None:
     log = MemoryLogger()
     meter = MemoryMeter(log=log)
     heat = meter.gauge("heat")
 
     def fail() -> None:
-        raise LookupError("no luck today")
+        raise error("no luck today")
 
     meter.on_collect(fail)
     meter.on_collect(lambda: heat.set(7.0))

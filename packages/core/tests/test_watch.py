@@ -432,13 +432,14 @@ async def test_cancellation_that_an_adapter_makes_up_does_not_end_the_feed(
     assert feed.current == "b"
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 async def test_listener_that_raises_does_not_hurt_the_others(
-    feed: Feed[str], board: Board, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    error: type[BaseException], feed: Feed[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[str] = []
 
     def broken(value: str) -> None:
-        raise ZeroDivisionError(value)
+        raise error(value)
 
     feed.subscribe(broken)
     feed.subscribe(seen.append)

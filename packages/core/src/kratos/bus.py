@@ -7,6 +7,7 @@ for both.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
@@ -163,7 +164,7 @@ class Bus:
         try:
             # A copy of its own: what one listener does with it is no other's business.
             context.run(listener, json.loads(json.dumps(published.value)))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # no cancellation of ours: no await
             self._log.log(
                 Level.ERROR, "a listener failed", {"topic": published.topic, "error": error}
             )

@@ -289,5 +289,5 @@ def _log_change(now: Result) -> None:
 def _call(listener: Listener, status: Status | None) -> None:
     try:
         listener(status)
-    except Exception:
+    except (Exception, asyncio.CancelledError):  # no cancellation of ours: no await
         _log.exception("a listener of health failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -120,7 +121,7 @@ class MemoryMeter:
         for publish in self._publishers:
             try:
                 publish()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:  # not ours: no await
                 self._log.log(Level.ERROR, "a gauge could not be set", {"error": error})
         return tuple(made.family() for made in self._instruments.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -122,5 +123,5 @@ class Reporter:
             return
         try:
             self._on_change(status)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # no cancellation of ours: no await
             _log.exception("%s: the listener for changes failed", status.instance)

@@ -290,5 +290,5 @@ class Feed(Generic[T]):
     def _call(self, listener: Callable[[X], None], argument: X) -> None:
         try:
             listener(argument)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # no cancellation of ours: no await
             _log.exception("%s: a listener failed", self._name)
