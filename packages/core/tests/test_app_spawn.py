@@ -191,6 +191,23 @@ async def test_failure_of_a_task_is_logged_and_stops_nothing(
     assert (Level.ERROR, "a spawned task failed", {"task": "mail", "error": failure}) in log.records
 
 
+async def test_task_that_awaits_something_cancelled_has_failed_and_one_that_is_cancelled_has_not(
+    app: App, clock: FakeClock, log: MemoryLogger, sleeper: Sleeper
+) -> None:
+    async def give_up() -> None:
+        task = asyncio.create_task(sleeper("own"))
+        task.cancel()
+        await task
+
+    async with running(app):
+        app.spawn(give_up(), name="mail")
+        app.spawn(sleeper("cancelled"), name="cancelled").cancel()
+        await clock.settle()
+    failed = [fields for _, message, fields in log.records if message == "a spawned task failed"]
+    assert [fields["task"] for fields in failed] == ["mail"]
+    assert isinstance(failed[0]["error"], asyncio.CancelledError)
+
+
 async def test_name_is_by_default_that_of_the_function(app: App, sleeper: Sleeper) -> None:
     async with running(app):
         task = app.spawn(sleeper("x"))

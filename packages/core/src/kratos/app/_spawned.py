@@ -83,10 +83,19 @@ class Spawned:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         del self._tasks[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = _failure(task)
+        if error is not None:
             self._log.log(
                 Level.ERROR, "a spawned task failed", {"task": task.get_name(), "error": error}
             )
+
+
+def _failure(task: asyncio.Task[Any]) -> BaseException | None:
+    """Return what a task failed with; ``None`` for one that somebody cancelled."""
+    if not task.cancelled():
+        return task.exception()
+    # Else something that it awaited was cancelled, which is a failure as any other.
+    return None if task.cancelling() else asyncio.CancelledError()
 
 
 async def _cancel_in_turn(tasks: Sequence[asyncio.Task[Any]]) -> None:
