@@ -124,6 +124,13 @@ def test_heads_that_mean_more_than_their_lines_are_not_kept(first: bytes) -> Non
     assert len(requests.seen) == 1
 
 
+@pytest.mark.parametrize("named", [b"host: shop\r\n", b"", b"host: evil\r\n"])
+def test_host_of_an_absolute_target_is_not_that_of_the_next_request(named: bytes) -> None:
+    lines = b"\r\n" + named + b"accept: */*\r\n\r\n"
+    second = b"GET /a HTTP/1.1" + lines
+    assert _outcome(second, b"GET http://evil/a HTTP/1.1" + lines) == _outcome(second)
+
+
 @pytest.mark.parametrize("last", [b"\r", b"0"])
 def test_head_that_is_cut_off_behind_known_lines_waits_for_its_end(last: bytes) -> None:
     known = b"\r\nhost: shop\r\ncontent-length: 53"

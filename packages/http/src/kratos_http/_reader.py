@@ -203,6 +203,7 @@ class Reader:
         path, query, host = _split_target(method, self._target)
         if host:
             self._headers = _asked_of(host, self._headers)
+            self._data = b""  # its lines may name another host: nothing is to be learned of them
         head = Head(method, path, query, self._headers)
         head.version = version
         self._hand_over(parser, self._placed(head))
