@@ -14,7 +14,7 @@ from kratos.errors import Error
 from kratos.transport.http import Endpoint, Head, Reply, Socket
 from kratos_http import Limits
 from kratos_http._endpoints import Constant
-from kratos_http.testing import Http2Peer, Http2Request, eventually, listening
+from kratos_http.testing import Http2Peer, Http2Request, eventually, frame, listening
 from kratos_http2 import ErrorCode, Settings
 
 Talk = Callable[[Head, Socket], Awaitable[None]]
@@ -297,6 +297,42 @@ async def test_endpoint_that_sends_waits_for_a_peer_that_does_not_read() -> None
         assert client.request.stream is not None
         peer.h2.consumed(client.request.stream, 65_536)
         await eventually(lambda: sent == 100)
+
+
+PINGS = frame(Opcode.PING, b"x" * 125) * 80
+
+
+async def test_peer_that_does_not_take_its_pongs_is_held_back_until_it_does() -> None:
+    limits = Limits(stream_window=64 * 1024)
+    settings = Settings(stream_window=16 * 1024)
+    async with chatting(echo, limits=limits, settings=settings) as (peer, _):
+        peer.reads = False
+        request = (await open_socket(peer)).request
+        stream = request.stream
+        assert stream is not None
+        for _ in range(40):
+            await request.send(PINGS)
+        for _ in range(20):  # each is answered after what the server could give back by then
+            assert (await peer.request("GET", "/plain")).status == 200
+        assert stream.pending > 100_000
+        peer.reads = True
+        peer.h2.consumed(stream, len(request.body))
+        await eventually(lambda: len(request.body) == 40 * 80 * 127)
+        assert not stream.pending
+
+
+async def test_peer_that_never_takes_its_pongs_is_given_up() -> None:
+    async with listening(Talks(echo)) as opened:
+        peer = await opened.connect_http2(Settings(stream_window=5))
+        request = (await open_socket(peer)).request
+        peer.reads = False
+        await request.send(PINGS)
+        assert (await peer.request("GET", "/plain")).status == 200
+        now = asyncio.get_running_loop().time()
+        opened.engine.sweep(now)
+        opened.engine.sweep(now + 32)
+        await eventually(lambda: request.code == ErrorCode.ENHANCE_YOUR_CALM)
+        assert opened.engine.offences == {"write_timeout": 1}
 
 
 async def test_silent_peer_is_pinged_and_given_up() -> None:

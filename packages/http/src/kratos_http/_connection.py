@@ -138,6 +138,12 @@ class ServerConnection(Answering):
             self._unfed = data
             self._feed_slices()
 
+    def resume_writing(self) -> None:
+        """Go on, and let a socket read on, too."""
+        super().resume_writing()
+        if self._socket is not None:
+            self._socket.relieve()
+
     def eof_received(self) -> None:
         """Take the end of the peer's stream for its going away, as Go does."""
         self._cancel(Cause.PEER_GONE)

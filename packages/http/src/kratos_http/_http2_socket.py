@@ -52,6 +52,7 @@ class SocketExchange(OpenExchange):
         """Let the endpoint send on."""
         if self._writer is not None and not self._writer.done():
             self._writer.set_result(None)
+        self._socket.relieve()
 
     def lose(self) -> None:
         """Note that nothing more comes, nor can be sent."""
@@ -75,6 +76,11 @@ class SocketExchange(OpenExchange):
 
     # For the socket.
 
+    @property
+    def writable(self) -> bool:
+        """Whether the peer takes what is sent to it."""
+        return not self.stream.pending
+
     def accept(self, head: Head, headers: WireHeaders) -> None:
         """Answer the handshake: it is a success like any other, and the stream stays open.
 
@@ -92,9 +98,12 @@ class SocketExchange(OpenExchange):
         self._connection.say(self.stream, head.method, reply)
 
     def send(self, data: bytes) -> None:
-        """Write, if there still is somebody to write to."""
-        if not (self.stream.sent_end or self._connection.lost):
-            self._connection.h2.send_data(self.stream, data)
+        """Write, if there still is somebody to write to, and see to it that it is taken."""
+        stream, connection = self.stream, self._connection
+        if not (stream.sent_end or connection.lost):
+            connection.h2.send_data(stream, data)
+            if stream.pending and not stream.closed:
+                connection.watch(stream)
 
     async def room(self) -> None:
         """Wait while the peer is slow.

@@ -127,6 +127,11 @@ class ServerSocket:
         else:
             self._early += data
 
+    def relieve(self) -> None:
+        """Note that the peer has taken what it was sent."""
+        if self._framed is not None:
+            self._framed.relieve()
+
     def lose(self) -> None:
         """Note that the connection has ended."""
         if self._framed is not None:

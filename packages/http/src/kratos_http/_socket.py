@@ -15,12 +15,21 @@ from kratos_http._turns import Turns
 __all__ = ["FramedSocket", "Pipe"]
 
 _HIGH_WATER: Final = 64 * 1024  # bytes of messages that may wait to be received
+_MOST_OWED: Final = 64 * 1024  # bytes that answer pings and may wait to be sent
 _OVERHEAD: Final = 64  # bytes that a waiting message counts besides its own
 _PING_TIMEOUT: Final = 1011
 
 
 class Pipe(Protocol):
-    """The connection beneath."""
+    """The connection beneath.
+
+    It calls ``relieve`` of its socket when it is writable again.
+    """
+
+    @property
+    def writable(self) -> bool:
+        """Whether the peer takes what is sent to it."""
+        ...
 
     def send(self, data: bytes) -> None:
         """Write, if there still is somebody to write to."""
@@ -63,6 +72,7 @@ class FramedSocket:
         "_heard",
         "_interval",
         "_messages",
+        "_owed",
         "_pinged",
         "_pipe",
         "_reading",
@@ -83,6 +93,7 @@ class FramedSocket:
         self._wait = close_timeout
         self._messages: deque[Message] = deque()
         self._size = 0
+        self._owed = 0  # bytes that answer pings, sent since the peer took everything
         self._reading: asyncio.Future[None] | None = None
         self._sending = asyncio.Lock()  # a handler may send from several tasks
         self._turns = Turns()
@@ -100,8 +111,12 @@ class FramedSocket:
 
     @property
     def full(self) -> bool:
-        """Whether enough messages wait to be received."""
-        return self._size > _HIGH_WATER and not self._closing
+        """Whether enough waits: messages to be received, or answers to pings to be sent.
+
+        What handlers send counts for nothing here: two ends that both send more than the other
+        takes would wait for each other.
+        """
+        return self._owed > _MOST_OWED or (self._size > _HIGH_WATER and not self._closing)
 
     def ping_every(self, interval: float, *, timeout: float, strict: bool) -> None:
         """Ping whenever nothing came for a while.
@@ -174,10 +189,17 @@ class FramedSocket:
             if not self._closing:
                 self._messages.append(message)
                 self._size += len(message) + _OVERHEAD
-        self._flush()
+        sent = self._flush()
+        if sent and not self._pipe.writable:
+            self._owed += sent
         if self._frames.close_code is not None or self._frames.failure is not None:
             self._end()
         self._wake()
+
+    def relieve(self) -> None:
+        """Note that the peer has taken what it was sent."""
+        self._owed = 0
+        self._pipe.regulate()
 
     def lose(self) -> None:
         """Note that the connection has ended."""
@@ -191,12 +213,17 @@ class FramedSocket:
             self._timer.cancel()
             self._timer = None
 
-    def _flush(self) -> None:
-        for data in self._frames.outgoing():
-            if data:
-                self._pipe.send(data)
-            else:
-                self._pipe.hang_up()
+    def _flush(self) -> int:
+        """Send what is to be sent, in one piece, and return how many bytes that is."""
+        pieces = self._frames.outgoing()
+        if not pieces:
+            return 0
+        data = b"".join(pieces)
+        if data:
+            self._pipe.send(data)
+        if not pieces[-1]:
+            self._pipe.hang_up()
+        return len(data)
 
     def _schedule(self, seconds: float) -> None:
         if self._timer is not None:

@@ -173,6 +173,8 @@ class StreamConnection(asyncio.Protocol):
         """Go on: the server has taken enough."""
         self._stalled = False
         _wake(self._writing)
+        if self._socket is not None:
+            self._socket.relieve()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what waits."""
@@ -241,6 +243,11 @@ class StreamConnection(asyncio.Protocol):
         if self._transport is None:
             socket.lose()
         self.regulate()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the server takes what is sent to it."""
+        return not self._stalled
 
     def send(self, data: bytes) -> None:
         """Write, if there still is somebody to write to."""
