@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -11,11 +12,12 @@ import pytest
 from kratos.testing.echo import EchoService
 from kratos.transport import Mount
 from kratos_http import HttpServer, Limits
+from kratos_http._frames import Frames, Side
 from kratos_http.testing import HANDSHAKE, SocketPeer, frame, next_frame, running
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
-Frames = list[tuple[int, bytes]]
+Got = list[tuple[int, bytes]]
 
 
 def word(text: str) -> bytes:
@@ -44,10 +46,10 @@ async def chatting(limits: Limits | None = None) -> AsyncGenerator[SocketPeer]:
             await peer.aclose()
 
 
-async def answers(peer: SocketPeer, data: bytes) -> Frames:
+async def answers(peer: SocketPeer, data: bytes) -> Got:
     """Send bytes and return all frames up to a close frame, which gives its code alone."""
     await peer.send(data)
-    got: Frames = []
+    got: Got = []
     while not got or got[-1][0] != CLOSE:
         opcode, payload = await next_frame(peer)
         got.append((opcode, payload[:2] if opcode == CLOSE else payload))
@@ -90,3 +92,38 @@ async def test_silent_peer_is_pinged() -> None:
         for _ in range(3):  # Go's client may be silent for long: it is not given up
             assert await next_frame(peer) == (PING, b"")
         assert await answers(peer, frame(TEXT, word("abc")) + DONE)
+
+
+@pytest.mark.parametrize("piece", [b"", b"x"])
+async def test_message_in_endless_small_frames_is_too_large(piece: bytes) -> None:
+    most = 1024 + 6400 // 32
+    allowed = frame(TEXT, b'"', final=False) + frame(CONT, piece, final=False) * (most - 2)
+    whole = word((piece * (most - 2)).decode())
+    async with chatting(Limits(max_message=6400)) as peer:
+        await peer.send(allowed + frame(CONT, b'"'))
+        assert await next_frame(peer) == (TEXT, whole)
+        got = await answers(peer, allowed + frame(CONT, piece, final=False) * 2)
+        assert got == [(CLOSE, code(1009))]
+
+
+def test_frames_of_a_message_take_no_more_memory_than_its_bytes() -> None:
+    frames = Frames(Side.SERVER, max_message=1_000_000)
+    frames.feed(frame(TEXT, b"", final=False))
+    pieces = frame(CONT, "\u0100".encode(), final=False) * 500
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            assert frames.feed(pieces) == []
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert frames.feed(frame(CONT, b"")) == ["\u0100" * 10_000]
+
+
+def test_client_is_told_of_a_message_in_too_many_frames() -> None:
+    frames = Frames(Side.CLIENT, max_message=100)
+    frames.feed(frame(BINARY, b"", final=False, masked=False))
+    frames.feed(frame(CONT, b"", final=False, masked=False) * 2000)
+    assert frames.failure is not None
+    assert frames.failure.reason == "MESSAGE_TOO_LARGE"
+    assert frames.failure.message == "a message comes in more than 1027 frames"

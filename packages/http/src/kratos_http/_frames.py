@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 import logging
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from websockets.exceptions import ConnectionClosed, InvalidState
+from websockets.exceptions import ConnectionClosed, InvalidState, PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -22,25 +22,45 @@ _log: Final = logging.getLogger("kratos.http.frames")
 _log.setLevel(logging.WARNING)
 
 _TOO_BIG: Final = 1009
+# A message may have one frame per so many of the bytes that it may have, and some for small ones.
+_BYTES_PER_FRAME: Final = 32
+_SPARE_FRAMES: Final = 1024
 _Decoder: Final = codecs.getincrementaldecoder("utf-8")
 _MOST_REASON: Final = 123  # bytes, RFC 6455, 5.5
+
+
+class _TooManyFrames(PayloadTooBig):
+    """A message comes in too many frames; empty ones would go on for ever."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(None, 0)
+        self._most = most
+
+    def __str__(self) -> str:
+        return f"a message comes in more than {self._most} frames"
 
 
 class _Assembling(Protocol):
     """The library's protocol, which knows frames only, with the messages that they make.
 
     A text is judged frame by frame, where the library judges frames: so nothing is answered
-    that follows a broken text, and one that cannot become UTF-8 any more is not awaited.
+    that follows a broken text, and one that cannot become UTF-8 any more is not awaited. Its bytes
+    are kept as they came: the strings of small frames are many times as large.
     """
 
     def __init__(self, side: Side, *, max_message: int) -> None:
         super().__init__(side, state=State.OPEN, max_size=max_message, logger=_log)
         self.messages: list[Message] = []
-        self._parts: list[Any] = []
+        self._most_frames = _SPARE_FRAMES + max_message // _BYTES_PER_FRAME
+        self._frames = 0  # of the message that has begun
+        self._body = bytearray()  # of it
         self._decoder: codecs.IncrementalDecoder | None = None  # of the text that has begun
 
     def recv_frame(self, frame: Frame) -> None:
-        """Take a frame; a ``UnicodeDecodeError`` fails the connection with 1007."""
+        """Take a frame.
+
+        A ``UnicodeDecodeError`` fails the connection with 1007, and ``PayloadTooBig`` with 1009.
+        """
         super().recv_frame(frame)
         opcode = frame.opcode
         if opcode is Opcode.TEXT and frame.fin:
@@ -53,12 +73,17 @@ class _Assembling(Protocol):
             self._continue(frame)
 
     def _continue(self, frame: Frame) -> None:
+        self._frames += 1
+        if self._frames > self._most_frames:
+            raise _TooManyFrames(self._most_frames)
         decoder = self._decoder
-        data = bytes(frame.data)
-        self._parts.append(data if decoder is None else decoder.decode(data, frame.fin))
+        if decoder is not None:
+            decoder.decode(bytes(frame.data), frame.fin)
+        self._body += frame.data
         if frame.fin:
-            self.messages.append((b"" if decoder is None else "").join(self._parts))
-            self._parts = []
+            body, self._body = self._body, bytearray()
+            self.messages.append(bytes(body) if decoder is None else body.decode())
+            self._frames = 0
             self._decoder = None
 
 
@@ -67,7 +92,8 @@ class Frames:
 
     Args:
         side: Which end this is.
-        max_message: Bytes of the largest message that is taken.
+        max_message: Bytes of the largest message that is taken, which besides may come in one
+            frame per 32 of them, and 1024.
 
     Attributes:
         failure: What the peer did wrong; nothing is read any more.
@@ -135,6 +161,8 @@ class Frames:
         return self._protocol.data_to_send()
 
     def _judge(self, problem: Exception) -> Error:
+        if isinstance(problem, _TooManyFrames):
+            return Error(413, "MESSAGE_TOO_LARGE", str(problem))
         sent = self._protocol.close_sent
         if sent is not None and sent.code == _TOO_BIG:
             return Error(413, "MESSAGE_TOO_LARGE", f"a message exceeds {self._max_message} bytes")

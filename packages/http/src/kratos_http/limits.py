@@ -53,7 +53,7 @@ class Limits:
         keepalive: Between probes of the system on a connection on which nothing comes; after 9
             of them without an answer the peer is taken for gone.
         max_message: Bytes of the largest message that a WebSocket takes; a larger one closes
-            it with 1009.
+            it with 1009, and so does one in more frames than 1024 and one per 32 of these bytes.
         ping_interval: Between pings on a WebSocket from which nothing comes; ``math.inf`` for
             no pings.
         ping_timeout: For anything to come after a ping. Asked of browsers and of our own
