@@ -299,6 +299,53 @@ async def test_endpoint_that_sends_waits_for_a_peer_that_does_not_read() -> None
         await eventually(lambda: sent == 100)
 
 
+async def test_stream_that_ends_behind_many_messages_ends_well() -> None:
+    got: list[str | bytes] = []
+    closed = asyncio.Event()
+
+    async def collect(_head: Head, socket: Socket) -> None:
+        await socket.accept()
+        while (message := await socket.receive()) is not None:
+            got.append(message)
+        await socket.close()
+        closed.set()
+
+    async with chatting(collect) as (peer, _):
+        request = (await open_socket(peer)).request
+        words = [b"%d" % number for number in range(5000)]
+        sent = b"".join(frame(Opcode.TEXT, word) for word in words)
+        await request.send(sent + frame(Opcode.CLOSE, b"\x03\xe8"), end=True)
+        await closed.wait()
+        assert got == [word.decode() for word in words]
+        assert request.stream is not None
+        await eventually(lambda: request.stream is not None and request.stream.closed)
+        assert request.code in (None, ErrorCode.NO_ERROR)
+
+
+async def test_stream_that_ends_behind_many_messages_without_good_bye_is_gone() -> None:
+    seen: list[str] = []
+    done = asyncio.Event()
+
+    async def collect(_head: Head, socket: Socket) -> None:
+        await socket.accept()
+        try:
+            while await socket.receive() is not None:
+                pass
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+        except Error as error:
+            seen.append(error.reason)
+        finally:
+            done.set()
+
+    async with chatting(collect) as (peer, _):
+        request = (await open_socket(peer)).request
+        await request.send(frame(Opcode.TEXT, b"x") * 5000, end=True)
+        await done.wait()
+    assert seen[0] in ("cancelled", "CLIENT_CLOSED")
+
+
 PINGS = frame(Opcode.PING, b"x" * 125) * 80
 
 

@@ -41,6 +41,7 @@ class Peer:
     def __init__(self, sock: socket.socket) -> None:
         self.sent = 0
         self.got = 0
+        self.refused = 0  # times in a row that nothing could be sent
         self._sock = sock
         self._rest = b""
 
@@ -50,7 +51,9 @@ class Peer:
         try:
             size = self._sock.send(self._rest)
         except BlockingIOError:
+            self.refused += 1
             return
+        self.refused = 0
         self.sent += size
         self._rest = self._rest[size:]
 
@@ -85,16 +88,17 @@ async def stuck() -> AsyncGenerator[tuple[Listening, Peer, ServerConnection]]:
             peer.got = 0
             connection = await opened.connection()
 
-            def pauses() -> bool:
+            def stops() -> bool:
                 peer.send_some()
-                return connection.paused
+                return peer.refused == 100
 
-            await eventually(pauses)
+            await eventually(stops)
             yield opened, peer, connection
 
 
 async def test_peer_that_reads_no_pongs_is_not_read_until_it_does() -> None:
     async with stuck() as (_, peer, connection):
+        assert connection.paused
         assert not connection.writable
         whole = peer.sent // 131  # pings, of which each is answered by 127 bytes
 
@@ -103,7 +107,7 @@ async def test_peer_that_reads_no_pongs_is_not_read_until_it_does() -> None:
             return peer.got == whole * 127
 
         await eventually(takes)
-        assert not connection.paused
+        await eventually(lambda: not connection.paused)
 
 
 async def test_peer_that_never_reads_its_pongs_is_cut_off() -> None:
@@ -193,3 +197,74 @@ async def test_socket_whose_pongs_nobody_reads_can_still_be_closed() -> None:
     assert framed.close_code == 1000
     with pytest.raises(Error):
         await framed.send("late")
+
+
+async def test_others_have_their_turn_between_many_small_frames() -> None:
+    connection, framed, transport = opened()
+    pings = frame(PING, masked=False)
+    connection.data_received(pings * 30_000)
+    assert len(transport.written) <= 6 * 1024
+    assert not transport.reads
+    await eventually(lambda: len(transport.written) == 6 * 30_000)
+    await eventually(lambda: transport.reads)
+    assert not framed.unread
+
+
+async def test_others_have_their_turn_between_many_small_pieces() -> None:
+    connection, _, transport = opened()
+    for _ in range(1000):
+        connection.data_received(frame(PING, masked=False))
+    assert len(transport.written) <= 6 * 65
+    await eventually(lambda: len(transport.written) == 6 * 1000)
+
+
+async def test_what_came_before_the_end_of_a_connection_is_received() -> None:
+    connection, framed, _ = opened()
+    connection.data_received(b"".join(_text(f"{n}") for n in range(10_000)))
+    connection.connection_lost(None)
+    assert [await framed.receive() for _ in range(10_000)] == [f"{n}" for n in range(10_000)]
+    with pytest.raises(Error):
+        await framed.receive()
+
+
+async def test_pongs_that_cannot_be_sent_any_more_hold_nothing_up() -> None:
+    connection, framed, _ = opened()
+    connection.pause_writing()
+    connection.data_received(frame(PING, b"x" * 125, masked=False) * 2000 + _text("last"))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert framed.full
+    connection.connection_lost(None)
+    assert await framed.receive() == "last"
+
+
+async def test_messages_that_nobody_receives_are_not_read() -> None:
+    connection, framed, transport = opened()
+    connection.data_received(_text("x" * 100) * 10_000)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert framed.unread
+    for _ in range(10_000):
+        assert await framed.receive() == "x" * 100
+    await eventually(lambda: transport.reads)
+
+
+async def test_close_frame_behind_many_messages_is_the_end() -> None:
+    connection, framed, _ = opened()
+    close = frame(CLOSE, b"\x03\xe8", masked=False)
+    connection.data_received(_text("x") * 10_000 + close + _text("late") * 1000)
+    for _ in range(10_000):
+        assert await framed.receive() == "x"
+    assert await framed.receive() is None
+    assert not framed.unread
+
+
+async def test_socket_is_closed_though_many_messages_still_came() -> None:
+    connection, framed, _ = opened()
+    connection.data_received(_text("x") * 10_000 + frame(CLOSE, b"\x03\xe8", masked=False))
+    await framed.close()
+    assert framed.close_code == 1000
+
+
+def _text(text: str) -> bytes:
+    return frame(TEXT, text.encode(), masked=False)

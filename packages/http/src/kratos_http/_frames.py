@@ -51,6 +51,7 @@ class _Assembling(Protocol):
     def __init__(self, side: Side, *, max_message: int) -> None:
         super().__init__(side, state=State.OPEN, max_size=max_message, logger=_log)
         self.messages: list[Message] = []
+        self.taken = 0
         self._most_frames = _SPARE_FRAMES + max_message // _BYTES_PER_FRAME
         self._frames = 0  # of the message that has begun
         self._body = bytearray()  # of it
@@ -61,6 +62,7 @@ class _Assembling(Protocol):
 
         A ``UnicodeDecodeError`` fails the connection with 1007, and ``PayloadTooBig`` with 1009.
         """
+        self.taken += 1
         super().recv_frame(frame)
         opcode = frame.opcode
         if opcode is Opcode.TEXT and frame.fin:
@@ -112,12 +114,17 @@ class Frames:
         return self._protocol.state is State.OPEN
 
     @property
+    def taken(self) -> int:
+        """How many frames came."""
+        return self._protocol.taken
+
+    @property
     def close_code(self) -> int | None:
         """Code of the peer's close frame."""
         received = self._protocol.close_rcvd
         return None if received is None else received.code
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes | bytearray) -> list[Message]:
         """Return the messages that some bytes complete; ``outgoing`` answers pings and closes."""
         protocol = self._protocol
         if self.failure is not None:

@@ -25,7 +25,7 @@ _log = logging.getLogger("kratos.http")
 class SocketExchange(OpenExchange):
     """A WebSocket, and the pipe beneath it."""
 
-    __slots__ = ("_endpoint", "_held", "_socket", "_writer")
+    __slots__ = ("_endpoint", "_finished", "_held", "_socket", "_writer")
 
     def __init__(
         self, connection: Http2Answering, stream: Stream, head: Head, endpoint: Upgraded
@@ -33,6 +33,7 @@ class SocketExchange(OpenExchange):
         super().__init__(connection, stream, head)
         self._endpoint = endpoint
         self._socket = ServerSocket(self, head, connection.limits)
+        self._finished = False  # the peer sends nothing more; what it sent is still to be read
         self._held = 0  # bytes that the peer was not given back
         self._writer: asyncio.Future[None] | None = None
 
@@ -44,7 +45,9 @@ class SocketExchange(OpenExchange):
 
     def end(self) -> None:
         """Take the end of the stream for the peer's going away, unless it said good-bye."""
-        if self._socket.close_code is None:
+        if self._socket.unread:
+            self._finished = True
+        elif self._socket.close_code is None:
             self._connection.h2.reset(self.stream, ErrorCode.CANCEL)
             self.lose()
 
@@ -124,6 +127,9 @@ class SocketExchange(OpenExchange):
         if self._held and not self._socket.full:
             size, self._held = self._held, 0
             self._connection.h2.consumed(self.stream, size)
+        if self._finished and not self._socket.unread:
+            self._finished = False
+            self.end()
 
     def hang_up(self) -> None:
         """End the stream once everything is sent."""

@@ -120,6 +120,11 @@ class ServerSocket:
             return len(self._early) > _EARLY
         return self._framed.full
 
+    @property
+    def unread(self) -> bool:
+        """Whether something came that is still to be read, though nothing more may come."""
+        return self._framed is not None and self._framed.unread
+
     def feed(self, data: bytes) -> None:
         """Take bytes from the peer."""
         if self._framed is not None:

@@ -16,6 +16,8 @@ __all__ = ["FramedSocket", "Pipe"]
 
 _HIGH_WATER: Final = 64 * 1024  # bytes of messages that may wait to be received
 _MOST_OWED: Final = 64 * 1024  # bytes that answer pings and may wait to be sent
+_SLICE: Final = 2 * 1024  # bytes that are read in one go
+_MANY: Final = 64  # frames that are read before others have their turn
 _OVERHEAD: Final = 64  # bytes that a waiting message counts besides its own
 _PING_TIMEOUT: Final = 1011
 
@@ -66,12 +68,14 @@ class FramedSocket:
 
     __slots__ = (
         "_closing",
+        "_due",
         "_ended",
         "_frames",
         "_gone",
         "_heard",
         "_interval",
         "_messages",
+        "_most",
         "_owed",
         "_pinged",
         "_pipe",
@@ -82,6 +86,7 @@ class FramedSocket:
         "_timeout",
         "_timer",
         "_turns",
+        "_unread",
         "_wait",
         "newest",
     )
@@ -93,6 +98,9 @@ class FramedSocket:
         self._wait = close_timeout
         self._messages: deque[Message] = deque()
         self._size = 0
+        self._unread = bytearray()  # what came and is read in a later turn
+        self._due = False  # that turn is on its way
+        self._most = _MANY  # frames that may have come before it
         self._owed = 0  # bytes that answer pings, sent since the peer took everything
         self._reading: asyncio.Future[None] | None = None
         self._sending = asyncio.Lock()  # a handler may send from several tasks
@@ -111,12 +119,24 @@ class FramedSocket:
 
     @property
     def full(self) -> bool:
-        """Whether enough waits: messages to be received, or answers to pings to be sent.
+        """Whether enough waits: to be read, to be received, or to be sent in answer to pings."""
+        return bool(self._unread) or self._crowded
+
+    @property
+    def unread(self) -> bool:
+        """Whether something came that is still to be read, though nothing more may come."""
+        return bool(self._unread)
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether nothing more is to be read for now.
 
         What handlers send counts for nothing here: two ends that both send more than the other
         takes would wait for each other.
         """
-        return self._owed > _MOST_OWED or (self._size > _HIGH_WATER and not self._closing)
+        if self._owed > _MOST_OWED and not self._gone:
+            return True
+        return self._size > _HIGH_WATER and not self._closing
 
     def ping_every(self, interval: float, *, timeout: float, strict: bool) -> None:
         """Ping whenever nothing came for a while.
@@ -136,13 +156,13 @@ class FramedSocket:
                 raise self._frames.failure.clone()
             if self._frames.close_code is not None:
                 return None
-            if self._gone:
+            if self._gone and not self._unread:
                 raise Cause.PEER_GONE.error()
             self._reading = asyncio.get_running_loop().create_future()
             await self._reading
         message = self._messages.popleft()
         self._size -= len(message) + _OVERHEAD
-        self._pipe.regulate()
+        self._go_on()
         return message
 
     async def send(self, message: Message, /) -> None:
@@ -165,7 +185,7 @@ class FramedSocket:
         self._size = 0
         self._frames.close(code, reason)
         self._flush()
-        self._pipe.regulate()
+        self._go_on()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._wait):
@@ -184,6 +204,40 @@ class FramedSocket:
         if self._pinged:
             self._pinged = False
             self._schedule(self._interval)
+        if self._due or self._unread or self._crowded or len(data) > _SLICE:
+            self._unread += data
+            self._read_slices()
+        else:
+            self._read(data)
+
+    def _read_slices(self) -> None:
+        """Read what came as long as there is room, and until others are to have their turn."""
+        unread = self._unread
+        while unread and not (self._due or self._crowded):
+            data = unread[:_SLICE]
+            del unread[:_SLICE]
+            self._read(data)
+
+    def _read_on(self) -> None:
+        self._due = False
+        self._most = self._frames.taken + _MANY
+        self._read_slices()
+        if not self._unread:
+            self._pipe.regulate()
+
+    def _read_later(self) -> None:
+        """Let others have their turn: a few KiB may be hundreds of pings that are answered."""
+        self._due = True
+        asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _go_on(self) -> None:
+        """Read on, now that there may be room: first what came already."""
+        if not self._unread:
+            self._pipe.regulate()
+        elif not (self._due or self._crowded):
+            self._read_later()
+
+    def _read(self, data: bytes | bytearray) -> None:
         for message in self._frames.feed(data):
             self.newest = message
             if not self._closing:
@@ -192,20 +246,26 @@ class FramedSocket:
         sent = self._flush()
         if sent and not self._pipe.writable:
             self._owed += sent
-        if self._frames.close_code is not None or self._frames.failure is not None:
+        frames = self._frames
+        if frames.close_code is not None or frames.failure is not None:
+            self._unread.clear()
             self._end()
         self._wake()
+        if frames.taken > self._most and not self._due:
+            self._read_later()
 
     def relieve(self) -> None:
         """Note that the peer has taken what it was sent."""
         self._owed = 0
-        self._pipe.regulate()
+        self._go_on()
 
     def lose(self) -> None:
         """Note that the connection has ended."""
         self._gone = True
         self._end()
         self._wake()
+        if self._unread:
+            self._go_on()
 
     def _end(self) -> None:
         self._ended.set()
