@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import random
+import threading
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
@@ -16,14 +18,17 @@ from hypothesis import strategies as st
 
 from kratos.errors import ConfigError, Error
 from kratos.limit import cancel_and_wait
+from kratos.offload import CURRENT, Offload
 from kratos.transport import Mount
 from kratos.transport.cause import Cause
 from kratos.transport.http import Reply, WireHeaders
 from kratos_http import Compression, Decompression, HttpServer, Limits, Request, StreamReply
 from kratos_http._codings import choose
 from kratos_http._decompress import InflatedWire, inflate
+from kratos_http._packing import Packing
+from kratos_http._plan import Body
 from kratos_http._zstd import zstd
-from kratos_http.testing import OpenPeer
+from kratos_http.testing import OpenPeer, eventually
 
 JSON = (b"content-type", b"application/json; charset=utf-8")
 TEXT = b'{"name":"kratos"}' * 5000
@@ -407,3 +412,43 @@ async def test_body_cut_anywhere_is_inflated_alike(
 def test_wrong_options_are_refused(make: Any) -> None:
     with pytest.raises(ConfigError):
         make()
+
+
+@asynccontextmanager
+async def without_threads() -> AsyncGenerator[None]:
+    """Leave no thread to compress in."""
+    done = threading.Event()
+    async with Offload(threads=1, queue=0) as pool:
+        token = CURRENT.set(pool)
+        blocked = asyncio.ensure_future(pool.run(done.wait))
+        try:
+            await eventually(lambda: pool.running)
+            yield
+        finally:
+            CURRENT.reset(token)
+            done.set()
+            await blocked
+
+
+async def test_long_answer_is_sent_as_it_is_while_no_thread_is_free(open_peer: OpenPeer) -> None:
+    async with without_threads(), open_peer(server_of(Reply(200, (JSON,), TEXT))) as peer:
+        answer = await peer.request("GET", "/whole", headers=GZIP)
+        assert (answer.status, answer.body) == (200, TEXT)
+        assert answer.header("content-encoding") == ""
+        assert answer.header("vary") == "accept-encoding"
+
+
+@pytest.mark.parametrize("path", ["/known", "/unknown"])
+async def test_long_pieces_are_compressed_while_no_thread_is_free(
+    open_peer: OpenPeer, path: str
+) -> None:
+    async with without_threads(), open_peer(server_of(Reply(200, (JSON,), TEXT))) as peer:
+        answer = await peer.request("GET", path, headers=GZIP)
+        assert answer.header("content-encoding") == "gzip"
+        assert gzip.decompress(answer.body) == TEXT
+
+
+async def test_long_request_is_sent_as_it_is_while_no_thread_is_free() -> None:
+    body = Body("application/json", TEXT)
+    async with without_threads():
+        assert await Packing("gzip").pack(body) is body

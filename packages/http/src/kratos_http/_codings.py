@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeAlias
 
-from kratos.errors import ConfigError
+from kratos.errors import ConfigError, Error
 from kratos.offload import offload
 from kratos_http._zstd import has_zstd, zstd
 
-__all__ = ["TYPES", "Encoder", "NewEncoder", "choose", "gains", "installed", "pack", "sized"]
+__all__ = ["TYPES", "Encoder", "NewEncoder", "choose", "gains", "installed", "pack", "step"]
 
 _LONG: Final = 32 * 1024  # bytes that take more than a millisecond, so that a thread has to
+_FULL: Final = "OFFLOAD_FULL"
 _MOST_PREFERENCES: Final = 32  # of one header; the rest is not looked at
 # Types that gain by compression, besides text, and what ends in +json or +xml.
 TYPES: Final = frozenset(
@@ -99,17 +101,48 @@ def gains(kind: str, types: Collection[str] = TYPES) -> bool:
     return kind.startswith("text/") or kind.endswith(("+json", "+xml")) or kind in types
 
 
-def pack(new: NewEncoder, data: bytes) -> bytes:
-    """Compress a whole body."""
+async def pack(new: NewEncoder, data: bytes) -> bytes:
+    """Return a whole body compressed, or as it is where no thread is free for so many bytes."""
+    if len(data) < _LONG:
+        return _pack(new, data)
+    try:
+        return await offload(_pack, new, data)
+    except Error as error:
+        if error.reason != _FULL:
+            raise
+        return data
+
+
+async def step(encoder: Encoder, data: bytes, *, eager: bool) -> bytes:
+    """Compress a piece of a body that has begun, and so needs it whether a thread is free or not.
+
+    Args:
+        encoder: Of the body.
+        data: The piece.
+        eager: Whether the peer gets all of it now.
+    """
+    if len(data) < _LONG:
+        return _step(encoder, data, eager)
+    try:
+        return await offload(_step, encoder, data, eager)
+    except Error as error:
+        if error.reason != _FULL:
+            raise
+    packed: list[bytes] = []
+    for start in range(0, len(data), _LONG):
+        packed.append(encoder.compress(data[start : start + _LONG]))
+        await asyncio.sleep(0)  # others have their turn
+    return b"".join(packed) + (encoder.flush() if eager else b"")
+
+
+def _pack(new: NewEncoder, data: bytes) -> bytes:
     encoder = new()
     return encoder.compress(data) + encoder.finish()
 
 
-async def sized(size: int, function: Callable[..., bytes], *arguments: object) -> bytes:
-    """Call a function here, or in a thread if so many bytes would block too long."""
-    if size < _LONG:
-        return function(*arguments)
-    return await offload(function, *arguments)
+def _step(encoder: Encoder, data: bytes, eager: bool) -> bytes:  # noqa: FBT001
+    packed = encoder.compress(data)
+    return packed + encoder.flush() if eager else packed
 
 
 def _preferences(accept: str) -> dict[str, float]:

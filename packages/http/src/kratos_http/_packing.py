@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from kratos.errors import ConfigError
-from kratos_http._codings import NewEncoder, gains, installed, pack, sized
+from kratos_http._codings import NewEncoder, gains, installed, pack
 from kratos_http._plan import Body
 
 __all__ = ["Packing"]
@@ -40,5 +40,5 @@ class Packing:
         data = body.data
         if len(data) < _MINIMUM or not gains(body.content_type):
             return body
-        packed = await sized(len(data), pack, self._new, data)
+        packed = await pack(self._new, data)
         return body if len(packed) >= len(data) else replace(body, data=packed, coding=self._coding)

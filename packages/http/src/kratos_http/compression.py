@@ -16,7 +16,7 @@ from kratos.transport.http import (
     Wire,
     WireHeaders,
 )
-from kratos_http._codings import TYPES, Encoder, choose, gains, installed, pack, sized
+from kratos_http._codings import TYPES, Encoder, choose, gains, installed, pack, step
 from kratos_http._wrapping import WireProxy, with_vary
 
 __all__ = ["Compression"]
@@ -33,6 +33,8 @@ class Compression:
 
     Over TLS, an answer that holds a secret beside what a stranger chose tells of the secret by
     its compressed length (BREACH): send such answers with ``no-transform``.
+
+    Long answers are compressed in threads, and are sent as they are while none of these is free.
 
     Args:
         minimum: Bytes below which nothing is gained.
@@ -115,7 +117,7 @@ class _CompressedBuffered:
         whole = reply.body
         headers = with_vary(headers, b"accept-encoding")
         if coding and len(whole) >= options.minimum:
-            packed = await sized(len(whole), pack, options.codings[coding], whole)
+            packed = await pack(options.codings[coding], whole)
             if len(packed) < len(whole):
                 whole, headers = packed, _changed(headers, coding)
         return Reply(reply.status, headers, whole, reply.trailers)
@@ -162,7 +164,7 @@ class _CompressedWire(WireProxy):
     async def write(self, data: bytes, /) -> None:
         encoder = self._encoder
         if encoder is not None and data:
-            data = await sized(len(data), _step, encoder, data, self._eager)
+            data = await step(encoder, data, eager=self._eager)
             if not data:
                 return
         await self._wire.write(data)
@@ -191,8 +193,3 @@ def _weakened(headers: WireHeaders) -> WireHeaders:
         (name, b"W/" + value if name.lower() == b"etag" and value.startswith(b'"') else value)
         for name, value in headers
     ]
-
-
-def _step(encoder: Encoder, data: bytes, eager: bool) -> bytes:  # noqa: FBT001
-    packed = encoder.compress(data)
-    return packed + encoder.flush() if eager else packed
