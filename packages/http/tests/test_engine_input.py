@@ -186,6 +186,34 @@ async def test_body_of_an_ignored_upgrade_may_come_later() -> None:
         assert (await peer.answer()).body == b"/2|"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"],
+)
+async def test_what_follows_an_ignored_upgrade_that_closes_is_dropped(
+    body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = b"Connection: upgrade, close\r\nUpgrade: x\r\n"
+    last = b"POST /1 HTTP/1.1\r\n" + HOST + upgrade + body
+    heads, answers = await exchange(last + b"GET /2 HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert [head.path for head in heads] == [b"/1"]
+    assert answers.endswith(b"/1|abc")
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert not caplog.records
+
+
+async def test_what_follows_an_ignored_upgrade_of_an_old_version_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    upgrade = b"Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\nabc"
+    heads, answers = await exchange(
+        b"POST /1 HTTP/1.0\r\n" + HOST + upgrade + b"GET /2 HTTP/1.1\r\n" + HOST + b"\r\n"
+    )
+    assert [head.path for head in heads] == [b"/1"]
+    assert answers.endswith(b"/1|abc")
+    assert not caplog.records
+
+
 async def test_request_line_beyond_the_limit_is_refused() -> None:
     limits = Limits(max_head=1000)
     _, answers = await exchange(

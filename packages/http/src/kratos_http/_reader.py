@@ -297,11 +297,12 @@ class Reader:
 
         llhttp takes the body of such a request for that protocol. So the body is read by a
         fresh parser, which is told its framing. (Java's client asks for h2c with every first
-        request; ignoring it must not lose the body.)
+        request; ignoring it must not lose the body.) It is told, too, if nothing follows that.
         """
         if self._remainder:
             parser = self._parser = HttpRequestParser(self)
-            parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._remainder)
+            close = b"connection: close\r\n" if self._last else b""
+            parser.feed_data(b"POST / HTTP/1.1\r\n%b%b\r\n\r\n" % (close, self._remainder))
             self._remainder = b""
 
     def _check_size(self) -> None:
