@@ -110,8 +110,9 @@ async def test_head_is_answered_with_the_length_alone() -> None:
 async def test_status_without_body_has_none(status: int) -> None:
     async with listening(always(Reply(status, (), b"dropped"))) as opened:
         peer = await opened.connect()
-        assert (await peer.request("GET", "/")).status == status
-        assert (await peer.request("GET", "/")).status == status
+        for method in ("GET", "HEAD"):
+            answer = await peer.request(method, "/")
+            assert (answer.status, answer.header("content-length")) == (status, "")
 
 
 async def test_status_without_a_name_is_sent() -> None:

@@ -364,6 +364,7 @@ class TestAnswers:
         async with listening(always(Reply(status, (), b"dropped"))) as opened:
             answer = await (await opened.connect_http2()).request("GET", "/")
         assert (answer.status, answer.body) == (status, b"")
+        assert answer.header("content-length") == ""
 
     @pytest.mark.parametrize("body", [b"", b"hello"])
     async def test_trailers_follow_the_body(self, body: bytes) -> None:

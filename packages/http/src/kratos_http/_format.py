@@ -11,6 +11,7 @@ from typing import Final
 from kratos.transport.http import Reply, WireHeaders
 
 __all__ = [
+    "BODILESS",
     "CHUNKED",
     "CONTINUE",
     "chunk",
@@ -45,6 +46,8 @@ _CACHED_BLOCKS: Final = 256
 _CACHED_VALUE: Final = 128
 _JOINED_BODY: Final = 64 * 1024
 
+# Statuses of answers without a body; a length in a 304 would be that of the answer left out.
+BODILESS: Final = (204, 304)
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 _STATUS_LINES: Final[dict[int, bytes]] = {
@@ -59,7 +62,7 @@ _blocks: dict[WireHeaders, bytes] = {}
 
 def has_body(method: str, status: int) -> bool:
     """Tell whether an answer carries a body (RFC 9110, 6.4.1)."""
-    return method != "HEAD" and status not in (204, 304)
+    return method != "HEAD" and status not in BODILESS
 
 
 def require_final(status: int) -> None:
@@ -97,7 +100,7 @@ def render(
     require_final(status)
     head = opening(status, reply.headers, version=version, keep=keep, date=date)
     if not has_body(method, status):
-        length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
+        length = b"" if status in BODILESS else b"content-length: %d\r\n" % len(body)
         return (b"%b%b\r\n" % (head, length),)
     if reply.trailers and version == "1.1":
         first = chunk(body) if body else b""

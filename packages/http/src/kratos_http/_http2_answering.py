@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kratos.transport.cause import Cause
 from kratos.transport.http import Reply
 from kratos_http._answering import internal
-from kratos_http._format import has_body
+from kratos_http._format import BODILESS, has_body
 from kratos_http._http2_exchange import Exchange
 from kratos_http._http2_lingering import Lingering
 from kratos_http._http2_replies import CONTINUE, ReplyBlocks, length_field, trailer_block
@@ -306,7 +306,7 @@ class Http2Answering(Link):
             else:
                 self.h2.answer(stream, block + length_field(len(body)), body)
         else:
-            if status != 204:
+            if status not in BODILESS:
                 block += length_field(len(body))
             self.h2.send_headers(stream, block, end=True)
 
