@@ -13,6 +13,7 @@ from kratos.client.pool import Pool
 from kratos.errors import ConfigError, Error
 from kratos.middleware import Handler, chain, circuitbreaker, hedging, retry
 from kratos.selector import Node, NodeFilter, NodeSet, Outcome, OutcomeKind, Pick, RandomChoice
+from kratos.testing.clock import InstantClock
 from kratos.testing.connector import FakeConnector
 from kratos.testing.echo import COLLECT, ECHO, WATCH, EchoService, text
 from kratos.testing.guard import Ledger
@@ -233,6 +234,24 @@ async def test_selector_and_guards_hear_of_each_copy_once() -> None:
     assert [end.value for end in outside.outcomes] == ["success"]
     assert sorted(end.value for end in inside.outcomes) == ["ignored", "success"]
     assert (outside.inside, inside.inside) == (0, 0)
+    assert slow.interrupted == 1
+    await made.aclose()
+
+
+async def test_attempt_whose_copies_ran_out_of_its_time_is_made_again() -> None:
+    selector, slow = Recorder(), Hanging()
+    made = pool(selector, slow)
+    caller = ChainCaller(
+        made.invoke,
+        transport="http",
+        middleware=[
+            retry(attempt_timeout=0.5, idempotent=always, clock=InstantClock()),
+            hedging(delay=60.0, idempotent=always),
+        ],
+        timeout=None,
+    )
+    assert (await caller.unary(ECHO, text("x"))).value == "x"
+    assert selector.ends == [("a:1", OutcomeKind.FAILURE), ("b:1", OutcomeKind.SUCCESS)]
     assert slow.interrupted == 1
     await made.aclose()
 

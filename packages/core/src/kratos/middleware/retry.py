@@ -34,6 +34,7 @@ from kratos.transport.method import Arity, Method
 __all__ = ["retry"]
 
 _SERVER_FAILURES: Final = 500
+_TIMED_OUT: Final = 504
 _BACKOFF: Final = Backoff(base=0.05, cap=1.0)
 
 
@@ -180,8 +181,7 @@ class _Retry:
 
     def _delay(self, call: Call, attempt: Call, number: int, error: Exception) -> float | None:
         """Return the seconds to wait before the next attempt; ``None`` if there is to be none."""
-        late = attempt.cause is Cause.DEADLINE and call.cause is None
-        if not late and not self.may_pass(error):
+        if not _is_late(call, attempt, error) and not self.may_pass(error):
             if isinstance(error, Error) and error.code < _SERVER_FAILURES:
                 self.budget.deposit()  # it was answered
             return None
@@ -196,3 +196,13 @@ class _Retry:
         if left is not None and delay >= left:
             return None
         return delay if self.budget.withdraw() else None
+
+
+def _is_late(call: Call, attempt: Call, error: Exception) -> bool:
+    """Tell whether an attempt ran out of the time that it had for itself."""
+    if call.cause is not None:
+        return False
+    if attempt.cause is Cause.DEADLINE:
+        return True
+    # ``hedging`` makes copies of the attempt: the one that was cut off noted the cause on itself.
+    return isinstance(error, Error) and error.code == _TIMED_OUT and attempt.remaining() == 0
