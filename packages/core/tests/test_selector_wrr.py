@@ -23,6 +23,12 @@ def nodes(*weights: int | None, first: int = 0) -> list[Node]:
     ]
 
 
+def weighing(weights: dict[int, int]) -> list[Node]:
+    return [
+        Node(scheme="http", address=f"n{place}", weight=weight) for place, weight in weights.items()
+    ]
+
+
 def picks(selector: WeightedRoundRobin, count: int) -> list[str]:
     return [selector.select(CALL).node.address for _ in range(count)]
 
@@ -87,6 +93,39 @@ def test_score_of_a_removed_address_is_forgotten() -> None:
     fresh = WeightedRoundRobin()
     fresh.apply(nodes(5, 1))
     assert picks(selector, 1) == picks(fresh, 1)
+
+
+def test_filtered_pick_leaves_a_node_of_weight_zero_out_too() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(0, 1, 1))
+    assert picks(selector, 1) == ["n1"]
+    assert selector.select(CALL, avoid=("n2",)).node.address == "n1"
+
+
+def test_node_whose_weight_becomes_zero_has_no_turn_left() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(1, 1, 1))
+    picks(selector, 1)
+    selector.apply(nodes(1, 0, 1))
+    assert "n1" not in picks(selector, 8)
+
+
+def test_weights_of_another_scale_leave_the_turn_with_whom_it_was() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(10**6, 10**6))
+    assert picks(selector, 1) == ["n0"]
+    selector.apply(nodes(1, 1))
+    assert picks(selector, 3) == ["n1", "n0", "n1"]
+    selector.apply(nodes(10**6, 10**6))
+    assert picks(selector, 2) == ["n0", "n1"]
+
+
+def test_nobody_waits_for_a_heavy_node_that_has_gone() -> None:
+    selector = WeightedRoundRobin()
+    selector.apply(nodes(1, 1, 1000))
+    picks(selector, 501)
+    selector.apply(nodes(1, 1))
+    assert set(picks(selector, 4)) == {"n0", "n1"}
 
 
 def test_filtered_picks_share_by_weight_too() -> None:
@@ -163,3 +202,32 @@ def test_shares_are_right_again_after_any_churn(sets: list[list[int]]) -> None:
     selector.apply(nodes(3, 1))
     picks(selector, 200)
     assert Counter(picks(selector, 40)) == {"n0": 30, "n1": 10}
+
+
+SETS = st.lists(
+    st.tuples(
+        st.dictionaries(st.integers(0, 7), st.sampled_from([0, 1, 5, 100, 10**6]), max_size=6),
+        st.integers(0, 12),
+    ),
+    max_size=6,
+)
+
+
+@given(
+    sets=SETS,
+    last=st.dictionaries(st.integers(0, 7), st.integers(0, 6), min_size=1, max_size=6).filter(
+        lambda weights: any(weights.values())
+    ),
+)
+def test_each_node_has_its_share_of_the_next_picks_whatever_the_weights_were(
+    sets: list[tuple[dict[int, int], int]], last: dict[int, int]
+) -> None:
+    selector = WeightedRoundRobin()
+    for weights, count in sets:
+        selector.apply(weighing(weights))
+        if weights:
+            picks(selector, count)
+    selector.apply(weighing(last))
+    shares = Counter(picks(selector, sum(last.values())))
+    for place, weight in last.items():
+        assert abs(shares[f"n{place}"] - weight) <= (2 if weight else 0)
