@@ -17,9 +17,19 @@ from kratos.selector import Node, NodeSet, WeightedRoundRobin
 from kratos.testing.clock import FakeClock
 from kratos.testing.connector import FakeConnector
 from kratos.testing.echo import ECHO, EchoService, text
-from kratos.transport import ChainCaller, Connection
+from kratos.transport import CallOptions, ChainCaller, Connection
 
 A, B = "a:1", "b:1"
+
+
+async def _is_healthy(_connection: Connection) -> bool:
+    return True
+
+
+class _Named(FakeConnector):
+    """Speaks something of its own with endpoints of ``http``."""
+
+    transport = "connect"
 
 
 class Bench:
@@ -210,3 +220,16 @@ def test_option_out_of_range_is_refused(options: dict[str, Any]) -> None:
     given: dict[str, Any] = {"check": asking(ECHO, text("x")), **options}
     with pytest.raises(ConfigError, match=next(iter(options))):
         ActiveHealth(**given)
+
+
+@pytest.mark.parametrize("health", [None, ActiveHealth(check=_is_healthy)])
+async def test_asking_for_health_leaves_the_name_of_the_transport(
+    health: ActiveHealth | None,
+) -> None:
+    seen = list[str]()
+    connector = _Named()
+    connector.serve("a:1", EchoService())
+    async with Client("a:1", transport=connector, health=health) as caller:
+        options = CallOptions(on_end=lambda call: seen.append(call.transport))
+        await caller.unary(ECHO, text("x"), options)
+    assert seen == ["connect"]

@@ -110,6 +110,12 @@ class CheckedConnector:
         """Scheme of the endpoints it reaches."""
         return self._connector.scheme
 
+    @property
+    def transport(self) -> str:
+        """Name of the transport, which may be another one than the scheme."""
+        transport: str = getattr(self._connector, "transport", self.scheme)
+        return transport
+
     def connect(self, node: Node, /) -> Connection:
         """Return the connection of one node; see ``Connector``."""
         return _CheckedConnection(self._connector.connect(node), self._health, self._clock)
