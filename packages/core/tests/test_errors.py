@@ -135,6 +135,26 @@ def test_from_error_of_a_foreign_exception_is_500_with_its_text() -> None:
     assert error.cause is foreign
 
 
+@pytest.mark.parametrize(
+    "others",
+    [[], [Error(503, "LATER")], [ExceptionGroup("inner", [Error(503, "LATER")])]],
+    ids=["alone", "two", "nested"],
+)
+def test_group_of_errors_stands_for_the_first(others: list[Exception]) -> None:
+    first = Error(404, "GONE")
+    assert from_error(ExceptionGroup("outer", [ExceptionGroup("in", [first]), *others])) is first
+
+
+def test_group_of_one_exception_stands_for_what_caused_it() -> None:
+    inner = Error(404, "GONE")
+    assert from_error(ExceptionGroup("outer", [caused(RuntimeError(), inner)])) is inner
+
+
+def test_group_with_an_exception_that_is_no_error_among_others_is_500() -> None:
+    mixed = ExceptionGroup("outer", [Error(404, "GONE"), ValueError("boom")])
+    assert (errors.code(mixed), errors.reason(mixed)) == (500, "")
+
+
 def test_error_that_merely_happened_before_is_no_cause() -> None:
     error = ValueError("unrelated")
     error.__context__ = Error(404, "GONE")

@@ -11,8 +11,10 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from kratos import App, server_call
 from kratos.errors import Error, StartupError
+from kratos.middleware import AnyMiddleware, circuitbreaker, recovery
 from kratos.testing import FakeServer, client_of, running, serving
 from kratos.testing.echo import CHAT, COLLECT, ECHO, WATCH, EchoService, text
+from kratos.testing.guard import Ledger
 from kratos.transport import Call, CallOptions, Handler
 
 
@@ -32,6 +34,52 @@ async def test_call_runs_both_chains() -> None:
     async with serving(EchoService(), middleware=[names], client_middleware=[names]) as client:
         assert (await client.unary(ECHO, text("ok"))).value == "ok"
     assert names.seen == ["client local", "server local"]
+
+
+class Grouping(EchoService):
+    """Raises what it was given out of a task group."""
+
+    def __init__(self, *failures: Exception) -> None:
+        super().__init__()
+        self.failures = failures
+
+    async def echo(self, _request: StringValue, /) -> StringValue:
+        async def fail(failure: Exception) -> None:
+            raise failure
+
+        async with asyncio.TaskGroup() as tasks:
+            for failure in self.failures:
+                tasks.create_task(fail(failure))
+        return text("")
+
+
+@pytest.mark.parametrize("middleware", [[], [recovery()]], ids=["bare", "recovery"])
+async def test_error_out_of_a_task_group_reaches_the_caller_and_the_guards(
+    middleware: list[AnyMiddleware], caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger()
+    service = Grouping(Error(404, "GONE", "left", {"id": "7"}), Error(503, "LATER"))
+    chain = [circuitbreaker(lambda: ledger), *middleware]
+    async with serving(service, middleware=chain) as client:
+        with pytest.raises(Error) as failure:
+            await client.unary(ECHO, text("x"))
+    error = failure.value
+    assert (error.code, error.reason, error.message) == (404, "GONE", "left")
+    assert error.metadata == {"id": "7"}
+    assert [end.value for end in ledger.outcomes] == ["success"]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("middleware", [[], [recovery()]], ids=["bare", "recovery"])
+async def test_group_with_another_exception_is_unknown_to_the_caller_and_whole_in_the_log(
+    middleware: list[AnyMiddleware], caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Grouping(Error(404, "GONE"), ValueError("an inner secret"))
+    async with serving(service, middleware=middleware) as client:
+        with pytest.raises(Error, match="UNKNOWN"):
+            await client.unary(ECHO, text("x"))
+    assert "GONE" in caplog.text
+    assert "an inner secret" in caplog.text
 
 
 async def test_streams_of_all_kinds_pass() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from kratos.errors._details import (
     FieldViolation,
@@ -27,6 +27,7 @@ __all__ = [
     "from_error",
     "matches",
     "reason",
+    "ungrouped",
 ]
 
 M = TypeVar("M", bound="Message")
@@ -183,13 +184,23 @@ def from_error(error: BaseException | None) -> Error | None:
 
     ``None`` stays ``None``. An exception without an ``Error`` among its explicit causes
     becomes code 500 with its text, as in Go; use it for logs, not for replies.
+
+    A group, as ``asyncio.TaskGroup`` raises it, stands for its only exception, and for the first
+    of several that are all ``Error``. What a handler raises is seen likewise.
     """
     if error is None:
         return None
-    for link in _chain(error):
+    for link in _chain(ungrouped(error)):
         if isinstance(link, Error):
             return link
     return Error(UNKNOWN_CODE, UNKNOWN_REASON, _text(error)).with_cause(error)
+
+
+def ungrouped(error: BaseException) -> BaseException:
+    """Return what a group stands for, see ``from_error``; anything else as it is."""
+    leaves = list(_leaves(error))
+    sole = len(leaves) == 1 or all(isinstance(leaf, Error) for leaf in leaves)
+    return leaves[0] if sole else error
 
 
 def code(error: BaseException | None) -> int:
@@ -216,6 +227,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Walk what a group and the groups in it hold; an exception that is none is its own leaf."""
+    if isinstance(error, ExceptionGroup):
+        for each in cast("ExceptionGroup[Exception]", error).exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def _text(error: BaseException | None) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from kratos.errors import OK_CODE, Error
+from kratos.errors._status import ungrouped
 from kratos.transport.call import Call
 from kratos.transport.cause import Cause
 
@@ -57,7 +58,8 @@ def outcome(call: Call, error: BaseException | None) -> Outcome:
         return Outcome(end.code, end.reason, end, cancelled=cause is not Cause.DEADLINE)
     if error is None:
         return _SUCCESS
-    if isinstance(error, Error):
-        return Outcome(error.code, error.reason, error)
+    sole = ungrouped(error)
+    if isinstance(sole, Error):
+        return Outcome(sole.code, sole.reason, sole)
     unknown = Error(500, "UNKNOWN", str(error)).with_cause(error)
     return Outcome(unknown.code, unknown.reason, unknown)

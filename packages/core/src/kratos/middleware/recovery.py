@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 from kratos.errors import Error
+from kratos.errors._status import ungrouped
 from kratos.log import Level, Logger, StdLogger
 from kratos.options import require_callable, require_methods
 from kratos.transport.call import Call, Handler
@@ -28,6 +29,8 @@ def recovery(
     logger: Logger | logging.Logger | None = None,
 ) -> Middleware:
     """Log an exception that is no ``Error`` with its trace, and raise an error instead.
+
+    A group that stands for an ``Error`` passes; see ``kratos.errors.from_error``.
 
     Args:
         handler: Makes the error from the call, the request and the exception; by default
@@ -51,6 +54,8 @@ def recovery(
         except (Error, EnoughSent):
             raise
         except Exception as error:
+            if isinstance(ungrouped(error), Error):
+                raise  # a group, of which the caller gets the error
             # Nothing here may name what holds the exception, which holds this frame.
             write(
                 Level.ERROR,

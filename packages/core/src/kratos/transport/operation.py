@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final
 
 from kratos.errors import Error, StartupError
+from kratos.errors._status import ungrouped
 from kratos.transport.call import SERVER_CALL, Call, Handler
 from kratos.transport.cause import Cause
 from kratos.transport.chain import AnyMiddleware, chain, listed
@@ -78,7 +79,7 @@ class Operation:
 
         Raises:
             Error: Whatever failed, translated: unknown exceptions become 500 UNKNOWN,
-                a cancellation with a cause the error of that cause.
+                a cancellation with a cause the error of that cause; groups as ``from_error`` says.
             asyncio.CancelledError: Somebody else cancelled the task. That the handler awaited
                 something which was cancelled is an ``Error``.
         """
@@ -138,8 +139,8 @@ class Operation:
                 return end
             # Nobody cancelled this task: the handler awaited something that was cancelled.
             replacement = Cause.CALLER.error()
-        elif isinstance(end, Error) or not isinstance(end, Exception):
-            return end
+        elif isinstance(sole := ungrouped(end), Error) or not isinstance(end, Exception):
+            return sole
         _log.error("%s failed", self.method.operation, exc_info=end)
         return replacement.with_cause(end)
 

@@ -105,7 +105,9 @@ def duplex(
     """Answer a bidirectional call with ``async def body(requests, send)``.
 
     For handlers that need ``asyncio.timeout`` or ``TaskGroup`` around their sends: a ``yield``
-    inside those is broken (PEP 789), a call of ``send`` is not.
+    inside those is broken (PEP 789), a call of ``send`` is not. An ``Error`` out of a ``TaskGroup``
+    reaches the caller as if it were raised alone, and so does the first of several; a group with
+    other exceptions is 500 UNKNOWN, and in the log as a whole.
     """
     return Duplex(requests, body)
 
