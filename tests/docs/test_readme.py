@@ -78,7 +78,7 @@ def test_service_of_the_readme_answers_and_is_found(tmp_path: Path) -> None:
             )
             assert called.returncode == 0, called.stderr
             assert called.stdout.split("\n") == ['message: "Hello kratos"', ""] * 2 + [""]
-            url = mine(re.findall(r"curl (\S+)", README)[0])
+            url = mine(re.findall(r"curl .*?(http\S+)", README)[0])
             with urllib.request.urlopen(url) as reply:
                 assert reply.read() == b'{"message":"Hello kratos"}'
         finally:
